@@ -1,0 +1,287 @@
+"""Configuration: one home for each default, strict about names and values.
+
+Precedence, lowest first: the defaults here, a checkpoint's own configuration (its network sizes),
+a YAML file, then parameters or command-line flags.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+import yaml
+
+from avatar_forcing_ros.errors import ConfigError
+
+GUIDANCE_MODES = ("separate", "joint")
+
+
+def _require(name: str, value: Any, expected: str, holds: bool) -> None:
+    if not holds:
+        raise ConfigError(name, expected=expected, got=repr(value), remedy="correct the value")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Sizes of the networks; a checkpoint carries its own. The defaults are the compact preset."""
+
+    motion_dim: int = 23
+    audio_dim: int = 128
+    hidden_dim: int = 192
+    heads: int = 4
+    blocks: int = 4
+    mlp_ratio: float = 4.0
+    condition_heads: int = 4
+    audio_encoder: str = "mel"
+    block_frames: int = 5
+    first_block_frames: int = 5
+    window_frames: int = 50
+    look_ahead_frames: int = 2
+    avatar_audio_delay_frames: int = 2
+    """How much later than it came in the avatar's voice is shown and heard."""
+
+    @property
+    def cache_frames(self) -> int:
+        """Self-attention memory: what of a window is neither new nor recomputed context."""
+        return self.window_frames - self.block_frames - self.look_ahead_frames
+
+    def __post_init__(self) -> None:
+        for name in (
+            "motion_dim audio_dim hidden_dim heads blocks condition_heads block_frames "
+            "first_block_frames window_frames look_ahead_frames"
+        ).split():
+            _require(name, getattr(self, name), "a whole number above 0", getattr(self, name) > 0)
+        _require(
+            "hidden_dim",
+            self.hidden_dim,
+            f"a multiple of 2 * heads = {2 * self.heads}",
+            self.hidden_dim % (2 * self.heads) == 0,
+        )
+        _require(
+            "audio_dim",
+            self.audio_dim,
+            f"a multiple of condition_heads = {self.condition_heads}",
+            self.audio_dim % self.condition_heads == 0,
+        )
+        _require(
+            "first_block_frames",
+            self.first_block_frames,
+            f"at least 2 * look_ahead_frames = {2 * self.look_ahead_frames}",
+            self.first_block_frames >= 2 * self.look_ahead_frames,
+        )
+        _require(
+            "window_frames",
+            self.window_frames,
+            "more than block_frames + look_ahead_frames",
+            self.cache_frames > 0,
+        )
+        _require("audio_encoder", self.audio_encoder, "'mel'", self.audio_encoder == "mel")
+        _require(
+            "avatar_audio_delay_frames",
+            self.avatar_audio_delay_frames,
+            "0 or more",
+            self.avatar_audio_delay_frames >= 0,
+        )
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """How motion is drawn from the model."""
+
+    evaluations: int = 5
+    """Function evaluations a block: evaluations - 2 solver steps and one pass for the cache."""
+    guidance: str = "joint"
+    audio_guidance: float = 1.0
+    user_guidance: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _require(
+            "evaluations", self.evaluations, "3 to 1000", 3 <= self.evaluations <= 1000
+        )
+        _require(
+            "guidance",
+            self.guidance,
+            " or ".join(map(repr, GUIDANCE_MODES)),
+            self.guidance in GUIDANCE_MODES,
+        )
+        for name in ("audio_guidance", "user_guidance"):
+            value = getattr(self, name)
+            _require(name, value, "a number in -10 … 10", -10.0 <= value <= 10.0)
+        _require("seed", self.seed, "0 or more", self.seed >= 0)
+
+
+@dataclass(frozen=True)
+class AvatarConfig:
+    """A whole avatar: which weights, which face, how sampled, how large."""
+
+    preset: str = "compact"
+    weights: str = ""
+    """Checkpoint file; empty means the one that ships with the preset."""
+    portrait: str = ""
+    """Image with a face; empty means the portrait that ships with the package."""
+    image_size_px: int = 512
+    device: str = "cpu"
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+
+    def __post_init__(self) -> None:
+        _require("preset", self.preset, _one_of(PRESETS, self.preset), self.preset in PRESETS)
+        _require(
+            "image_size_px",
+            self.image_size_px,
+            "an even number in 128 … 2048",
+            128 <= self.image_size_px <= 2048 and self.image_size_px % 2 == 0,
+        )
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How a generator is trained by diffusion forcing."""
+
+    steps: int = 12_000
+    batch_windows: int = 32
+    learning_rate: float = 1e-3
+    warm_up_steps: int = 300
+    weight_decay: float = 0.01
+    gradient_clip: float = 1.0
+    ema_decay: float = 0.999
+    loss_weighting: str = "uniform"
+    """``bell`` is the paper's, which leaves pure noise untrained; a solver with few steps takes
+    half its way from there, so the compact preset weighs all noise levels alike."""
+    condition_dropout: float = 0.1
+    clean_context_probability: float = 0.5
+    """How often a window begins with clean frames, as it does when streaming."""
+    precision: str = "bfloat16"
+    """``bfloat16`` runs matrix products in half the bits (1.5 times as fast on two AVX-512 cores);
+    the weights themselves stay in float32."""
+    checkpoint_every_steps: int = 500
+    validate_every_steps: int = 1000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_windows", "checkpoint_every_steps", "validate_every_steps"):
+            value = getattr(self, name)
+            _require(name, value, "a whole number above 0", value > 0)
+        _require("learning_rate", self.learning_rate, "above 0", self.learning_rate > 0)
+        _require(
+            "loss_weighting",
+            self.loss_weighting,
+            "'uniform' or 'bell'",
+            self.loss_weighting in ("uniform", "bell"),
+        )
+        _require(
+            "precision",
+            self.precision,
+            "'float32' or 'bfloat16'",
+            self.precision in ("float32", "bfloat16"),
+        )
+        for name in ("condition_dropout", "clean_context_probability", "ema_decay"):
+            value = getattr(self, name)
+            _require(name, value, "a probability in 0 … 1", 0.0 <= value <= 1.0)
+
+
+PRESETS: dict[str, ModelConfig] = {"compact": ModelConfig()}
+
+# The released model's sizes, for whoever builds the networks at full size.
+PAPER_MODEL = ModelConfig(
+    motion_dim=512,
+    audio_dim=512,
+    hidden_dim=1024,
+    heads=8,
+    blocks=8,
+    condition_heads=4,
+    block_frames=10,
+    first_block_frames=50,
+    window_frames=50,
+    avatar_audio_delay_frames=0,
+)
+
+T = TypeVar("T")
+
+
+def from_mapping(kind: type[T], values: Mapping[str, Any], where: str = "configuration") -> T:
+    """A frozen configuration of `kind` from nested plain values, strictly.
+
+    Raises ConfigError for an unknown key (naming the nearest known one), a value of another type
+    or one out of range.
+    """
+    if not isinstance(values, Mapping):
+        raise ConfigError(
+            where,
+            expected="a table of names and values",
+            got=f"{type(values).__name__}",
+            remedy="write one 'name: value' a line",
+        )
+    hints = get_type_hints(kind)
+    known = {f.name: hints[f.name] for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    out: dict[str, Any] = {}
+    for name, value in values.items():
+        if name not in known:
+            raise ConfigError(
+                f"{where}: unknown key '{name}'",
+                expected=_one_of(known, str(name)),
+                got=f"'{name}'",
+                remedy="correct or remove it",
+            )
+        out[name] = _convert(known[name], value, f"{where}.{name}")
+    return kind(**out)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The plain values in the YAML file at `path`; raises ConfigError."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            "configuration file",
+            expected="a readable YAML file",
+            got=f"{path}: {error.strerror or error}",
+            remedy="check the path and its permissions",
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            "configuration file",
+            expected="valid YAML",
+            got=f"{path}: {' '.join(str(error).split())}",
+            remedy="correct the file at that place",
+        ) from error
+    return values if values is not None else {}
+
+
+def load_yaml(path: Path) -> AvatarConfig:
+    """The avatar configuration in the YAML file at `path`; raises ConfigError."""
+    return from_mapping(AvatarConfig, read_yaml(path), path.name)
+
+
+def override(config: T, **values: Any) -> T:
+    """`config` with those of `values` that are not None, validated again."""
+    given = {name: value for name, value in values.items() if value is not None}
+    return dataclasses.replace(config, **given)  # type: ignore[type-var]
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return from_mapping(hint, value, where)  # type: ignore[arg-type]
+    if get_origin(hint) is tuple and isinstance(value, list):
+        return tuple(_convert(get_args(hint)[0], item, where) for item in value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        raise ConfigError(
+            where,
+            expected=f"a value of type {hint.__name__}",
+            got=f"{value!r} ({type(value).__name__})",
+            remedy="correct the value",
+        )
+    return value
+
+
+def _one_of(known: Mapping[str, Any], name: str) -> str:
+    names = sorted(known)
+    nearest = difflib.get_close_matches(name, names, n=1)
+    hint = f" (nearest: '{nearest[0]}')" if nearest else ""
+    return f"one of {', '.join(names)}{hint}"

@@ -1,0 +1,55 @@
+"""The frozen values that cross layers. Each states its shape, unit and stamp."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class AudioChunk:
+    """Mono sound: `samples` ``[n]`` float32 in -1…1 at `rate_hz`; `stamp_ns` of the first."""
+
+    samples: NDArray[np.float32]
+    rate_hz: int
+    stamp_ns: int
+
+
+@dataclass(frozen=True)
+class VideoFrame:
+    """One picture: `pixels` ``[H, W, 3]`` uint8 RGB, taken at `stamp_ns`."""
+
+    pixels: NDArray[np.uint8]
+    stamp_ns: int
+
+
+@dataclass(frozen=True)
+class MotionBlock:
+    """The motion of `T` consecutive frames.
+
+    `first_frame` counts frames since the conversation began; `latent` ``[T, D]`` is the motion
+    as the generator made it (normalised for the compact preset); `coefficients` ``[T, K]`` are
+    rig coefficients in the order of ``rig.coefficients.NAMES``; `compute_s` is what it cost.
+    """
+
+    block_index: int
+    first_frame: int
+    latent: NDArray[np.float32]
+    coefficients: NDArray[np.float32]
+    compute_s: float
+
+
+@dataclass(frozen=True)
+class AvatarBlock:
+    """What a conversation gives out for one block of `T` frames.
+
+    `pixels` ``[T, H, W, 3]`` uint8 RGB; `audio` ``[T * 640]`` float32 at 16 kHz, the avatar's
+    voice for exactly these frames; `stamp_ns` is the media time of the first frame.
+    """
+
+    motion: MotionBlock
+    pixels: NDArray[np.uint8]
+    audio: NDArray[np.float32]
+    stamp_ns: int

@@ -1,0 +1,123 @@
+"""Transformer blocks with adaptive layer norm, one timestep per frame (DiT, arXiv 2212.09748)."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from avatar_forcing_ros.model.attention import CrossAttention, KeysValues, SelfAttention
+from avatar_forcing_ros.model.rotary import Rotation
+
+NORM_EPS = 1e-6
+TIMESTEP_CHANNELS = 256
+TIMESTEP_MAX_PERIOD = 10_000.0
+
+
+class BlockKeys(NamedTuple):
+    """What one block remembers of earlier frames: its self- and cross-attention keys."""
+
+    self_attention: KeysValues
+    cross_attention: KeysValues
+
+
+class Sight(NamedTuple):
+    """Where everything is, shared by all blocks of one forward pass.
+
+    `turn` rotates the S + T self-attention positions; `self_mask` ``[T, S + T]`` and
+    `cross_mask` ``[T, S' + T]`` say what each frame may see.
+    """
+
+    turn: Rotation
+    self_mask: Tensor
+    cross_mask: Tensor
+
+
+class TimestepEmbedder(nn.Module):
+    """Sinusoid of the timestep (0…1000), then a small network: ``[B, T]`` to ``[B, T, H]``."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.mlp = nn.Sequential(
+            nn.Linear(TIMESTEP_CHANNELS, dim), nn.SiLU(), nn.Linear(dim, dim)
+        )
+        half = TIMESTEP_CHANNELS // 2
+        exponent = torch.arange(half, dtype=torch.float32) / half
+        frequency = torch.exp(-math.log(TIMESTEP_MAX_PERIOD) * exponent)
+        self.register_buffer("frequency", frequency, persistent=False)
+
+    def forward(self, timestep: Tensor) -> Tensor:
+        angle = timestep.float()[..., None] * self.frequency  # [B, T, 128]
+        wave = torch.cat((angle.cos(), angle.sin()), dim=-1)  # [B, T, 256]
+        return self.mlp(wave.to(self.mlp[0].weight.dtype))
+
+
+class Mlp(nn.Module):
+    """Two layers with tanh-GELU between."""
+
+    def __init__(self, dim: int, hidden_dim: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(dim, hidden_dim)
+        self.act = nn.GELU(approximate="tanh")
+        self.fc2 = nn.Linear(hidden_dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(self.act(self.fc1(x)))
+
+
+def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    """The adaptive half of an adaptive layer norm."""
+    return torch.addcmul(shift, x, 1 + scale)
+
+
+class Block(nn.Module):
+    """Self-attention, cross-attention to the conditions, MLP; modulation comes from outside."""
+
+    def __init__(self, dim: int, heads: int, mlp_ratio: float) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim, eps=NORM_EPS, elementwise_affine=False)
+        self.attn = SelfAttention(dim, heads)
+        self.norm2 = nn.LayerNorm(dim, eps=NORM_EPS, elementwise_affine=False)
+        self.cross_attn = CrossAttention(dim, heads)
+        self.norm3 = nn.LayerNorm(dim, eps=NORM_EPS, elementwise_affine=False)
+        self.mlp = Mlp(dim, int(dim * mlp_ratio))
+
+    def forward(
+        self,
+        x: Tensor,
+        modulation: tuple[Tensor, ...],
+        condition: Tensor,
+        past: BlockKeys | None,
+        sight: Sight,
+    ) -> tuple[Tensor, BlockKeys]:
+        """`x`, `condition` and each of the six modulations are ``[B, T, H]``."""
+        shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = modulation
+        attended, self_keys = self.attn(
+            modulate(self.norm1(x), shift_a, scale_a),
+            past.self_attention if past else None,
+            sight.turn,
+            sight.self_mask,
+        )
+        x = x + gate_a * attended
+        crossed, cross_keys = self.cross_attn(
+            self.norm2(x), condition, past.cross_attention if past else None, sight.cross_mask
+        )
+        x = x + crossed
+        x = x + gate_m * self.mlp(modulate(self.norm3(x), shift_m, scale_m))
+        return x, BlockKeys(self_keys, cross_keys)
+
+
+class FinalLayer(nn.Module):
+    """Adaptive layer norm and a linear map from hidden width to motion width."""
+
+    def __init__(self, dim: int, out_dim: int) -> None:
+        super().__init__()
+        self.norm_final = nn.LayerNorm(dim, eps=NORM_EPS, elementwise_affine=False)
+        self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(dim, 2 * dim))
+        self.linear = nn.Linear(dim, out_dim)
+
+    def forward(self, x: Tensor, timestep_embedding: Tensor) -> Tensor:
+        shift, scale = self.adaLN_modulation(timestep_embedding).chunk(2, dim=-1)
+        return self.linear(modulate(self.norm_final(x), shift, scale))

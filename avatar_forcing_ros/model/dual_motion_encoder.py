@@ -1,0 +1,42 @@
+"""What the user does and says, and what the avatar says, as one condition per frame.
+
+The user's motion asks the user's sound, then the avatar's sound asks the user (paper, section 3.2).
+The attention is unmasked and without positions over the frames that are given together.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class DualMotionEncoder(nn.Module):
+    """User audio, user motion and avatar audio to a condition ``[B, T, H]``."""
+
+    def __init__(self, motion_dim: int, audio_dim: int, hidden_dim: int, heads: int) -> None:
+        super().__init__()
+        self.motion_embedder = nn.Sequential(
+            nn.Linear(motion_dim, audio_dim),
+            nn.LayerNorm(audio_dim),
+            nn.SiLU(),
+            nn.Linear(audio_dim, audio_dim),
+            nn.LayerNorm(audio_dim),
+            nn.SiLU(),
+        )
+        self.dual_modal_attn = nn.MultiheadAttention(audio_dim, heads, batch_first=True)
+        self.ln1 = nn.LayerNorm(audio_dim)
+        self.user_agent_attn = nn.MultiheadAttention(audio_dim, heads, batch_first=True)
+        self.ln2 = nn.LayerNorm(audio_dim)
+        self.to_cond_user = nn.Linear(audio_dim, hidden_dim)
+
+    def forward(self, user_audio: Tensor, user_motion: Tensor, avatar_audio: Tensor) -> Tensor:
+        """`user_audio`, `avatar_audio` ``[B, T, A]``, `user_motion` ``[B, T, D]``.
+
+        A condition that is dropped is all zeros.
+        """
+        motion = self.motion_embedder(user_motion)  # [B, T, A]
+        heard, _ = self.dual_modal_attn(motion, user_audio, user_audio, need_weights=False)
+        user = functional.silu(self.ln1(motion + heard))
+        seen, _ = self.user_agent_attn(avatar_audio, user, user, need_weights=False)
+        both = functional.silu(self.ln2(avatar_audio + seen))
+        return self.to_cond_user(both)  # [B, T, H]

@@ -1,0 +1,99 @@
+"""The diffusion-forcing transformer: noisy motion and conditions to velocity.
+
+Every frame has its own timestep, so clean context and noisy future go through together
+(diffusion forcing, arXiv 2407.01392; the network of Avatar Forcing, arXiv 2601.00664).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from avatar_forcing_ros.config import ModelConfig
+from avatar_forcing_ros.model.attention import cross_attention_mask, self_attention_mask
+from avatar_forcing_ros.model.blocks import Block, BlockKeys, FinalLayer, Sight, TimestepEmbedder
+from avatar_forcing_ros.model.dual_motion_encoder import DualMotionEncoder
+from avatar_forcing_ros.model.rotary import rotation
+
+
+class MotionEmbedder(nn.Module):
+    """Noisy motion beside the reference motion, linearly to hidden width."""
+
+    def __init__(self, motion_dim: int, dim: int) -> None:
+        super().__init__()
+        self.proj = nn.Linear(2 * motion_dim, dim)
+
+    def forward(self, x: Tensor, reference: Tensor) -> Tensor:
+        beside = reference[:, None, :].expand(-1, x.shape[1], -1)  # [B, T, D]
+        return self.proj(torch.cat((x, beside), dim=-1))  # [B, T, H]
+
+
+class FlowTransformer(nn.Module):
+    """Predicts the velocity ``noise - clean`` of every frame; sizes come from the configuration.
+
+    Holds parameters only. What it must remember between calls goes in as `past` and comes out as
+    new keys; who keeps them is the caller's business (`streaming.kv_cache`).
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        dim = config.hidden_dim
+        self.x_embedder = MotionEmbedder(config.motion_dim, dim)
+        self.t_embedder = TimestepEmbedder(dim)
+        self.c_embedder = DualMotionEncoder(
+            config.motion_dim, config.audio_dim, dim, config.condition_heads
+        )
+        self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(dim, 6 * dim))
+        self.blocks = nn.ModuleList(
+            Block(dim, config.heads, config.mlp_ratio) for _ in range(config.blocks)
+        )
+        self.final_layer = FinalLayer(dim, config.motion_dim)
+
+    def embed_conditions(
+        self, user_audio: Tensor, user_motion: Tensor, avatar_audio: Tensor
+    ) -> Tensor:
+        """One condition ``[B, T, H]`` for the frames of one window (see `DualMotionEncoder`)."""
+        return self.c_embedder(user_audio, user_motion, avatar_audio)
+
+    def forward(
+        self,
+        x: Tensor,
+        timestep: Tensor,
+        reference: Tensor,
+        condition: Tensor,
+        past: Sequence[BlockKeys] | None = None,
+    ) -> tuple[Tensor, list[BlockKeys]]:
+        """Velocity ``[B, T, D]`` and each block's keys of these T frames.
+
+        `x` ``[B, T, D]``; `timestep` ``[B, T]`` in 0…1000; `reference` ``[B, D]``; `condition`
+        ``[B, T, H]``; `past` holds, for each block, the keys of the frames just before these.
+        """
+        sight = self._sight(x, past)
+        when = self.t_embedder(timestep)  # [B, T, H]
+        modulation = self.adaLN_modulation(when).chunk(6, dim=-1)
+        hidden = self.x_embedder(x, reference)  # [B, T, H]
+        present: list[BlockKeys] = []
+        for i, block in enumerate(self.blocks):
+            hidden, keys = block(hidden, modulation, condition, past[i] if past else None, sight)
+            present.append(keys)
+        return self.final_layer(hidden, when), present
+
+    def _sight(self, x: Tensor, past: Sequence[BlockKeys] | None) -> Sight:
+        """Masks and rotations; past frames directly precede the present ones."""
+        frames = x.shape[1]
+        kept = past[0].self_attention.key.shape[2] if past else 0
+        kept_cross = past[0].cross_attention.key.shape[2] if past else 0
+        here = torch.arange(frames, device=x.device)  # positions count from the first present one
+        reach = self.config.look_ahead_frames
+        return Sight(
+            turn=rotation(kept + frames, self.config.hidden_dim // self.config.heads, x),
+            self_mask=self_attention_mask(
+                here, torch.arange(-kept, frames, device=x.device), reach
+            ),
+            cross_mask=cross_attention_mask(
+                here, torch.arange(-kept_cross, frames, device=x.device), reach
+            ),
+        )

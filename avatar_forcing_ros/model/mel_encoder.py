@@ -1,0 +1,88 @@
+"""Causal log-mel features: what the compact model hears.
+
+Mel frame m (10 ms) looks at the 25 ms of sound that end with its own 10 ms, so four mel frames
+make one video frame and nothing later is needed.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
+
+BANDS = 80
+HOP_SAMPLES = 160
+WINDOW_SAMPLES = 400
+HISTORY_SAMPLES = WINDOW_SAMPLES - HOP_SAMPLES  # sound before a mel frame's own hop
+FFT_SAMPLES = 512
+MEL_PER_FRAME = SAMPLES_PER_FRAME // HOP_SAMPLES  # 4
+LOW_HZ, HIGH_HZ = 60.0, 7600.0
+POWER_FLOOR = 1e-7
+LOG_MEAN, LOG_SCALE = -8.0, 4.0  # brings speech near zero mean, unit variance
+SILENCE = (float(np.log(POWER_FLOOR)) - LOG_MEAN) / LOG_SCALE  # the value of no sound at all
+
+
+@lru_cache(maxsize=1)
+def mel_filters() -> NDArray[np.float32]:
+    """Triangular filters, evenly spaced on the mel scale: ``[FFT bins, 80]``."""
+
+    def to_mel(hz: NDArray[np.float64] | float) -> NDArray[np.float64]:
+        return 2595.0 * np.log10(1.0 + np.asarray(hz) / 700.0)
+
+    edges = np.linspace(to_mel(LOW_HZ), to_mel(HIGH_HZ), BANDS + 2)
+    bins = to_mel(np.fft.rfftfreq(FFT_SAMPLES, 1.0 / SAMPLE_RATE_HZ))[:, None]
+    rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
+    return np.maximum(0.0, np.minimum(rising, falling)).astype(np.float32)
+
+
+def mel_power(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mel power ``[4 T, 80]`` of sound ``[240 + 640 T]``: 240 samples of history come first."""
+    windows = np.lib.stride_tricks.sliding_window_view(samples, WINDOW_SAMPLES)[::HOP_SAMPLES]
+    shaped = windows * np.hanning(WINDOW_SAMPLES).astype(np.float32)  # [4T, 400]
+    spectrum = np.fft.rfft(shaped, FFT_SAMPLES).astype(np.complex64)  # [4T, 257]
+    power = (spectrum.real**2 + spectrum.imag**2) / np.float32(WINDOW_SAMPLES)
+    return power @ mel_filters()
+
+
+def log_mel(power: NDArray[np.float32], gain: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Normalised log-mel ``[4 T, 80]`` of mel power at an amplitude gain for each frame ``[T]``."""
+    scaled = power * np.repeat(gain.astype(np.float32) ** 2, MEL_PER_FRAME)[:, None]
+    logarithm = np.log(np.maximum(scaled, np.float32(POWER_FLOOR)))
+    return ((logarithm - np.float32(LOG_MEAN)) / np.float32(LOG_SCALE)).astype(np.float32)
+
+
+class MelEncoder(nn.Module):
+    """A small stack of causal convolutions: log-mel to one feature per video frame."""
+
+    HISTORY_FRAMES = 7
+    """Video frames of mel history that one output needs before its own frame."""
+
+    def __init__(self, audio_dim: int) -> None:
+        super().__init__()
+        self.convs = nn.Sequential(
+            nn.Conv1d(BANDS, audio_dim, 5),
+            nn.SiLU(),
+            nn.Conv1d(audio_dim, audio_dim, 5),
+            nn.SiLU(),
+            nn.Conv1d(audio_dim, audio_dim, 8, stride=MEL_PER_FRAME),
+            nn.SiLU(),
+            nn.Conv1d(audio_dim, audio_dim, 3),
+            nn.SiLU(),
+            nn.Conv1d(audio_dim, audio_dim, 3),
+        )
+        self.norm = nn.LayerNorm(audio_dim)
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """`mel` ``[B, 4 (7 + T), 80]`` to features ``[B, T, A]``; convolutions are unpadded."""
+        return self.norm(self.convs(mel.transpose(1, 2)).transpose(1, 2))
+
+
+def silent_mel(frames: int) -> NDArray[np.float32]:
+    """The log-mel of `frames` video frames without sound: ``[4 frames, 80]``."""
+    return np.full((frames * MEL_PER_FRAME, BANDS), SILENCE, np.float32)

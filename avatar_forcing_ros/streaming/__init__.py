@@ -1,0 +1,1 @@
+"""One conversation's state, and the next block of motion made from it."""

@@ -1,0 +1,215 @@
+"""Streaming: causal, repeatable, cloneable, and equal to computing without a cache's help."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from tiny import TINY, part, roll, talk, tiny_engine, tiny_generator
+
+from avatar_forcing_ros.config import SamplingConfig
+from avatar_forcing_ros.model.mel_encoder import MelEncoder
+from avatar_forcing_ros.streaming.audio_window import AudioWindow
+from avatar_forcing_ros.streaming.block_sampler import BlockSampler, block_noise
+from avatar_forcing_ros.streaming.engine import BlockInput, MotionEngine
+from avatar_forcing_ros.streaming.kv_cache import KVCache
+from avatar_forcing_ros.streaming.state import Conditions, MotionState
+
+BLOCKS = 9
+FRAMES = BLOCKS * TINY.block_frames
+
+
+def test_same_inputs_give_the_same_bits() -> None:
+    heard = talk(FRAMES)
+    first, again = roll(tiny_engine(), heard, BLOCKS), roll(tiny_engine(), heard, BLOCKS)
+    assert first.tobytes() == again.tobytes()
+
+
+def test_another_seed_gives_another_motion() -> None:
+    heard = talk(FRAMES)
+    other = tiny_engine(SamplingConfig(seed=1))
+    assert not np.array_equal(roll(tiny_engine(), heard, BLOCKS), roll(other, heard, BLOCKS))
+
+
+@pytest.mark.parametrize("stream", ["avatar_audio", "user_audio", "user_motion"])
+def test_later_input_never_changes_earlier_output(stream: str) -> None:
+    """Change one stream from block 5 on: blocks 0 to 4 stay, bit for bit; block 5 does not."""
+    heard, other = talk(FRAMES), talk(FRAMES, seed=1)
+    change = 5 * TINY.block_frames
+    whole = {name: getattr(heard, name).copy() for name in BlockInput.__dataclass_fields__}
+    at = change * (1 if stream == "user_motion" else 640)
+    whole[stream][at:] = getattr(other, stream)[at:]
+    before, after = roll(tiny_engine(), heard, BLOCKS), roll(
+        tiny_engine(), BlockInput(**whole), BLOCKS
+    )
+    assert before[:change].tobytes() == after[:change].tobytes()
+    assert not np.array_equal(before[change:], after[change:])
+
+
+def test_a_clone_goes_on_alone() -> None:
+    engine, heard = tiny_engine(), talk(FRAMES)
+    state = engine.new_state()
+    for k in range(3):
+        engine.step(state, part(heard, 5 * k, 5 * k + 5))
+    copy = state.clone()
+    there = engine.step(state, part(heard, 15, 20)).latent
+    engine.step(state, part(heard, 20, 25))
+    here = engine.step(copy, part(heard, 15, 20)).latent
+    assert here.tobytes() == there.tobytes()
+    assert copy.motion.block == 4
+    assert state.motion.block == 5
+
+
+def test_conversations_on_one_engine_do_not_mix() -> None:
+    engine, one, two = tiny_engine(), talk(FRAMES), talk(FRAMES, seed=3)
+    states = engine.new_state(), engine.new_state()
+    mixed: list[list[np.ndarray]] = [[], []]
+    for k in range(BLOCKS):
+        for who, heard in enumerate((one, two)):
+            block = engine.step(states[who], part(heard, 5 * k, 5 * k + 5))
+            mixed[who].append(block.latent)
+    for who, heard in enumerate((one, two)):
+        alone = roll(tiny_engine(), heard, BLOCKS)
+        assert np.concatenate(mixed[who]).tobytes() == alone.tobytes()
+
+
+def test_memory_stops_growing() -> None:
+    engine, heard = tiny_engine(), talk(5)
+    state = engine.new_state()
+    sizes = []
+    for _ in range(8):
+        engine.step(state, heard)
+        sizes.append(state.motion.cache.frames)
+    assert sizes[0] == TINY.block_frames - TINY.look_ahead_frames
+    assert max(sizes) == TINY.cache_frames == sizes[-1] == sizes[-2]
+
+
+def test_position_does_not_matter() -> None:
+    """The same memory at block 8 and, as if after a day, at block 10 million: the same bits."""
+    engine, heard = tiny_engine(), talk(FRAMES)
+    state = engine.new_state()
+    for k in range(8):
+        engine.step(state, part(heard, 5 * k, 5 * k + 5))
+    new = part(heard, 40, 45)
+    conditions = engine._conditions(state.clone(), new, 5)
+    noise = block_noise(0, 8, 5, TINY.motion_dim)
+    near, _ = engine.sampler.next_block(state.motion, engine.reference, conditions, noise)
+    late = MotionState(
+        state.motion.cache,
+        state.motion.context,
+        state.motion.context_conditions,
+        frame=50_000_000,
+        block=10_000_000,
+    )
+    far, after = engine.sampler.next_block(late, engine.reference, conditions, noise)
+    assert torch.equal(near, far)
+    assert after.frame == 50_000_005
+
+
+def test_the_cache_remembers_what_recomputing_finds() -> None:
+    """One layer of memory: keys of clean frames in the cache equal those computed afresh.
+
+    In a one-block network a frame's keys depend on its own clean motion alone, so the cached
+    path must give what the whole window, recomputed, gives.
+    """
+    from dataclasses import replace
+
+    config = replace(TINY, blocks=1)
+    sampling = SamplingConfig(evaluations=5, guidance="separate", audio_guidance=2.0)
+    transformer = tiny_generator(config).flow_transformer
+    with_cache = BlockSampler(transformer, sampling)
+    without = BlockSampler(transformer, sampling, cached=False)
+    # one embedding for all frames: the condition encoder looks at its whole window otherwise
+    silence = [torch.zeros(1, 60, n) for n in (config.audio_dim,) * 2 + (config.motion_dim,)]
+    like = torch.zeros(1)
+    reference = torch.randn(1, config.motion_dim, generator=torch.Generator().manual_seed(0))
+    states = MotionState.empty(config, like), MotionState.empty(config, like)
+    for k in range(7):
+        conditions = Conditions(*(s[:, :5] for s in silence))
+        noise = block_noise(0, k, 5, config.motion_dim)
+        a, one = with_cache.next_block(states[0], reference, conditions, noise)
+        b, two = without.next_block(states[1], reference, conditions, noise)
+        torch.testing.assert_close(a, b, atol=2e-5, rtol=0)
+        states = one, two
+
+
+def test_only_clean_frames_are_committed() -> None:
+    transformer = tiny_generator().flow_transformer
+    x, timestep = torch.zeros(1, 5, TINY.motion_dim), torch.zeros(1, 5)
+    reference, condition = x[:, 0], torch.zeros(1, 5, TINY.hidden_dim)
+    _, keys = transformer(x, timestep, reference, condition)
+    cache = KVCache(TINY.cache_frames, TINY.look_ahead_frames)
+    assert cache.commit(keys, timestep).frames == 3
+    timestep[0, 4] = 125.0
+    with pytest.raises(ValueError, match="clean"):
+        cache.commit(keys, timestep)
+
+
+def test_a_block_never_leaves_noise_in_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every commit while streaming is of timesteps 0, and there is one for each block."""
+    seen = []
+    commit = KVCache.commit
+
+    def watch(self: KVCache, keys: object, timestep: torch.Tensor) -> KVCache:
+        seen.append(float(timestep.abs().max()))
+        return commit(self, keys, timestep)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(KVCache, "commit", watch)
+    roll(tiny_engine(), talk(FRAMES), BLOCKS)
+    assert seen == [0.0] * BLOCKS
+
+
+def test_a_failed_block_changes_nothing() -> None:
+    engine, heard = tiny_engine(), talk(FRAMES)
+    state = engine.new_state()
+    engine.step(state, part(heard, 0, 5))
+    motion = state.motion
+    short = BlockInput(part(heard, 5, 10).avatar_audio, None, heard.user_motion[:3])  # type: ignore[index]
+    with pytest.raises(ValueError, match="user_motion lasts 3"):
+        engine.step(state, short)
+    assert state.motion is motion
+
+
+def test_missing_user_streams_are_no_silence() -> None:
+    """No microphone is another condition than a silent one."""
+    heard = talk(FRAMES)
+    quiet = BlockInput(heard.avatar_audio, np.zeros_like(heard.avatar_audio), heard.user_motion)
+    absent = BlockInput(heard.avatar_audio, None, heard.user_motion)
+    assert not np.array_equal(
+        roll(tiny_engine(), quiet, BLOCKS), roll(tiny_engine(), absent, BLOCKS)
+    )
+
+
+def test_features_of_a_stream_are_those_of_the_whole_clip() -> None:
+    heard = talk(30)
+    window, encoder = AudioWindow(), tiny_generator().audio_encoder
+    with torch.inference_mode():
+        parts = [
+            encoder(torch.from_numpy(window.push(part(heard, k, k + 5).avatar_audio))[None])
+            for k in range(0, 30, 5)
+        ]
+        whole = encoder(torch.from_numpy(AudioWindow().push(heard.avatar_audio))[None])
+    assert whole.shape == (1, 30, TINY.audio_dim)
+    torch.testing.assert_close(torch.cat(parts, 1), whole, atol=1e-5, rtol=0)
+
+
+def test_history_covers_the_encoders_reach() -> None:
+    """An output depends on its own frame and 7 before; on nothing earlier, on nothing later."""
+    encoder = tiny_generator().audio_encoder
+    mel = torch.randn(1, 4 * (MelEncoder.HISTORY_FRAMES + 3), 80)
+    with torch.inference_mode():
+        base = encoder(mel)
+        later = mel.clone()
+        later[:, -4:] += 1.0  # the third output's own frame
+        changed = encoder(later)
+    assert torch.equal(base[:, :2], changed[:, :2])
+    assert not torch.equal(base[:, 2], changed[:, 2])
+
+
+def test_engine_runs_on_given_reference() -> None:
+    engine = MotionEngine(
+        tiny_generator(), SamplingConfig(), np.full(TINY.motion_dim, 0.3, np.float32)
+    )
+    assert not np.array_equal(
+        roll(engine, talk(FRAMES), BLOCKS), roll(tiny_engine(), talk(FRAMES), BLOCKS)
+    )

@@ -1,0 +1,64 @@
+"""A generator small enough for tests, with weights that make every input matter."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from avatar_forcing_ros.config import ModelConfig, SamplingConfig
+from avatar_forcing_ros.model.generator import MotionGenerator
+from avatar_forcing_ros.streaming.engine import BlockInput, MotionEngine
+from avatar_forcing_ros.timebase import SAMPLES_PER_FRAME
+
+TINY = ModelConfig(
+    motion_dim=23,
+    audio_dim=16,
+    hidden_dim=32,
+    heads=2,
+    blocks=2,
+    condition_heads=2,
+    window_frames=20,
+)
+
+
+def tiny_generator(config: ModelConfig = TINY, seed: int = 0) -> MotionGenerator:
+    torch.manual_seed(seed)
+    return MotionGenerator(config).eval().requires_grad_(False)
+
+
+def tiny_engine(
+    sampling: SamplingConfig | None = None, *, config: ModelConfig = TINY, cached: bool = True
+) -> MotionEngine:
+    return MotionEngine(tiny_generator(config), sampling or SamplingConfig(), cached=cached)
+
+
+def talk(frames: int, seed: int = 0, config: ModelConfig = TINY) -> BlockInput:
+    """`frames` of loud sound from both and of the user's motion."""
+    rng = np.random.default_rng(seed)
+
+    def sound() -> NDArray[np.float32]:
+        return (0.2 * rng.standard_normal(frames * SAMPLES_PER_FRAME)).astype(np.float32)
+
+    motion = rng.standard_normal((frames, config.motion_dim)).astype(np.float32)
+    return BlockInput(sound(), sound(), 0.3 * motion)
+
+
+def part(heard: BlockInput, start: int, stop: int) -> BlockInput:
+    """Frames `start` to `stop` of `heard`."""
+    cut = slice(start * SAMPLES_PER_FRAME, stop * SAMPLES_PER_FRAME)
+    return BlockInput(
+        heard.avatar_audio[cut],
+        None if heard.user_audio is None else heard.user_audio[cut],
+        None if heard.user_motion is None else heard.user_motion[start:stop],
+    )
+
+
+def roll(engine: MotionEngine, heard: BlockInput, blocks: int) -> NDArray[np.float32]:
+    """The latents ``[T, D]`` of the first `blocks` blocks."""
+    state, out, at = engine.new_state(), [], 0
+    for _ in range(blocks):
+        frames = engine.frames(state)
+        out.append(engine.step(state, part(heard, at, at + frames)).latent)
+        at += frames
+    return np.concatenate(out)
