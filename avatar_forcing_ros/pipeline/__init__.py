@@ -1,0 +1,1 @@
+"""One conversation and its clock: from files or live streams to an avatar."""

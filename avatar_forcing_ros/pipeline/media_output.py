@@ -1,0 +1,106 @@
+"""Results to files: whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from avatar_forcing_ros.errors import OutputError
+from avatar_forcing_ros.timebase import FRAME_RATE_HZ, SAMPLE_RATE_HZ
+
+AUDIO_BIT_RATE = 96_000
+CONSTANT_RATE_FACTOR = "20"
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its name only when all went well.
+
+    Raises OutputError if the folder cannot be written.
+    """
+    part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(21, "it is a folder", str(path))
+        part.touch()
+    except OSError as error:
+        raise OutputError(
+            f"output {path}",
+            expected="a file that can be written",
+            got=error.strerror or str(error),
+            remedy="choose another place",
+        ) from error
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def save_image(pixels: NDArray[np.uint8], path: Path) -> None:
+    """Write `pixels` ``[H, W, 3]`` RGB as PNG or JPEG, by the ending of `path`."""
+    encoded, data = False, np.zeros(0, np.uint8)
+    with contextlib.suppress(cv2.error):  # an ending that it does not know
+        encoded, data = cv2.imencode(path.suffix, np.ascontiguousarray(pixels[..., ::-1]))
+    if not encoded:
+        raise OutputError(
+            f"output {path}",
+            expected="a name that ends in .png or .jpg",
+            got=path.suffix or "no ending",
+            remedy="choose another name",
+        )
+    with whole_file(path) as part:
+        part.write_bytes(data.tobytes())
+
+
+class Mp4Writer:
+    """H.264 and AAC at the project's rates; use as a context manager."""
+
+    def __init__(self, path: Path, width_px: int, height_px: int) -> None:
+        self._container = av.open(str(path), "w", format="mp4")
+        self._video = self._container.add_stream(
+            "libx264", FRAME_RATE_HZ, {"crf": CONSTANT_RATE_FACTOR, "preset": "veryfast"}
+        )
+        self._video.width, self._video.height = width_px, height_px
+        self._video.pix_fmt = "yuv420p"
+        self._video.thread_count = 1  # the same file every time, and a core left for the avatar
+        self._audio = self._container.add_stream("aac", SAMPLE_RATE_HZ, layout="mono")
+        self._audio.bit_rate = AUDIO_BIT_RATE
+        self._frames = 0
+        self._samples = 0
+
+    def __enter__(self) -> Mp4Writer:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            for stream in (self._video, self._audio):
+                self._container.mux(stream.encode(None))
+        self._container.close()
+
+    def write(self, pixels: NDArray[np.uint8], audio: NDArray[np.float32]) -> None:
+        """Append frames ``[T, H, W, 3]`` RGB and their sound ``[640 T]``."""
+        for picture in pixels:
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts = self._frames
+            self._frames += 1
+            self._container.mux(self._video.encode(frame))
+        sound = av.AudioFrame.from_ndarray(audio[None], format="fltp", layout="mono")
+        sound.sample_rate, sound.pts = SAMPLE_RATE_HZ, self._samples
+        self._samples += len(audio)
+        self._container.mux(self._audio.encode(sound))

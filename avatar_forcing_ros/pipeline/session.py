@@ -1,0 +1,106 @@
+"""One conversation: sound and pictures in, blocks of a living avatar out."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avatar_forcing_ros.media import AudioChunk, AvatarBlock, MotionBlock, VideoFrame
+from avatar_forcing_ros.pipeline.timeline import MotionTrack, SoundTrack
+from avatar_forcing_ros.rig import coefficients
+from avatar_forcing_ros.rig.portrait import Portrait
+from avatar_forcing_ros.streaming.codec import MotionCodec
+from avatar_forcing_ros.streaming.engine import BlockInput, MotionEngine
+from avatar_forcing_ros.timebase import SAMPLES_PER_FRAME, frame_stamp_ns
+
+
+class Session:
+    """A conversation on one clock that starts at media time zero.
+
+    The avatar's voice is shown and heard `avatar_audio_delay_frames` after it came in, so that
+    lips can get ready for a sound; the user is answered without that delay.
+    """
+
+    def __init__(
+        self,
+        engine: MotionEngine,
+        codec: MotionCodec,
+        *,
+        user_audio: bool = True,
+        user_video: bool = True,
+    ) -> None:
+        """`user_audio` and `user_video` say which of the user's streams exist at all."""
+        self.engine, self.codec = engine, codec
+        self._has_user_audio, self._has_user_video = user_audio, user_video
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin a new conversation with the same weights and face."""
+        self.state = self.engine.new_state()
+        self.avatar_sound, self.user_sound = SoundTrack(), SoundTrack()
+        self.user_motion = MotionTrack(self.engine.config.motion_dim)
+        delay = self.engine.config.avatar_audio_delay_frames
+        self._unsaid = np.zeros(delay * SAMPLES_PER_FRAME, np.float32)  # heard, not yet shown
+        self.last_user_motion = np.zeros((0, self.engine.config.motion_dim), np.float32)
+        self.codec.reset()
+
+    def set_portrait(self, portrait: Portrait) -> None:
+        """Go on with another face."""
+        self.codec.prepare_portrait(portrait)
+
+    def push_avatar_audio(self, chunk: AudioChunk) -> None:
+        """Sound that the avatar says, 16 kHz."""
+        self.avatar_sound.push(chunk)
+
+    def push_user_audio(self, chunk: AudioChunk) -> None:
+        """Sound of the person in front of the avatar, 16 kHz."""
+        self.user_sound.push(chunk)
+
+    def push_user_frame(self, frame: VideoFrame) -> bool:
+        """Picture of the person, in order of stamps; whether a face was seen in it."""
+        motion = self.codec.encode_user(frame)
+        self.user_motion.push(motion.values, frame.stamp_ns)
+        return motion.face_visible
+
+    @property
+    def next_frame(self) -> int:
+        """Index of the first frame of the next block."""
+        return self.state.motion.frame
+
+    def next_motion(self) -> tuple[MotionBlock, NDArray[np.float32]]:
+        """The next block's motion, not yet drawn, and the voice ``[640 T]`` that belongs to it.
+
+        Coefficients are within the rig's ranges. Inputs that have not come are filled and counted.
+        """
+        frames = self.engine.frames(self.state)
+        voice = self.avatar_sound.take(frames)
+        if self._has_user_video:
+            self.last_user_motion = self.user_motion.take(frames)
+        else:
+            self.last_user_motion = np.zeros((frames, self.engine.config.motion_dim), np.float32)
+        heard = BlockInput(
+            avatar_audio=voice,
+            user_audio=self.user_sound.take(frames) if self._has_user_audio else None,
+            user_motion=self.last_user_motion if self._has_user_video else None,
+        )
+        block = self.engine.step(self.state, heard)
+        pending = np.concatenate((self._unsaid, voice))
+        shown, self._unsaid = pending[: len(voice)], pending[len(voice) :]
+        motion = MotionBlock(
+            block.block_index,
+            block.first_frame,
+            block.latent,
+            coefficients.clip(block.coefficients),
+            block.compute_s,
+        )
+        return motion, shown
+
+    def next_block(self) -> AvatarBlock:
+        """The next block, drawn."""
+        motion, voice = self.next_motion()
+        return AvatarBlock(
+            motion=motion,
+            pixels=self.codec.decode(motion.coefficients),
+            audio=voice,
+            stamp_ns=frame_stamp_ns(motion.first_frame),
+        )

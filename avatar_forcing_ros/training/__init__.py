@@ -1,0 +1,1 @@
+"""Learning: the conversations that the project makes, and the generator trained on them."""

@@ -1,0 +1,145 @@
+"""Generated conversations on disk, and random windows of them as training batches."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from avatar_forcing_ros.config import ModelConfig
+from avatar_forcing_ros.errors import MediaError
+from avatar_forcing_ros.model.mel_encoder import MEL_PER_FRAME, SILENCE, MelEncoder
+from avatar_forcing_ros.rig import coefficients
+from avatar_forcing_ros.streaming.audio_window import AudioWindow
+from avatar_forcing_ros.training.synthetic import generate_conversation
+
+DURATION_S = 20.0
+# Conversations of one split never share a seed with the other.
+FIRST_SEED = {"train": 0, "valid": 1_000_000}
+
+
+def sound_features(samples: NDArray[np.float32]) -> NDArray[np.float16]:
+    """The log-mel ``[4 T, 80]`` that a stream would hear of a whole clip ``[640 T]``."""
+    window = AudioWindow().push(samples)
+    return window[MelEncoder.HISTORY_FRAMES * MEL_PER_FRAME :].astype(np.float16)
+
+
+def _prepare_one(job: tuple[Path, int, str]) -> None:
+    path, seed, split = job
+    talk = generate_conversation(seed, DURATION_S, split)
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        np.savez(
+            file,
+            avatar_mel=sound_features(talk.avatar_audio),
+            user_mel=sound_features(talk.user_audio),
+            avatar_motion=talk.avatar_motion.astype(np.float32),
+            user_motion=talk.user_motion.astype(np.float32),
+        )
+    os.replace(part, path)
+
+
+def prepare(folder: Path, split: str, count: int, workers: int) -> Iterator[Path]:
+    """Make `count` conversations of `split` in `folder`, those already there left alone.
+
+    Yields each path as it is finished, so that a caller can show progress.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    first = FIRST_SEED[split]
+    paths = [folder / f"{split}-{first + i:07d}.npz" for i in range(count)]
+    jobs = [(p, first + i, split) for i, p in enumerate(paths) if not p.exists()]
+    yield from (p for p in paths if p.exists())
+    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        for k, _ in enumerate(pool.imap(_prepare_one, jobs)):
+            yield jobs[k][0]
+
+
+class Batch(NamedTuple):
+    """Windows of T frames with what was heard and seen; motion in its own units."""
+
+    motion: Tensor  # [B, T, D] the avatar's, to be learned
+    reference: Tensor  # [B, D] the avatar's mean pose with a resting face
+    avatar_mel: Tensor  # [B, 4 (7 + T), 80]
+    user_mel: Tensor  # [B, 4 (7 + T), 80]
+    user_motion: Tensor  # [B, T, D]
+
+
+@dataclass(frozen=True)
+class _Conversation:
+    avatar_mel: NDArray[np.float16]
+    user_mel: NDArray[np.float16]
+    avatar_motion: NDArray[np.float32]
+    user_motion: NDArray[np.float32]
+
+
+class ConversationWindows:
+    """All prepared conversations of a split, in memory, and random windows of them."""
+
+    def __init__(self, folder: Path, split: str, config: ModelConfig) -> None:
+        """Raises MediaError when `folder` holds no conversation of `split`."""
+        paths = sorted(folder.glob(f"{split}-*.npz"))
+        if not paths:
+            raise MediaError(
+                "training data",
+                expected=f"files {split}-*.npz",
+                got=f"none in {folder}",
+                remedy="make them with 'avatar-forcing train data'",
+            )
+        self.config = config
+        self.conversations = [_load(path) for path in paths]
+
+    def statistics(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Mean and standard deviation ``[D]`` of the avatars' motion."""
+        motion = np.concatenate([c.avatar_motion for c in self.conversations])
+        return motion.mean(0), np.maximum(motion.std(0), 1e-3)
+
+    def batch(self, windows: int, rng: np.random.Generator) -> Batch:
+        """`windows` random windows; starts may lie anywhere in a conversation."""
+        frames = self.config.window_frames
+        ahead = self.config.avatar_audio_delay_frames
+        rows = []
+        for _ in range(windows):
+            talk = self.conversations[rng.integers(len(self.conversations))]
+            start = int(rng.integers(len(talk.avatar_motion) - frames - ahead + 1))
+            stop = start + frames
+            rows.append(
+                (
+                    talk.avatar_motion[start:stop],
+                    reference_motion(talk.avatar_motion),
+                    _mel_window(talk.avatar_mel, start + ahead, frames),
+                    _mel_window(talk.user_mel, start, frames),
+                    talk.user_motion[start:stop],
+                )
+            )
+        return _collate(rows)
+
+
+def reference_motion(motion: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What a portrait would say about `motion` ``[T, D]``: its mean pose with a resting face."""
+    out = coefficients.neutral()
+    out[coefficients.POSE] = motion[:, coefficients.POSE].mean(0)
+    return out
+
+
+def _load(path: Path) -> _Conversation:
+    with np.load(path) as stored:
+        return _Conversation(**{name: stored[name] for name in stored.files})
+
+
+def _mel_window(mel: NDArray[np.float16], start: int, frames: int) -> NDArray[np.float32]:
+    """Frames ``start - 7 … start + frames`` of `mel`, silence before its beginning."""
+    first = (start - MelEncoder.HISTORY_FRAMES) * MEL_PER_FRAME
+    window = mel[max(0, first) : (start + frames) * MEL_PER_FRAME].astype(np.float32)
+    return np.pad(window, ((max(0, -first), 0), (0, 0)), constant_values=SILENCE)
+
+
+def _collate(rows: Sequence[tuple[NDArray[np.float32], ...]]) -> Batch:
+    return Batch(*(torch.from_numpy(np.stack(part)) for part in zip(*rows, strict=True)))

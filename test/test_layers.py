@@ -1,0 +1,102 @@
+"""The house's walls: imports go down only, and each heavy dependency lives in one place."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import avatar_forcing_ros
+
+PACKAGE = Path(avatar_forcing_ros.__file__).parent
+NAME = PACKAGE.name
+
+LAYER = {
+    "errors": 0,
+    "timebase": 0,
+    "media": 0,
+    "config": 0,
+    "resources": 0,
+    "model": 1,
+    "rig": 1,
+    "perception": 1,
+    "streaming": 2,
+    "pipeline": 3,
+    "training": 3,
+    "nodes": 4,
+    "web": 4,
+    "standalone": 4,
+    "cli": 4,
+    "__init__": 0,
+}
+# which places may import a dependency; everybody else may not
+HOME = {
+    "mediapipe": {"perception"},
+    "rclpy": {"nodes"},
+    "aiohttp": {"web"},
+    "aiortc": {"web"},
+    "cyclonedds": {"standalone"},
+    "espeakng_loader": {"training"},
+    "torch": {"model", "streaming", "pipeline", "training"},
+    "av": {"pipeline", "web"},
+}
+# the command line is the one door to everything: it starts each of the others
+SIBLINGS_MAY_MEET = {"cli"}
+
+
+def place(path: Path) -> str:
+    """The house's room that a file belongs to."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> set[str]:
+    """Full dotted names that the file imports, wherever in the file it does so."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{path}: write imports in full"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def violations(path: Path) -> list[str]:
+    """What the file imports and should not."""
+    here = place(path)
+    wrong = []
+    for name in sorted(imports(path)):
+        parts = name.split(".")
+        if parts[0] == NAME and len(parts) > 1:
+            there = parts[1]
+            higher = LAYER[there] > LAYER[here]
+            sibling = LAYER[there] == LAYER[here] >= 3 and there != here
+            if higher or (sibling and here not in SIBLINGS_MAY_MEET):
+                wrong.append(f"{here} imports {name}")
+        elif here not in HOME.get(parts[0], {here}):
+            wrong.append(f"{here} imports {name}")
+    return wrong
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.name))
+def test_imports_go_down_only(path: Path) -> None:
+    assert violations(path) == []
+
+
+def test_every_room_has_a_layer() -> None:
+    rooms = {place(p) for p in PACKAGE.rglob("*.py")}
+    assert rooms <= set(LAYER)
+
+
+def test_a_forbidden_import_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check itself can fail: a made-up module that reaches up, and one that takes torch."""
+    monkeypatch.setattr("test_layers.PACKAGE", tmp_path, raising=False)
+    (tmp_path / "rig").mkdir()
+    bad = tmp_path / "rig" / "bad.py"
+    bad.write_text(f"import torch\nfrom {NAME}.pipeline import session\n")
+    globals()["PACKAGE"], keep = tmp_path, PACKAGE
+    try:
+        assert len(violations(bad)) == 2
+    finally:
+        globals()["PACKAGE"] = keep
