@@ -24,6 +24,7 @@ MEL_PER_FRAME = SAMPLES_PER_FRAME // HOP_SAMPLES  # 4
 LOW_HZ, HIGH_HZ = 60.0, 7600.0
 POWER_FLOOR = 1e-7
 LOG_MEAN, LOG_SCALE = -8.0, 4.0  # brings speech near zero mean, unit variance
+_TAPER = np.hanning(WINDOW_SAMPLES).astype(np.float32)
 SILENCE = (float(np.log(POWER_FLOOR)) - LOG_MEAN) / LOG_SCALE  # the value of no sound at all
 
 
@@ -44,7 +45,7 @@ def mel_filters() -> NDArray[np.float32]:
 def mel_power(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     """Mel power ``[4 T, 80]`` of sound ``[240 + 640 T]``: 240 samples of history come first."""
     windows = np.lib.stride_tricks.sliding_window_view(samples, WINDOW_SAMPLES)[::HOP_SAMPLES]
-    shaped = windows * np.hanning(WINDOW_SAMPLES).astype(np.float32)  # [4T, 400]
+    shaped = windows * _TAPER  # [4T, 400]
     spectrum = np.fft.rfft(shaped, FFT_SAMPLES).astype(np.complex64)  # [4T, 257]
     power = (spectrum.real**2 + spectrum.imag**2) / np.float32(WINDOW_SAMPLES)
     return power @ mel_filters()

@@ -76,32 +76,46 @@ def smile(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def onsets(series: NDArray[np.floating], rise: float, within_s: float = 0.5) -> list[int]:
-    """Frames at which a rise of at least `rise` within `within_s` begins."""
+    """Frames at which a rise of at least `rise` within `within_s` has begun (by a quarter)."""
     span = int(within_s * FRAME_RATE_HZ)
     found: list[int] = []
     i = 0
     while i < len(series) - 1:
-        window = series[i : i + span + 1]
-        top = int(window.argmax())
-        if window[top] - series[i] >= rise and series[i + 1] > series[i]:
-            found.append(i)
-            i += max(1, top)
+        top = _peak(series, i, span)
+        if series[i : i + span + 1].max() - series[i] >= rise and series[i + 1] > series[i]:
+            begun = series[i : top + 1] - series[i] >= 0.25 * rise
+            found.append(i + int(begun.argmax()))
+            i = top
         else:
             i += 1
     return found
 
 
+def _peak(series: NDArray[np.floating], start: int, span: int) -> int:
+    """Where a rise from `start` ends: the first frame that none of the `span` after it tops."""
+    top = start
+    while True:
+        higher = top + int(series[top : top + span + 1].argmax())
+        if higher == top:
+            return top
+        top = higher
+
+
 def smile_reactions(
     user: NDArray[np.float32], avatar: NDArray[np.float32]
 ) -> list[Reaction]:
-    """The user's smiles that the avatar's smile answered; coefficients ``[T, K]`` of both."""
-    answers = onsets(smile(avatar), SMILE_RISE)
-    out = []
-    for cause in onsets(smile(user), SMILE_RISE):
-        later = [a for a in answers if 0 < a - cause <= ANSWER_WITHIN_S * FRAME_RATE_HZ]
-        if later:
-            out.append(Reaction("smile", cause / FRAME_RATE_HZ, later[0] / FRAME_RATE_HZ))
-    return out
+    """The user's smiles that the avatar's smile answered; coefficients ``[T, K]`` of both.
+
+    An answer belongs to the last cause before it, and to no other.
+    """
+    causes = onsets(smile(user), SMILE_RISE)
+    out: dict[int, Reaction] = {}
+    for answer in onsets(smile(avatar), SMILE_RISE):
+        before = [c for c in causes if 0 < answer - c <= ANSWER_WITHIN_S * FRAME_RATE_HZ]
+        if before and before[-1] not in out:
+            cause = before[-1]
+            out[cause] = Reaction("smile", cause / FRAME_RATE_HZ, answer / FRAME_RATE_HZ)
+    return list(out.values())
 
 
 def nods(values: NDArray[np.float32], depth_rad: float = 0.03) -> list[float]:

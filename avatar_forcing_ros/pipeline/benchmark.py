@@ -1,0 +1,217 @@
+"""What each stage costs on this machine, beside the same block computed without a cache."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from avatar_forcing_ros.config import AvatarConfig
+from avatar_forcing_ros.errors import ConfigError
+from avatar_forcing_ros.media import AudioChunk, VideoFrame
+from avatar_forcing_ros.pipeline.build import build_session, load_generator
+from avatar_forcing_ros.pipeline.demo import AVATAR_SPEECH, USER_SPEECH
+from avatar_forcing_ros.pipeline.media_input import read_audio
+from avatar_forcing_ros.pipeline.session import Session
+from avatar_forcing_ros.resources import shipped
+from avatar_forcing_ros.rig import coefficients
+from avatar_forcing_ros.streaming.audio_window import AudioWindow
+from avatar_forcing_ros.streaming.engine import BlockInput, MotionEngine
+from avatar_forcing_ros.streaming.state import StreamState
+from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, FRAME_RATE_HZ, SAMPLE_RATE_HZ
+
+WARM_UP_BLOCKS = 15  # until the cache is full and everything has been compiled and allocated
+Figures = dict[str, float]
+
+
+def run_benchmark(config: AvatarConfig, repeats: int) -> dict[str, Any]:
+    """Time every stage `repeats` times; medians and tails in milliseconds, and ratios.
+
+    Raises ConfigError for fewer than 10 repeats, which would have no tail.
+    """
+    if repeats < 10:
+        raise ConfigError(
+            "repeats", expected="10 or more", got=str(repeats), remedy="give a larger number"
+        )
+    session = build_session(config)
+    speech = read_audio(shipped(AVATAR_SPEECH)), read_audio(shipped(USER_SPEECH))
+    stages = {"audio_features": _audio_features(session.engine, speech[0], repeats)}
+    stages["transformer_evaluation"] = _evaluation(session.engine, repeats)
+    stages["block_motion"], stages["block_motion_uncached"] = _blocks(config, speech, repeats)
+    pictures = _pictures(session, repeats)
+    stages["renderer_frame"] = pictures["renderer_frame"]
+    stages["tracker_frame"] = pictures["tracker_frame"]
+    stages["end_to_end_block"] = _end_to_end(session, speech, repeats)
+    frames = session.engine.config.block_frames
+    block_ms = frames * 1000.0 / FRAME_RATE_HZ
+    return {
+        "preset": config.preset,
+        "evaluations": config.sampling.evaluations,
+        "guidance_rows": len(session.engine.sampler.rows),
+        "block_frames": frames,
+        "image_size_px": config.image_size_px,
+        "machine": _machine(),
+        "repeats": repeats,
+        "stages_ms": stages,
+        "real_time_factor": round(block_ms / stages["end_to_end_block"]["median"], 2),
+        "uncached_to_cached_ratio": round(
+            stages["block_motion_uncached"]["median"] / stages["block_motion"]["median"], 2
+        ),
+        "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0, 1),
+    }
+
+
+def as_table(figures: Mapping[str, Any]) -> str:
+    """The figures for a person to read."""
+    lines = [f"{'stage':<26}{'median':>10}{'p95':>10}{'p99':>10}   ms"]
+    for name, row in figures["stages_ms"].items():
+        lines.append(f"{name:<26}{row['median']:>10.2f}{row['p95']:>10.2f}{row['p99']:>10.2f}")
+    machine = figures["machine"]
+    lines += [
+        "",
+        f"real-time factor {figures['real_time_factor']} (end to end, tracking and drawing)",
+        f"without cache a block takes {figures['uncached_to_cached_ratio']} times as long",
+        f"peak memory {figures['peak_memory_mb']} MB; {machine['threads']} threads of "
+        f"{machine['cpu']}; {figures['evaluations']} evaluations, "
+        f"{figures['guidance_rows']} guidance row(s), blocks of {figures['block_frames']} frames",
+    ]
+    return "\n".join(lines)
+
+
+def _times(work: Callable[[int], object], repeats: int, name: str) -> Figures:
+    """Median, p95 and p99 of `work` (called with 0, 1, …) in milliseconds."""
+    taken = []
+    for i in tqdm(range(repeats), desc=name, leave=False, disable=None):
+        started = time.perf_counter()
+        work(i)
+        taken.append((time.perf_counter() - started) * 1000.0)
+    median, p95, p99 = np.percentile(taken, (50, 95, 99))
+    return {"median": round(median, 3), "p95": round(p95, 3), "p99": round(p99, 3)}
+
+
+def _sound(speech: np.ndarray, block: int, frames: int) -> np.ndarray:  # type: ignore[type-arg]
+    """Block number `block` of `speech`, from the start again at its end: ``[640 frames]``."""
+    count = frames * SAMPLE_RATE_HZ // FRAME_RATE_HZ
+    return np.take(speech, np.arange(block * count, (block + 1) * count), mode="wrap")
+
+
+@torch.inference_mode()
+def _audio_features(engine: MotionEngine, speech: np.ndarray, repeats: int) -> Figures:  # type: ignore[type-arg]
+    window, frames = AudioWindow(), engine.config.block_frames
+
+    def work(i: int) -> None:
+        mel = window.push(_sound(speech, i, frames))
+        engine.generator.audio_encoder(torch.from_numpy(mel)[None])
+
+    _times(work, WARM_UP_BLOCKS, "warm-up")
+    return _times(work, repeats, "audio features")
+
+
+def _fresh_state(engine: MotionEngine, speech: tuple[Any, Any]) -> tuple[StreamState, BlockInput]:
+    """A conversation whose cache is full, and the input of a block."""
+    state = engine.new_state()
+    rest = coefficients.neutral()
+    for k in range(WARM_UP_BLOCKS):
+        frames = engine.frames(state)
+        heard = BlockInput(
+            _sound(speech[0], k, frames), _sound(speech[1], k, frames), np.tile(rest, (frames, 1))
+        )
+        engine.step(state, heard)
+    return state, heard
+
+
+@torch.inference_mode()
+def _evaluation(engine: MotionEngine, repeats: int) -> Figures:
+    """One pass of the transformer over context and block with a full cache."""
+    quiet = np.zeros(SAMPLE_RATE_HZ, np.float32)
+    state, _ = _fresh_state(engine, (quiet, quiet))
+    config, rows = engine.config, len(engine.sampler.rows)
+    tokens = config.block_frames + config.look_ahead_frames
+    x = torch.randn(rows, tokens, config.motion_dim)
+    timestep = torch.full((rows, tokens), 500.0)
+    reference = engine.reference.expand(rows, -1)
+    condition = torch.randn(rows, tokens, config.hidden_dim)
+    past = state.motion.cache.peek()
+
+    def work(i: int) -> None:
+        engine.generator.flow_transformer(x, timestep, reference, condition, past)
+
+    return _times(work, repeats, "transformer")
+
+
+def _blocks(config: AvatarConfig, speech: tuple[Any, Any], repeats: int) -> tuple[Figures, Figures]:
+    """A block's motion with the cache and without; the two take turns, so both see one machine."""
+    generator = load_generator(config)
+    figures: list[list[float]] = [[], []]
+    runs = []
+    for cached in (True, False):
+        engine = MotionEngine(generator, config.sampling, cached=cached)
+        runs.append((engine, *_fresh_state(engine, speech)))
+    for _ in tqdm(range(repeats), desc="block", leave=False, disable=None):
+        for taken, (engine, state, heard) in zip(figures, runs, strict=True):
+            taken.append(engine.step(state, heard).compute_s * 1000.0)
+    rows = []
+    for taken in figures:
+        median, p95, p99 = np.percentile(taken, (50, 95, 99))
+        rows.append({"median": round(median, 3), "p95": round(p95, 3), "p99": round(p99, 3)})
+    return rows[0], rows[1]
+
+
+def _pictures(session: Session, repeats: int) -> dict[str, Figures]:
+    """Drawing one frame, and finding the face in it again."""
+    rng = np.random.default_rng(0)
+    steps = rng.uniform(coefficients.LOW, coefficients.HIGH, (8, coefficients.COUNT)) * 0.5
+    at = np.linspace(0, 7, repeats)
+    moves = np.stack([np.interp(at, np.arange(8), steps[:, k]) for k in range(steps.shape[1])], 1)
+    drawn: list[np.ndarray] = []  # type: ignore[type-arg]
+    session.codec.decode(moves[:1].astype(np.float32))
+    drawing = _times(
+        lambda i: drawn.append(session.codec.decode(moves[i : i + 1].astype(np.float32))[0]),
+        repeats,
+        "renderer",
+    )
+    frames = [VideoFrame(p, i * FRAME_PERIOD_NS) for i, p in enumerate(drawn)]
+    session.push_user_frame(frames[0])
+    tracking = _times(lambda i: session.push_user_frame(frames[i]), repeats, "tracker")
+    session.reset()
+    return {"renderer_frame": drawing, "tracker_frame": tracking}
+
+
+def _end_to_end(session: Session, speech: tuple[Any, Any], repeats: int) -> Figures:
+    """Sound and pictures of a block in, motion and frames out; the avatar watches itself."""
+    frames = session.engine.config.block_frames
+    picture = session.codec.decode(np.zeros((1, coefficients.COUNT), np.float32))[0]
+
+    def work(i: int) -> None:
+        first = session.next_frame
+        stamp_ns = first * FRAME_PERIOD_NS
+        for k in range(frames):
+            session.push_user_frame(VideoFrame(picture, (first + k) * FRAME_PERIOD_NS))
+        session.push_avatar_audio(
+            AudioChunk(_sound(speech[0], i, frames), SAMPLE_RATE_HZ, stamp_ns)
+        )
+        session.push_user_audio(AudioChunk(_sound(speech[1], i, frames), SAMPLE_RATE_HZ, stamp_ns))
+        session.next_block()
+
+    _times(work, WARM_UP_BLOCKS, "warm-up")
+    return _times(work, repeats, "end to end")
+
+
+def _machine() -> dict[str, Any]:
+    name = platform.processor() or platform.machine()
+    with open("/proc/cpuinfo", encoding="utf-8") as info:
+        names = [line.split(":")[1].strip() for line in info if line.startswith("model name")]
+    return {
+        "cpu": names[0] if names else name,
+        "threads": torch.get_num_threads(),
+        "opencv_threads": cv2.getNumThreads(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }

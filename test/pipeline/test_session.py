@@ -1,0 +1,128 @@
+"""A session: the same bits however the inputs come, the voice in time with the frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from tiny import TINY, talk, tiny_engine
+
+from avatar_forcing_ros.media import AudioChunk, VideoFrame
+from avatar_forcing_ros.perception.user_motion import UserMotion
+from avatar_forcing_ros.pipeline.session import Session
+from avatar_forcing_ros.rig import coefficients
+from avatar_forcing_ros.rig.portrait import Portrait
+from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLES_PER_FRAME
+
+FRAMES = 40
+
+
+class FakeCodec:
+    """Motion from a picture's first pixels, pictures of one pixel."""
+
+    def prepare_portrait(self, portrait: Portrait) -> None: ...
+
+    def reset(self) -> None: ...
+
+    def encode_user(self, frame: VideoFrame) -> UserMotion:
+        values = np.resize(frame.pixels.ravel(), TINY.motion_dim).astype(np.float32) / 255.0
+        return UserMotion(values, True)
+
+    def decode(self, motion: NDArray[np.float32]) -> NDArray[np.uint8]:
+        return np.zeros((len(motion), 1, 1, 3), np.uint8)
+
+
+def new_session() -> Session:
+    return Session(tiny_engine(), FakeCodec())
+
+
+def picture(i: int) -> VideoFrame:
+    pixels = np.random.default_rng(i).integers(0, 255, (4, 4, 3)).astype(np.uint8)
+    return VideoFrame(pixels, i * FRAME_PERIOD_NS)
+
+
+def offline() -> NDArray[np.float32]:
+    """All inputs first, then all blocks."""
+    session, heard = new_session(), talk(FRAMES)
+    session.push_avatar_audio(AudioChunk(heard.avatar_audio, 16_000, 0))
+    session.push_user_audio(AudioChunk(heard.user_audio, 16_000, 0))  # type: ignore[arg-type]
+    for i in range(FRAMES):
+        session.push_user_frame(picture(i))
+    return np.concatenate([session.next_motion()[0].latent for _ in range(FRAMES // 5)])
+
+
+def streamed(cuts: Sequence[int]) -> NDArray[np.float32]:
+    """Sound in pieces of the given lengths, a block as soon as its inputs are there."""
+    session, heard = new_session(), talk(FRAMES)
+    out, at, shown, k = [], 0, 0, 0
+    while len(out) < FRAMES // 5:
+        if at < len(heard.avatar_audio):
+            piece = slice(at, at + cuts[k % len(cuts)])
+            stamp_ns = round(at * 1e9 / 16_000)
+            session.push_avatar_audio(AudioChunk(heard.avatar_audio[piece], 16_000, stamp_ns))
+            session.push_user_audio(AudioChunk(heard.user_audio[piece], 16_000, stamp_ns))  # type: ignore[index]
+            at, k = piece.stop, k + 1
+        while shown < FRAMES and shown * SAMPLES_PER_FRAME < at:
+            session.push_user_frame(picture(shown))
+            shown += 1
+        last = session.next_frame + session.engine.frames(session.state) - 1
+        tracks = session.avatar_sound, session.user_sound, session.user_motion
+        if all(track.has(last) for track in tracks):
+            out.append(session.next_motion()[0].latent)
+    return np.concatenate(out)
+
+
+@pytest.mark.parametrize("cuts", [[320], [1, 5000, 77], [480, 441, 4096], [100_000]])
+def test_stream_equals_offline_bit_for_bit(cuts: list[int]) -> None:
+    assert streamed(cuts).tobytes() == offline().tobytes()
+
+
+def test_reset_begins_anew() -> None:
+    session = new_session()
+    heard = talk(10)
+    runs = []
+    for _ in range(2):
+        session.push_avatar_audio(AudioChunk(heard.avatar_audio, 16_000, 0))
+        runs.append(np.concatenate([session.next_motion()[0].latent for _ in range(2)]))
+        session.reset()
+    assert runs[0].tobytes() == runs[1].tobytes()
+
+
+def test_voice_is_delayed_by_what_the_lips_need() -> None:
+    session = new_session()
+    sound = np.arange(FRAMES * SAMPLES_PER_FRAME, dtype=np.float32) / 1e6
+    session.push_avatar_audio(AudioChunk(sound, 16_000, 0))
+    shown = np.concatenate([session.next_block().audio for _ in range(4)])
+    delay = TINY.avatar_audio_delay_frames * SAMPLES_PER_FRAME
+    assert not shown[:delay].any()
+    assert np.array_equal(shown[delay:], sound[: len(shown) - delay])
+
+
+def test_blocks_are_stamped_and_coefficients_stay_in_range() -> None:
+    session = new_session()
+    session.push_avatar_audio(AudioChunk(talk(FRAMES).avatar_audio, 16_000, 0))
+    for k in range(4):
+        block = session.next_block()
+        assert block.stamp_ns == k * 5 * FRAME_PERIOD_NS
+        assert block.motion.block_index == k
+        assert block.motion.first_frame == 5 * k
+        values = block.motion.coefficients
+        assert (values >= coefficients.LOW).all()
+        assert (values <= coefficients.HIGH).all()
+        assert block.pixels.shape[0] == 5
+
+
+def test_a_session_without_a_user_needs_no_tracker() -> None:
+    session = Session(tiny_engine(), FakeCodec(), user_audio=False, user_video=False)
+    session.push_avatar_audio(AudioChunk(talk(5).avatar_audio, 16_000, 0))
+    session.next_block()
+    assert session.user_sound.filled_samples == session.user_motion.filled_frames == 0
+
+
+def test_missing_input_is_counted() -> None:
+    session = new_session()
+    session.next_block()
+    assert session.avatar_sound.filled_samples == 5 * SAMPLES_PER_FRAME
+    assert session.user_motion.filled_frames == 5

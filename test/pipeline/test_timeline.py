@@ -1,0 +1,97 @@
+"""Tracks: gaps become counted silence, late sound is dropped and counted, order is by stamp."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from avatar_forcing_ros.media import AudioChunk
+from avatar_forcing_ros.pipeline.timeline import MotionTrack, SoundTrack
+from avatar_forcing_ros.timebase import FRAME_PERIOD_NS
+
+RATE = 16_000
+
+
+def chunk(samples: np.ndarray, start: int) -> AudioChunk:
+    return AudioChunk(np.asarray(samples, np.float32), RATE, round(start * 1e9 / RATE))
+
+
+def test_sound_comes_out_as_it_went_in() -> None:
+    sound = np.arange(3200, dtype=np.float32)
+    track = SoundTrack()
+    track.push(chunk(sound, 0))
+    assert track.has(4)
+    assert not track.has(5)
+    assert np.array_equal(track.take(5), sound)
+    assert track.filled_samples == track.dropped_samples == 0
+
+
+@given(st.lists(st.integers(1, 2000), min_size=1, max_size=20))
+def test_any_cut_gives_the_same_sound(lengths: list[int]) -> None:
+    sound = np.arange(1, sum(lengths) + 1, dtype=np.float32)
+    track, at = SoundTrack(), 0
+    for length in lengths:
+        track.push(chunk(sound[at : at + length], at))
+        at += length
+    frames = -(-at // 640)
+    assert np.array_equal(track.take(frames)[:at], sound)
+    assert track.filled_samples == frames * 640 - at
+
+
+def test_a_gap_is_silence_and_counted() -> None:
+    track = SoundTrack()
+    track.push(chunk(np.ones(640), 0))
+    track.push(chunk(np.ones(640), 1280))
+    out = track.take(3)
+    assert out[:640].all()
+    assert not out[640:1280].any()
+    assert out[1280:].all()
+    assert track.filled_samples == 640
+
+
+def test_late_sound_is_dropped_and_counted() -> None:
+    track = SoundTrack()
+    track.push(chunk(np.ones(640), 0))
+    assert track.take(3)[640:].sum() == 0
+    track.push(chunk(np.ones(1280), 1280))  # its first half is already over
+    assert track.dropped_samples == 640
+    assert track.take(1).all()
+
+
+def test_jitter_of_stamps_makes_no_gap() -> None:
+    track = SoundTrack()
+    for k in range(10):
+        track.push(chunk(np.ones(640), k * 640 + (-1) ** k * 200))
+    assert track.take(10).all()
+    assert track.filled_samples == track.dropped_samples == 0
+
+
+def test_broken_samples_become_silence() -> None:
+    track = SoundTrack()
+    track.push(chunk(np.array([1.0, np.nan, np.inf, -1.0] * 160), 0))
+    out = track.take(1)
+    assert np.isfinite(out).all()
+    assert track.mended_samples == 320
+
+
+def test_another_rate_is_refused() -> None:
+    with pytest.raises(ValueError, match="44100"):
+        SoundTrack().push(AudioChunk(np.zeros(10, np.float32), 44_100, 0))
+
+
+def test_motion_is_the_newest_not_later_than_the_frame() -> None:
+    track = MotionTrack(1)
+    for stamp_frames, value in ((0.0, 1.0), (2.5, 3.0), (1.2, 2.0)):  # out of order
+        track.push(np.array([value], np.float32), round(stamp_frames * FRAME_PERIOD_NS))
+    assert track.has(2)
+    assert not track.has(3)
+    assert track.take(4)[:, 0].tolist() == [1.0, 2.0, 3.0, 3.0]
+    assert track.filled_frames == 1
+
+
+def test_no_motion_is_neutral_and_counted() -> None:
+    track = MotionTrack(3)
+    assert not track.take(2).any()
+    assert track.filled_frames == 2

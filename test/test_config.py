@@ -1,0 +1,112 @@
+"""Configuration is strict: unknown names, wrong types and impossible values are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from avatar_forcing_ros.config import (
+    PAPER_MODEL,
+    PRESETS,
+    AvatarConfig,
+    ModelConfig,
+    SamplingConfig,
+    TrainingConfig,
+    from_mapping,
+    load_yaml,
+    override,
+)
+from avatar_forcing_ros.errors import ConfigError
+from avatar_forcing_ros.resources import shipped
+
+
+def test_unknown_key_names_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"'sampling\.|'evaluatons'.*nearest: 'evaluations'"):
+        from_mapping(AvatarConfig, {"sampling": {"evaluatons": 4}})
+
+
+def test_unknown_preset_names_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match="one of compact.*nearest: 'compact'.*got 'compcat'"):
+        AvatarConfig(preset="compcat")
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (SamplingConfig, {"evaluations": 2}),
+        (SamplingConfig, {"evaluations": 4.5}),
+        (SamplingConfig, {"evaluations": True}),
+        (SamplingConfig, {"guidance": "both"}),
+        (SamplingConfig, {"audio_guidance": float("nan")}),
+        (SamplingConfig, {"seed": -1}),
+        (AvatarConfig, {"image_size_px": 511}),
+        (AvatarConfig, {"sampling": 3}),
+        (ModelConfig, {"hidden_dim": 100, "heads": 8}),
+        (ModelConfig, {"audio_dim": 30, "condition_heads": 4}),
+        (ModelConfig, {"window_frames": 7}),
+        (ModelConfig, {"first_block_frames": 3}),
+        (ModelConfig, {"blocks": 0}),
+        (TrainingConfig, {"steps": 0}),
+        (TrainingConfig, {"condition_dropout": 1.5}),
+        (TrainingConfig, {"precision": "float16"}),
+        (TrainingConfig, {"loss_weighting": "none"}),
+    ],
+)
+def test_impossible_values_are_refused(kind: type, values: dict[str, object]) -> None:
+    with pytest.raises(ConfigError):
+        from_mapping(kind, values)
+
+
+def test_whole_numbers_serve_as_floats() -> None:
+    assert from_mapping(SamplingConfig, {"audio_guidance": 2}).audio_guidance == 2.0
+
+
+def test_override_ignores_what_is_not_given_and_validates() -> None:
+    assert override(SamplingConfig(), seed=None, evaluations=7) == SamplingConfig(evaluations=7)
+    with pytest.raises(ConfigError):
+        override(SamplingConfig(), evaluations=1)
+
+
+def test_shipped_settings_file_states_the_defaults() -> None:
+    """Every setting stands in config/avatar.yaml with its default value: one home, one truth."""
+    import dataclasses
+
+    import yaml
+
+    path = shipped("config/avatar.yaml")
+    assert load_yaml(path) == AvatarConfig()
+    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert set(values) == {f.name for f in dataclasses.fields(AvatarConfig)}
+    assert set(values["sampling"]) == {f.name for f in dataclasses.fields(SamplingConfig)}
+
+
+def test_shipped_training_settings_are_valid() -> None:
+    import yaml
+
+    path = shipped("config/train_compact.yaml")
+    from_mapping(TrainingConfig, yaml.safe_load(path.read_text(encoding="utf-8")), path.name)
+
+
+@pytest.mark.parametrize("text", ["a: [", "- 1\n- 2", "preset: \x00", "3"])
+def test_files_that_are_no_settings_are_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match="expected"):
+        load_yaml(path)
+
+
+def test_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="No such file"):
+        load_yaml(tmp_path / "none.yaml")
+
+
+def test_empty_file_means_defaults(tmp_path: Path) -> None:
+    (tmp_path / "empty.yaml").write_text("# nothing\n")
+    assert load_yaml(tmp_path / "empty.yaml") == AvatarConfig()
+
+
+def test_cache_lengths_follow_from_the_window() -> None:
+    assert PAPER_MODEL.cache_frames == 38
+    compact = PRESETS["compact"]
+    assert compact.cache_frames == compact.window_frames - compact.block_frames - 2

@@ -1,0 +1,20 @@
+"""Errors say what was expected, what came and what to do, also from a worker process."""
+
+from __future__ import annotations
+
+import pickle
+
+from avatar_forcing_ros.errors import FaceNotFoundError, MediaError
+
+
+def test_message_has_all_three_parts_on_one_line() -> None:
+    error = MediaError("sound a.wav", expected="samples", got="none", remedy="give another file")
+    assert str(error) == "sound a.wav: expected samples, got none; give another file"
+
+
+def test_errors_travel_between_processes() -> None:
+    error = FaceNotFoundError("portrait", expected="a face", got="none", remedy="choose another")
+    back = pickle.loads(pickle.dumps(error))
+    assert type(back) is FaceNotFoundError
+    assert str(back) == str(error)
+    assert back.remedy == error.remedy
