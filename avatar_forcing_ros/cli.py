@@ -143,6 +143,14 @@ def _add_train(commands: Any) -> None:
     data.add_argument("folder", type=Path, help="where to put them; those there are kept")
     data.add_argument("--count", type=int, default=1200, help="for training (default: 1200)")
     data.add_argument("--valid", type=int, default=48, help="for validation (default: 48)")
+    data.add_argument(
+        "--natural-share",
+        type=float,
+        default=0.0,
+        metavar="P",
+        help="share of training voices made of recorded speech; needs the program flite "
+        "(default: 0)",
+    )
     data.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     data.set_defaults(run=_train_data)
     flow = steps.add_parser("flow", help="train by diffusion forcing; goes on where it stopped")
@@ -275,7 +283,9 @@ def _train_data(options: argparse.Namespace) -> None:
     from avatar_forcing_ros.training.dataset import prepare
 
     for split, count in (("train", options.count), ("valid", options.valid)):
-        made = prepare(options.folder, split, count, options.workers)
+        made = prepare(
+            options.folder, split, count, options.workers, options.natural_share
+        )
         for _ in tqdm(made, total=count, desc=split, unit="conversation"):
             pass
 

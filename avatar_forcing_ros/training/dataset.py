@@ -32,9 +32,9 @@ def sound_features(samples: NDArray[np.float32]) -> NDArray[np.float16]:
     return window[MelEncoder.HISTORY_FRAMES * MEL_PER_FRAME :].astype(np.float16)
 
 
-def _prepare_one(job: tuple[Path, int, str]) -> None:
-    path, seed, split = job
-    talk = generate_conversation(seed, DURATION_S, split)
+def _prepare_one(job: tuple[Path, int, str, float]) -> None:
+    path, seed, split, natural_share = job
+    talk = generate_conversation(seed, DURATION_S, split, natural_share)
     part = path.with_suffix(".part")
     with part.open("wb") as file:
         np.savez(
@@ -47,15 +47,18 @@ def _prepare_one(job: tuple[Path, int, str]) -> None:
     os.replace(part, path)
 
 
-def prepare(folder: Path, split: str, count: int, workers: int) -> Iterator[Path]:
+def prepare(
+    folder: Path, split: str, count: int, workers: int, natural_share: float = 0.0
+) -> Iterator[Path]:
     """Make `count` conversations of `split` in `folder`, those already there left alone.
 
-    Yields each path as it is finished, so that a caller can show progress.
+    `natural_share` of the training voices come from recorded speech (see `synthetic`). Yields each path as it is finished, so that a caller can show progress.
     """
     folder.mkdir(parents=True, exist_ok=True)
     first = FIRST_SEED[split]
     paths = [folder / f"{split}-{first + i:07d}.npz" for i in range(count)]
-    jobs = [(p, first + i, split) for i, p in enumerate(paths) if not p.exists()]
+    share = natural_share if split == "train" else 0.0
+    jobs = [(p, first + i, split, share) for i, p in enumerate(paths) if not p.exists()]
     yield from (p for p in paths if p.exists())
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
         for k, _ in enumerate(pool.imap(_prepare_one, jobs)):

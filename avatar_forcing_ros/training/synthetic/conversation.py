@@ -1,0 +1,154 @@
+"""A whole two-person conversation from one seed."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avatar_forcing_ros.timebase import FRAME_RATE_HZ, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
+from avatar_forcing_ros.training.synthetic import channel
+from avatar_forcing_ros.training.synthetic.performance import perform
+from avatar_forcing_ros.training.synthetic.reactions import Act, Seen
+from avatar_forcing_ros.training.synthetic.speech import Phoneme, draw_voice, restart
+from avatar_forcing_ros.training.synthetic.style import draw_style
+from avatar_forcing_ros.training.synthetic.tracking import track
+from avatar_forcing_ros.training.synthetic.turns import PEOPLE, Speech, plan
+
+Event = tuple[str, str, float]  # kind, who, start_s
+SPLITS = ("train", "valid")
+_one_synthesiser = threading.Lock()  # the library has one state in a process
+_LEAD_S = 6.0  # talk before the clip, so that a clip may begin in the middle of one
+_SHOWN = ("nod", "smile", "laugh", "brow", "tilt")
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """Two people talking; T video frames of 40 ms, audio at 16 kHz, motion in the rig's order.
+
+    Frame i of motion is the face at the centre of its 40 ms. `events` lists nods, smiles,
+    laughs, raised brows, tilts, blinks, and as ``reaction_<kind>`` those of them that answer the
+    partner; `reactions` has ``(kind, who, cause_s, start_s)`` for these.
+    """
+
+    seed: int
+    split: str
+    avatar_audio: NDArray[np.float32]  # [T * 640]
+    user_audio: NDArray[np.float32]  # [T * 640]
+    avatar_motion: NDArray[np.float32]  # [T, K]
+    user_motion: NDArray[np.float32]  # [T, K], as a face tracker reports it
+    avatar_speaking: NDArray[np.bool_]  # [T]
+    user_speaking: NDArray[np.bool_]  # [T]
+    avatar_phonemes: list[Phoneme]
+    user_phonemes: list[Phoneme]
+    events: list[Event] = field(default_factory=list)
+    reactions: list[tuple[str, str, float, float]] = field(default_factory=list)
+
+    @property
+    def frames(self) -> int:
+        return len(self.avatar_motion)
+
+
+def generate_conversation(
+    seed: int, duration_s: float = 20.0, split: str = "train", natural_share: float = 0.0
+) -> Conversation:
+    """The conversation of `seed`: the same every time, `duration_s` rounded to whole frames.
+
+    `split` is "train" or "valid": disjoint voices, sentences and random draws. `natural_share` is
+    the probability that a person of "train" has one of flite's recorded voices, which must then
+    be installed; the default needs none, and is the same on every machine. Raises ValueError
+    for another split or a duration of less than one frame, MissingDependencyError without
+    espeakng-loader.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"split: expected one of {SPLITS}, got {split!r}")
+    kept = round(duration_s * FRAME_RATE_HZ)
+    if kept < 1:
+        raise ValueError(f"duration_s: expected at least one frame (0.04), got {duration_s}")
+    rng = np.random.default_rng([SPLITS.index(split), seed])
+    lead = int(rng.uniform(2.0, _LEAD_S) * FRAME_RATE_HZ) if rng.random() < 0.6 else 0
+    frames = lead + kept
+
+    voices = {who: draw_voice(rng, split, natural_share) for who in PEOPLE}
+    styles = {who: draw_style(rng, restless=who == "user") for who in PEOPLE}
+    with _one_synthesiser:
+        restart(seed)
+        speech = plan(rng, frames / FRAME_RATE_HZ, voices, split)
+    clean = {who: render(speech[who], frames) for who in PEOPLE}
+    loudness = {who: relative_loudness(clean[who]) for who in PEOPLE}
+
+    user, user_acts, user_blinks = perform(
+        rng, styles["user"], speech["user"], speech["avatar"], frames, loudness["user"])
+    avatar, avatar_acts, avatar_blinks = perform(
+        rng, styles["avatar"], speech["avatar"], speech["user"], frames, loudness["avatar"],
+        Seen(user, user_acts))
+    avatar_audio = channel.operator(rng, clean["avatar"])
+    user_audio = channel.microphone(rng, clean["user"], clean["avatar"])
+    acts = {"avatar": avatar_acts, "user": user_acts}
+    blinks = {"avatar": avatar_blinks, "user": user_blinks}
+    start_s, end_s = lead / FRAME_RATE_HZ, frames / FRAME_RATE_HZ
+    return Conversation(
+        seed=seed, split=split,
+        avatar_audio=avatar_audio[lead * SAMPLES_PER_FRAME :].copy(),
+        user_audio=user_audio[lead * SAMPLES_PER_FRAME :].copy(),
+        avatar_motion=avatar[lead:].copy(),
+        user_motion=track(rng, user)[lead:].copy(),
+        avatar_speaking=speech["avatar"].active(frames)[lead:].copy(),
+        user_speaking=speech["user"].active(frames)[lead:].copy(),
+        avatar_phonemes=_cut(speech["avatar"].phonemes(), start_s, end_s),
+        user_phonemes=_cut(speech["user"].phonemes(), start_s, end_s),
+        events=_events(acts, blinks, start_s, end_s),
+        reactions=_reactions(acts, start_s, end_s),
+    )
+
+
+def render(speech: Speech, frames: int) -> NDArray[np.float32]:
+    """Clean audio ``[T * 640]`` of one person's segments."""
+    out = np.zeros(frames * SAMPLES_PER_FRAME, np.float32)
+    for segment in speech.segments:
+        first = round(segment.start_s * SAMPLE_RATE_HZ)
+        wave = segment.utterance.samples
+        if segment.kind == "backchannel":
+            wave = 0.6 * wave  # said in passing
+        room = out[first : first + len(wave)]
+        room += wave[: len(room)]
+    return out
+
+
+def relative_loudness(samples: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Loudness ``[T]`` over about 120 ms, 1 at the average of the speech."""
+    power = (samples.reshape(-1, SAMPLES_PER_FRAME).astype(np.float64) ** 2).mean(axis=1)
+    power = np.convolve(power, [0.25, 0.5, 0.25], mode="same")
+    speech = power[power > 1e-6]
+    return np.sqrt(power / speech.mean()) if len(speech) else np.ones(len(power))
+
+
+def _cut(phonemes: list[Phoneme], start_s: float, end_s: float) -> list[Phoneme]:
+    return [(a - start_s, b - start_s, ipa) for a, b, ipa in phonemes if b > start_s and a < end_s]
+
+
+def _events(
+    acts: dict[str, tuple[Act, ...]], blinks: dict[str, list[float]], start_s: float, end_s: float
+) -> list[Event]:
+    events: list[Event] = []
+    for who in PEOPLE:
+        events += [("blink", who, time_s) for time_s in blinks[who]]
+        for act in acts[who]:
+            if act.kind in _SHOWN:
+                events.append((act.kind, who, act.start_s))
+                if act.caused_by_s is not None:
+                    events.append((f"reaction_{act.kind}", who, act.start_s))
+    inside = [(kind, who, t - start_s) for kind, who, t in events if start_s <= t < end_s]
+    return sorted(inside, key=lambda event: (event[2], event[0]))
+
+
+def _reactions(
+    acts: dict[str, tuple[Act, ...]], start_s: float, end_s: float
+) -> list[tuple[str, str, float, float]]:
+    return [
+        (act.kind, who, act.caused_by_s - start_s, act.start_s - start_s)
+        for who in PEOPLE for act in acts[who]
+        if act.caused_by_s is not None and start_s <= act.start_s < end_s
+    ]
