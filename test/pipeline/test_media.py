@@ -1,0 +1,151 @@
+"""Files in and out: any format, clear refusals, nothing half-written."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import soundfile
+
+from avatar_forcing_ros.errors import MediaError, OutputError
+from avatar_forcing_ros.media import VideoFrame
+from avatar_forcing_ros.pipeline.media_input import read_audio, read_video, video_duration_s
+from avatar_forcing_ros.pipeline.media_output import Mp4Writer, save_image, whole_file
+from avatar_forcing_ros.pipeline.render import at_frame_rate
+from avatar_forcing_ros.timebase import FRAME_PERIOD_NS
+
+
+def tone(rate_hz: int, seconds: float) -> np.ndarray:
+    return 0.5 * np.sin(2 * np.pi * 440 * np.arange(int(rate_hz * seconds)) / rate_hz)
+
+
+def write_video(path: Path, frames: int = 10, side: int = 64) -> None:
+    with Mp4Writer(path, side, side) as video:
+        for i in range(frames):
+            pixels = np.full((1, side, side, 3), 20 * i, np.uint8)
+            video.write(pixels, tone(16_000, 0.04).astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("name", "rate_hz", "channels"),
+    [("a.wav", 8_000, 1), ("a.wav", 48_000, 2), ("a.flac", 44_100, 2), ("a.ogg", 22_050, 1)],
+)
+def test_any_sound_becomes_16_khz_mono(
+    name: str, rate_hz: int, channels: int, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    soundfile.write(path, np.tile(tone(rate_hz, 0.5)[:, None], (1, channels)), rate_hz)
+    samples = read_audio(path)
+    assert samples.dtype == np.float32
+    assert abs(len(samples) - 8000) <= 16
+    spectrum = np.abs(np.fft.rfft(samples[1000:7000]))
+    assert abs(spectrum.argmax() * 16_000 / 6000 - 440) < 5
+    assert np.sqrt(np.mean(samples[1000:7000] ** 2)) == pytest.approx(0.354, abs=0.03)
+
+
+def test_sound_track_of_a_video_is_read(tmp_path: Path) -> None:
+    write_video(tmp_path / "v.mp4", frames=25)
+    samples = read_audio(tmp_path / "v.mp4")
+    assert abs(len(samples) - 16_000) < 2500  # AAC pads
+    assert np.abs(samples).max() > 0.3
+
+
+def test_damaged_sound_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match="none at"):
+        read_audio(tmp_path / "none.wav")
+    (tmp_path / "text.wav").write_text("hello")
+    with pytest.raises(MediaError, match="readable sound file"):
+        read_audio(tmp_path / "text.wav")
+    (tmp_path / "zero.wav").touch()
+    with pytest.raises(MediaError, match="readable sound file"):
+        read_audio(tmp_path / "zero.wav")
+    soundfile.write(tmp_path / "empty.wav", np.zeros(0), 16_000)
+    with pytest.raises(MediaError, match="at least one sample"):
+        read_audio(tmp_path / "empty.wav")
+    broken = tone(16_000, 0.1)
+    broken[[3, 5]] = np.nan
+    soundfile.write(tmp_path / "nan.wav", broken, 16_000, subtype="FLOAT")
+    with pytest.raises(MediaError, match="2 that are NaN"):
+        read_audio(tmp_path / "nan.wav")
+
+
+def test_video_without_sound_has_none_to_read(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "mute.mp4"), "w") as container:
+        stream = container.add_stream("libx264", 25)
+        stream.width = stream.height = 64
+        frame = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with pytest.raises(MediaError, match="a file without one"):
+        read_audio(tmp_path / "mute.mp4")
+
+
+def test_video_comes_back_with_its_stamps(tmp_path: Path) -> None:
+    write_video(tmp_path / "v.mp4")
+    frames = list(read_video(tmp_path / "v.mp4"))
+    assert [f.stamp_ns for f in frames] == [i * FRAME_PERIOD_NS for i in range(10)]
+    assert [int(f.pixels.mean()) for f in frames] == pytest.approx(
+        [20 * i for i in range(10)], abs=3
+    )
+    assert video_duration_s(tmp_path / "v.mp4") == pytest.approx(0.4, abs=0.01)
+
+
+def test_files_without_pictures_are_refused(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(16_000, 0.1), 16_000)
+    (tmp_path / "text.mp4").write_text("hello")
+    for name, got in (("a.wav", "without a video track"), ("text.mp4", "Invalid data")):
+        with pytest.raises(MediaError, match=got):
+            next(read_video(tmp_path / name))
+
+
+@pytest.mark.parametrize("rate_hz", [10, 25, 30, 60])
+def test_any_frame_rate_becomes_25(rate_hz: int) -> None:
+    pixels = [np.full((1, 1, 3), i, np.uint8) for i in range(rate_hz)]
+    stamps = [round(i * 1e9 / rate_hz) for i in range(rate_hz)]
+    out = list(at_frame_rate(map(VideoFrame, pixels, stamps)))
+    assert 22 <= len(out) <= 25
+    for i, frame in enumerate(out):
+        assert frame.stamp_ns == i * FRAME_PERIOD_NS
+        shown = int(frame.pixels[0, 0, 0])
+        assert stamps[shown] < (i + 1) * FRAME_PERIOD_NS  # never from the future
+        newer = [k for k, s in enumerate(stamps) if s < (i + 1) * FRAME_PERIOD_NS]
+        assert shown == newer[-1]
+
+
+def test_the_same_frames_give_the_same_file(tmp_path: Path) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        write_video(tmp_path / name)
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+
+
+def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
+    path = tmp_path / "out.bin"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), whole_file(path) as part:
+        part.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_places_that_cannot_be_written_are_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError), whole_file(tmp_path / "file" / "out.mp4"):
+        pass
+    with pytest.raises(OutputError, match="folder"), whole_file(tmp_path):
+        pass
+    if os.getuid():  # nothing is read-only for root
+        (tmp_path / "locked").mkdir(mode=0o500)
+        with pytest.raises(OutputError), whole_file(tmp_path / "locked" / "out.mp4"):
+            pass
+
+
+def test_images_need_a_known_ending(tmp_path: Path) -> None:
+    pixels = np.zeros((4, 4, 3), np.uint8)
+    save_image(pixels, tmp_path / "a.png")
+    assert (tmp_path / "a.png").stat().st_size > 0
+    with pytest.raises(OutputError, match=r"\.png or \.jpg"):
+        save_image(pixels, tmp_path / "a.txt")

@@ -1,0 +1,84 @@
+"""The weights that ship do what the package is for: listen to a voice and move a face by it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from avatar_forcing_ros.config import AvatarConfig
+from avatar_forcing_ros.media import AudioChunk
+from avatar_forcing_ros.pipeline.build import load_generator
+from avatar_forcing_ros.pipeline.figures import best_lag, blinks, mouth_opening
+from avatar_forcing_ros.pipeline.media_input import read_audio
+from avatar_forcing_ros.pipeline.session import Session
+from avatar_forcing_ros.resources import shipped
+from avatar_forcing_ros.rig.coefficients import INDEX, NAMES
+from avatar_forcing_ros.streaming.engine import MotionEngine
+from avatar_forcing_ros.timebase import samples_to_frames
+
+DATA = Path(__file__).parent.parent / "data"
+
+
+class NoPicture:
+    """A codec for motion alone."""
+
+    def reset(self) -> None: ...
+
+
+def motion(audio: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Coefficients ``[T, K]`` in the time of the sound, its delay taken out."""
+    config = AvatarConfig()
+    engine = MotionEngine(load_generator(config), config.sampling)
+    engine.seed = seed
+    session = Session(engine, NoPicture(), user_audio=False, user_video=False)  # type: ignore[arg-type]
+    session.push_avatar_audio(AudioChunk(audio, 16_000, 0))
+    frames, delay = samples_to_frames(len(audio)), engine.config.avatar_audio_delay_frames
+    out = []
+    while session.next_frame < frames + delay:
+        out.append(session.next_motion()[0].coefficients)
+    return np.concatenate(out)[delay : delay + frames]
+
+
+@pytest.fixture(scope="module")
+def unseen() -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Speech of a voice that training never had, its motion, and its phonemes' mouth shapes."""
+    told = json.loads((DATA / "unseen_voice.json").read_text())
+    values = motion(read_audio(DATA / "unseen_voice.wav"))
+    return values, {name: np.array(told[name]) for name in ("jaw_open", "lips_close")}
+
+
+def test_the_jaw_follows_an_unseen_voice(unseen: tuple[np.ndarray, dict]) -> None:  # type: ignore[type-arg]
+    values, told = unseen
+    frames = min(len(values), len(told["jaw_open"]))
+    r, lag = best_lag(values[:frames, INDEX["jaw_open"]], told["jaw_open"][:frames])
+    print(f"jaw_open r {r:.3f} at lag {lag}")
+    assert r >= 0.6
+    assert abs(lag) <= 1
+
+
+def test_lips_meet_more_when_they_should(unseen: tuple[np.ndarray, dict]) -> None:  # type: ignore[type-arg]
+    values, told = unseen
+    closed = values[:, INDEX["lips_close"]][: len(told["lips_close"])]
+    should = told["lips_close"][: len(closed)] > 0.5
+    assert should.any()
+    assert closed[should].mean() > 2.0 * closed[~should].mean()
+
+
+def test_the_face_lives_but_the_mouth_rests_in_silence() -> None:
+    """Twenty seconds in which nobody speaks: it blinks and sways a little, the mouth is shut."""
+    values = motion(np.zeros(20 * 16_000, np.float32))[25:]
+    assert mouth_opening(values).max() < 0.08
+    assert 2 <= len(blinks(values)) <= 14
+    pose = values[:, [NAMES.index(n) for n in ("head_yaw", "head_pitch", "head_roll")]]
+    assert 1e-3 < pose.std(axis=0).max() < 0.1  # rad
+    speed = np.abs(np.diff(pose, axis=0)) * 25
+    assert np.percentile(speed, 95) < 0.6  # rad/s: no trembling, no jumps
+
+
+def test_the_head_moves_while_speaking(unseen: tuple[np.ndarray, dict]) -> None:  # type: ignore[type-arg]
+    values, _ = unseen
+    assert values[:, INDEX["head_pitch"]].std() > 5e-3
+    assert values[:, INDEX["head_yaw"]].std() > 5e-3

@@ -1,0 +1,222 @@
+"""The command line as a person meets it: real renders, and one clear line for each mistake."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+import soundfile
+from safetensors.torch import load_file, save_file
+from skimage.data import astronaut
+from tiny import tiny_generator
+
+from avatar_forcing_ros.cli import main
+from avatar_forcing_ros.model.checkpoint import save_checkpoint
+from avatar_forcing_ros.resources import shipped
+from avatar_forcing_ros.rig.coefficients import NAMES
+
+FRAMES = 13
+
+
+@pytest.fixture
+def speech(tmp_path: Path) -> Path:
+    """Half a second of the demo's voice at another rate, in stereo."""
+    samples, rate_hz = soundfile.read(shipped("models/demo/avatar_speech.wav"))
+    cut = samples[rate_hz : rate_hz + FRAMES * rate_hz // 25]
+    path = tmp_path / "speech.wav"
+    soundfile.write(path, np.stack((cut, cut), 1), rate_hz)
+    return path
+
+
+def run(*arguments: object) -> int:
+    return main([str(a) for a in arguments])
+
+
+def one_line(capsys: pytest.CaptureFixture[str]) -> str:
+    """The error, which must be a single line with all three parts."""
+    text = capsys.readouterr().err.strip()
+    assert text.startswith("avatar-forcing: ")
+    assert text.count("\n") == 0, text
+    assert "expected" in text
+    assert "got" in text
+    assert ";" in text
+    return text
+
+
+def test_render_makes_a_video_with_sound_and_the_motion(speech: Path, tmp_path: Path) -> None:
+    video, motion = tmp_path / "a.mp4", tmp_path / "a.npz"
+    assert run("render", "--avatar-audio", speech, "-o", video, "--motion", motion) == 0
+    with av.open(str(video)) as container:
+        stream = container.streams.video[0]
+        assert stream.codec_context.name == "h264"
+        assert container.streams.audio[0].codec_context.name == "aac"
+        assert (stream.width, stream.height, stream.average_rate) == (512, 512, 25)
+        assert sum(1 for _ in container.decode(video=0)) == FRAMES
+    with np.load(motion) as stored:
+        assert stored["names"].tolist() == list(NAMES)
+        assert stored["values"].shape == (FRAMES, len(NAMES))
+        assert len(stored["latent"]) == FRAMES
+        assert stored["stamp_s"].tolist() == [i / 25 for i in range(FRAMES)]
+
+
+def test_same_seed_same_motion_other_seed_other_motion(speech: Path, tmp_path: Path) -> None:
+    motions = []
+    for k, seed in enumerate((4, 4, 5)):
+        out = tmp_path / f"{k}.npz"
+        arguments = ("--avatar-audio", speech, "-o", tmp_path / f"{k}.mp4", "--motion", out)
+        assert run("render", *arguments, "--seed", seed) == 0
+        with np.load(out) as stored:
+            motions.append(stored["values"])
+    assert motions[0].tobytes() == motions[1].tobytes()
+    assert motions[0].tobytes() != motions[2].tobytes()
+
+
+def test_a_photo_and_a_persons_video_are_taken(speech: Path, tmp_path: Path) -> None:
+    """A real photograph as portrait; the shipped person beside it."""
+    photo = tmp_path / "photo.jpg"
+    cv2.imwrite(str(photo), astronaut()[..., ::-1])
+    person = tmp_path / "person.mp4"
+    with (
+        av.open(str(shipped("models/demo/person.mp4"))) as source,
+        av.open(str(person), "w") as copy,
+    ):
+        stream = copy.add_stream("libx264", 25)
+        stream.width = stream.height = 480
+        for _, frame in zip(range(10), source.decode(video=0), strict=False):
+            plain = av.VideoFrame.from_ndarray(frame.to_ndarray(format="rgb24"), format="rgb24")
+            copy.mux(stream.encode(plain))
+        copy.mux(stream.encode(None))
+    out = tmp_path / "out.mp4"
+    user = ("--user-audio", speech, "--user-video", person, "--beside")
+    assert run(
+        "render", "--portrait", photo, "--avatar-audio", speech, *user, "-o", out
+    ) == 0
+    with av.open(str(out)) as container:
+        assert container.streams.video[0].width == 1024
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--preset", "papper"], "one of compact"),
+        (["--steps", "2"], "3 to 1000"),
+        (["--guidance", "all"], "'separate' or 'joint'"),
+        (["--weights", "none.safetensors"], "no file at none.safetensors"),
+        (["--config", "none.yaml"], "No such file"),
+        (["--portrait", "none.png"], "none.png"),
+        (["--user-video", "none.mp4"], "none at none.mp4"),
+        (["--user-audio", "none.wav"], "none at none.wav"),
+        (["--landmarks", "none.json"], "none.json"),
+    ],
+)
+def test_each_wrong_flag_gets_one_line(
+    flags: list[str],
+    told: str,
+    speech: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "out.mp4"
+    assert run("render", "--avatar-audio", speech, "-o", out, *flags) == 1
+    assert told in one_line(capsys)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["speech.wav"]
+
+
+def test_a_picture_without_a_face_is_told(
+    speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (300, 400, 3)).astype(np.uint8)
+    cv2.imwrite(str(tmp_path / "noise.png"), noise)
+    arguments = ("--portrait", tmp_path / "noise.png", "--avatar-audio", speech)
+    assert run("render", *arguments, "-o", tmp_path / "out.mp4") == 1
+    assert "face" in one_line(capsys)
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_weights_of_another_shape_are_told(
+    speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "tiny.safetensors"
+    save_checkpoint(path, tiny_generator(), {})
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as stored:
+        metadata = stored.metadata()
+    tensors = load_file(path)
+    tensors["motion_std"] = tensors["motion_std"][:20].clone()
+    save_file(tensors, path, metadata)
+    out = tmp_path / "out.mp4"
+    assert run("render", "--weights", path, "--avatar-audio", speech, "-o", out) == 1
+    assert "motion_std has shape [20] instead of [23]" in one_line(capsys)
+
+
+def test_an_output_that_cannot_be_written_is_told(
+    speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    target = tmp_path / "file" / "out.mp4"
+    assert run("render", "--avatar-audio", speech, "-o", target) == 1
+    assert "can be written" in one_line(capsys)
+
+
+def test_a_video_that_breaks_off_leaves_nothing(
+    speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A truncated file: the container opens, its pictures do not."""
+    whole = shipped("models/demo/person.mp4").read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 3])
+    arguments = ("--avatar-audio", speech, "--user-video", tmp_path / "cut.mp4")
+    assert run("render", *arguments, "-o", tmp_path / "out.mp4") == 1
+    one_line(capsys)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["cut.mp4", "speech.wav"]
+
+
+def test_very_short_sound_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    soundfile.write(tmp_path / "short.wav", np.zeros(100), 16_000)
+    assert run("render", "--avatar-audio", tmp_path / "short.wav", "-o", tmp_path / "o.mp4") == 1
+    assert "40 ms" in one_line(capsys)
+
+
+def test_rig_page_is_drawn(tmp_path: Path) -> None:
+    assert run("rig", "-o", tmp_path / "rig.png") == 0
+    page = cv2.imread(str(tmp_path / "rig.png"))
+    assert min(page.shape[:2]) > 500
+
+
+def test_benchmark_reports_every_stage(tmp_path: Path) -> None:
+    assert run("benchmark", "--repeats", 10, "--json", tmp_path / "b.json") == 0
+    figures = json.loads((tmp_path / "b.json").read_text())
+    assert set(figures["stages_ms"]) == {
+        "audio_features",
+        "transformer_evaluation",
+        "block_motion",
+        "block_motion_uncached",
+        "renderer_frame",
+        "tracker_frame",
+        "end_to_end_block",
+    }
+    for row in figures["stages_ms"].values():
+        assert 0 < row["median"] <= row["p95"] <= row["p99"]
+    assert figures["uncached_to_cached_ratio"] > 0
+
+
+def test_too_few_repeats_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("benchmark", "--repeats", 3) == 1
+    assert "10 or more" in one_line(capsys)
+
+
+def test_help_names_every_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "avatar_forcing_ros.cli", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for command in ("demo", "render", "rig", "benchmark", "train"):
+        assert command in done.stdout

@@ -1,0 +1,105 @@
+"""Draw one of the default portraits (no real person) and find its face landmarks.
+
+    python tools/draw_portrait.py ada -o models/portraits/ada.png --landmarks
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from portrait_body import GARMENTS, paint_background, paint_ear, paint_neck
+from portrait_face import paint_face
+from portrait_hair import BACK, FRONT, lay_hair, shade_hair
+from portrait_paint import SIDE, Canvas, mirrored, mix, smoothstep, spline, to_linear, to_srgb
+from portrait_spec import CENTRE_X, PEOPLE, Appearance
+
+
+def draw(look: Appearance, scale: float = 2.0, verbose: bool = True) -> NDArray[np.uint8]:
+    """Paint one person; BGR picture (n, n, 3), uint8, n = 1024 * scale."""
+    start = time.monotonic()
+
+    def report(stage: str) -> None:
+        if verbose:
+            spent = time.monotonic() - start
+            print(f"\r{look.name}: {stage:<12} {spent:6.1f} s", end="", flush=True)
+
+    canvas = Canvas(scale, look.seed)
+    paint_background(canvas, look)
+    report("hair")
+    front, cover = shade_hair(canvas, look, lay_hair(canvas, FRONT[look.hair_style]))
+    if BACK[look.hair_style]:
+        back, mask = shade_hair(canvas, look, lay_hair(canvas, BACK[look.hair_style]))
+        canvas.over(back * 0.5, mask)
+    report("neck")
+    head = canvas.fill(spline(mirrored(look.outline_half, CENTRE_X), 400, closed=True))
+    if look.hair_style == "crop":
+        cover = cover * np.maximum(head, smoothstep(330.0, 290.0, canvas.y))
+    caster = np.maximum(head, 0.8 * cover)
+    shade = canvas.blur(canvas.shift(caster, 16.0, 62.0), 15.0)
+    if look.hair_style == "bob":
+        wide = [(1.035 * x, 0.96 * y) for x, y in look.outline_half]
+        nape = canvas.fill(spline(mirrored(wide, CENTRE_X), 400, closed=True))
+        canvas.over(to_linear(look.hair_dark) * 0.7, canvas.blur(nape, 5.0))
+    paint_neck(canvas, look, 1.0 - 0.86 * shade)
+    GARMENTS[look.garment](canvas, look)
+    report("face")
+    for side in (-1, 1) if look.hair_style == "crop" else ():
+        paint_ear(canvas, look, side)
+    fringe = canvas.blur(canvas.shift(cover, 10.0, 15.0), 9.0)
+    paint_face(canvas, look, 1.0 - 0.72 * fringe)
+    canvas.drop_shadow(cover, 4.0, 6.0, 5.0, 0.35, head)
+    canvas.over(front, cover)
+    report("done")
+    if verbose:
+        print()
+    picture = np.clip(to_srgb(canvas.rgb), 0.0, 1.0)
+    picture = 255.0 * mix(picture, smoothstep(0.0, 1.0, picture), 0.16)
+    picture += canvas.rng.normal(0.0, 0.6, picture.shape)
+    return np.clip(np.round(picture), 0, 255).astype(np.uint8)[..., ::-1]
+
+
+def find_landmarks(picture: NDArray[np.uint8]) -> NDArray:
+    """FaceMesh landmarks (478, 3) of a BGR picture, in pixels."""
+    import mediapipe as mp
+
+    mesh = mp.solutions.face_mesh.FaceMesh(
+        static_image_mode=True, refine_landmarks=True, max_num_faces=1
+    )
+    found = mesh.process(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)).multi_face_landmarks
+    if not found:
+        raise SystemExit("no face found in the picture")
+    height, width = picture.shape[:2]
+    points = np.array([(p.x, p.y, p.z) for p in found[0].landmark])
+    return points * [width, height, width]
+
+
+def main() -> None:
+    """Parse the command line, draw, write the picture and, if asked, its landmarks."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("person", choices=sorted(PEOPLE))
+    parser.add_argument("-o", "--output", type=Path, required=True, help="PNG file to write")
+    parser.add_argument("--landmarks", action="store_true", help="write NAME.landmarks.json too")
+    parser.add_argument("--scale", type=float, default=2.0, help="supersampling (default 2)")
+    args = parser.parse_args()
+    picture = draw(PEOPLE[args.person], args.scale)
+    picture = cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(args.output), picture, [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    if args.landmarks:
+        points = np.round(find_landmarks(picture), 2).tolist()
+        data = {"image_width": SIDE, "image_height": SIDE, "landmarks_px": points}
+        args.output.with_suffix(".landmarks.json").write_text(json.dumps(data) + "\n")
+
+
+if __name__ == "__main__":
+    main()
