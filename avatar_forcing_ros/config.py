@@ -51,9 +51,17 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         for name in (
-            "motion_dim audio_dim hidden_dim heads blocks condition_heads block_frames "
-            "first_block_frames window_frames look_ahead_frames"
-        ).split():
+            "motion_dim",
+            "audio_dim",
+            "hidden_dim",
+            "heads",
+            "blocks",
+            "condition_heads",
+            "block_frames",
+            "first_block_frames",
+            "window_frames",
+            "look_ahead_frames",
+        ):
             _require(name, getattr(self, name), "a whole number above 0", getattr(self, name) > 0)
         _require(
             "hidden_dim",

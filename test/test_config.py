@@ -27,7 +27,7 @@ def test_unknown_key_names_the_nearest() -> None:
 
 
 def test_unknown_preset_names_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="one of compact.*nearest: 'compact'.*got 'compcat'"):
+    with pytest.raises(ConfigError, match=r"one of compact.*nearest: 'compact'.*got 'compcat'"):
         AvatarConfig(preset="compcat")
 
 

@@ -38,6 +38,8 @@ class Sight(NamedTuple):
 class TimestepEmbedder(nn.Module):
     """Sinusoid of the timestep (0…1000), then a small network: ``[B, T]`` to ``[B, T, H]``."""
 
+    frequency: Tensor
+
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.mlp = nn.Sequential(
@@ -51,7 +53,7 @@ class TimestepEmbedder(nn.Module):
     def forward(self, timestep: Tensor) -> Tensor:
         angle = timestep.float()[..., None] * self.frequency  # [B, T, 128]
         wave = torch.cat((angle.cos(), angle.sin()), dim=-1)  # [B, T, 256]
-        return self.mlp(wave.to(self.mlp[0].weight.dtype))
+        return self.mlp(wave)
 
 
 class Mlp(nn.Module):

@@ -90,6 +90,7 @@ def guidance_rows(mode: str, audio_scale: float, user_scale: float) -> tuple[Gui
     at once, ``v0 + a (v_all - v0)``. Rows of weight zero are left out: they would be computed for
     nothing, and joint guidance at scale 1 costs a third of separate guidance.
     """
+    rows: tuple[GuidanceRow, ...]
     if mode == "separate":
         rows = (
             GuidanceRow(1.0 - audio_scale - user_scale, False, False),

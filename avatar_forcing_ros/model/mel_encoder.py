@@ -9,7 +9,6 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -52,7 +51,7 @@ def mel_power(samples: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def log_mel(power: NDArray[np.float32], gain: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Normalised log-mel ``[4 T, 80]`` of mel power at an amplitude gain for each frame ``[T]``."""
+    """Normalised log-mel ``[4 T, 80]`` of mel power with an amplitude gain a frame ``[T]``."""
     scaled = power * np.repeat(gain.astype(np.float32) ** 2, MEL_PER_FRAME)[:, None]
     logarithm = np.log(np.maximum(scaled, np.float32(POWER_FLOOR)))
     return ((logarithm - np.float32(LOG_MEAN)) / np.float32(LOG_SCALE)).astype(np.float32)

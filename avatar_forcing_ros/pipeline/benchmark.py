@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from avatar_forcing_ros.config import AvatarConfig
@@ -29,6 +30,8 @@ from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, FRAME_RATE_HZ, SAMPLE_R
 
 WARM_UP_BLOCKS = 15  # until the cache is full and everything has been compiled and allocated
 Figures = dict[str, float]
+Sound = NDArray[np.float32]
+Speech = tuple[Sound, Sound]  # the avatar's and the user's, 16 kHz
 
 
 def run_benchmark(config: AvatarConfig, repeats: int) -> dict[str, Any]:
@@ -96,14 +99,14 @@ def _times(work: Callable[[int], object], repeats: int, name: str) -> Figures:
     return {"median": round(median, 3), "p95": round(p95, 3), "p99": round(p99, 3)}
 
 
-def _sound(speech: np.ndarray, block: int, frames: int) -> np.ndarray:  # type: ignore[type-arg]
+def _sound(speech: Sound, block: int, frames: int) -> Sound:
     """Block number `block` of `speech`, from the start again at its end: ``[640 frames]``."""
     count = frames * SAMPLE_RATE_HZ // FRAME_RATE_HZ
     return np.take(speech, np.arange(block * count, (block + 1) * count), mode="wrap")
 
 
 @torch.inference_mode()
-def _audio_features(engine: MotionEngine, speech: np.ndarray, repeats: int) -> Figures:  # type: ignore[type-arg]
+def _audio_features(engine: MotionEngine, speech: Sound, repeats: int) -> Figures:
     window, frames = AudioWindow(), engine.config.block_frames
 
     def work(i: int) -> None:
@@ -114,7 +117,7 @@ def _audio_features(engine: MotionEngine, speech: np.ndarray, repeats: int) -> F
     return _times(work, repeats, "audio features")
 
 
-def _fresh_state(engine: MotionEngine, speech: tuple[Any, Any]) -> tuple[StreamState, BlockInput]:
+def _fresh_state(engine: MotionEngine, speech: Speech) -> tuple[StreamState, BlockInput]:
     """A conversation whose cache is full, and the input of a block."""
     state = engine.new_state()
     rest = coefficients.neutral()
@@ -146,7 +149,7 @@ def _evaluation(engine: MotionEngine, repeats: int) -> Figures:
     return _times(work, repeats, "transformer")
 
 
-def _blocks(config: AvatarConfig, speech: tuple[Any, Any], repeats: int) -> tuple[Figures, Figures]:
+def _blocks(config: AvatarConfig, speech: Speech, repeats: int) -> tuple[Figures, Figures]:
     """A block's motion with the cache and without; the two take turns, so both see one machine."""
     generator = load_generator(config)
     figures: list[list[float]] = [[], []]
@@ -170,7 +173,7 @@ def _pictures(session: Session, repeats: int) -> dict[str, Figures]:
     steps = rng.uniform(coefficients.LOW, coefficients.HIGH, (8, coefficients.COUNT)) * 0.5
     at = np.linspace(0, 7, repeats)
     moves = np.stack([np.interp(at, np.arange(8), steps[:, k]) for k in range(steps.shape[1])], 1)
-    drawn: list[np.ndarray] = []  # type: ignore[type-arg]
+    drawn: list[NDArray[np.uint8]] = []
     session.codec.decode(moves[:1].astype(np.float32))
     drawing = _times(
         lambda i: drawn.append(session.codec.decode(moves[i : i + 1].astype(np.float32))[0]),
@@ -184,7 +187,7 @@ def _pictures(session: Session, repeats: int) -> dict[str, Figures]:
     return {"renderer_frame": drawing, "tracker_frame": tracking}
 
 
-def _end_to_end(session: Session, speech: tuple[Any, Any], repeats: int) -> Figures:
+def _end_to_end(session: Session, speech: Speech, repeats: int) -> Figures:
     """Sound and pictures of a block in, motion and frames out; the avatar watches itself."""
     frames = session.engine.config.block_frames
     picture = session.codec.decode(np.zeros((1, coefficients.COUNT), np.float32))[0]

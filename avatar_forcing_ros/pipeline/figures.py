@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.rig.coefficients import INDEX
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ, SAMPLES_PER_FRAME
+
+Series = NDArray[np.floating[Any]]
 
 SPEECH_DB = -45.0
 MAX_LAG_FRAMES = 5
@@ -22,7 +25,7 @@ def loudness(audio: NDArray[np.float32]) -> NDArray[np.float32]:
     return (10.0 * np.log10(np.square(frames).mean(axis=1) + 1e-10)).astype(np.float32)
 
 
-def pearson(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
+def pearson(a: Series, b: Series) -> float:
     """Pearson's correlation of two series; 0 where one of them is constant."""
     if a.std() < 1e-9 or b.std() < 1e-9:
         return 0.0
@@ -30,7 +33,7 @@ def pearson(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
 
 
 def best_lag(
-    moved: NDArray[np.floating], told: NDArray[np.floating], most: int = MAX_LAG_FRAMES
+    moved: Series, told: Series, most: int = MAX_LAG_FRAMES
 ) -> tuple[float, int]:
     """Highest correlation of two series of T frames and the lag of `moved` at which it stands."""
     results = []
@@ -75,7 +78,7 @@ def smile(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return values[:, [INDEX["smile_left"], INDEX["smile_right"]]].mean(axis=1)
 
 
-def onsets(series: NDArray[np.floating], rise: float, within_s: float = 0.5) -> list[int]:
+def onsets(series: Series, rise: float, within_s: float = 0.5) -> list[int]:
     """Frames at which a rise of at least `rise` within `within_s` has begun (by a quarter)."""
     span = int(within_s * FRAME_RATE_HZ)
     found: list[int] = []
@@ -91,7 +94,7 @@ def onsets(series: NDArray[np.floating], rise: float, within_s: float = 0.5) -> 
     return found
 
 
-def _peak(series: NDArray[np.floating], start: int, span: int) -> int:
+def _peak(series: Series, start: int, span: int) -> int:
     """Where a rise from `start` ends: the first frame that none of the `span` after it tops."""
     top = start
     while True:

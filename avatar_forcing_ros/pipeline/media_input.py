@@ -110,7 +110,7 @@ def _frames(container: av.container.InputContainer, path: Path) -> Iterator[Vide
             for frame in container.decode(video=0):
                 stamp_s = frame.time or 0.0
                 first_s = stamp_s if first_s is None else first_s
-                pixels = frame.to_ndarray(format="rgb24")
+                pixels = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
                 yield VideoFrame(pixels, round((stamp_s - first_s) * 1e9))
         except FFmpegError as error:
             raise _bad_video(path, _reason(error)) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from avatar_forcing_ros.config import SamplingConfig
+from avatar_forcing_ros.model.blocks import BlockKeys
 from avatar_forcing_ros.model.flow_matching import guidance_rows, solver_steps, step
 from avatar_forcing_ros.model.flow_transformer import FlowTransformer
 from avatar_forcing_ros.streaming.state import Conditions, MotionState
@@ -97,9 +99,17 @@ class BlockSampler:
             avatar_audio=window.avatar_audio * audio[:, None, None],
         )
 
-    def _guided_velocity(self, x, timestep, reference, embedded, past):  # type: ignore[no-untyped-def]
+    def _guided_velocity(
+        self,
+        x: Tensor,
+        timestep: Tensor,
+        reference: Tensor,
+        embedded: Tensor,
+        past: Sequence[BlockKeys] | None,
+    ) -> Tensor:
+        """The weighted sum of the guidance rows' velocities: ``[1, T, D]``."""
         velocity, _ = self.transformer(
             x.expand(len(self.rows), -1, -1), timestep, reference, embedded, past
         )
         weight = velocity.new_tensor([row.weight for row in self.rows])
-        return (weight[:, None, None] * velocity).sum(dim=0, keepdim=True)  # [1, T, D]
+        return (weight[:, None, None] * velocity).sum(dim=0, keepdim=True)

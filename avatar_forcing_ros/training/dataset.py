@@ -52,7 +52,8 @@ def prepare(
 ) -> Iterator[Path]:
     """Make `count` conversations of `split` in `folder`, those already there left alone.
 
-    `natural_share` of the training voices come from recorded speech (see `synthetic`). Yields each path as it is finished, so that a caller can show progress.
+    `natural_share` of the training voices come from recorded speech (see `synthetic.speech`).
+    Yields each path as it is finished, so that a caller can show progress.
     """
     folder.mkdir(parents=True, exist_ok=True)
     first = FIRST_SEED[split]

@@ -95,7 +95,7 @@ class Trainer:
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
             loss = flow_matching_loss(self.model, batch, self.config, noise)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)
         self.optimizer.step()
         self.step += 1

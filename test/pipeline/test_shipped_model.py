@@ -14,7 +14,6 @@ from avatar_forcing_ros.pipeline.build import load_generator
 from avatar_forcing_ros.pipeline.figures import best_lag, blinks, mouth_opening
 from avatar_forcing_ros.pipeline.media_input import read_audio
 from avatar_forcing_ros.pipeline.session import Session
-from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.rig.coefficients import INDEX, NAMES
 from avatar_forcing_ros.streaming.engine import MotionEngine
 from avatar_forcing_ros.timebase import samples_to_frames
