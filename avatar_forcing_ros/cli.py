@@ -17,7 +17,7 @@ from avatar_forcing_ros.config import (
     load_yaml,
     override,
 )
-from avatar_forcing_ros.errors import AvatarForcingError
+from avatar_forcing_ros.errors import AvatarForcingError, OutputError
 
 INTERRUPTED = 130
 
@@ -227,10 +227,11 @@ def _demo(options: argparse.Namespace) -> None:
 
 def _render(options: argparse.Namespace) -> None:
     from avatar_forcing_ros.pipeline.build import build_session
-    from avatar_forcing_ros.pipeline.render import read_inputs, render, save_motion
+    from avatar_forcing_ros.pipeline.render import read_inputs, render
     from avatar_forcing_ros.timebase import FRAME_PERIOD_S
 
     config = _avatar_config(options)
+    _check_output(options)
     inputs = read_inputs(options.avatar_audio, options.user_audio, options.user_video)
     session = build_session(
         config,
@@ -242,11 +243,10 @@ def _render(options: argparse.Namespace) -> None:
         session,
         inputs,
         options.output,
+        motion=options.motion,
         beside_user=options.beside,
         progress=_ProgressBar(FRAME_PERIOD_S),
     )
-    if options.motion:
-        save_motion(result, options.motion)
     seen = ""
     if options.user_video is not None:
         seen = f", the person's face seen in {result.face_seen_frames} of them"
@@ -254,6 +254,26 @@ def _render(options: argparse.Namespace) -> None:
         f"Wrote {options.output}: {result.frames} frames{seen}, "
         f"{result.real_time_factor:.2f} x real time"
     )
+
+
+def _check_output(options: argparse.Namespace) -> None:
+    """Refuse names that would mislead a player, or destroy an input."""
+    if options.output.suffix.lower() != ".mp4":
+        raise OutputError(
+            f"output {options.output}",
+            expected="a name that ends in .mp4",
+            got=options.output.suffix or "no ending",
+            remedy="rename it",
+        )
+    inputs = (options.avatar_audio, options.user_audio, options.user_video)
+    written = (options.output, options.motion)
+    for path in {p.resolve() for p in written if p} & {p.resolve() for p in inputs if p}:
+        raise OutputError(
+            f"output {path}",
+            expected="another file than the inputs",
+            got="one of them",
+            remedy="choose another name",
+        )
 
 
 def _rig(options: argparse.Namespace) -> None:
@@ -268,12 +288,12 @@ def _rig(options: argparse.Namespace) -> None:
 
 def _benchmark(options: argparse.Namespace) -> None:
     from avatar_forcing_ros.pipeline.benchmark import as_table, run_benchmark
-    from avatar_forcing_ros.pipeline.demo import write_json
+    from avatar_forcing_ros.pipeline.media_output import json_file
 
-    figures = run_benchmark(_avatar_config(options), options.repeats)
+    with json_file(options.json) as figures:
+        figures |= run_benchmark(_avatar_config(options), options.repeats)
     print(as_table(figures))
     if options.json:
-        write_json(figures, options.json)
         print(f"Wrote {options.json}")
 
 

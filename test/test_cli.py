@@ -165,6 +165,46 @@ def test_an_output_that_cannot_be_written_is_told(
     assert "can be written" in one_line(capsys)
 
 
+@pytest.mark.parametrize("name", ["out.avi", "out"])
+def test_only_mp4_is_written(
+    name: str, speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("render", "--avatar-audio", speech, "-o", tmp_path / name) == 1
+    assert "ends in .mp4" in one_line(capsys)
+
+
+def test_inputs_are_not_overwritten(
+    speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = speech.read_bytes()
+    out = tmp_path / "out.mp4"
+    assert run("render", "--avatar-audio", speech, "-o", out, "--motion", speech) == 1
+    assert "another file than the inputs" in one_line(capsys)
+    assert speech.read_bytes() == before
+
+
+def test_a_motion_file_that_cannot_be_written_is_told_before_any_work(
+    speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.mp4"
+    assert run("render", "--avatar-audio", speech, "-o", out, "--motion", tmp_path) == 1
+    assert "can be written" in one_line(capsys)
+    assert not out.exists()
+
+
+def test_a_video_without_frames_is_told(
+    speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty = tmp_path / "empty.mp4"
+    with av.open(str(empty), "w") as container:
+        stream = container.add_stream("libx264", 25)
+        stream.width = stream.height = 64
+        container.start_encoding()
+    out = tmp_path / "out.mp4"
+    assert run("render", "--avatar-audio", speech, "--user-video", empty, "-o", out) == 1
+    assert "without a" in one_line(capsys)
+
+
 def test_a_video_that_breaks_off_leaves_nothing(
     speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

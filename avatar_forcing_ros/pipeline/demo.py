@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from avatar_forcing_ros.pipeline.figures import (
     nods,
     smile_reactions,
 )
-from avatar_forcing_ros.pipeline.media_output import whole_file
+from avatar_forcing_ros.pipeline.media_output import json_file
 from avatar_forcing_ros.pipeline.render import Progress, RenderResult, read_inputs, render
 from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ, frames_to_samples
@@ -32,11 +30,12 @@ SPEECH_TAIL_FRAMES = 12
 
 def run_demo(config: AvatarConfig, folder: Path, progress: Progress) -> dict[str, Any]:
     """Render the shipped conversation to ``demo.mp4`` in `folder`; figures in ``demo.json``."""
-    session = build_session(config)
     inputs = read_inputs(shipped(AVATAR_SPEECH), shipped(USER_SPEECH), shipped(USER_VIDEO))
-    result = render(session, inputs, folder / "demo.mp4", beside_user=True, progress=progress)
-    figures = demo_figures(result)
-    write_json(figures, folder / "demo.json")
+    session = build_session(config)
+    with json_file(folder / "demo.json") as figures:
+        video = folder / "demo.mp4"
+        result = render(session, inputs, video, beside_user=True, progress=progress)
+        figures |= demo_figures(result)
     return figures
 
 
@@ -71,8 +70,3 @@ def demo_figures(result: RenderResult) -> dict[str, Any]:
         "user_face_seen_frames": result.face_seen_frames,
     }
 
-
-def write_json(figures: Mapping[str, Any], path: Path) -> None:
-    """Write `figures` readably to `path`, whole or not at all. Raises OutputError."""
-    with whole_file(path) as part:
-        part.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")

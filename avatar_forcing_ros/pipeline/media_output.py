@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import av
 import cv2
@@ -45,6 +47,21 @@ def whole_file(path: Path) -> Iterator[Path]:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def json_file(path: Path | None) -> Iterator[dict[str, Any]]:
+    """A table to be filled in, written readably to `path` (None: nowhere) when all went well.
+
+    Raises OutputError at once if `path` cannot be written.
+    """
+    values: dict[str, Any] = {}
+    if path is None:
+        yield values
+        return
+    with whole_file(path) as part:
+        yield values
+        part.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
 def save_image(pixels: NDArray[np.uint8], path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,20 +113,26 @@ def render(
     inputs: RenderInputs,
     output: Path | None,
     *,
+    motion: Path | None = None,
     beside_user: bool = False,
     progress: Progress = lambda done, total: None,
 ) -> RenderResult:
-    """Run `session` over `inputs` and write the video to `output` (None: motion alone).
+    """Run `session` over `inputs`; video to `output`, motion to `motion` (None: not written).
 
     With `beside_user` the person's video stands to the right of the avatar and their sound is
-    mixed in. Raises OutputError where `output` cannot be written and MediaError for a video that
-    turns out to be damaged.
+    mixed in. Raises OutputError, before anything is computed, where a file cannot be written,
+    and MediaError for a video that turns out to be damaged.
     """
     session.push_avatar_audio(AudioChunk(inputs.avatar_audio, SAMPLE_RATE_HZ, 0))
     if inputs.user_audio is not None:
         session.push_user_audio(AudioChunk(inputs.user_audio, SAMPLE_RATE_HZ, 0))
-    with whole_file(output) if output else nullcontext() as part:
-        return _Run(session, inputs, part, beside_user).to_end(progress)
+    with ExitStack() as files:
+        video = files.enter_context(whole_file(output)) if output else None
+        arrays = files.enter_context(whole_file(motion)) if motion else None
+        result = _Run(session, inputs, video, beside_user).to_end(progress)
+        if arrays:
+            _write_motion(result, arrays)
+        return result
 
 
 class _Run:
@@ -196,9 +202,9 @@ class _Run:
         return out
 
 
-def save_motion(result: RenderResult, path: Path) -> None:
-    """Write `names` [K], `values` [T, K], `latent` [T, D] and `stamp_s` [T] to an ``.npz``."""
-    with whole_file(path) as part, part.open("wb") as file:
+def _write_motion(result: RenderResult, path: Path) -> None:
+    """`names` [K], `values` [T, K], `latent` [T, D] and `stamp_s` [T] as an ``.npz``."""
+    with path.open("wb") as file:
         np.savez(
             file,
             names=np.array(NAMES),
