@@ -1,0 +1,1 @@
+"""Pixels of the user -> motion coefficients: face tracking and geometry, causal."""

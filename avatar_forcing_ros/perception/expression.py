@@ -1,0 +1,224 @@
+"""Expression coefficients of a face that looks into the camera, by geometry.
+
+The rig says how each coefficient displaces the landmarks; here the displacement of the observed
+face from the user's resting face is explained by these moves, in a small bounded least squares
+with a ridge. Lids and irises are read as ratios, which hold better there.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avatar_forcing_ros.rig.face_mesh import EXPRESSION_NAMES, displacement_basis
+from avatar_forcing_ros.rig.mesh_indices import (
+    CHIN,
+    EYE_LEFT,
+    EYE_RIGHT,
+    LANDMARK_COUNT,
+    LIPS,
+    OVAL,
+    EyeIndices,
+    Indices,
+)
+
+Array = NDArray[np.float64]
+
+UNIT_PX = 200.0  # head width in pixels at which the rig is asked for its moves
+CLOSED_SHARE = 0.2  # of an open eye's height, what FaceMesh still sees of a closed one
+MIN_OPENING = 0.15  # height by width of any open eye: a first frame in mid-blink is no rest
+CLOSE_JAW = 0.3  # how much jaw_open the linear move of lips_close takes back from the lips
+GAZE_BLINK = 0.6  # with lids lower than this the iris is a guess, and the last gaze stays
+
+_JAW, _CLOSE = (EXPRESSION_NAMES.index(name) for name in ("jaw_open", "lips_close"))
+_MIDDLE = slice(2, 5)  # the lids' middle landmarks
+_EYES = (EYE_LEFT, EYE_RIGHT)
+_BLINK = [EXPRESSION_NAMES.index(name) for name in ("blink_left", "blink_right")]
+_GAZE = [EXPRESSION_NAMES.index(name) for name in ("gaze_x", "gaze_y")]
+_BROWS = [k for k, name in enumerate(EXPRESSION_NAMES) if name.startswith("brow_")]
+_MOUTH = [k for k in range(len(EXPRESSION_NAMES)) if k not in _BLINK + _GAZE + _BROWS]  # 10
+
+# The ridge in squared head widths, weighted: larger where a coefficient resembles another one.
+_RIDGE = 6e-5
+_RIDGE_FACTORS = {
+    **{"jaw_open": 0.1, "lips_close": 0.3, "lower_lip_down": 0.5, "upper_lip_raise": 0.5},
+    **{"brow_up_left": 0.2, "brow_up_right": 0.2, "brow_furrow": 0.2},
+}
+_SWEEPS = 40
+
+
+class ExpressionSolver:
+    """Reads the expression of faces that share one resting face.
+
+    `neutral` ``[478, 3]`` in canonical axes and head widths.
+    """
+
+    def __init__(self, neutral: Array) -> None:
+        self._neutral = neutral
+        basis = displacement_basis((neutral * UNIT_PX).astype(np.float32)).astype(np.float64)
+        self._basis = basis / UNIT_PX  # [17, 478, 3]
+        self._groups = (
+            _Group(neutral, self._basis, _MOUTH, _mouth_weights(), _rigid_moves(neutral)),
+            _Group(neutral, self._basis, _BROWS, _brow_weights(), _local_moves(neutral)),
+        )
+        self._openings = np.maximum(_openings(neutral), MIN_OPENING)
+        moved_lids = [1.0 - _openings(neutral + move) / self._openings for move in self._basis]
+        self._lid_share = np.array(moved_lids).T  # [2, 17]
+        self._lid_share[:, _BLINK] = 0.0
+        self._irises = _iris_places(neutral)
+        moved = [(_iris_places(neutral + self._basis[k]) - self._irises).mean(0) for k in _GAZE]
+        self._gaze_from_iris = np.linalg.inv(np.array(moved).T)  # [2, 2]
+
+    def solve(self, face: Array, last: Array) -> Array:
+        """Expression ``[17]`` of `face` ``[478, 3]`` in canonical axes, not yet limited to range.
+
+        `last` ``[17]`` is the expression before; its gaze stays while the eyes are closed.
+        """
+        out = np.zeros(len(EXPRESSION_NAMES))
+        for group in self._groups:
+            out[group.solved] = group.solve(face)
+        # lips that are closed over an open jaw need more of this move than lips_close = 1 has
+        out[_CLOSE] *= CLOSE_JAW / (CLOSE_JAW + out[_JAW])
+        closed = 1.0 - _openings(face) / self._openings  # [2]
+        trust = np.clip(1.0 - closed / GAZE_BLINK, 0.0, 1.0)  # [2]
+        if trust.max() > 0.0:
+            shift = _iris_places(face) - self._irises  # [2, 2] of each eye, right and down
+            out[_GAZE] = self._gaze_from_iris @ (trust @ shift / trust.sum())
+        else:
+            out[_GAZE] = last[_GAZE]
+        # lids also move with the gaze, the brows and the cheeks: that part is not a blink
+        closed -= self._lid_share @ np.clip(out, -1.0, 1.0)
+        out[_BLINK] = np.maximum(0.0, closed) / (1.0 - CLOSED_SHARE)
+        return out
+
+    def explain(self, faces: Array) -> Array:
+        """What `faces` ``[n, 478, 3]`` show without limits ``[n, 17]``; zeros for the eyes."""
+        out = np.zeros((len(faces), len(EXPRESSION_NAMES)))
+        for group in self._groups:
+            out[:, group.solved] = group.explain(faces)
+        return out
+
+    def express(self, expression: Array) -> Array:
+        """The face ``[478, 3]`` that shows `expression` ``[17]``."""
+        return np.asarray(self._neutral + np.tensordot(expression, self._basis, axes=1))
+
+
+class _Group:
+    """The least squares of the coefficients `solved` over landmarks with `weights` ``[478]``.
+
+    `loose` ``[m, 478, 3]`` are moves that are explained away: what the pose left over.
+    """
+
+    def __init__(
+        self, neutral: Array, basis: Array, solved: list[int], weights: Array, loose: Array
+    ) -> None:
+        self.solved = solved
+        self._neutral = neutral
+        self._weights = np.sqrt(weights / weights.sum())[:, None]  # [478, 1]
+        columns = np.concatenate([basis[solved], loose])  # [k + m, 478, 3]
+        # depth is too coarse to use
+        self._matrix = (columns[..., :2] * self._weights).reshape(len(columns), -1)
+        names = [EXPRESSION_NAMES[k] for k in solved]
+        ridge = [_RIDGE * _RIDGE_FACTORS.get(name, 1.0) for name in names] + [1e-6] * len(loose)
+        self._gram = self._matrix @ self._matrix.T + np.diag(ridge)
+        free = np.full(len(loose), np.inf)
+        self._low = np.concatenate([np.zeros(len(solved)), -free])
+        self._high = np.concatenate([np.full(len(solved), 1.5), free])
+        if _CLOSE in solved:
+            self._high[solved.index(_CLOSE)] = (1.0 + CLOSE_JAW) / CLOSE_JAW
+
+    def solve(self, face: Array) -> Array:
+        right = self._right(face[None])[:, 0]
+        return bounded_least_squares(self._gram, right, self._low, self._high)[: len(self.solved)]
+
+    def explain(self, faces: Array) -> Array:
+        return np.linalg.solve(self._gram, self._right(faces))[: len(self.solved)].T
+
+    def _right(self, faces: Array) -> Array:
+        moved = (faces - self._neutral)[..., :2] * self._weights  # [n, 478, 2]
+        return np.asarray(self._matrix @ moved.reshape(len(faces), -1).T)  # [k + m, n]
+
+
+def bounded_least_squares(gram: Array, right: Array, low: Array, high: Array) -> Array:
+    """The x ``[n]`` in `low`…`high` that makes ``x gram x / 2 - right x`` least.
+
+    `gram` ``[n, n]`` is positive definite. Projected coordinate descent in a fixed number of
+    sweeps, so that the cost does not depend on the face.
+    """
+    x = np.clip(np.linalg.solve(gram, right), low, high)
+    diagonal = np.diag(gram)
+    for _ in range(_SWEEPS):
+        before = x.copy()
+        for i in range(len(x)):
+            step = (right[i] - gram[i] @ x) / diagonal[i]
+            x[i] = min(max(x[i] + step, low[i]), high[i])
+        if np.abs(x - before).max() < 1e-4:
+            break
+    return x
+
+
+def _mouth_weights() -> Array:
+    """How far each landmark is trusted ``[478]``: lips well, the outline badly, the eyes not."""
+    weights = np.full(LANDMARK_COUNT, 0.5)
+    weights[LIPS] = 4.0
+    weights[OVAL] = 0.05
+    weights[CHIN] = 4.0  # the jaw, also where the lips stay closed
+    for eye in _EYES:
+        for row in (eye.upper, eye.lower, eye.upper_ring, eye.lower_ring, eye.iris):
+            weights[row] = 0.0
+    return weights
+
+
+def _brow_weights() -> Array:
+    """Brows ``[478]``, against the skin below the eyes: a blink drags the corners, not this."""
+    weights = np.zeros(LANDMARK_COUNT)
+    for eye in _EYES:
+        weights[[eye.outer, eye.inner, *eye.lower_ring]] = 20.0
+        for row in (eye.brow_upper, eye.brow_lower):
+            weights[row] = 1.0
+    return weights
+
+
+def _local_moves(face: Array) -> Array:
+    """Shifts of each eye with its brow as moves ``[4, 478, 3]``: brows count from their eye."""
+    out = []
+    for eye in _EYES:
+        ids = [eye.outer, eye.inner, *eye.lower_ring, *eye.brow_upper, *eye.brow_lower]
+        for move in _rigid_moves(face)[:2]:
+            local = np.zeros_like(move)
+            local[ids] = move[ids]
+            out.append(local)
+    return np.stack(out)
+
+
+def _rigid_moves(face: Array) -> Array:
+    """Small shifts, turns and growth of `face` as moves ``[6, 478, 3]``."""
+    x, y, z = (face - face.mean(0)).T
+    zero, one = np.zeros_like(x), np.ones_like(x)
+    shifts = [(one, zero, zero), (zero, one, zero), (x, y, z)]
+    turns = [(-y, x, zero), (z, zero, -x), (zero, z, -y)]
+    return np.stack([np.stack(move, axis=1) for move in shifts + turns])
+
+
+def eye_opening(face: Array, eye: EyeIndices) -> float:
+    """Mean height of the eye's opening divided by its width."""
+    heights = face[eye.lower[_MIDDLE], 1] - face[eye.upper[_MIDDLE], 1]
+    width = np.linalg.norm(face[eye.inner, :2] - face[eye.outer, :2])
+    return float(heights.mean() / width)
+
+
+def _openings(face: Array) -> Array:
+    """How open the eyes are, left and right ``[2]``."""
+    return np.array([eye_opening(face, eye) for eye in _EYES])
+
+
+def _iris_places(face: Array) -> Array:
+    """Where each iris is between the corners of its eye: left and right eye ``[2, 2]``."""
+    return np.stack([_place_in_eye(face, eye) for eye in _EYES])
+
+
+def _place_in_eye(face: Array, eye: EyeIndices) -> Array:
+    middle = (face[eye.inner, :2] + face[eye.outer, :2]) / 2
+    width = np.linalg.norm(face[eye.inner, :2] - face[eye.outer, :2])
+    iris: Indices = eye.iris
+    return np.asarray((face[iris, :2].mean(0) - middle) / width)

@@ -1,0 +1,78 @@
+"""How a head is held: a similarity between the canonical face and the observed landmarks.
+
+The camera is taken as a weak perspective one, so that a face's landmarks, depth included, are a
+rotated, scaled and shifted copy of the face itself (least squares, Umeyama 1991).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+# Landmarks that expression hardly moves: forehead, temples, nose bridge and the eyes' corners.
+STABLE: NDArray[np.intp] = np.array(
+    [10, 151, 9, 8, 168, 6, 197, 195, 338, 297, 332, 284, 251, 389, 356, 454, 323]
+    + [109, 67, 103, 54, 21, 162, 127, 234, 93, 337, 299, 333, 298, 301, 368, 264, 447]
+    + [108, 69, 104, 68, 71, 139, 34, 227, 33, 133, 263, 362, 122, 351, 196, 419, 114, 343],
+    np.intp,
+)
+# head axes (x forward, y left, z up) from the picture's (x right, y down, z away); REP-103
+HEAD_FROM_PICTURE: Array = np.array([[0, 0, -1], [1, 0, 0], [0, -1, 0]], np.float64)
+
+
+@dataclass(frozen=True)
+class HeadPose:
+    """Where and how a head is held.
+
+    `angles_rad` ``[3]`` yaw, pitch, roll as ``rig.coefficients`` defines them; `centre_px`
+    ``[3]`` where the canonical face's origin lies in the picture; `width_px` the length of one
+    head width; `rotation` ``[3, 3]`` from the canonical face's axes to the picture's.
+    """
+
+    angles_rad: Array
+    centre_px: Array
+    width_px: float
+    rotation: Array
+
+    def to_face(self, landmarks_px: NDArray[np.floating[Any]]) -> Array:
+        """`landmarks_px` ``[N, 3]`` turned back to look at the camera, in head widths."""
+        return np.asarray((landmarks_px - self.centre_px) @ self.rotation / self.width_px)
+
+
+def fit_similarity(
+    source: Array, target: Array, weights: Array | None = None
+) -> tuple[Array, float, Array]:
+    """Rotation ``[3, 3]``, scale and shift ``[3]``: target ~ scale * rotation @ source + shift.
+
+    `source`, `target` ``[N, 3]``; `weights` ``[N]``, equal where left out.
+    """
+    share = np.full(len(source), 1.0) if weights is None else weights
+    share = share / share.sum()
+    source_mean, target_mean = share @ source, share @ target
+    a, b = source - source_mean, target - target_mean  # [N, 3]
+    u, singular, vt = np.linalg.svd((b * share[:, None]).T @ a)  # of the [3, 3] covariance
+    sign = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
+    rotation = (u * sign) @ vt
+    scale = float((singular * sign).sum() / (share @ (a * a).sum(1)))
+    return rotation, scale, target_mean - scale * rotation @ source_mean
+
+
+def angles_from_rotation(rotation: Array) -> Array:
+    """Yaw, pitch, roll ``[3]`` in rad of a rotation ``[3, 3]`` in picture axes."""
+    head = HEAD_FROM_PICTURE @ rotation @ HEAD_FROM_PICTURE.T
+    pitch = -np.arcsin(np.clip(head[2, 0], -1.0, 1.0))
+    return np.array(
+        [np.arctan2(head[1, 0], head[0, 0]), pitch, np.arctan2(head[2, 1], head[2, 2])]
+    )
+
+
+def estimate_pose(landmarks_px: NDArray[np.floating[Any]], face: Array) -> HeadPose:
+    """The pose that brings `face` ``[478, 3]`` in canonical axes onto `landmarks_px`."""
+    seen = np.asarray(landmarks_px, np.float64)
+    rotation, width_px, centre = fit_similarity(face[STABLE], seen[STABLE])
+    return HeadPose(angles_from_rotation(rotation), centre, width_px, rotation)

@@ -1,0 +1,144 @@
+"""The user's motion: what the face in the camera does, as a vector of rig coefficients.
+
+Only the past is used: the value given for a frame never depends on a later one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avatar_forcing_ros.perception.canonical_face import canonical_face
+from avatar_forcing_ros.perception.face_tracker import FaceObservation
+from avatar_forcing_ros.perception.head_pose import estimate_pose
+from avatar_forcing_ros.perception.neutral_face import NeutralFace
+from avatar_forcing_ros.perception.one_euro import OneEuroFilter
+from avatar_forcing_ros.perception.place_reference import PlaceReference
+from avatar_forcing_ros.rig import coefficients
+from avatar_forcing_ros.rig.coefficients import COUNT, EXPRESSION, POSE
+from avatar_forcing_ros.timebase import FRAME_PERIOD_NS
+
+Array = NDArray[np.float64]
+
+HOLD_S = 0.2  # a face that is lost for so long was not lost: it blurred, or a hand passed
+DECAY_S = 1.0  # then the motion goes back to neutral in this time
+RETURN_S = 0.2  # in which a face that comes back takes over from the decay
+FORGET_S = 3.0  # whoever comes after so long is met afresh
+MIN_FACE_PX = 8.0
+
+# What tracking loses is given back here. FaceMesh follows less than what pictures show (of a pitch
+# that a rendered picture shows it reports 0.87, of lifted brows and mouth corners about half), and
+# the ridge of the least squares takes a share. Each is between the inverse slopes measured on
+# rendered portraits and on exact landmarks, so neither comes back at exactly 1: rendered pictures
+# stay below it, exact landmarks may go above. Yaw, roll and blinks need nothing.
+GAINS = {
+    "head_pitch": 1.15,
+    **{"jaw_open": 1.2, "lips_close": 2.0, "mouth_wide": 1.5, "mouth_pucker": 1.3},
+    **{"smile_left": 1.7, "smile_right": 1.7, "frown": 1.8},
+    **{"upper_lip_raise": 1.5, "lower_lip_down": 1.5, "cheek_raise": 2.0},
+    **{"gaze_x": 1.2, "gaze_y": 1.2},
+    **{"brow_up_left": 1.6, "brow_up_right": 1.6, "brow_furrow": 1.3},
+}
+_GAINS: Array = np.array([GAINS.get(name, 1.0) for name in coefficients.NAMES])
+
+
+@dataclass(frozen=True)
+class UserMotion:
+    """One frame of the user: `values` ``[K]`` float32 in the order of ``coefficients.NAMES``.
+
+    Without a visible face `values` hold, then decay to zeros, and `face_visible` is False.
+    """
+
+    values: NDArray[np.float32]
+    face_visible: bool
+
+
+class UserMotionEstimator:
+    """Turns the observations of one user into coefficients, a frame at a time.
+
+    `smooth` applies a One-Euro filter that lags by less than one frame.
+    """
+
+    def __init__(self, *, smooth: bool = True) -> None:
+        self._smooth = smooth
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the user: resting face, place and motion."""
+        self._meet()
+        self._values: Array = np.zeros(COUNT)  # as last given with a visible face
+        self._seen_ns: int | None = None
+        self._returned: tuple[int, Array] | None = None  # when a lost face came, from which values
+
+    def _meet(self) -> None:
+        self._neutral = NeutralFace()
+        self._place = PlaceReference()
+        self._raw_expression = np.zeros(COUNT - coefficients.POSE_COUNT)
+        self._filter = OneEuroFilter(_min_cutoffs_hz(), _speed_gains())
+
+    def update(self, observation: FaceObservation | None, stamp_ns: int) -> UserMotion:
+        """The user's motion at `stamp_ns`; `observation` is None where no face was found.
+
+        Stamps are media time and do not go back.
+        """
+        if observation is None or not _usable(observation):
+            return UserMotion(self._decayed(stamp_ns).astype(np.float32), False)
+        if self._seen_ns is not None and stamp_ns - self._seen_ns > _ns(HOLD_S):
+            self._returned = stamp_ns, self._decayed(stamp_ns)
+            self._filter.reset()
+            if stamp_ns - self._seen_ns > _ns(FORGET_S):
+                self._meet()
+        raw = self._read(observation)
+        values = self._filter(raw) if self._smooth else raw
+        if self._returned is not None:
+            since_ns, start = self._returned
+            part = min(1.0, (stamp_ns - since_ns + FRAME_PERIOD_NS) / _ns(RETURN_S))
+            values = start + part * (values - start)
+        self._values = np.clip(values, coefficients.LOW, coefficients.HIGH).astype(np.float64)
+        self._seen_ns = stamp_ns
+        return UserMotion(self._values.astype(np.float32), True)
+
+    def _read(self, observation: FaceObservation) -> Array:
+        """Coefficients ``[K]`` of one observation, before smoothing."""
+        pose = estimate_pose(observation.landmarks_px, canonical_face())
+        face = pose.to_face(observation.landmarks_px)  # [478, 3]
+        self._neutral.add(face, abs(float(pose.angles_rad[0])))
+        self._raw_expression = self._neutral.solver.solve(face, self._raw_expression)
+        out = np.zeros(COUNT)
+        out[POSE] = self._place.relative(pose)
+        out[EXPRESSION] = self._raw_expression
+        return out * _GAINS
+
+    def _decayed(self, stamp_ns: int) -> Array:
+        """The last values, held for HOLD_S, then brought to zero along a smooth step."""
+        if self._seen_ns is None:
+            return np.zeros(COUNT)
+        lost_s = (stamp_ns - self._seen_ns) / 1e9
+        part = float(np.clip((lost_s - HOLD_S) / DECAY_S, 0.0, 1.0))
+        return self._values * (1.0 - part * part * (3.0 - 2.0 * part))
+
+
+def _usable(observation: FaceObservation) -> bool:
+    """Whether the landmarks are numbers and a face of some pixels; a tracker may lose its hold."""
+    points = observation.landmarks_px
+    return bool(np.isfinite(points).all() and np.ptp(points[:, :2], axis=0).min() >= MIN_FACE_PX)
+
+
+def _min_cutoffs_hz() -> Array:
+    """A still face is smoothed below these; 8 Hz is a lag of half a frame, 6 Hz of two thirds."""
+    cutoffs = np.full(COUNT, 8.0)
+    cutoffs[POSE] = 6.0
+    return cutoffs
+
+
+def _speed_gains() -> Array:
+    """What motion adds to the cut-off, in Hz per unit and second; a radian is a large unit."""
+    gains = np.full(COUNT, 4.0)
+    gains[POSE] = 20.0
+    return gains
+
+
+def _ns(seconds: float) -> int:
+    return round(seconds * 1e9)

@@ -1,0 +1,215 @@
+import builtins
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from avatar_forcing_ros.errors import FaceNotFoundError, MediaError, MissingDependencyError
+from avatar_forcing_ros.media import VideoFrame
+from avatar_forcing_ros.perception import face_tracker
+from avatar_forcing_ros.perception.face_tracker import FaceMeshTracker, find_face
+from avatar_forcing_ros.rig.mesh_indices import CHIN, EYE_LEFT, EYE_RIGHT, NOSE_TIP
+
+pytest.importorskip("mediapipe")
+data = pytest.importorskip("skimage.data")
+
+
+@pytest.fixture(scope="module")
+def photo():
+    return data.astronaut()  # [512, 512, 3], a face about 90 pixels wide
+
+
+@pytest.fixture(scope="module")
+def photo_face(photo):
+    return find_face(photo)
+
+
+def on_canvas(photo, height, width, top, left):
+    canvas = np.full((height, width, 3), 90, np.uint8)
+    canvas[top : top + photo.shape[0], left : left + photo.shape[1]] = photo
+    return canvas
+
+
+def test_landmarks_lie_on_the_face_with_the_near_side_negative(photo_face):
+    assert photo_face.shape == (478, 3)
+    assert photo_face.dtype == np.float32
+    right, left = photo_face[EYE_RIGHT.outer], photo_face[EYE_LEFT.outer]
+    assert 180 < right[0] < left[0] < 270  # the person's left is the picture's right
+    assert 90 < left[1] < photo_face[NOSE_TIP, 1] < photo_face[CHIN, 1] < 190
+    assert photo_face[NOSE_TIP, 2] < left[2]
+
+
+def test_a_tight_face_is_found_where_it_is(photo, photo_face):
+    low = photo_face[:, :2].min(0).astype(int) + 3
+    high = photo_face[:, :2].max(0).astype(int) - 3
+    tight = np.ascontiguousarray(photo[low[1] : high[1], low[0] : high[0]])
+    found = find_face(tight)[:, :2] + low
+    assert np.abs(found - photo_face[:, :2]).mean() < 2.0
+
+
+def test_a_small_face_is_found_where_it_is(photo, photo_face):
+    found = find_face(on_canvas(photo, 1000, 1500, 400, 900))[:, :2] - [900, 400]
+    assert np.abs(found - photo_face[:, :2]).mean() < 1.0
+
+
+def test_a_picture_without_a_face_is_refused_with_a_remedy():
+    with pytest.raises(FaceNotFoundError, match=r"portrait: expected .* got 160x120 .*; take"):
+        find_face(np.full((120, 160, 3), 128, np.uint8))
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [np.zeros((8, 8), np.uint8), np.zeros((8, 8, 3), np.float32), np.zeros((0, 8, 3), np.uint8)],
+)
+def test_what_is_no_picture_is_refused(pixels):
+    with pytest.raises(MediaError, match="uint8 RGB"):
+        find_face(pixels)
+
+
+def test_the_largest_face_wins(photo, photo_face):
+    head = photo[20:240, 120:330]  # [220, 210, 3]
+    canvas = np.full((240, 400, 3), 90, np.uint8)
+    canvas[:220, 190:] = head
+    small = cv2.resize(head, None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA)
+    canvas[40 : 40 + len(small), 20 : 20 + small.shape[1]] = small
+    tracker = FaceMeshTracker()
+    for stamp in range(3):
+        seen = tracker.track(VideoFrame(canvas, stamp))
+    tracker.close()
+    assert seen is not None
+    assert np.abs(seen.landmarks_px[:, :2] - [70, -20] - photo_face[:, :2]).mean() < 2.0
+
+
+def test_a_face_stays_chosen_until_another_is_clearly_larger():
+    one = np.zeros((478, 3), np.float32)
+    one[1] = 100.0
+    near = (one * 1.2 + [300, 0, 0]).astype(np.float32)
+    larger = (one * 1.5 + [300, 0, 0]).astype(np.float32)
+    assert face_tracker._choose([one, near], None) is near
+    assert face_tracker._choose([near, one], one) is one
+    assert face_tracker._choose([one, larger], one) is larger
+    assert face_tracker._choose([near], one) is near
+    assert face_tracker._choose([], one) is None
+
+
+def test_the_same_frames_give_the_same_landmarks_from_fresh_trackers(photo):
+    def run():
+        tracker = FaceMeshTracker()
+        frames = [np.roll(photo, 2 * i, axis=1) for i in range(5)]
+        seen = [tracker.track(VideoFrame(f, 40 * i)) for i, f in enumerate(frames)]
+        tracker.close()
+        assert [s.stamp_ns for s in seen] == [0, 40, 80, 120, 160]
+        return np.stack([s.landmarks_px for s in seen])
+
+    np.testing.assert_array_equal(run(), run())
+
+
+def test_no_face_is_none_and_the_face_comes_back(photo):
+    tracker = FaceMeshTracker()
+    blank = np.zeros_like(photo)
+    seen = [tracker.track(VideoFrame(f, i)) for i, f in enumerate((blank, photo, blank, photo))]
+    assert [s is not None for s in seen] == [False, True, False, True]
+    tracker.close()
+    tracker.close()  # harmless
+
+
+def test_nothing_is_written_to_standard_error(photo, capfd):
+    tracker = FaceMeshTracker()
+    for stamp in range(3):
+        tracker.track(VideoFrame(photo, stamp))
+    tracker.close()
+    os.write(2, b"after\n")
+    assert capfd.readouterr().err == "after\n"
+
+
+def test_other_lines_on_standard_error_pass(capfd):
+    from avatar_forcing_ros.perception.quiet import quiet_mediapipe
+
+    with quiet_mediapipe():
+        os.write(2, b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\nmine\n")
+    assert capfd.readouterr().err == "mine\n"
+
+
+def test_without_mediapipe_the_error_names_the_command(monkeypatch):
+    real = builtins.__import__
+
+    def without(name, *args, **kwargs):
+        if name.split(".")[0] == "mediapipe":
+            raise ImportError("No module named 'mediapipe'")
+        return real(name, *args, **kwargs)
+
+    monkeypatch.delitem(sys.modules, "mediapipe", raising=False)
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(MissingDependencyError, match="pip install mediapipe"):
+        FaceMeshTracker()
+
+
+def test_perception_can_be_imported_without_mediapipe():
+    code = (
+        "import sys; sys.modules['mediapipe'] = None\n"
+        "import avatar_forcing_ros.perception.video_motion\n"
+        "import avatar_forcing_ros.perception.canonical_face"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+
+
+def fake_mediapipe(calls):
+    """A mediapipe that has only FaceLandmarker, as the releases without `solutions`."""
+
+    class Landmarker:
+        @classmethod
+        def create_from_options(cls, options):
+            calls.append(options)
+            if not os.path.exists(options.base_options.model_asset_path):
+                raise RuntimeError("Unable to open file")
+            return cls()
+
+        def detect_for_video(self, image, time_ms):
+            calls.append(time_ms)
+            point = SimpleNamespace(x=0.5, y=0.25, z=-0.1)
+            return SimpleNamespace(face_landmarks=[[point] * 478])
+
+        def close(self):
+            calls.append("closed")
+
+    vision = SimpleNamespace(
+        FaceLandmarker=Landmarker,
+        FaceLandmarkerOptions=lambda **kw: SimpleNamespace(**kw),
+        RunningMode=SimpleNamespace(IMAGE="image", VIDEO="video"),
+    )
+    tasks = SimpleNamespace(vision=vision, BaseOptions=lambda **kw: SimpleNamespace(**kw))
+    return SimpleNamespace(
+        __version__="1.0",
+        tasks=tasks,
+        Image=lambda **kw: kw,
+        ImageFormat=SimpleNamespace(SRGB=1),
+    )
+
+
+def test_without_models_in_mediapipe_the_model_file_is_used(monkeypatch, tmp_path):
+    calls = []
+    monkeypatch.setitem(sys.modules, "mediapipe", fake_mediapipe(calls))
+    model = tmp_path / "face_landmarker.task"
+    model.write_bytes(b"model")
+    monkeypatch.setenv(face_tracker.MODEL_PATH_VARIABLE, str(model))
+    tracker = FaceMeshTracker()
+    frames = [VideoFrame(np.zeros((40, 80, 3), np.uint8), 7) for _ in range(2)]
+    seen = [tracker.track(frame) for frame in frames]
+    tracker.close()
+    np.testing.assert_allclose(seen[0].landmarks_px[3], [40.0, 10.0, -8.0])
+    assert seen[0].stamp_ns == 7
+    assert calls[1:] == [40, 80, "closed"]  # times rise although the stamps do not
+    with pytest.raises(MediaError, match=r"absent\.task"):
+        FaceMeshTracker(model_path="absent.task")
+
+
+def test_without_models_and_without_a_file_the_error_says_what_to_set(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mediapipe", fake_mediapipe([]))
+    monkeypatch.delenv(face_tracker.MODEL_PATH_VARIABLE, raising=False)
+    with pytest.raises(MediaError, match=face_tracker.MODEL_PATH_VARIABLE):
+        FaceMeshTracker()

@@ -1,0 +1,81 @@
+"""Ground truth: portraits rendered with known coefficients must come back as these."""
+
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from avatar_forcing_ros.perception.face_tracker import FaceMeshTracker
+from avatar_forcing_ros.perception.recovery import (
+    coefficient_recovery,
+    recovery_table,
+    smooth_coefficients,
+    track_rendered,
+)
+from avatar_forcing_ros.rig import coefficients
+from avatar_forcing_ros.rig.portrait import frame_portrait, load_image, load_landmark_file
+from avatar_forcing_ros.rig.warp_renderer import WarpRenderer
+
+pytest.importorskip("mediapipe")
+PORTRAITS = Path(__file__).parents[2] / "models" / "portraits"
+REQUIRED = ("head_yaw", "head_pitch", "head_roll", "jaw_open", "smile", "blink")
+
+
+@pytest.fixture(scope="module", params=["ada", "ben"])
+def recovered(request):
+    """Recovery by name, of 160 rendered frames."""
+    name = request.param
+    points, _ = load_landmark_file(PORTRAITS / f"{name}.landmarks.json")
+    renderer = WarpRenderer(frame_portrait(load_image(PORTRAITS / f"{name}.png"), points, 384))
+    put = smooth_coefficients(160, seed=7)
+    with closing(FaceMeshTracker(max_faces=1)) as tracker:
+        given = track_rendered(renderer.render, put, tracker)
+    rows = coefficient_recovery(put, given)
+    print(f"\n{name}\n{recovery_table(rows)}")
+    return rows
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_rendered_motion_comes_back(recovered, name):
+    assert recovered[name].r >= 0.8
+    assert 0.5 <= recovered[name].slope <= 1.5
+    assert recovered[name].lag_frames <= 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["head_x", "head_y", "head_scale", "gaze_x", "mouth_pucker", "smile_left", "smile_right"]
+    + ["blink_left", "blink_right"],
+)
+def test_the_other_clear_moves_come_back_too(recovered, name):
+    assert recovered[name].r >= 0.75
+    assert recovered[name].slope > 0.4
+
+
+@pytest.mark.parametrize("name", ["gaze_y", "brow_up", "brow_furrow", "frown", "lower_lip_down"])
+def test_the_hard_ones_keep_their_sign(recovered, name):
+    assert recovered[name].r > 0.25
+    assert recovered[name].slope > 0.0
+
+
+def test_the_test_motion_is_within_range_seeded_and_from_rest():
+    values = smooth_coefficients(100, seed=1)
+    np.testing.assert_array_equal(values, smooth_coefficients(100, seed=1))
+    assert (values != smooth_coefficients(100, seed=2)).any()
+    assert (values >= coefficients.LOW).all()
+    assert (values <= coefficients.HIGH).all()
+    assert not values[0].any()
+    assert (values.std(0) > 0.01).all()
+
+
+def test_recovery_measures_slope_offset_and_lag():
+    rng = np.random.default_rng(4)
+    put = np.cumsum(rng.standard_normal((200, coefficients.COUNT)), axis=0) * 0.05
+    given = np.roll(0.5 * put + 0.1, 2, axis=0)
+    rows = coefficient_recovery(put, given)
+    assert rows["jaw_open"].lag_frames == 2
+    assert rows["jaw_open"].slope == pytest.approx(0.5, abs=0.1)
+    assert set(rows) == {*coefficients.NAMES, "smile", "blink", "brow_up"}
+    still = coefficient_recovery(put, np.zeros_like(put))
+    assert still["jaw_open"].r == 0.0
