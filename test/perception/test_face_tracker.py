@@ -152,7 +152,6 @@ def test_without_mediapipe_the_error_names_the_command(monkeypatch):
 def test_perception_can_be_imported_without_mediapipe():
     code = (
         "import sys; sys.modules['mediapipe'] = None\n"
-        "import avatar_forcing_ros.perception.video_motion\n"
         "import avatar_forcing_ros.perception.canonical_face"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])

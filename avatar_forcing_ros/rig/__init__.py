@@ -1,0 +1,1 @@
+"""Motion coefficients -> pixels: a portrait photo warped by an interpretable face rig."""

@@ -1,0 +1,250 @@
+"""Motion coefficients -> pixels: one portrait, warped.
+
+Per frame: eyes are edited in the portrait's own pixels; the coefficients' fields are summed on a
+coarse grid, the head's rotation under a weak perspective is added where the head's weight says so,
+the sum is inverted by fixed-point steps, and one remap draws the picture. The mouth is put
+together apart, at full resolution: the upper lip by the upper field, the lower lip by the lower
+one, and between them what an open mouth shows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from avatar_forcing_ros.errors import MediaError
+from avatar_forcing_ros.rig import coefficients, face_mesh
+from avatar_forcing_ros.rig import mesh_indices as mesh
+from avatar_forcing_ros.rig.eyes import EyePainter
+from avatar_forcing_ros.rig.fields import GRID, build_fields
+from avatar_forcing_ros.rig.mouth import MouthPainter, MouthWarp, settle_lips
+from avatar_forcing_ros.rig.portrait import Portrait
+from avatar_forcing_ros.rig.sampling import remap
+
+Image = NDArray[np.uint8]
+Array = NDArray[np.float32]
+
+NEWTON_STEPS = 2
+_VIEW_DISTANCE = 6.0  # head widths from the eye to the head: weak perspective
+_NO_MAP = np.empty(0, np.float32)
+_MAX_STRAIN = 0.8  # a displacement that changes by 1 px per px folds
+_PUCKER_SHADE = 0.65  # of the light inside the mouth that rounded lips take away
+_PUCKER = face_mesh.EXPRESSION_NAMES.index("mouth_pucker")
+_CLOSE = face_mesh.EXPRESSION_NAMES.index("lips_close")
+
+
+@dataclass(frozen=True)
+class HeadPose:
+    """A pose as drawn: `rotation` ``[3, 3]``, `shift_px` ``[2]``, `scale` of the size."""
+
+    rotation: Array
+    shift_px: Array
+    scale: float
+
+
+class WarpRenderer:
+    """Draws one portrait with any coefficients; the same input gives the same bytes.
+
+    Not for use by several threads at once: it reuses its buffers.
+    """
+
+    def __init__(self, portrait: Portrait) -> None:
+        settled = settle_lips(portrait)
+        self.portrait = settled
+        self.frame = face_mesh.face_frame(settled.landmarks)
+        self.basis = face_mesh.displacement_basis(settled.landmarks)  # [17, 478, 3]
+        self._fields = build_fields(settled, self.basis)
+        self._centre = face_mesh.head_centre(settled.landmarks)
+        self._eyes = [
+            EyePainter(settled, self.basis, eye) for eye in (mesh.EYE_RIGHT, mesh.EYE_LEFT)
+        ]
+        self._mouth = MouthPainter(settled, self.frame)
+        self._source = settled.image.copy()
+        self._room_px = self._measure_room()
+        offset = self._fields.nodes - self._centre[:2]  # [G, G, 2]
+        view_px = np.float32(_VIEW_DISTANCE * self.frame.width_px)
+        near = (view_px + self._fields.depth) / view_px  # [G, G]
+        self._points = np.dstack([offset * near[..., None], self._fields.depth])  # [G, G, 3]
+        self._view_px = view_px
+
+    @property
+    def size_px(self) -> int:
+        """Side length S of the pictures."""
+        return self.portrait.size_px
+
+    def render(self, values: NDArray[np.floating[Any]]) -> Image:
+        """The picture ``[S, S, 3]`` uint8 RGB for coefficients ``[K]``, clipped to their range.
+
+        Poses beyond about 0.4 rad and shifts beyond the picture's margins are approached softly.
+        Raises MediaError for another shape or for NaN.
+        """
+        checked = _check(values)
+        pose = self._pose(checked[coefficients.POSE])
+        expression = checked[coefficients.EXPRESSION]
+        for eye in self._eyes:
+            eye.paint(self._source, expression)
+
+        moves = np.tensordot(expression, self.basis, axes=1)  # [478, 3]
+        sealing = face_mesh.seal_lips(
+            self.portrait.landmarks + moves, self.frame.axes[1], float(expression[_CLOSE])
+        )
+        head = self._head_field(pose)  # [G, G, 2]
+        upper, lower = self._inverse_maps(expression, sealing, head, pose)
+        inverse = self._join(upper, lower)
+        size = (self.size_px, self.size_px)
+        dense = cv2.resize(inverse, size, interpolation=cv2.INTER_LINEAR)  # [S, S, 2]
+        whole, parts = cv2.convertMaps(dense, _NO_MAP, cv2.CV_16SC2)
+        pixels = cv2.remap(
+            self._source, whole, parts, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        out = np.asarray(pixels, np.uint8)
+        self._keep_edge(out)
+        warp = MouthWarp(upper, lower, head, self._linear(pose))
+        self._mouth.paint(
+            out,
+            self._source,
+            (moves + sealing)[:, :2],
+            warp,
+            _PUCKER_SHADE * float(expression[_PUCKER]),
+        )
+        return out
+
+    def _keep_edge(self, out: Image) -> None:
+        """Outside of the outermost nodes, where nothing moves, the map cannot be interpolated."""
+        rim = -(-self.size_px // (2 * GRID))
+        for part in (np.s_[:rim], np.s_[-rim:], np.s_[:, :rim], np.s_[:, -rim:]):
+            out[part] = self.portrait.image[part]
+
+    def _pose(self, values: Array) -> HeadPose:
+        yaw, pitch, roll = (_soften(float(v), 0.34, 0.48) for v in values[:3])
+        left, up, nearer = (float(v) for v in values[3:6])
+        width = self.frame.width_px
+        shift = np.array(
+            [
+                _saturate(left * width, float(self._room_px[0])),
+                _saturate(-up * width, float(self._room_px[1])),
+            ],
+            np.float32,
+        )
+        grow = _saturate(nearer, float(self._room_px.min()) / (0.8 * self.frame.height_px))
+        return HeadPose(face_mesh.head_rotation(yaw, pitch, roll), shift, 1.0 + grow)
+
+    def _measure_room(self) -> Array:
+        """How far the head may shift along x and y (px) before the fade around it would fold."""
+        slopes = np.gradient(self._fields.weight, self.size_px / GRID)
+        steepest = [max(float(np.abs(slope).max()), 1e-3) for slope in slopes[::-1]]
+        return np.array([_MAX_STRAIN / s for s in steepest], np.float32)
+
+    def _head_field(self, pose: HeadPose) -> Array:
+        """Displacement px ``[G, G, 2]`` by the head's pose, faded by the head's weight."""
+        turned = self._points.reshape(-1, 3) @ (pose.rotation.T * np.float32(pose.scale))
+        turned = turned.reshape(GRID, GRID, 3)
+        near = self._view_px / (self._view_px + turned[..., 2])
+        moved = turned[..., :2] * near[..., None]
+        moved += self._centre[:2] + pose.shift_px
+        moved -= self._fields.nodes
+        moved *= self._fields.weight[..., None]
+        # poses add up: the whole is held back where it would fold the picture
+        strain = self._strain(moved)
+        if strain > _MAX_STRAIN:
+            moved *= np.float32(_MAX_STRAIN / strain)
+        return np.asarray(moved, np.float32)
+
+    def _strain(self, moved: Array) -> float:
+        """How near `moved` ``[G, G, 2]`` is to folding, 1 and more folds; grows with its size."""
+        rows = np.diff(moved, axis=0)[:, :-1]  # [G - 1, G - 1, 2] change downwards
+        columns = np.diff(moved, axis=1)[:-1]  # and to the right
+        squeeze = max(-float(columns[..., 0].min()), -float(rows[..., 1].min()), 0.0)
+        turn = max(float((columns[..., 1] * rows[..., 0]).max()), 0.0) ** 0.5
+        return max(squeeze, turn) * GRID / self.size_px
+
+    def _linear(self, pose: HeadPose) -> Array:
+        """How the pose turns a small move in the face: ``[2, 2]``."""
+        return np.asarray(pose.rotation[:2, :2] * pose.scale, np.float32)
+
+    def _inverse_maps(
+        self, expression: Array, sealing: Array, head: Array, pose: HeadPose
+    ) -> tuple[Array, Array]:
+        """Where each node's pixel comes from, ``[G, G, 2]`` px, by the upper and lower field."""
+        fields = self._fields
+        maps = []
+        for layer, row in ((fields.upper, mesh.INNER_UPPER), (fields.lower, mesh.INNER_LOWER)):
+            seal = sealing[row[1:-1]] @ self.frame.axes[1]  # [9] px down
+            face = np.concatenate([expression, seal]).astype(np.float32) @ layer
+            forward = head.copy()
+            rows, columns = fields.window
+            shape = forward[rows, columns].shape
+            forward[rows, columns] += face.reshape(shape) @ self._linear(pose).T
+            maps.append(self._invert(forward))
+        return maps[0], maps[1]
+
+    def _invert(self, forward: Array) -> Array:
+        """x with x + forward(x) = node, on the grid: ``[G, G, 2]`` px.
+
+        Every node is dropped where it goes, which is right to a cell; from there Newton's steps
+        converge even where skin stretches to more than double, as it does beside an opening mouth.
+        """
+        nodes, scale = self._fields.nodes, np.float32(GRID / self.size_px)
+        inverse = _inverse_jacobian(forward, scale)  # [G, G, 4]
+        place = nodes - forward
+        landing = ((nodes + forward) * scale).astype(np.int32).clip(0, GRID - 2)
+        cell = (landing[..., 1] * GRID + landing[..., 0]).ravel()
+        for neighbour in (GRID + 1, GRID, 1, 0):  # where several land, the last one stays
+            place.reshape(-1, 2)[cell + neighbour] = nodes.reshape(-1, 2)
+        for _ in range(NEWTON_STEPS):
+            cells = place * scale
+            cells += np.float32(0.5) * scale - np.float32(0.5)
+            miss, gain = remap(forward, cells), remap(inverse, cells)
+            miss += place
+            miss -= nodes
+            x, y = miss[..., 0], miss[..., 1]
+            place[..., 0] -= gain[..., 0] * x + gain[..., 1] * y
+            place[..., 1] -= gain[..., 2] * x + gain[..., 3] * y
+        return place
+
+    def _join(self, upper: Array, lower: Array) -> Array:
+        """One map of the two, `lower` below the lips."""
+        cells = (upper + 0.5) * np.float32(GRID / self.size_px) - 0.5
+        below = remap(self._fields.below, cells)
+        return np.asarray(upper + below[..., None] * (lower - upper), np.float32)
+
+
+def _inverse_jacobian(forward: Array, scale: np.float32) -> Array:
+    """Inverse of 1 + the slopes of `forward` ``[G, G, 2]``, as rows ``[G, G, 4]``."""
+    (xy, xx), (yy_y, yx) = (np.gradient(forward[..., c] * scale) for c in (0, 1))
+    xx, yy = np.maximum(xx + 1.0, 0.25), np.maximum(yy_y + 1.0, 0.25)
+    determinant = np.maximum(xx * yy - xy * yx, 0.25)
+    return np.dstack([yy, -xy, -yx, xx]).astype(np.float32) / determinant[..., None]
+
+
+def _check(values: NDArray[np.floating[Any]]) -> Array:
+    array = np.asarray(values)
+    if array.shape != (coefficients.COUNT,):
+        raise MediaError(
+            "coefficients", expected=f"shape ({coefficients.COUNT},)", got=str(array.shape),
+            remedy="build them with rig.coefficients.vector",
+        )  # fmt: skip
+    if np.isnan(array.astype(np.float32)).any():
+        names = [n for n, v in zip(coefficients.NAMES, array, strict=True) if np.isnan(v)]
+        raise MediaError(
+            "coefficients", expected="numbers", got=f"NaN in {', '.join(names)}",
+            remedy="replace unknown coefficients by 0, the neutral face",
+        )  # fmt: skip
+    return coefficients.clip(array)
+
+
+def _saturate(value: float, limit: float) -> float:
+    """`value`, approaching ±`limit` softly."""
+    return limit * float(np.tanh(value / limit))
+
+
+def _soften(value: float, free: float, limit: float) -> float:
+    """`value` up to ±`free`, from there on approaching ±`limit`."""
+    size = abs(value)
+    if size <= free:
+        return value
+    return float(np.copysign(free + _saturate(size - free, limit - free), value))

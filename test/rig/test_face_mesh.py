@@ -1,0 +1,124 @@
+"""What the coefficients do to landmarks: signs, symmetry, scale, rotation, lips that meet."""
+
+import numpy as np
+import pytest
+
+from avatar_forcing_ros.errors import MediaError
+from avatar_forcing_ros.rig import coefficients, face_mesh
+from avatar_forcing_ros.rig import mesh_indices as mesh
+from avatar_forcing_ros.rig.portrait import Portrait
+
+INDEX = {name: k for k, name in enumerate(face_mesh.EXPRESSION_NAMES)}
+
+
+@pytest.fixture(scope="module")
+def basis(portrait: Portrait) -> np.ndarray:
+    return face_mesh.displacement_basis(portrait.landmarks)
+
+
+def test_basis_has_one_row_for_each_expression_coefficient(basis: np.ndarray) -> None:
+    assert basis.shape == (17, 478, 3)
+    assert basis.dtype == np.float32
+    assert np.isfinite(basis).all()
+    assert (np.abs(basis).max((1, 2)) > 0.5).all(), "a coefficient that does nothing"
+
+
+def test_basis_scales_moves_and_turns_with_the_face(portrait: Portrait, basis: np.ndarray) -> None:
+    turn = face_mesh.head_rotation(0.4, -0.2, 0.5)
+    other = 1.7 * portrait.landmarks @ turn.T + np.float32([30.0, -12.0, 5.0])
+    np.testing.assert_allclose(
+        face_mesh.displacement_basis(other), 1.7 * basis @ turn.T, atol=0.02
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "landmark", "axis", "sign"),
+    [
+        ("jaw_open", mesh.CHIN, 1, +1),
+        ("jaw_open", 14, 1, +1),
+        ("mouth_wide", mesh.MOUTH_LEFT, 0, +1),
+        ("mouth_wide", mesh.MOUTH_RIGHT, 0, -1),
+        ("mouth_pucker", mesh.MOUTH_LEFT, 0, -1),
+        ("mouth_pucker", 13, 2, -1),  # towards the viewer
+        ("smile_left", mesh.MOUTH_LEFT, 1, -1),
+        ("smile_right", mesh.MOUTH_RIGHT, 1, -1),
+        ("frown", mesh.MOUTH_LEFT, 1, +1),
+        ("upper_lip_raise", 13, 1, -1),
+        ("lower_lip_down", 14, 1, +1),
+        ("blink_left", 386, 1, +1),
+        ("blink_right", 159, 1, +1),
+        ("gaze_x", 473, 0, +1),  # the person's left is the picture's right
+        ("gaze_x", 468, 0, +1),
+        ("gaze_y", 473, 1, -1),
+        ("brow_up_left", 334, 1, -1),
+        ("brow_up_right", 105, 1, -1),
+        ("brow_furrow", 55, 1, +1),
+        ("cheek_raise", 280, 1, -1),
+    ],
+)
+def test_signs_follow_the_person(
+    basis: np.ndarray, name: str, landmark: int, axis: int, sign: int
+) -> None:
+    assert basis[INDEX[name], landmark, axis] * sign > 0.4
+
+
+@pytest.mark.parametrize(
+    ("name", "still"),
+    [("smile_left", mesh.MOUTH_RIGHT), ("smile_right", mesh.MOUTH_LEFT), ("blink_left", 159),
+     ("blink_right", 386), ("brow_up_left", 105), ("brow_up_right", 334)],
+)  # fmt: skip
+def test_one_side_leaves_the_other_alone(basis: np.ndarray, name: str, still: int) -> None:
+    assert np.abs(basis[INDEX[name], still]).max() < 0.1
+
+
+def test_a_full_blink_closes_the_eye(portrait: Portrait, basis: np.ndarray) -> None:
+    closed = face_mesh.displace(portrait.landmarks, basis, _expression(blink_left=1.0))
+    gap = np.abs(closed[mesh.EYE_LEFT.upper] - closed[mesh.EYE_LEFT.lower])
+    assert gap.max() < 1e-3
+
+
+def test_lips_close_seals_any_jaw(portrait: Portrait, basis: np.ndarray) -> None:
+    gaps = [
+        _gap(portrait, basis, jaw_open=0.7, lips_close=close).max() for close in (0, 0.3, 0.6, 1)
+    ]
+    assert gaps[0] > 8.0
+    assert gaps == sorted(gaps, reverse=True)
+    assert gaps[-1] < 1e-3
+
+
+def test_lips_never_cross(portrait: Portrait, basis: np.ndarray) -> None:
+    assert _gap(portrait, basis, lips_close=1.0).min() > -1e-3
+    assert _gap(portrait, basis, lips_close=1.0, frown=1.0, mouth_pucker=1.0).min() > -1e-3
+
+
+def test_head_rotation_follows_the_sign_convention() -> None:
+    nose, crown = np.float32([0, 0, -1]), np.float32([0, -1, 0])
+    assert (face_mesh.head_rotation(0.3, 0, 0) @ nose)[0] > 0.2  # to the person's left
+    assert (face_mesh.head_rotation(0, 0.3, 0) @ nose)[1] > 0.2  # down
+    assert (face_mesh.head_rotation(0, 0, 0.3) @ crown)[0] < -0.2  # to the right shoulder
+    both = face_mesh.head_rotation(0.3, 0.2, 0.1)
+    np.testing.assert_allclose(
+        both,
+        face_mesh.head_rotation(0.3, 0, 0)
+        @ face_mesh.head_rotation(0, 0.2, 0)
+        @ face_mesh.head_rotation(0, 0, 0.1),
+        atol=1e-6,
+    )
+
+
+@pytest.mark.parametrize(
+    "bad", [np.zeros((468, 3)), np.full((478, 3), np.nan), np.zeros((478, 3))]
+)
+def test_unusable_landmarks_are_refused(bad: np.ndarray) -> None:
+    with pytest.raises(MediaError, match="expected"):
+        face_mesh.displacement_basis(bad)
+
+
+def _expression(**values: float) -> np.ndarray:
+    return coefficients.vector(**values)[coefficients.EXPRESSION]
+
+
+def _gap(portrait: Portrait, basis: np.ndarray, **values: float) -> np.ndarray:
+    moved = face_mesh.displace(portrait.landmarks, basis, _expression(**values))
+    down = face_mesh.face_frame(portrait.landmarks).axes[1]
+    return np.asarray((moved[mesh.INNER_LOWER] - moved[mesh.INNER_UPPER]) @ down)

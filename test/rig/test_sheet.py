@@ -1,0 +1,15 @@
+"""The page of all coefficients."""
+
+import numpy as np
+
+from avatar_forcing_ros.rig.portrait import Portrait
+from avatar_forcing_ros.rig.sheet import MOUTH_SHAPES, coefficient_sheet
+
+
+def test_sheet_shows_every_coefficient(portrait: Portrait) -> None:
+    page = coefficient_sheet(portrait)
+    assert page.dtype == np.uint8
+    assert page.ndim == 3
+    assert set(MOUTH_SHAPES) == set("aiuomf")
+    # pictures, not paper, fill most of the page
+    assert (np.abs(page.astype(int) - page[0, 0]).max(-1) > 6).mean() > 0.6
