@@ -53,10 +53,14 @@ class FlowTransformer(nn.Module):
         self.final_layer = FinalLayer(dim, config.motion_dim)
 
     def embed_conditions(
-        self, user_audio: Tensor, user_motion: Tensor, avatar_audio: Tensor
+        self,
+        user_audio: Tensor,
+        user_motion: Tensor,
+        avatar_audio: Tensor,
+        mask: Tensor | None = None,
     ) -> Tensor:
         """One condition ``[B, T, H]`` for the frames of one window (see `DualMotionEncoder`)."""
-        return self.c_embedder(user_audio, user_motion, avatar_audio)
+        return self.c_embedder(user_audio, user_motion, avatar_audio, mask)
 
     def forward(
         self,

@@ -37,6 +37,18 @@ def draw_timesteps(
     return drawn.repeat_interleave(length, dim=1)[:, :frames]
 
 
+def streaming_condition_mask(config: ModelConfig) -> Tensor:
+    """Which conditions of a clip a frame sees when streaming: bool ``[T, T]``, row sees column.
+
+    Those of its own block and of the context just before it. Seeing the whole clip at once, as
+    the paper trains, would show the future, and a past that no stream offers.
+    """
+    frame = torch.arange(config.window_frames)
+    start = frame // config.block_frames * config.block_frames  # of each frame's block
+    first, last = start - config.look_ahead_frames, start + config.block_frames
+    return (frame >= first[:, None]) & (frame < last[:, None])
+
+
 def draw_condition_masks(
     batch: int, probability: float, generator: torch.Generator
 ) -> dict[str, Tensor]:
@@ -75,6 +87,7 @@ def flow_matching_loss(
         user_audio=model.audio_encoder(batch.user_mel) * keep["user_audio"],
         user_motion=model.normalise(batch.user_motion) * keep["user_motion"],
         avatar_audio=model.audio_encoder(batch.avatar_mel) * keep["avatar_audio"],
+        mask=streaming_condition_mask(model.config),
     )
     reference = model.normalise(batch.reference) * keep["reference"][:, 0]
     velocity, _ = model.flow_transformer(x_t, timestep, reference, condition)
