@@ -23,7 +23,7 @@ benchmark: $(VENV)/.installed  ## measure each stage on this machine
 	$(BIN)/avatar-forcing benchmark --json $(OUT)/benchmark.json
 
 rig: $(VENV)/.installed  ## draw the page of rig coefficients for the docs
-	$(BIN)/avatar-forcing rig -o docs/rig.png
+	$(BIN)/avatar-forcing rig -o docs/rig.jpg
 
 $(VENV)/.installed: setup.cfg constraints.txt scripts/install
 	scripts/install $(VENV) mediapipe

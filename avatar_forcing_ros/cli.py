@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from avatar_forcing_ros.config import (
@@ -17,7 +19,7 @@ from avatar_forcing_ros.config import (
     load_yaml,
     override,
 )
-from avatar_forcing_ros.errors import AvatarForcingError, OutputError
+from avatar_forcing_ros.errors import AvatarForcingError, MissingDependencyError, OutputError
 
 INTERRUPTED = 130
 
@@ -28,15 +30,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # MediaPipe and TensorFlow Lite write start-up notes to stderr unless told not to
     os.environ.setdefault("GLOG_minloglevel", "2")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         options.run(options)
     except AvatarForcingError as error:
-        print(f"avatar-forcing: {error}", file=sys.stderr)
-        return 1
+        return _fail(error)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] == __package__:
+            raise
+        return _fail(_missing(error.name))
     except KeyboardInterrupt:
         print("avatar-forcing: interrupted", file=sys.stderr)
         return INTERRUPTED
     return 0
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    """Leave by an exception, so that half-written files are removed on the way out."""
+    raise SystemExit(128 + number)
+
+
+def _fail(error: AvatarForcingError) -> int:
+    print(f"avatar-forcing: {error}", file=sys.stderr)
+    return 1
+
+
+def _missing(name: str) -> MissingDependencyError:
+    return MissingDependencyError(
+        f"Python package '{name}'",
+        expected="it to be installed",
+        got=f"no module of that name for {sys.executable}",
+        remedy="run: pip install 'avatar_forcing_ros[mediapipe]'",
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import av
@@ -221,6 +223,33 @@ def test_very_short_sound_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[
     soundfile.write(tmp_path / "short.wav", np.zeros(100), 16_000)
     assert run("render", "--avatar-audio", tmp_path / "short.wav", "-o", tmp_path / "o.mp4") == 1
     assert "40 ms" in one_line(capsys)
+
+
+def test_a_missing_package_is_told(
+    speech: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As on a robot where ROS is there but torch is not."""
+    for name in [n for n in sys.modules if n.startswith("avatar_forcing_ros.pipeline")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "soundfile", None)
+    assert run("render", "--avatar-audio", speech, "-o", tmp_path / "out.mp4") == 1
+    assert "pip install" in one_line(capsys)
+
+
+def test_being_terminated_leaves_nothing_half_written(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "avatar_forcing_ros.cli", "demo", "-o", str(tmp_path)],
+        stderr=subprocess.PIPE,
+    )
+    while not list(tmp_path.glob(".demo.*")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.terminate()
+    assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_rig_page_is_drawn(tmp_path: Path) -> None:
