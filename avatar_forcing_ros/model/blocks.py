@@ -27,7 +27,7 @@ class Sight(NamedTuple):
     """Where everything is, shared by all blocks of one forward pass.
 
     `turn` rotates the S + T self-attention positions; `self_mask` ``[T, S + T]`` and
-    `cross_mask` ``[T, S' + T]`` say what each frame may see.
+    `cross_mask` ``[T, S' + T]`` say what each frame may see (or ``[B, 1, T, …]``).
     """
 
     turn: Rotation

@@ -69,13 +69,16 @@ class FlowTransformer(nn.Module):
         reference: Tensor,
         condition: Tensor,
         past: Sequence[BlockKeys] | None = None,
+        horizon: Tensor | None = None,
     ) -> tuple[Tensor, list[BlockKeys]]:
         """Velocity ``[B, T, D]`` and each block's keys of these T frames.
 
         `x` ``[B, T, D]``; `timestep` ``[B, T]`` in 0…1000; `reference` ``[B, D]``; `condition`
         ``[B, T, H]``; `past` holds, for each block, the keys of the frames just before these.
+        `horizon` ``[B, T]`` is the last frame that each frame may see at all: training shows a
+        whole clip at once, of which a stream would not have had the end yet.
         """
-        sight = self._sight(x, past)
+        sight = self._sight(x, past, horizon)
         when = self.t_embedder(timestep)  # [B, T, H]
         modulation = self.adaLN_modulation(when).chunk(6, dim=-1)
         hidden = self.x_embedder(x, reference)  # [B, T, H]
@@ -85,19 +88,22 @@ class FlowTransformer(nn.Module):
             present.append(keys)
         return self.final_layer(hidden, when), present
 
-    def _sight(self, x: Tensor, past: Sequence[BlockKeys] | None) -> Sight:
+    def _sight(
+        self, x: Tensor, past: Sequence[BlockKeys] | None, horizon: Tensor | None
+    ) -> Sight:
         """Masks and rotations; past frames directly precede the present ones."""
         frames = x.shape[1]
         kept = past[0].self_attention.key.shape[2] if past else 0
         kept_cross = past[0].cross_attention.key.shape[2] if past else 0
         here = torch.arange(frames, device=x.device)  # positions count from the first present one
+        seen = torch.arange(-kept, frames, device=x.device)
+        seen_cross = torch.arange(-kept_cross, frames, device=x.device)
         reach = self.config.look_ahead_frames
-        return Sight(
-            turn=rotation(kept + frames, self.config.hidden_dim // self.config.heads, x),
-            self_mask=self_attention_mask(
-                here, torch.arange(-kept, frames, device=x.device), reach
-            ),
-            cross_mask=cross_attention_mask(
-                here, torch.arange(-kept_cross, frames, device=x.device), reach
-            ),
-        )
+        self_mask = self_attention_mask(here, seen, reach)  # [T, S + T]
+        cross_mask = cross_attention_mask(here, seen_cross, reach)  # [T, S' + T]
+        if horizon is not None:
+            last = horizon[:, None, :, None]  # [B, 1, T, 1]
+            self_mask = self_mask & (seen <= last)  # [B, 1, T, S + T]
+            cross_mask = cross_mask & (seen_cross <= last)
+        turn = rotation(kept + frames, self.config.hidden_dim // self.config.heads, x)
+        return Sight(turn, self_mask, cross_mask)

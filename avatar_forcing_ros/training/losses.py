@@ -37,6 +37,17 @@ def draw_timesteps(
     return drawn.repeat_interleave(length, dim=1)[:, :frames]
 
 
+def streaming_horizon(timestep: Tensor, config: ModelConfig) -> Tensor:
+    """The last frame that each frame of a clip would have seen when streaming: ``[B, T]``.
+
+    A frame that is being made sees nothing after its own block, because that has not begun; a
+    clean one was computed again, as context, when the next block was there.
+    """
+    frame = torch.arange(config.window_frames)
+    block_end = frame // config.block_frames * config.block_frames + config.block_frames - 1
+    return torch.where(timestep > 0, block_end, config.window_frames)
+
+
 def streaming_condition_mask(config: ModelConfig) -> Tensor:
     """Which conditions of a clip a frame sees when streaming: bool ``[T, T]``, row sees column.
 
@@ -90,7 +101,8 @@ def flow_matching_loss(
         mask=streaming_condition_mask(model.config),
     )
     reference = model.normalise(batch.reference) * keep["reference"][:, 0]
-    velocity, _ = model.flow_transformer(x_t, timestep, reference, condition)
+    horizon = streaming_horizon(timestep, model.config)
+    velocity, _ = model.flow_transformer(x_t, timestep, reference, condition, horizon=horizon)
     weight = (timestep > 0).float()
     if training.loss_weighting == "bell":
         weight = weight * timestep_weight(timestep)

@@ -27,6 +27,7 @@ from avatar_forcing_ros.training.losses import (
     draw_timesteps,
     flow_matching_loss,
     streaming_condition_mask,
+    streaming_horizon,
 )
 from avatar_forcing_ros.training.trainer import Trainer, learning_rate
 
@@ -154,7 +155,7 @@ def test_perfect_prediction_costs_nothing(data: Path, monkeypatch: pytest.Monkey
     for offset, loss in ((0.0, 0.0), (0.5, 0.25)):
         noise.set_state(state)
         monkeypatch.setattr(
-            model.flow_transformer, "forward", lambda *a, offset=offset: (truth + offset, [])
+            model.flow_transformer, "forward", lambda *a, offset=offset, **k: (truth + offset, [])
         )
         found = flow_matching_loss(model, batch, training, noise)
         assert float(found) == pytest.approx(loss, abs=1e-5)
@@ -233,3 +234,28 @@ def test_learning_rate_warms_up_and_decays() -> None:
     assert rates[0] == pytest.approx(0.01)
     assert max(rates) == pytest.approx(1.0)
     assert rates[-1] == pytest.approx(0.01, abs=1e-3)
+
+
+def test_frames_being_made_do_not_see_the_next_block() -> None:
+    """As in a stream: new frames see their block's end, clean ones the look-ahead beyond it."""
+    transformer = tiny_generator().flow_transformer
+    timestep = torch.full((1, TINY.window_frames), 400.0)
+    timestep[:, :5] = 0.0
+    horizon = streaming_horizon(timestep, TINY)
+    assert horizon[0, :10].tolist() == [TINY.window_frames] * 5 + [9] * 5
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(1, TINY.window_frames, TINY.motion_dim, generator=generator)
+    condition = torch.randn(1, TINY.window_frames, TINY.hidden_dim, generator=generator)
+
+    def run() -> torch.Tensor:
+        reference = torch.zeros(1, TINY.motion_dim)
+        return transformer(x, timestep, reference, condition, horizon=horizon)[0]
+
+    before = run()
+    x[:, 10:] += 1.0
+    condition[:, 10:] -= 1.0
+    changed = (run() != before).any(dim=-1)[0]
+    assert not changed[5:10].any()
+    assert changed[10:].all()
+    x[:, 5:10] += 1.0
+    assert (run() != before).any(dim=-1)[0, 3:5].all()
