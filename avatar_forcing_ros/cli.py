@@ -7,7 +7,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -30,11 +31,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # MediaPipe and TensorFlow Lite write start-up notes to stderr unless told not to
     os.environ.setdefault("GLOG_minloglevel", "2")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    signal.signal(signal.SIGTERM, _terminate)
     try:
-        options.run(options)
+        with _termination_unwinds():
+            options.run(options)
     except AvatarForcingError as error:
         return _fail(error)
+    except OSError as error:
+        return _fail(_file_trouble(error))
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] == __package__:
             raise
@@ -45,14 +48,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:
-    """Leave by an exception, so that half-written files are removed on the way out."""
-    raise SystemExit(128 + number)
+@contextmanager
+def _termination_unwinds() -> Iterator[None]:
+    """SIGTERM leaves by an exception, so that half-written files are removed on the way out."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _fail(error: AvatarForcingError) -> int:
     print(f"avatar-forcing: {error}", file=sys.stderr)
     return 1
+
+
+def _file_trouble(error: OSError) -> OutputError:
+    name = f" {error.filename}" if error.filename else ""
+    return OutputError(
+        f"file{name}",
+        expected="files that can be read and written to their end",
+        got=error.strerror or str(error) or type(error).__name__,
+        remedy="check space, permissions and the device",
+    )
 
 
 def _missing(name: str) -> MissingDependencyError:
@@ -230,14 +252,18 @@ class _ProgressBar:
         self._bar = tqdm(unit="frame", disable=None, leave=False, dynamic_ncols=True)
         self._unit_s = unit_s
 
+    def __enter__(self) -> _ProgressBar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
     def __call__(self, done: int, total: int) -> None:
         self._bar.total = total
         self._bar.update(done - self._bar.n)
         elapsed = self._bar.format_dict["elapsed"]
         if elapsed:
             self._bar.set_postfix_str(f"{done * self._unit_s / elapsed:.2f} x real time")
-        if done >= total:
-            self._bar.close()
 
 
 def _demo(options: argparse.Namespace) -> None:
@@ -245,7 +271,8 @@ def _demo(options: argparse.Namespace) -> None:
     from avatar_forcing_ros.timebase import FRAME_PERIOD_S
 
     folder = options.output_dir
-    figures = run_demo(_avatar_config(options), folder, _ProgressBar(FRAME_PERIOD_S))
+    with _ProgressBar(FRAME_PERIOD_S) as progress:
+        figures = run_demo(_avatar_config(options), folder, progress)
     print(json.dumps(figures, indent=2))
     print(f"Wrote {folder / 'demo.mp4'} and {folder / 'demo.json'}")
 
@@ -256,7 +283,7 @@ def _render(options: argparse.Namespace) -> None:
     from avatar_forcing_ros.timebase import FRAME_PERIOD_S
 
     config = _avatar_config(options)
-    _check_output(options)
+    _check_output(options, config)
     inputs = read_inputs(options.avatar_audio, options.user_audio, options.user_video)
     session = build_session(
         config,
@@ -264,24 +291,26 @@ def _render(options: argparse.Namespace) -> None:
         user_audio=options.user_audio is not None,
         user_video=options.user_video is not None,
     )
-    result = render(
-        session,
-        inputs,
-        options.output,
-        motion=options.motion,
-        beside_user=options.beside,
-        progress=_ProgressBar(FRAME_PERIOD_S),
-    )
-    seen = ""
-    if options.user_video is not None:
-        seen = f", the person's face seen in {result.face_seen_frames} of them"
+    with _ProgressBar(FRAME_PERIOD_S) as progress:
+        result = render(
+            session,
+            inputs,
+            options.output,
+            motion=options.motion,
+            beside_user=options.beside,
+            progress=progress,
+        )
     print(
-        f"Wrote {options.output}: {result.frames} frames{seen}, "
+        f"Wrote {options.output}: {result.frames} frames, "
         f"{result.real_time_factor:.2f} x real time"
     )
+    if result.watched_frames:
+        seen, of = result.face_seen_frames, result.watched_frames
+        hint = "" if seen else "; the avatar answered their sound alone"
+        print(f"The person's face was found in {seen} of {of} pictures{hint}")
 
 
-def _check_output(options: argparse.Namespace) -> None:
+def _check_output(options: argparse.Namespace, config: AvatarConfig) -> None:
     """Refuse names that would mislead a player, or destroy an input."""
     if options.output.suffix.lower() != ".mp4":
         raise OutputError(
@@ -290,15 +319,19 @@ def _check_output(options: argparse.Namespace) -> None:
             got=options.output.suffix or "no ending",
             remedy="rename it",
         )
-    inputs = (options.avatar_audio, options.user_audio, options.user_video)
-    written = (options.output, options.motion)
-    for path in {p.resolve() for p in written if p} & {p.resolve() for p in inputs if p}:
-        raise OutputError(
-            f"output {path}",
-            expected="another file than the inputs",
-            got="one of them",
-            remedy="choose another name",
-        )
+    portrait = Path(config.portrait) if config.portrait else None
+    weights = Path(config.weights) if config.weights else None
+    taken = [options.avatar_audio, options.user_audio, options.user_video, options.landmarks]
+    taken = [p.resolve() for p in (*taken, options.config, portrait, weights) if p]
+    for path in filter(None, (options.output, options.motion)):
+        if path.resolve() in taken:
+            raise OutputError(
+                f"output {path}",
+                expected="another file than the inputs and the other output",
+                got="one of them",
+                remedy="choose another name",
+            )
+        taken.append(path.resolve())
 
 
 def _rig(options: argparse.Namespace) -> None:

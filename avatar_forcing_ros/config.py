@@ -11,7 +11,7 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 import yaml
 
@@ -86,6 +86,12 @@ class ModelConfig:
             self.window_frames,
             "more than block_frames + look_ahead_frames",
             self.cache_frames > 0,
+        )
+        _require(
+            "block_frames",
+            self.block_frames,
+            f"at least look_ahead_frames = {self.look_ahead_frames}",
+            self.block_frames >= self.look_ahead_frames,
         )
         _require("audio_encoder", self.audio_encoder, "'mel'", self.audio_encoder == "mel")
         _require(
@@ -175,7 +181,10 @@ class TrainingConfig:
         for name in ("steps", "batch_windows", "checkpoint_every_steps", "validate_every_steps"):
             value = getattr(self, name)
             _require(name, value, "a whole number above 0", value > 0)
-        _require("learning_rate", self.learning_rate, "above 0", self.learning_rate > 0)
+        for name in ("learning_rate", "gradient_clip"):
+            _require(name, getattr(self, name), "above 0", getattr(self, name) > 0)
+        for name in ("weight_decay", "warm_up_steps", "seed"):
+            _require(name, getattr(self, name), "0 or more", getattr(self, name) >= 0)
         _require(
             "loss_weighting",
             self.loss_weighting,
@@ -275,8 +284,6 @@ def override(config: T, **values: Any) -> T:
 def _convert(hint: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(hint):
         return from_mapping(hint, value, where)  # type: ignore[arg-type]
-    if get_origin(hint) is tuple and isinstance(value, list):
-        return tuple(_convert(get_args(hint)[0], item, where) for item in value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):

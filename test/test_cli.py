@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
-import time
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -14,16 +15,20 @@ import cv2
 import numpy as np
 import pytest
 import soundfile
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from skimage.data import astronaut
-from tiny import tiny_generator
+from tiny import TINY, tiny_generator
 
 from avatar_forcing_ros.cli import main
+from avatar_forcing_ros.config import PRESETS
 from avatar_forcing_ros.model.checkpoint import save_checkpoint
+from avatar_forcing_ros.pipeline.media_input import read_audio
 from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.rig.coefficients import NAMES
 
 FRAMES = 13
+DELAY = PRESETS["compact"].avatar_audio_delay_frames
 
 
 @pytest.fixture
@@ -59,12 +64,25 @@ def test_render_makes_a_video_with_sound_and_the_motion(speech: Path, tmp_path: 
         assert stream.codec_context.name == "h264"
         assert container.streams.audio[0].codec_context.name == "aac"
         assert (stream.width, stream.height, stream.average_rate) == (512, 512, 25)
-        assert sum(1 for _ in container.decode(video=0)) == FRAMES
+        assert sum(1 for _ in container.decode(video=0)) == FRAMES + DELAY
     with np.load(motion) as stored:
         assert stored["names"].tolist() == list(NAMES)
-        assert stored["values"].shape == (FRAMES, len(NAMES))
-        assert len(stored["latent"]) == FRAMES
-        assert stored["stamp_s"].tolist() == [i / 25 for i in range(FRAMES)]
+        assert stored["values"].shape == (FRAMES + DELAY, len(NAMES))
+        assert len(stored["latent"]) == FRAMES + DELAY
+        assert stored["stamp_s"].tolist() == [i / 25 for i in range(FRAMES + DELAY)]
+
+
+def test_the_last_word_is_heard(tmp_path: Path) -> None:
+    """Sound in the last 40 ms alone: the voice is shown later than it came, but wholly."""
+    samples = np.zeros(640 * FRAMES)
+    samples[-640:] = 0.5 * np.sin(np.arange(640) * 0.3)
+    soundfile.write(tmp_path / "late.wav", samples, 16_000)
+    out = tmp_path / "out.mp4"
+    assert run("render", "--avatar-audio", tmp_path / "late.wav", "-o", out) == 0
+    level = np.abs(read_audio(out))
+    start = (FRAMES - 1 + DELAY) * 640
+    assert level[start + 100 : start + 600].max() > 0.3
+    assert level[: start - 2000].max() < 0.05
 
 
 def test_same_seed_same_motion_other_seed_other_motion(speech: Path, tmp_path: Path) -> None:
@@ -146,8 +164,6 @@ def test_weights_of_another_shape_are_told(
 ) -> None:
     path = tmp_path / "tiny.safetensors"
     save_checkpoint(path, tiny_generator(), {})
-    from safetensors import safe_open
-
     with safe_open(path, framework="pt") as stored:
         metadata = stored.metadata()
     tensors = load_file(path)
@@ -156,6 +172,19 @@ def test_weights_of_another_shape_are_told(
     out = tmp_path / "out.mp4"
     assert run("render", "--weights", path, "--avatar-audio", speech, "-o", out) == 1
     assert "motion_std has shape [20] instead of [23]" in one_line(capsys)
+    save_checkpoint(path, tiny_generator(replace(TINY, motion_dim=24)), {})
+    assert run("render", "--weights", path, "--avatar-audio", speech, "-o", out) == 1
+    assert "motion of width 24" in one_line(capsys)
+
+
+def test_a_device_that_is_not_there_is_told(
+    speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.yaml").write_text("device: gpu\n")
+    out = tmp_path / "out.mp4"
+    arguments = ("--config", tmp_path / "a.yaml", "--avatar-audio", speech, "-o", out)
+    assert run("render", *arguments) == 1
+    assert "expected 'cpu'" in one_line(capsys)
 
 
 def test_an_output_that_cannot_be_written_is_told(
@@ -183,6 +212,8 @@ def test_inputs_are_not_overwritten(
     assert run("render", "--avatar-audio", speech, "-o", out, "--motion", speech) == 1
     assert "another file than the inputs" in one_line(capsys)
     assert speech.read_bytes() == before
+    assert run("render", "--avatar-audio", speech, "-o", out, "--motion", out) == 1
+    assert "the other output" in one_line(capsys)
 
 
 def test_a_motion_file_that_cannot_be_written_is_told_before_any_work(
@@ -239,17 +270,24 @@ def test_a_missing_package_is_told(
     assert "pip install" in one_line(capsys)
 
 
-def test_being_terminated_leaves_nothing_half_written(tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "avatar_forcing_ros.cli", "demo", "-o", str(tmp_path)],
-        stderr=subprocess.PIPE,
-    )
-    while not list(tmp_path.glob(".demo.*")):
-        assert process.poll() is None
-        time.sleep(0.05)
-    process.terminate()
-    assert process.wait(timeout=60) == 128 + signal.SIGTERM
-    assert list(tmp_path.iterdir()) == []
+def test_being_terminated_leaves_nothing_half_written(
+    speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGTERM in the middle of a render, as a launch file sends it."""
+    half_written = []
+
+    def interrupt(self: object, done: int, total: int) -> None:
+        half_written.extend(p.name for p in tmp_path.glob(".out.*"))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("avatar_forcing_ros.cli._ProgressBar.__call__", interrupt)
+    with pytest.raises(SystemExit) as stop:
+        run("render", "--avatar-audio", speech, "-o", tmp_path / "out.mp4")
+    assert stop.value.code == 128 + signal.SIGTERM
+    assert len(half_written) == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["speech.wav"]
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_rig_page_is_drawn(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 TRAINING_TIMESTEPS = 1000
+NO_WEIGHT = 1e-9
 
 
 def timestep_table() -> tuple[Tensor, Tensor]:
@@ -102,7 +103,7 @@ def guidance_rows(mode: str, audio_scale: float, user_scale: float) -> tuple[Gui
             GuidanceRow(1.0 - audio_scale, False, False),
             GuidanceRow(audio_scale, True, True),
         )
-    return tuple(row for row in rows if row.weight != 0.0)
+    return tuple(row for row in rows if abs(row.weight) > NO_WEIGHT)
 
 
 def training_pair(clean: Tensor, noise: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:

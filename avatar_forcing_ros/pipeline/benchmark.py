@@ -111,7 +111,7 @@ def _audio_features(engine: MotionEngine, speech: Sound, repeats: int) -> Figure
 
     def work(i: int) -> None:
         mel = window.push(_sound(speech, i, frames))
-        engine.generator.audio_encoder(torch.from_numpy(mel)[None])
+        engine.generator.audio_encoder(torch.from_numpy(mel)[None].to(engine.reference)).cpu()
 
     _times(work, WARM_UP_BLOCKS, "warm-up")
     return _times(work, repeats, "audio features")
@@ -137,14 +137,15 @@ def _evaluation(engine: MotionEngine, repeats: int) -> Figures:
     state, _ = _fresh_state(engine, (quiet, quiet))
     config, rows = engine.config, len(engine.sampler.rows)
     tokens = config.block_frames + config.look_ahead_frames
-    x = torch.randn(rows, tokens, config.motion_dim)
-    timestep = torch.full((rows, tokens), 500.0)
     reference = engine.reference.expand(rows, -1)
-    condition = torch.randn(rows, tokens, config.hidden_dim)
+    x = torch.randn(rows, tokens, config.motion_dim).to(reference)
+    timestep = torch.full((rows, tokens), 500.0).to(reference)
+    condition = torch.randn(rows, tokens, config.hidden_dim).to(reference)
     past = state.motion.cache.peek()
 
     def work(i: int) -> None:
-        engine.generator.flow_transformer(x, timestep, reference, condition, past)
+        velocity, _ = engine.generator.flow_transformer(x, timestep, reference, condition, past)
+        velocity.cpu()  # waits for a device that works on its own
 
     return _times(work, repeats, "transformer")
 

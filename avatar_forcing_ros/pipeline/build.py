@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+
 from avatar_forcing_ros.config import AvatarConfig
-from avatar_forcing_ros.errors import MediaError
+from avatar_forcing_ros.errors import CheckpointError, ConfigError, MediaError
 from avatar_forcing_ros.model.checkpoint import load_checkpoint
 from avatar_forcing_ros.model.generator import MotionGenerator
 from avatar_forcing_ros.perception.face_tracker import FaceMeshTracker, find_face
 from avatar_forcing_ros.pipeline.session import Session
 from avatar_forcing_ros.resources import shipped
+from avatar_forcing_ros.rig import coefficients
 from avatar_forcing_ros.rig.portrait import (
     Portrait,
     frame_portrait,
@@ -48,12 +51,31 @@ def load_portrait(path: Path | None, size_px: int, landmarks: Path | None = None
 
 
 def load_generator(config: AvatarConfig) -> MotionGenerator:
-    """The weights that `config` asks for; raises CheckpointError."""
+    """The weights that `config` asks for, on its device.
+
+    Raises CheckpointError, also for weights of another motion space than the rig's, and
+    ConfigError for a device that is not there.
+    """
     path = Path(config.weights) if config.weights else shipped(
         f"models/{config.preset}/generator.safetensors"
     )
     generator, _ = load_checkpoint(path)
-    return generator.to(config.device)
+    if generator.config.motion_dim != coefficients.COUNT:
+        raise CheckpointError(
+            f"weights {path}",
+            expected=f"motion of {coefficients.COUNT} rig coefficients",
+            got=f"motion of width {generator.config.motion_dim}",
+            remedy="give weights that were trained for the preset",
+        )
+    try:
+        return generator.to(config.device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(
+            "device",
+            expected="'cpu'" + (" or 'cuda'" if torch.cuda.is_available() else ""),
+            got=f"'{config.device}'",
+            remedy="choose one that this machine and this build of torch have",
+        ) from error
 
 
 def build_session(
@@ -68,5 +90,5 @@ def build_session(
         Path(config.portrait) if config.portrait else None, config.image_size_px, landmarks
     )
     engine = MotionEngine(load_generator(config), config.sampling)
-    codec = RigCodec(portrait, FaceMeshTracker() if user_video else None)
+    codec = RigCodec(portrait, FaceMeshTracker if user_video else None)
     return Session(engine, codec, user_audio=user_audio, user_video=user_video)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from numpy.typing import NDArray
 
 from avatar_forcing_ros.errors import MediaError
 from avatar_forcing_ros.media import VideoFrame
-from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
+from avatar_forcing_ros.timebase import FRAME_RATE_HZ, SAMPLE_RATE_HZ
 
+LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 1_000, 768_000
 AUDIO_REMEDY = "give a WAV, FLAC, OGG, MP3 or any file with a sound track that FFmpeg reads"
 VIDEO_REMEDY = "give an MP4, WebM or any file with a video track that FFmpeg reads"
 
@@ -30,6 +32,13 @@ def read_audio(path: Path) -> NDArray[np.float32]:
     if samples.size == 0:
         raise MediaError(
             f"sound {path}", expected="at least one sample", got="none", remedy=AUDIO_REMEDY
+        )
+    if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
+        raise MediaError(
+            f"sound {path}",
+            expected=f"a sampling rate of {LOWEST_RATE_HZ} … {HIGHEST_RATE_HZ} Hz",
+            got=f"{rate_hz} Hz",
+            remedy="export the file again",
         )
     broken = int(np.count_nonzero(~np.isfinite(samples)))
     if broken:
@@ -48,7 +57,7 @@ def _decode_audio(path: Path) -> tuple[NDArray[np.float32], int]:
     try:
         samples, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
         return samples, int(rate_hz)
-    except soundfile.LibsndfileError:
+    except (soundfile.LibsndfileError, TypeError):  # TypeError: headerless, by its ending
         pass
     try:
         with av.open(str(path)) as container:
@@ -60,10 +69,10 @@ def _decode_audio(path: Path) -> tuple[NDArray[np.float32], int]:
                     remedy=AUDIO_REMEDY,
                 )
             rate_hz = container.streams.audio[0].rate
-            resampler = av.AudioResampler(format="fltp", layout="mono", rate=rate_hz)
+            resampler = av.AudioResampler(format="fltp", rate=rate_hz)  # any format to float
             parts = [
-                part.to_ndarray()[0]
-                for frame in [*container.decode(audio=0), None]
+                part.to_ndarray().T  # [n, channels]
+                for frame in itertools.chain(container.decode(audio=0), (None,))
                 for part in resampler.resample(frame)
             ]
     except (FFmpegError, OSError) as error:
@@ -73,8 +82,8 @@ def _decode_audio(path: Path) -> tuple[NDArray[np.float32], int]:
             got=_reason(error),
             remedy=AUDIO_REMEDY,
         ) from error
-    whole = np.concatenate(parts) if parts else np.zeros(0, np.float32)
-    return whole.astype(np.float32)[:, None], int(rate_hz)
+    whole = np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
+    return whole.astype(np.float32), int(rate_hz)
 
 
 def read_video(path: Path) -> Iterator[VideoFrame]:
@@ -95,27 +104,37 @@ def read_video(path: Path) -> Iterator[VideoFrame]:
 
 
 def video_duration_s(path: Path) -> float:
-    """How long the video in `path` says it lasts, in seconds; 0 where it does not say."""
+    """How long the video in `path` lasts, in seconds; counted where the file does not say."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         if stream.duration is not None and stream.time_base is not None:
             return float(stream.duration * stream.time_base)
-        return (container.duration or 0) / av.time_base
+        if container.duration:
+            return container.duration / av.time_base
+    *_, last = read_video(path)
+    return last.stamp_ns / 1e9
 
 
 def _frames(container: av.container.InputContainer, path: Path) -> Iterator[VideoFrame]:
     first_s: float | None = None
     with container:
         try:
-            for frame in container.decode(video=0):
-                stamp_s = frame.time or 0.0
+            rate_hz = float(container.streams.video[0].average_rate or FRAME_RATE_HZ)
+            for count, frame in enumerate(container.decode(video=0)):
+                stamp_s = count / rate_hz if frame.time is None else frame.time
                 first_s = stamp_s if first_s is None else first_s
                 pixels = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
-                yield VideoFrame(pixels, round((stamp_s - first_s) * 1e9))
+                upright = _upright(pixels, frame.rotation)
+                yield VideoFrame(upright, round((stamp_s - first_s) * 1e9))
         except FFmpegError as error:
             raise _bad_video(path, _reason(error)) from error
     if first_s is None:
         raise _bad_video(path, "a video track without a picture")
+
+
+def _upright(pixels: NDArray[np.uint8], rotation_deg: int) -> NDArray[np.uint8]:
+    """`pixels` turned anticlockwise by what the file says, in quarters: how phones film."""
+    return np.ascontiguousarray(np.rot90(pixels, round(rotation_deg / 90)))
 
 
 def _require_file(path: Path, kind: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,36 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.errors import OutputError
+from avatar_forcing_ros.files import whole_file
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ, SAMPLE_RATE_HZ
 
 AUDIO_BIT_RATE = 96_000
 CONSTANT_RATE_FACTOR = "20"
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its name only when all went well.
-
-    Raises OutputError if the folder cannot be written.
-    """
-    part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            raise IsADirectoryError(21, "it is a folder", str(path))
-        part.touch()
-    except OSError as error:
-        raise OutputError(
-            f"output {path}",
-            expected="a file that can be written",
-            got=error.strerror or str(error),
-            remedy="choose another place",
-        ) from error
-    try:
-        yield part
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.errors import MediaError
+from avatar_forcing_ros.files import whole_file
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
 from avatar_forcing_ros.pipeline.media_input import read_audio, read_video, video_duration_s
-from avatar_forcing_ros.pipeline.media_output import Mp4Writer, whole_file
+from avatar_forcing_ros.pipeline.media_output import Mp4Writer
 from avatar_forcing_ros.pipeline.session import Session
 from avatar_forcing_ros.rig.coefficients import COUNT, NAMES
 from avatar_forcing_ros.timebase import (
@@ -42,11 +43,11 @@ class RenderInputs:
     user_video: Path | None = None
     user_video_frames: int = 0  # at 25 fps
 
-    @property
-    def frames(self) -> int:
-        """Frames until the longest input has ended."""
+    def frames(self, voice_delay_frames: int) -> int:
+        """Frames until the longest input has ended, the voice so much later than it came in."""
+        voice = samples_to_frames(len(self.avatar_audio)) + voice_delay_frames
         users = 0 if self.user_audio is None else samples_to_frames(len(self.user_audio))
-        return max(samples_to_frames(len(self.avatar_audio)), users, self.user_video_frames)
+        return max(voice, users, self.user_video_frames)
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ class RenderResult:
     voice: NDArray[np.float32]  # [640 T] the avatar's sound in sync with the frames
     wall_s: float
     motion_s: tuple[float, ...]  # compute of each motion block
-    face_seen_frames: int
+    watched_frames: int  # pictures of the user
+    face_seen_frames: int  # those of them in which a face was found
 
     @property
     def frames(self) -> int:
@@ -96,16 +98,18 @@ def read_inputs(
 
 
 def at_frame_rate(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
-    """Any frame rate to 25 fps: for each period the newest picture taken before its end."""
-    current: VideoFrame | None = None
+    """Any frame rate to 25 fps: for each period the newest picture not after its beginning."""
+    newest: VideoFrame | None = None
     period = 0
-    for frame in frames:
-        while current is not None and frame.stamp_ns >= (period + 1) * FRAME_PERIOD_NS:
-            yield VideoFrame(current.pixels, period * FRAME_PERIOD_NS)
+    for frame in itertools.chain(frames, (None,)):
+        while newest is not None and (
+            period * FRAME_PERIOD_NS < frame.stamp_ns
+            if frame
+            else period * FRAME_PERIOD_NS <= newest.stamp_ns
+        ):
+            yield VideoFrame(newest.pixels, period * FRAME_PERIOD_NS)
             period += 1
-        current = frame
-    if current is not None:
-        yield VideoFrame(current.pixels, period * FRAME_PERIOD_NS)
+        newest = frame
 
 
 def render(
@@ -148,11 +152,11 @@ class _Run:
         pictures = read_video(inputs.user_video) if inputs.user_video else iter(())
         self.pictures = at_frame_rate(pictures)
         self.last_picture = np.zeros((self.size, self.size, 3), np.uint8)
-        self.seen = 0
+        self.watched = self.seen = 0
 
     def to_end(self, progress: Progress) -> RenderResult:
         started = time.perf_counter()
-        total, done = self.inputs.frames, 0
+        total, done = self.inputs.frames(self.session.voice_delay_frames), 0
         rows: list[tuple[NDArray[np.float32], ...]] = []
         motion_s = []
         with self.writer or nullcontext():
@@ -162,6 +166,7 @@ class _Run:
                 pictures = list(itertools.islice(self.pictures, block))
                 for picture in pictures:
                     self.seen += self.session.push_user_frame(picture)
+                    self.watched += 1
                 motion, voice = self.session.next_motion()
                 user = self.session.last_user_motion
                 parts = (motion.coefficients, motion.latent, user)
@@ -174,7 +179,14 @@ class _Run:
         values, latent, user_values, voice = (np.concatenate(p) for p in zip(*rows, strict=True))
         wall_s = time.perf_counter() - started
         return RenderResult(
-            values, latent, user_values, voice, wall_s, tuple(motion_s), self.seen
+            values,
+            latent,
+            user_values,
+            voice,
+            wall_s,
+            tuple(motion_s),
+            self.watched,
+            self.seen,
         )
 
     def _draw(

@@ -39,8 +39,8 @@ class Session:
         self.state = self.engine.new_state()
         self.avatar_sound, self.user_sound = SoundTrack(), SoundTrack()
         self.user_motion = MotionTrack(self.engine.config.motion_dim)
-        delay = self.engine.config.avatar_audio_delay_frames
-        self._unsaid = np.zeros(delay * SAMPLES_PER_FRAME, np.float32)  # heard, not yet shown
+        unsaid = self.voice_delay_frames * SAMPLES_PER_FRAME
+        self._unsaid = np.zeros(unsaid, np.float32)  # heard, not yet shown
         self.last_user_motion = np.zeros((0, self.engine.config.motion_dim), np.float32)
         self.codec.reset()
 
@@ -61,6 +61,15 @@ class Session:
         motion = self.codec.encode_user(frame)
         self.user_motion.push(motion.values, frame.stamp_ns)
         return motion.face_visible
+
+    def close(self) -> None:
+        """Give back the face tracker's threads; the session cannot see afterwards."""
+        self.codec.close()
+
+    @property
+    def voice_delay_frames(self) -> int:
+        """How much later than it came in the avatar's voice is shown and heard."""
+        return self.engine.config.avatar_audio_delay_frames
 
     @property
     def next_frame(self) -> int:

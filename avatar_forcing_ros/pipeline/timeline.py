@@ -18,6 +18,7 @@ from avatar_forcing_ros.timebase import (
     frame_stamp_ns,
 )
 
+LONGEST_GAP_SAMPLES = 60 * SAMPLE_RATE_HZ
 JITTER_SAMPLES = SAMPLE_RATE_HZ // 50  # stamps closer than 20 ms to the expected one join on
 
 
@@ -43,7 +44,8 @@ class SoundTrack:
     def push(self, chunk: AudioChunk) -> None:
         """Lay `chunk` at its stamp: gaps become silence, what is too late is dropped.
 
-        Samples that are not finite become silence. Raises ValueError for another rate than 16 kHz.
+        Samples that are not finite become silence. Raises ValueError for another rate than 16 kHz
+        and for a stamp that leaves a gap of more than a minute.
         """
         if chunk.rate_hz != SAMPLE_RATE_HZ:
             raise ValueError(f"expected {SAMPLE_RATE_HZ} Hz, got {chunk.rate_hz} Hz")
@@ -59,6 +61,10 @@ class SoundTrack:
             late = min(len(samples), self.end_sample - start)
             self.dropped_samples += late
             samples, start = samples[late:], start + late
+        if start - self.end_sample > LONGEST_GAP_SAMPLES:
+            raise ValueError(
+                f"sound stamped {(start - self.end_sample) / SAMPLE_RATE_HZ:.0f} s after what came"
+            )
         if len(samples):
             gap = start - self.end_sample
             self.filled_samples += gap
@@ -75,17 +81,25 @@ class SoundTrack:
 
 
 class MotionTrack:
-    """The user's motion, taken frame by frame: the newest value not later than the frame's end."""
+    """The user's motion, taken frame by frame: the newest value not after the frame's beginning.
+
+    So a frame is settled as soon as a value of that time or later has come, in order.
+    """
 
     def __init__(self, width: int) -> None:
         self._stamps: list[int] = []
         self._values: list[NDArray[np.float32]] = []
         self._last = np.zeros(width, np.float32)
         self._taken = 0
+        self._last_ns: int | None = None  # stamp of the value given last
         self.filled_frames = 0
+        self.dropped_values = 0
 
     def push(self, values: NDArray[np.float32], stamp_ns: int) -> None:
-        """Note the motion ``[D]`` at `stamp_ns`, in any order."""
+        """Note the motion ``[D]`` at `stamp_ns`, in any order; one that is too late is dropped."""
+        if self._last_ns is not None and stamp_ns <= self._last_ns:
+            self.dropped_values += 1
+            return
         at = bisect.bisect_right(self._stamps, stamp_ns)
         self._stamps.insert(at, stamp_ns)
         self._values.insert(at, values)
@@ -98,10 +112,9 @@ class MotionTrack:
         """The next `frames` values ``[frames, D]``; the last one, counted, where none is new."""
         rows = []
         for _ in range(frames):
-            end_ns = frame_stamp_ns(self._taken + 1)
-            due = bisect.bisect_left(self._stamps, end_ns)
+            due = bisect.bisect_right(self._stamps, frame_stamp_ns(self._taken))
             if due:
-                self._last = self._values[due - 1]
+                self._last, self._last_ns = self._values[due - 1], self._stamps[due - 1]
                 del self._stamps[:due], self._values[:due]
             else:
                 self.filled_frames += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -29,12 +30,19 @@ class MotionCodec(Protocol):
     def reset(self) -> None:
         """Forget the user."""
 
+    def close(self) -> None:
+        """Give back what a reset would take up again."""
+
 
 class RigCodec:
     """Motion as rig coefficients: face tracking in, warped portrait out."""
 
-    def __init__(self, portrait: Portrait, tracker: FaceTracker | None = None) -> None:
-        self._tracker = tracker
+    def __init__(
+        self, portrait: Portrait, make_tracker: Callable[[], FaceTracker] | None = None
+    ) -> None:
+        """`make_tracker` makes a face tracker for each user; None where no user is watched."""
+        self._make_tracker = make_tracker
+        self._tracker: FaceTracker | None = None
         self._estimator = UserMotionEstimator()
         self.prepare_portrait(portrait)
 
@@ -44,8 +52,9 @@ class RigCodec:
 
     def encode_user(self, frame: VideoFrame) -> UserMotion:
         """Track the face in `frame`. Raises ValueError if made without a tracker."""
-        if self._tracker is None:
+        if self._make_tracker is None:
             raise ValueError("this codec was made without a face tracker")
+        self._tracker = self._tracker or self._make_tracker()
         return self._estimator.update(self._tracker.track(frame), frame.stamp_ns)
 
     def decode(self, motion: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -53,5 +62,12 @@ class RigCodec:
         return np.stack([self.renderer.render(values) for values in motion])
 
     def reset(self) -> None:
-        """Meet the next user afresh."""
+        """Meet the next user afresh: a tracker looks first where the last face was."""
+        self.close()
         self._estimator.reset()
+
+    def close(self) -> None:
+        """End the tracker; the next picture would get a new one."""
+        if self._tracker:
+            self._tracker.close()
+        self._tracker = None

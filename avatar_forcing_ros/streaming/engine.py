@@ -62,14 +62,23 @@ class MotionEngine:
     def step(self, state: StreamState, heard: BlockInput) -> MotionBlock:
         """Make the next block and move `state` past it.
 
-        Raises ValueError where the inputs do not last exactly one block.
+        Raises ValueError where the inputs do not last exactly one block; `state` stays then.
         """
         start = time.perf_counter()
         frames = self.frames(state)
-        conditions = self._conditions(state, heard, frames)
+        avatar_sound, user_sound = state.avatar_sound.clone(), state.user_sound.clone()
+        conditions = Conditions(
+            avatar_audio=self._listen(avatar_sound, heard.avatar_audio, frames),
+            user_audio=self._listen(user_sound, heard.user_audio, frames),
+            user_motion=self._watch(heard.user_motion, frames),
+        )
+        for name, part in conditions._asdict().items():
+            if part.shape[1] != frames:
+                raise ValueError(f"{name} lasts {part.shape[1]} frames, the block {frames}")
         noise = block_noise(state.seed, state.motion.block, frames, self.config.motion_dim)
         before = state.motion
-        latent, state.motion = self.sampler.next_block(before, self.reference, conditions, noise)
+        latent, after = self.sampler.next_block(before, self.reference, conditions, noise)
+        state.motion, state.avatar_sound, state.user_sound = after, avatar_sound, user_sound
         motion = self.generator.denormalise(latent)
         return MotionBlock(
             block_index=before.block,
@@ -79,20 +88,11 @@ class MotionEngine:
             compute_s=time.perf_counter() - start,
         )
 
-    def _conditions(self, state: StreamState, heard: BlockInput, frames: int) -> Conditions:
-        if heard.user_motion is None:
-            user_motion = self.reference.new_zeros(1, frames, self.config.motion_dim)
-        else:
-            user_motion = self.generator.normalise(self._tensor(heard.user_motion)[None])
-        conditions = Conditions(
-            avatar_audio=self._listen(state.avatar_sound, heard.avatar_audio, frames),
-            user_audio=self._listen(state.user_sound, heard.user_audio, frames),
-            user_motion=user_motion,
-        )
-        for name, part in conditions._asdict().items():
-            if part.shape[1] != frames:
-                raise ValueError(f"{name} lasts {part.shape[1]} frames, the block {frames}")
-        return conditions
+    def _watch(self, motion: NDArray[np.float32] | None, frames: int) -> Tensor:
+        """The user's motion ``[1, N, D]``, normalised; zeros where there is no such input."""
+        if motion is None:
+            return self.reference.new_zeros(1, frames, self.config.motion_dim)
+        return self.generator.normalise(self._tensor(motion)[None])
 
     def _listen(
         self, window: AudioWindow, samples: NDArray[np.float32] | None, frames: int

@@ -13,14 +13,14 @@ from tiny import TINY, roll, talk, tiny_generator
 
 from avatar_forcing_ros.config import SamplingConfig
 from avatar_forcing_ros.errors import CheckpointError, OutputError
-from avatar_forcing_ros.model.checkpoint import load_checkpoint, save_checkpoint
+from avatar_forcing_ros.model.checkpoint import FORMAT, load_checkpoint, save_checkpoint
 from avatar_forcing_ros.streaming.engine import MotionEngine
 
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
     path = tmp_path / "weights.safetensors"
-    save_checkpoint(path, tiny_generator(), {"steps": 3})
+    save_checkpoint(path, tiny_generator(), {"steps": 3}, torch.float32)
     return path
 
 
@@ -61,6 +61,25 @@ def test_another_shape_is_told(saved: Path) -> None:
         load_checkpoint(saved)
 
 
+def test_broken_values_are_told(saved: Path) -> None:
+    tensors = load_file(saved)
+    tensors["motion_std"][3] = float("nan")
+    rewrite(saved, tensors)
+    with pytest.raises(CheckpointError, match="motion_std holds values that are no numbers"):
+        load_checkpoint(saved)
+
+
+def test_broken_metadata_is_told(saved: Path) -> None:
+    tensors = load_file(saved)
+    form = {"format": FORMAT, "config": "{", "origin": "{}"}
+    save_file(tensors, saved, form)
+    with pytest.raises(CheckpointError, match="table 'config'"):
+        load_checkpoint(saved)
+    save_file(tensors, saved, {"format": FORMAT, "origin": "{}"})
+    with pytest.raises(CheckpointError, match="table 'config'"):
+        load_checkpoint(saved)
+
+
 def test_foreign_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no file at"):
         load_checkpoint(tmp_path / "none.safetensors")
@@ -76,13 +95,13 @@ def test_foreign_files_are_refused(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="writable folder"):
+    with pytest.raises(OutputError, match="can be written"):
         save_checkpoint(tmp_path / "file" / "w.safetensors", tiny_generator(), {})
 
 
 def test_half_precision_is_stored_and_read_as_single(tmp_path: Path) -> None:
     path = tmp_path / "half.safetensors"
-    save_checkpoint(path, tiny_generator(), {}, torch.float16)
+    save_checkpoint(path, tiny_generator(), {})
     generator, _ = load_checkpoint(path)
     full = tiny_generator().state_dict()
     for name, tensor in generator.state_dict().items():

@@ -98,6 +98,7 @@ def test_guidance_weights_add_up_to_one_and_idle_rows_are_left_out() -> None:
         (1.0, False, True),
     ]
     assert len(guidance_rows("joint", 1.0, 0.0)) == 1
+    assert len(guidance_rows("separate", 0.9, 0.1)) == 2
     for rows in (paper, guidance_rows("joint", 1.7, 0.0), guidance_rows("separate", 1.0, 0.5)):
         assert sum(row.weight for row in rows) == pytest.approx(1.0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from pathlib import Path
 
 import av
@@ -11,9 +12,10 @@ import pytest
 import soundfile
 
 from avatar_forcing_ros.errors import MediaError, OutputError
+from avatar_forcing_ros.files import whole_file
 from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.pipeline.media_input import read_audio, read_video, video_duration_s
-from avatar_forcing_ros.pipeline.media_output import Mp4Writer, save_image, whole_file
+from avatar_forcing_ros.pipeline.media_output import Mp4Writer, save_image
 from avatar_forcing_ros.pipeline.render import at_frame_rate
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS
 
@@ -101,6 +103,57 @@ def test_files_without_pictures_are_refused(tmp_path: Path) -> None:
             next(read_video(tmp_path / name))
 
 
+def test_a_phones_film_is_shown_upright(tmp_path: Path) -> None:
+    """The track's matrix says a quarter clockwise; the picture's bright top goes to the right."""
+    path = tmp_path / "phone.mp4"
+    pixels = np.zeros((3, 64, 96, 3), np.uint8)
+    pixels[:, :20] = 250
+    with Mp4Writer(path, 96, 64) as video:
+        video.write(pixels, np.zeros(1920, np.float32))
+    identity, quarter = (
+        struct.pack(">9i", *(round(v * 65536) for v in rows), 1 << 30)
+        for rows in ((1, 0, 0, 0, 1, 0, 0, 0), (0, 1, 0, -1, 0, 0, 0, 0))
+    )
+    whole = path.read_bytes()
+    track = whole.index(identity, whole.index(b"tkhd"))
+    path.write_bytes(whole[:track] + quarter + whole[track + len(quarter) :])
+    picture = next(read_video(path)).pixels
+    assert picture.shape == (96, 64, 3)
+    assert picture[:, 50:].mean() > 200
+    assert picture[:, :40].mean() < 30
+
+
+def test_a_stream_without_stamps_or_length_is_timed_by_its_rate(tmp_path: Path) -> None:
+    write_video(tmp_path / "v.mp4", frames=20)
+    raw = tmp_path / "v.h264"
+    with av.open(str(tmp_path / "v.mp4")) as source, av.open(str(raw), "w") as copy:
+        stream = copy.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                copy.mux(packet)
+    stamps = [f.stamp_ns for f in read_video(raw)]
+    assert len(stamps) == 20
+    assert stamps[:3] == [0, FRAME_PERIOD_NS, 2 * FRAME_PERIOD_NS]
+    assert video_duration_s(raw) == pytest.approx(0.8, abs=0.05)
+
+
+def test_both_readers_mix_channels_alike(tmp_path: Path) -> None:
+    """The mean of the channels, whether libsndfile or FFmpeg decodes."""
+    sound = np.stack((tone(16_000, 1.0), np.zeros(16_000)), 1)
+    soundfile.write(tmp_path / "a.wav", sound, 16_000)
+    with av.open(str(tmp_path / "a.mka"), "w") as container:
+        stream = container.add_stream("pcm_f32le", 16_000, layout="stereo")
+        frame = av.AudioFrame.from_ndarray(
+            np.ascontiguousarray(sound.reshape(1, -1), np.float32), format="flt", layout="stereo"
+        )
+        frame.sample_rate = 16_000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    by_sndfile, by_ffmpeg = read_audio(tmp_path / "a.wav"), read_audio(tmp_path / "a.mka")
+    assert np.abs(by_sndfile - by_ffmpeg).max() < 1e-3
+
+
 @pytest.mark.parametrize("rate_hz", [10, 25, 30, 60])
 def test_any_frame_rate_becomes_25(rate_hz: int) -> None:
     pixels = [np.full((1, 1, 3), i, np.uint8) for i in range(rate_hz)]
@@ -109,10 +162,8 @@ def test_any_frame_rate_becomes_25(rate_hz: int) -> None:
     assert 22 <= len(out) <= 25
     for i, frame in enumerate(out):
         assert frame.stamp_ns == i * FRAME_PERIOD_NS
-        shown = int(frame.pixels[0, 0, 0])
-        assert stamps[shown] < (i + 1) * FRAME_PERIOD_NS  # never from the future
-        newer = [k for k, s in enumerate(stamps) if s < (i + 1) * FRAME_PERIOD_NS]
-        assert shown == newer[-1]
+        taken = [k for k, stamp in enumerate(stamps) if stamp <= i * FRAME_PERIOD_NS]
+        assert int(frame.pixels[0, 0, 0]) == taken[-1]  # the newest, never from the future
 
 
 def test_the_same_frames_give_the_same_file(tmp_path: Path) -> None:
@@ -138,9 +189,11 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
 
 def test_places_that_cannot_be_written_are_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="no ordinary file"), whole_file(Path("/dev/null")):
+        pass
     with pytest.raises(OutputError), whole_file(tmp_path / "file" / "out.mp4"):
         pass
-    with pytest.raises(OutputError, match="folder"), whole_file(tmp_path):
+    with pytest.raises(OutputError, match="no ordinary file"), whole_file(tmp_path):
         pass
     if os.getuid():  # nothing is read-only for root
         (tmp_path / "locked").mkdir(mode=0o500)

@@ -26,6 +26,8 @@ class FakeCodec:
 
     def reset(self) -> None: ...
 
+    def close(self) -> None: ...
+
     def encode_user(self, frame: VideoFrame) -> UserMotion:
         values = np.resize(frame.pixels.ravel(), TINY.motion_dim).astype(np.float32) / 255.0
         return UserMotion(values, True)

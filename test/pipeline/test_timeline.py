@@ -87,8 +87,34 @@ def test_motion_is_the_newest_not_later_than_the_frame() -> None:
         track.push(np.array([value], np.float32), round(stamp_frames * FRAME_PERIOD_NS))
     assert track.has(2)
     assert not track.has(3)
-    assert track.take(4)[:, 0].tolist() == [1.0, 2.0, 3.0, 3.0]
+    assert track.take(4)[:, 0].tolist() == [1.0, 1.0, 2.0, 3.0]
     assert track.filled_frames == 1
+    track.push(np.array([9.0], np.float32), 2 * FRAME_PERIOD_NS)  # older than what was given
+    assert track.dropped_values == 1
+    assert track.take(1)[0, 0] == 3.0
+
+
+@pytest.mark.parametrize("rate_hz", [10, 25, 30, 60])
+def test_motion_is_the_same_live_and_at_once(rate_hz: int) -> None:
+    """Taking each frame as soon as it is settled gives what taking all at the end gives."""
+    stamps = [round(i * 1e9 / rate_hz) for i in range(3 * rate_hz)]
+    at_once, live = MotionTrack(1), MotionTrack(1)
+    for i, stamp in enumerate(stamps):
+        at_once.push(np.array([i], np.float32), stamp)
+    given = []
+    for i, stamp in enumerate(stamps):
+        live.push(np.array([i], np.float32), stamp)
+        while live.has(len(given)):
+            given.append(live.take(1)[0])
+    assert np.array_equal(np.stack(given), at_once.take(len(given)))
+    assert len(given) > 70
+
+
+def test_an_absurd_stamp_is_refused() -> None:
+    track = SoundTrack()
+    with pytest.raises(ValueError, match="after what came"):
+        track.push(AudioChunk(np.zeros(640, np.float32), RATE, 1_700_000_000 * 10**9))
+    assert track.end_sample == 0
 
 
 def test_no_motion_is_neutral_and_counted() -> None:

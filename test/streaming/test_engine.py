@@ -91,7 +91,11 @@ def test_position_does_not_matter() -> None:
     for k in range(8):
         engine.step(state, part(heard, 5 * k, 5 * k + 5))
     new = part(heard, 40, 45)
-    conditions = engine._conditions(state.clone(), new, 5)
+    conditions = Conditions(
+        engine._listen(state.avatar_sound.clone(), new.avatar_audio, 5),
+        engine._listen(state.user_sound.clone(), new.user_audio, 5),
+        engine._watch(new.user_motion, 5),
+    )
     noise = block_noise(0, 8, 5, TINY.motion_dim)
     near, _ = engine.sampler.next_block(state.motion, engine.reference, conditions, noise)
     late = MotionState(
@@ -163,11 +167,12 @@ def test_a_failed_block_changes_nothing() -> None:
     engine, heard = tiny_engine(), talk(FRAMES)
     state = engine.new_state()
     engine.step(state, part(heard, 0, 5))
-    motion = state.motion
+    motion, heard_so_far = state.motion, state.avatar_sound.samples
     short = BlockInput(part(heard, 5, 10).avatar_audio, None, heard.user_motion[:3])  # type: ignore[index]
     with pytest.raises(ValueError, match="user_motion lasts 3"):
         engine.step(state, short)
     assert state.motion is motion
+    assert state.avatar_sound.samples is heard_so_far
 
 
 def test_missing_user_streams_are_no_silence() -> None:

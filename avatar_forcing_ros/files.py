@@ -1,0 +1,42 @@
+"""Files written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from avatar_forcing_ros.errors import OutputError
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its name only when all went well.
+
+    A link is followed. Raises OutputError at once if the file could not be written.
+    """
+    target = path.resolve()
+    try:
+        if target.exists() and not target.is_file():
+            raise OSError(0, "something that is no ordinary file")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(
+            dir=target.parent, prefix=f".{target.stem}.", suffix=f".part{target.suffix}"
+        )
+        os.close(handle)
+    except OSError as error:
+        raise OutputError(
+            f"output {path}",
+            expected="a file that can be written",
+            got=error.strerror or str(error),
+            remedy="choose another place",
+        ) from error
+    part = Path(name)
+    try:
+        yield part
+        part.chmod(0o644)
+        os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)
