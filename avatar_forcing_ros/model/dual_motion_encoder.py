@@ -1,6 +1,6 @@
 """What the user does and says, and what the avatar says, as one condition per frame.
 
-The user's motion asks the user's sound, then the avatar's sound asks the user (paper, section 3.2).
+The user's motion asks the user's sound, then the avatar's sound asks the user (paper, 3.2).
 The attention has no positions and is unmasked over the frames that are given together, unless a
 mask says otherwise (training's does, so that a clip is seen in pieces, as a stream is).
 """

@@ -25,6 +25,7 @@ MODEL_PATH_VARIABLE = "AVATAR_FORCING_FACE_LANDMARKER"
 INSTALL_COMMAND = "pip install mediapipe==0.10.21"
 SWITCH_RATIO = 1.3  # another face must be this much wider before the tracker leaves the old one
 
+LONGEST_SIDE_PX = 1600  # a face is looked for in no larger picture
 Pixels = NDArray[np.uint8]  # [H, W, 3] RGB
 Landmarks = NDArray[np.float32]  # [478, 3] px
 
@@ -95,11 +96,15 @@ def find_face(image: Pixels, *, model_path: str | None = None) -> Landmarks:
     the picture. Raises FaceNotFoundError, and what FaceMeshTracker raises.
     """
     pixels = _checked(image)
-    for view, scale, offset_px in _views(pixels):
+    shrink = min(1.0, LONGEST_SIDE_PX / max(pixels.shape[:2]))  # padded views cost their square
+    small = pixels if shrink == 1.0 else cv2.resize(
+        pixels, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA
+    )
+    for view, scale, offset_px in _views(np.asarray(small, np.uint8)):
         found = _settled(view, model_path)
         if found is not None:
             shift = np.array([*offset_px, 0.0], np.float32)
-            return np.asarray(found / np.float32(scale) + shift, np.float32)
+            return np.asarray((found / np.float32(scale) + shift) / shrink, np.float32)
     height, width = pixels.shape[:2]
     raise FaceNotFoundError(
         "portrait",
@@ -126,7 +131,7 @@ def _settled(view: Pixels, model_path: str | None) -> Landmarks | None:
 def _views(image: Pixels) -> Iterator[tuple[Pixels, float, tuple[float, float]]]:
     """The picture, then variants of it: (pixels, scale, corner in the picture's pixels)."""
     height, width = image.shape[:2]
-    scale = max(1.0, 256.0 / min(height, width))
+    scale = max(1.0, min(256.0 / min(height, width), LONGEST_SIDE_PX / max(height, width)))
     yield _scaled(image, scale), scale, (0.0, 0.0)
     for part in (0.4, 1.0):  # a face that fills the picture
         pad = int(part * max(height, width))

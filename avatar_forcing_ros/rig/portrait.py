@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,9 @@ def load_image(path: str | Path) -> Image:
             remedy="check the path",
         ) from None  # fmt: skip
     # IMREAD_COLOR applies the EXIF orientation and drops alpha
-    bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    bgr = None
+    with contextlib.suppress(cv2.error):  # a size that it refuses to hold
+        bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     if bgr is None:
         raise MediaError(
             str(source), expected=expected, got=f"{data.size} bytes that are none",

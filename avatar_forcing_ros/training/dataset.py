@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avatar_forcing_ros.config import ModelConfig
-from avatar_forcing_ros.errors import MediaError
+from avatar_forcing_ros.errors import ConfigError, MediaError
+from avatar_forcing_ros.files import whole_file
 from avatar_forcing_ros.model.mel_encoder import MEL_PER_FRAME, SILENCE, MelEncoder
 from avatar_forcing_ros.rig import coefficients
 from avatar_forcing_ros.streaming.audio_window import AudioWindow
@@ -35,8 +36,7 @@ def sound_features(samples: NDArray[np.float32]) -> NDArray[np.float16]:
 def _prepare_one(job: tuple[Path, int, str, float]) -> None:
     path, seed, split, natural_share = job
     talk = generate_conversation(seed, DURATION_S, split, natural_share)
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
+    with whole_file(path) as part, part.open("wb") as file:
         np.savez(
             file,
             avatar_mel=sound_features(talk.avatar_audio),
@@ -44,7 +44,6 @@ def _prepare_one(job: tuple[Path, int, str, float]) -> None:
             avatar_motion=talk.avatar_motion.astype(np.float32),
             user_motion=talk.user_motion.astype(np.float32),
         )
-    os.replace(part, path)
 
 
 def prepare(
@@ -55,12 +54,20 @@ def prepare(
     `natural_share` of the training voices come from recorded speech (see `synthetic.speech`).
     Yields each path as it is finished, so that a caller can show progress.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    if workers < 1 or not 0.0 <= natural_share <= 1.0:
+        raise ConfigError(
+            "conversations",
+            expected="1 or more workers and a natural share in 0 … 1",
+            got=f"{workers} and {natural_share}",
+            remedy="correct the value",
+        )
     first = FIRST_SEED[split]
     paths = [folder / f"{split}-{first + i:07d}.npz" for i in range(count)]
     share = natural_share if split == "train" else 0.0
     jobs = [(p, first + i, split, share) for i, p in enumerate(paths) if not p.exists()]
     yield from (p for p in paths if p.exists())
+    if not jobs:
+        return
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
         for k, _ in enumerate(pool.imap(_prepare_one, jobs)):
             yield jobs[k][0]
@@ -134,8 +141,16 @@ def reference_motion(motion: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _load(path: Path) -> _Conversation:
-    with np.load(path) as stored:
-        return _Conversation(**{name: stored[name] for name in stored.files})
+    try:
+        with np.load(path) as stored:
+            return _Conversation(**{name: stored[name] for name in stored.files})
+    except (OSError, ValueError, TypeError, zipfile.BadZipFile) as error:
+        raise MediaError(
+            f"conversation {path}",
+            expected="a file made by 'avatar-forcing train data'",
+            got=f"one that cannot be read ({type(error).__name__})",
+            remedy="remove it and run that command again",
+        ) from error
 
 
 def _mel_window(mel: NDArray[np.float16], start: int, frames: int) -> NDArray[np.float32]:

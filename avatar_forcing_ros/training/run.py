@@ -36,6 +36,8 @@ def train_flow(data: Path, folder: Path, settings: Path | None) -> None:
         tqdm(total=config.steps, initial=trainer.step, unit="step", disable=None) as bar,
         (folder / "log.csv").open("a", encoding="utf-8", buffering=1) as log,
     ):
+        if log.tell() == 0:
+            log.write("step,loss,valid_loss,step_s\n")
         smooth: float | None = None
 
         def report(figures: dict[str, float]) -> None:

@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import json
 import math
-import os
+import pickle
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +18,7 @@ from torch import nn
 
 from avatar_forcing_ros.config import ModelConfig, TrainingConfig
 from avatar_forcing_ros.errors import CheckpointError
+from avatar_forcing_ros.files import whole_file
 from avatar_forcing_ros.model.checkpoint import save_checkpoint
 from avatar_forcing_ros.model.generator import MotionGenerator
 from avatar_forcing_ros.training.dataset import ConversationWindows
@@ -72,7 +73,6 @@ class Trainer:
 
     def run(self, report: Report) -> None:
         """Train until the configured number of steps; `report` gets figures after every step."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         while self.step < self.config.steps:
             started = time.perf_counter()
             figures = {"step": float(self.step + 1), "loss": self.train_step()}
@@ -124,18 +124,15 @@ class Trainer:
 
     def save(self) -> None:
         """Write all that resuming needs, and beside it the averaged weights for use."""
-        part = self.state_path.with_suffix(".part")
-        torch.save(
-            {
-                "step": self.step,
-                "config": self._config_text(),
-                "model": self.model.state_dict(),
-                "average": self.average.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-            },
-            part,
-        )
-        os.replace(part, self.state_path)
+        state = {
+            "step": self.step,
+            "config": self._config_text(),
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+        with whole_file(self.state_path) as part:
+            torch.save(state, part)
         save_checkpoint(self.folder / "generator.safetensors", self.average, self.origin())
 
     def origin(self) -> dict[str, Any]:
@@ -150,11 +147,19 @@ class Trainer:
     def resume(self) -> bool:
         """Go on from the folder's last state, if there is one; False if not.
 
-        Raises CheckpointError if that state belongs to another configuration.
+        Raises CheckpointError if that state is damaged or belongs to another configuration.
         """
         if not self.state_path.exists():
             return False
-        stored = torch.load(self.state_path, weights_only=True)
+        try:
+            stored = torch.load(self.state_path, weights_only=True)
+        except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
+            raise CheckpointError(
+                f"training state {self.state_path}",
+                expected="one that a training run wrote",
+                got=f"one that cannot be read ({type(error).__name__})",
+                remedy="remove it to begin anew",
+            ) from error
         if stored["config"] != self._config_text():
             raise CheckpointError(
                 f"training state {self.state_path}",

@@ -212,3 +212,13 @@ def test_without_models_and_without_a_file_the_error_says_what_to_set(monkeypatc
     monkeypatch.delenv(face_tracker.MODEL_PATH_VARIABLE, raising=False)
     with pytest.raises(MediaError, match=face_tracker.MODEL_PATH_VARIABLE):
         FaceMeshTracker()
+
+
+def test_a_face_is_found_in_a_very_large_picture_and_a_strip_is_survived():
+    """Landmarks are in the picture's own pixels, however far it was shrunk for the search."""
+    photo = data.astronaut()
+    large = cv2.resize(photo, None, fx=8, fy=8, interpolation=cv2.INTER_LINEAR)
+    small_px, large_px = find_face(photo), find_face(large)
+    assert np.abs(large_px[:, :2] / 8 - small_px[:, :2]).max() < 4.0
+    with pytest.raises(FaceNotFoundError):
+        find_face(np.zeros((20, 2000, 3), np.uint8))

@@ -11,7 +11,7 @@ import torch
 from tiny import TINY, tiny_generator
 
 from avatar_forcing_ros.config import TrainingConfig
-from avatar_forcing_ros.errors import CheckpointError, MediaError
+from avatar_forcing_ros.errors import CheckpointError, ConfigError, MediaError
 from avatar_forcing_ros.model.checkpoint import load_checkpoint
 from avatar_forcing_ros.model.mel_encoder import SILENCE
 from avatar_forcing_ros.rig.coefficients import COUNT, POSE
@@ -177,7 +177,7 @@ def test_the_loss_falls(data: Path, tmp_path: Path) -> None:
     generator, origin = load_checkpoint(tmp_path / "run" / "generator.safetensors")
     assert origin["steps"] == 80
     assert origin["conversations"] == 3
-    assert torch.equal(generator.motion_mean, run.model.motion_mean)
+    torch.testing.assert_close(generator.motion_mean, run.model.motion_mean, rtol=1e-3, atol=1e-4)
 
 
 def test_a_resumed_run_ends_where_an_uninterrupted_one_does(data: Path, tmp_path: Path) -> None:
@@ -186,7 +186,6 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(data: Path, tmp_path
     first = trainer(data, tmp_path / "parts", 8)
     for _ in range(4):
         first.train_step()
-    first.folder.mkdir()
     first.save()
     second = trainer(data, tmp_path / "parts", 8)
     assert second.resume()
@@ -197,11 +196,31 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(data: Path, tmp_path
 
 def test_resuming_with_other_settings_is_refused(data: Path, tmp_path: Path) -> None:
     run = trainer(data, tmp_path / "run", 4)
-    run.folder.mkdir()
     run.save()
     with pytest.raises(CheckpointError, match="configuration"):
         trainer(data, tmp_path / "run", 4, learning_rate=1e-4).resume()
     assert not trainer(data, tmp_path / "empty", 4).resume()
+
+
+def test_damaged_files_are_told(data: Path, tmp_path: Path) -> None:
+    run = trainer(data, tmp_path / "run", 4)
+    run.save()
+    whole = run.state_path.read_bytes()
+    run.state_path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        run.resume()
+    path = next(data.glob("train-*.npz"))
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(MediaError, match="cannot be read"):
+        ConversationWindows(data, "train", TINY)
+
+
+@pytest.mark.parametrize(("workers", "share"), [(0, 0.0), (1, 1.5), (1, float("nan"))])
+def test_impossible_orders_for_conversations_are_refused(
+    workers: int, share: float, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError):
+        next(prepare(tmp_path, "train", 1, workers, share))
 
 
 def test_missing_data_is_told(tmp_path: Path) -> None:

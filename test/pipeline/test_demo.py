@@ -1,0 +1,48 @@
+"""The demonstration as a newcomer runs it: a video to look at, and figures that hold water."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from avatar_forcing_ros.cli import main
+from avatar_forcing_ros.pipeline.media_input import read_audio
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("demo")
+    assert main(["demo", "--output-dir", str(folder)]) == 0
+    return folder
+
+
+def test_the_video_shows_both_and_has_sound(made: Path) -> None:
+    with av.open(str(made / "demo.mp4")) as container:
+        video, audio = container.streams.video[0], container.streams.audio[0]
+        assert video.codec_context.name == "h264"
+        assert audio.codec_context.name == "aac"
+        assert (video.width, video.height, video.average_rate) == (1024, 512, 25)
+        assert 20.0 <= float(video.duration * video.time_base) <= 30.0
+        moved = [f.to_ndarray(format="gray")[::8, ::8] for f in container.decode(video=0)][::50]
+    avatar, person = (np.stack(moved)[..., half].astype(float) for half in np.s_[:64, 64:])
+    for side in (avatar, person):
+        assert np.abs(np.diff(side, axis=0)).mean() > 0.2
+    assert np.abs(read_audio(made / "demo.mp4")).max() > 0.1
+
+
+def test_the_figures_are_measured_on_that_run(made: Path) -> None:
+    figures = json.loads((made / "demo.json").read_text())
+    assert figures["fps"] == 25
+    assert 500 <= figures["frames"] <= 750
+    assert figures["real_time_factor"] > 0
+    assert 0 < figures["block_compute_ms"]["median"] <= figures["block_compute_ms"]["p99"]
+    assert figures["mouth_speech_r"] >= 0.5  # loudness is but a proxy of the mouth
+    assert abs(figures["mouth_speech_lag_frames"]) <= 1
+    assert figures["user_face_seen_frames"] >= 590
+    assert len(figures["reactions"]) >= 2
+    assert any(r["kind"] == "smile" and 0 < r["delay_ms"] <= 1500 for r in figures["reactions"])
+    assert 3 <= figures["blinks"] <= 16
