@@ -204,6 +204,7 @@ def _add_train(commands: Any) -> None:
     flow.add_argument("folder", type=Path, help="folder with the conversations")
     flow.add_argument("-o", "--output-dir", type=Path, required=True)
     flow.add_argument("--config", type=Path, metavar="YAML", help="training settings")
+    flow.add_argument("--init", type=Path, metavar="F", help="checkpoint to begin from")
     flow.set_defaults(run=_train_flow)
 
 
@@ -371,7 +372,7 @@ def _train_data(options: argparse.Namespace) -> None:
 def _train_flow(options: argparse.Namespace) -> None:
     from avatar_forcing_ros.training.run import train_flow
 
-    train_flow(options.folder, options.output_dir, options.config)
+    train_flow(options.folder, options.output_dir, options.config, options.init)
 
 
 if __name__ == "__main__":

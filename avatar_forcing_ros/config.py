@@ -108,6 +108,8 @@ class SamplingConfig:
 
     evaluations: int = 5
     """Function evaluations a block: evaluations - 2 solver steps and one pass for the cache."""
+    schedule_power: float = 1.0
+    """1 spaces the noise levels evenly, as the paper does; more makes the last steps shorter."""
     guidance: str = "joint"
     audio_guidance: float = 1.0
     user_guidance: float = 1.0
@@ -116,6 +118,9 @@ class SamplingConfig:
     def __post_init__(self) -> None:
         _require(
             "evaluations", self.evaluations, "3 to 1000", 3 <= self.evaluations <= 1000
+        )
+        _require(
+            "schedule_power", self.schedule_power, "0.5 to 4", 0.5 <= self.schedule_power <= 4.0
         )
         _require(
             "guidance",
@@ -166,6 +171,9 @@ class TrainingConfig:
     loss_weighting: str = "uniform"
     """``bell`` is the paper's, which leaves pure noise untrained; a solver with few steps takes
     half its way from there, so the compact preset weighs all noise levels alike."""
+    smoothness: float = 1.0
+    """Weight of the error's change from frame to frame. The best prediction stays the same, but
+    a network of limited size spends its errors on what is slow, which nobody sees as trembling."""
     condition_dropout: float = 0.05
     """The paper drops a tenth; joint guidance at scale 1 asks for fewer incomplete examples."""
     clean_context_probability: float = 0.5
@@ -183,7 +191,7 @@ class TrainingConfig:
             _require(name, value, "a whole number above 0", value > 0)
         for name in ("learning_rate", "gradient_clip"):
             _require(name, getattr(self, name), "above 0", getattr(self, name) > 0)
-        for name in ("weight_decay", "warm_up_steps", "seed"):
+        for name in ("weight_decay", "warm_up_steps", "smoothness", "seed"):
             _require(name, getattr(self, name), "0 or more", getattr(self, name) >= 0)
         _require(
             "loss_weighting",

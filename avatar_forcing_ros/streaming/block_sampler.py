@@ -41,7 +41,7 @@ class BlockSampler:
         self.context_frames = (
             config.look_ahead_frames if cached else config.window_frames - config.block_frames
         )
-        self.steps = solver_steps(sampling.evaluations)
+        self.steps = solver_steps(sampling.evaluations, sampling.schedule_power)
         self.rows = guidance_rows(
             sampling.guidance, sampling.audio_guidance, sampling.user_guidance
         )

@@ -106,5 +106,24 @@ def flow_matching_loss(
     weight = (timestep > 0).float()
     if training.loss_weighting == "bell":
         weight = weight * timestep_weight(timestep)
-    error = (velocity - target).square().mean(dim=-1)  # [B, T]
-    return (weight * error).sum() / weight.sum().clamp_min(1e-6)
+    error = velocity - target  # [B, T, D]
+    size = error.square().mean(dim=-1)  # [B, T]
+    loss = (weight * size).sum() / weight.sum().clamp_min(1e-6)
+    if training.smoothness:
+        loss = loss + training.smoothness * roughness(error, timestep, weight, model.config)
+    return loss
+
+
+def roughness(error: Tensor, timestep: Tensor, weight: Tensor, config: ModelConfig) -> Tensor:
+    """Weighted mean square change of `error` ``[B, T, D]`` from frame to frame, a scalar.
+
+    Counted inside blocks and from clean context, which has no error, into a block. Two blocks of
+    different noise levels have errors of different scale: that change is left out.
+    """
+    noisy = (timestep > 0)[..., None]
+    change = (noisy * error).diff(dim=1).square().mean(dim=-1)  # [B, T - 1]
+    frame = torch.arange(1, config.window_frames)
+    inside = frame % config.block_frames != 0
+    from_context = (timestep[:, :-1] == 0) & (timestep[:, 1:] > 0)
+    counted = weight[:, 1:] * (inside | from_context)
+    return (counted * change).sum() / counted.sum().clamp_min(1e-6)

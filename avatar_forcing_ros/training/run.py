@@ -7,27 +7,31 @@ from pathlib import Path
 from tqdm import tqdm
 
 from avatar_forcing_ros.config import PRESETS, TrainingConfig, from_mapping, read_yaml
+from avatar_forcing_ros.model.checkpoint import load_checkpoint
 from avatar_forcing_ros.training.dataset import ConversationWindows
 from avatar_forcing_ros.training.trainer import Trainer
 
 SMOOTHING = 0.02
 
 
-def train_flow(data: Path, folder: Path, settings: Path | None) -> None:
+def train_flow(data: Path, folder: Path, settings: Path | None, initial: Path | None) -> None:
     """Train the compact generator on the conversations in `data`; results go to `folder`.
 
+    `initial` is a checkpoint to begin from instead of random weights.
     A folder that already holds a run is gone on with. Writes ``generator.safetensors`` (averaged
     weights) and ``training_state.pt`` at every checkpoint, and a line of figures to ``log.csv``.
     """
     values = read_yaml(settings) if settings else {}
     config = from_mapping(TrainingConfig, values, settings.name if settings else "training")
-    model = PRESETS["compact"]
+    begin = load_checkpoint(initial) if initial else None
+    model = begin[0].config if begin else PRESETS["compact"]
     trainer = Trainer(
         model,
         config,
         ConversationWindows(data, "train", model),
         ConversationWindows(data, "valid", model),
         folder,
+        begin,
     )
     if trainer.resume():
         print(f"Going on from step {trainer.step} of {folder}")

@@ -50,14 +50,21 @@ class Trainer:
         train: ConversationWindows,
         valid: ConversationWindows,
         folder: Path,
+        initial: tuple[MotionGenerator, dict[str, Any]] | None = None,
     ) -> None:
+        """`initial` is a generator to begin from (its normalisation is kept) and its origin."""
         self.config, self.train, self.valid, self.folder = config, train, valid, folder
         torch.manual_seed(config.seed)
         self.model = MotionGenerator(model_config)
-        start_at_zero(self.model)
-        mean, std = train.statistics()
-        self.model.motion_mean.copy_(torch.from_numpy(mean))
-        self.model.motion_std.copy_(torch.from_numpy(std))
+        self.begun_from: dict[str, Any] | None = None
+        if initial:
+            generator, self.begun_from = initial
+            self.model.load_state_dict(generator.state_dict())
+        else:
+            start_at_zero(self.model)
+            mean, std = train.statistics()
+            self.model.motion_mean.copy_(torch.from_numpy(mean))
+            self.model.motion_std.copy_(torch.from_numpy(std))
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(),
@@ -142,6 +149,7 @@ class Trainer:
             "steps": self.step,
             "conversations": len(self.train.conversations),
             "training": dataclasses.asdict(self.config),
+            "begun_from": self.begun_from,
         }
 
     def resume(self) -> bool:

@@ -74,6 +74,13 @@ def test_ten_evaluations_are_eight_steps() -> None:
     assert steps[-1].next_sigma == 0.0
 
 
+def test_a_higher_power_makes_the_last_steps_shorter() -> None:
+    even, bent = solver_timesteps(8), solver_timesteps(8, 2.0)
+    assert (bent[0], bent[-1]) == (even[0], even[-1])
+    assert (bent[1:-1] < even[1:-1]).all()
+    assert (bent.diff() < 0).all()
+
+
 def test_solving_with_the_true_velocity_arrives() -> None:
     clean, noise = normal(1, (2, 7, 5)), normal(2, (2, 7, 5))
     x = noise

@@ -26,6 +26,7 @@ from avatar_forcing_ros.training.losses import (
     draw_condition_masks,
     draw_timesteps,
     flow_matching_loss,
+    roughness,
     streaming_condition_mask,
     streaming_horizon,
 )
@@ -148,7 +149,7 @@ def test_perfect_prediction_costs_nothing(data: Path, monkeypatch: pytest.Monkey
     model = tiny_generator()
     batch = ConversationWindows(data, "train", TINY).batch(4, np.random.default_rng(0))
     noise = torch.Generator().manual_seed(1)
-    training = TrainingConfig()
+    training = TrainingConfig(smoothness=0.0)
     state = noise.get_state()
     draw_timesteps(4, TINY, training, noise)
     truth = torch.randn(batch.motion.shape, generator=noise) - model.normalise(batch.motion)
@@ -159,6 +160,32 @@ def test_perfect_prediction_costs_nothing(data: Path, monkeypatch: pytest.Monkey
         )
         found = flow_matching_loss(model, batch, training, noise)
         assert float(found) == pytest.approx(loss, abs=1e-5)
+
+
+def test_roughness_counts_changes_inside_blocks_and_out_of_context() -> None:
+    timestep = torch.full((1, TINY.window_frames), 300.0)
+    timestep[:, :5] = 0.0
+    weight = (timestep > 0).float()
+
+    def of(error: torch.Tensor) -> float:
+        return float(roughness(error[None, :, None], timestep, weight, TINY))
+
+    frame = torch.arange(TINY.window_frames)
+    flat = torch.where(frame >= 5, 1.0, 0.0)
+    pairs = 1 + 3 * 4  # out of context, and inside each of the three noisy blocks
+    assert of(flat) == pytest.approx(1.0 / pairs)
+    assert of(flat + torch.where(frame >= 10, 5.0, 0.0)) == pytest.approx(1.0 / pairs)
+    assert of(flat * torch.where(frame % 2 == 0, 1.0, -1.0)) > 1.0
+
+
+def test_a_run_can_begin_from_other_weights(data: Path, tmp_path: Path) -> None:
+    first = trainer(data, tmp_path / "first", 3)
+    first.run(lambda figures: None)
+    begun = load_checkpoint(tmp_path / "first" / "generator.safetensors")
+    second = Trainer(TINY, first.config, first.train, first.valid, tmp_path / "second", begun)
+    for name, tensor in begun[0].state_dict().items():
+        assert torch.equal(tensor, second.model.state_dict()[name])
+    assert second.origin()["begun_from"]["steps"] == 3
 
 
 def trainer(data: Path, folder: Path, steps: int, **settings: object) -> Trainer:
