@@ -362,9 +362,7 @@ def _train_data(options: argparse.Namespace) -> None:
     from avatar_forcing_ros.training.dataset import prepare
 
     for split, count in (("train", options.count), ("valid", options.valid)):
-        made = prepare(
-            options.folder, split, count, options.workers, options.natural_share
-        )
+        made = prepare(options.folder, split, count, options.workers, options.natural_share)
         for _ in tqdm(made, total=count, desc=split, unit="conversation"):
             pass
 

@@ -116,9 +116,7 @@ class SamplingConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _require(
-            "evaluations", self.evaluations, "3 to 1000", 3 <= self.evaluations <= 1000
-        )
+        _require("evaluations", self.evaluations, "3 to 1000", 3 <= self.evaluations <= 1000)
         _require(
             "schedule_power", self.schedule_power, "0.5 to 4", 0.5 <= self.schedule_power <= 4.0
         )

@@ -114,9 +114,7 @@ def test_a_photo_and_a_persons_video_are_taken(speech: Path, tmp_path: Path) -> 
         copy.mux(stream.encode(None))
     out = tmp_path / "out.mp4"
     user = ("--user-audio", speech, "--user-video", person, "--beside")
-    assert run(
-        "render", "--portrait", photo, "--avatar-audio", speech, *user, "-o", out
-    ) == 0
+    assert run("render", "--portrait", photo, "--avatar-audio", speech, *user, "-o", out) == 0
     with av.open(str(out)) as container:
         assert container.streams.video[0].width == 1024
 

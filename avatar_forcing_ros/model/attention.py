@@ -85,7 +85,5 @@ class CrossAttention(nn.Module):
         key, value = self.kv(condition).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
         present = KeysValues(key, value)
         seen = present.after(past)  # [B, heads, S + T, head_dim]
-        out = functional.scaled_dot_product_attention(
-            query, seen.key, seen.value, attn_mask=mask
-        )
+        out = functional.scaled_dot_product_attention(query, seen.key, seen.value, attn_mask=mask)
         return self.proj(out.transpose(1, 2).flatten(-2)), present

@@ -42,9 +42,7 @@ class TimestepEmbedder(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.mlp = nn.Sequential(
-            nn.Linear(TIMESTEP_CHANNELS, dim), nn.SiLU(), nn.Linear(dim, dim)
-        )
+        self.mlp = nn.Sequential(nn.Linear(TIMESTEP_CHANNELS, dim), nn.SiLU(), nn.Linear(dim, dim))
         half = TIMESTEP_CHANNELS // 2
         exponent = torch.arange(half, dtype=torch.float32) / half
         frequency = torch.exp(-math.log(TIMESTEP_MAX_PERIOD) * exponent)

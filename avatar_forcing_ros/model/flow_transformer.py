@@ -88,9 +88,7 @@ class FlowTransformer(nn.Module):
             present.append(keys)
         return self.final_layer(hidden, when), present
 
-    def _sight(
-        self, x: Tensor, past: Sequence[BlockKeys] | None, horizon: Tensor | None
-    ) -> Sight:
+    def _sight(self, x: Tensor, past: Sequence[BlockKeys] | None, horizon: Tensor | None) -> Sight:
         """Masks and rotations; past frames directly precede the present ones."""
         frames = x.shape[1]
         kept = past[0].self_attention.key.shape[2] if past else 0

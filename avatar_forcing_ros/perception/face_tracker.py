@@ -97,8 +97,10 @@ def find_face(image: Pixels, *, model_path: str | None = None) -> Landmarks:
     """
     pixels = _checked(image)
     shrink = min(1.0, LONGEST_SIDE_PX / max(pixels.shape[:2]))  # padded views cost their square
-    small = pixels if shrink == 1.0 else cv2.resize(
-        pixels, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA
+    small = (
+        pixels
+        if shrink == 1.0
+        else cv2.resize(pixels, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
     )
     for view, scale, offset_px in _views(np.asarray(small, np.uint8)):
         found = _settled(view, model_path)

@@ -56,8 +56,10 @@ def load_generator(config: AvatarConfig) -> MotionGenerator:
     Raises CheckpointError, also for weights of another motion space than the rig's, and
     ConfigError for a device that is not there.
     """
-    path = Path(config.weights) if config.weights else shipped(
-        f"models/{config.preset}/generator.safetensors"
+    path = (
+        Path(config.weights)
+        if config.weights
+        else shipped(f"models/{config.preset}/generator.safetensors")
     )
     generator, _ = load_checkpoint(path)
     if generator.config.motion_dim != coefficients.COUNT:

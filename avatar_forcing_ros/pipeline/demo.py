@@ -69,4 +69,3 @@ def demo_figures(result: RenderResult) -> dict[str, Any]:
         "blinks": len(blinks(result.values)),
         "user_face_seen_frames": result.face_seen_frames,
     }
-

@@ -32,9 +32,7 @@ def pearson(a: Series, b: Series) -> float:
     return float(np.corrcoef(a, b)[0, 1])
 
 
-def best_lag(
-    moved: Series, told: Series, most: int = MAX_LAG_FRAMES
-) -> tuple[float, int]:
+def best_lag(moved: Series, told: Series, most: int = MAX_LAG_FRAMES) -> tuple[float, int]:
     """Highest correlation of two series of T frames and the lag of `moved` at which it stands."""
     results = []
     for lag in range(-most, most + 1):
@@ -104,9 +102,7 @@ def _peak(series: Series, start: int, span: int) -> int:
         top = higher
 
 
-def smile_reactions(
-    user: NDArray[np.float32], avatar: NDArray[np.float32]
-) -> list[Reaction]:
+def smile_reactions(user: NDArray[np.float32], avatar: NDArray[np.float32]) -> list[Reaction]:
     """The user's smiles that the avatar's smile answered; coefficients ``[T, K]`` of both.
 
     An answer belongs to the last cause before it, and to no other.
@@ -128,9 +124,10 @@ def nods(values: NDArray[np.float32], depth_rad: float = 0.03) -> list[float]:
     found: list[float] = []
     for i in range(half, len(pitch) - half):
         around = pitch[i - half : i + half + 1]
-        dips = pitch[i] == around.max() and pitch[i] - max(
-            around[:half].min(), around[half + 1 :].min()
-        ) >= depth_rad
+        dips = (
+            pitch[i] == around.max()
+            and pitch[i] - max(around[:half].min(), around[half + 1 :].min()) >= depth_rad
+        )
         if dips and (not found or i / FRAME_RATE_HZ - found[-1] > 0.3):
             found.append(i / FRAME_RATE_HZ)
     return found

@@ -139,15 +139,11 @@ def _upright(pixels: NDArray[np.uint8], rotation_deg: int) -> NDArray[np.uint8]:
 
 def _require_file(path: Path, kind: str) -> None:
     if not path.is_file():
-        raise MediaError(
-            kind, expected="a file", got=f"none at {path}", remedy="check the path"
-        )
+        raise MediaError(kind, expected="a file", got=f"none at {path}", remedy="check the path")
 
 
 def _bad_video(path: Path, got: str) -> MediaError:
-    return MediaError(
-        f"video {path}", expected="a readable video", got=got, remedy=VIDEO_REMEDY
-    )
+    return MediaError(f"video {path}", expected="a readable video", got=got, remedy=VIDEO_REMEDY)
 
 
 def _reason(error: Exception) -> str:

@@ -30,9 +30,7 @@ def draw_timesteps(
     table, _ = timestep_table()
     drawn = table[torch.randint(TRAINING_TIMESTEPS, (batch, blocks), generator=generator)]
     first_noisy = torch.randint(blocks, (batch, 1), generator=generator)
-    streaming = (
-        torch.rand(batch, 1, generator=generator) < training.clean_context_probability
-    )
+    streaming = torch.rand(batch, 1, generator=generator) < training.clean_context_probability
     drawn[streaming & (torch.arange(blocks) < first_noisy)] = 0.0
     return drawn.repeat_interleave(length, dim=1)[:, :frames]
 

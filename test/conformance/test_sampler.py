@@ -35,7 +35,8 @@ def test_sampled_motion_is_the_references() -> None:
     named = ((f"flow_transformer.{n}", p) for n, p in transformer.named_parameters())
     fill_deterministic(named)
     sampler = BlockSampler(
-        transformer, SamplingConfig(EVALUATIONS, 1.0, "separate", audio_guidance=2.0, user_guidance=1.0)
+        transformer,
+        SamplingConfig(EVALUATIONS, 1.0, "separate", audio_guidance=2.0, user_guidance=1.0),
     )
     user_motion = (told["user_lam"] @ directions().T)[None]
     conditions = [

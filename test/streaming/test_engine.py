@@ -39,8 +39,9 @@ def test_later_input_never_changes_earlier_output(stream: str) -> None:
     whole = {name: getattr(heard, name).copy() for name in BlockInput.__dataclass_fields__}
     at = change * (1 if stream == "user_motion" else 640)
     whole[stream][at:] = getattr(other, stream)[at:]
-    before, after = roll(tiny_engine(), heard, BLOCKS), roll(
-        tiny_engine(), BlockInput(**whole), BLOCKS
+    before, after = (
+        roll(tiny_engine(), heard, BLOCKS),
+        roll(tiny_engine(), BlockInput(**whole), BLOCKS),
     )
     assert before[:change].tobytes() == after[:change].tobytes()
     assert not np.array_equal(before[change:], after[change:])

@@ -73,8 +73,10 @@ def test_train_and_valid_share_no_voice_and_no_sentence() -> None:
     assert not set(speech.TRAIN_VARIANTS) & set(speech.VALID_VARIANTS)
     rng = np.random.default_rng(0)
     for question in (False, True):
-        said = [{corpus.sentence(rng, split, question) for _ in range(1500)}
-                for split in ("train", "valid")]
+        said = [
+            {corpus.sentence(rng, split, question) for _ in range(1500)}
+            for split in ("train", "valid")
+        ]
         assert not said[0] & said[1]
         assert len(said[0]) > 500
 
@@ -131,8 +133,10 @@ def test_stops_are_silent_before_their_burst(conversations: list[Conversation]) 
                 continue
             if end_s - start_s < 0.06 or not 0.1 < start_s < 19.8:
                 continue
-            drops.append(_level_db(item, start_s - 0.06, start_s - 0.03)
-                         - _level_db(item, start_s + 0.01, start_s + 0.03))
+            drops.append(
+                _level_db(item, start_s - 0.06, start_s - 0.03)
+                - _level_db(item, start_s + 0.01, start_s + 0.03)
+            )
     assert len(drops) > 15
     assert np.median(drops) > 15.0
 
@@ -206,7 +210,8 @@ def test_description_of_the_data(conversations: list[Conversation]) -> None:
     card = describe(conversations)
     assert card["hours"] == pytest.approx(24 * 20 / 3600, abs=1e-3)
     assert sum(card["share"][k] for k in ("avatar_speaks", "user_speaks", "nobody_speaks")) == (
-        pytest.approx(1.0 + card["share"]["both_speak"], abs=1e-3))
+        pytest.approx(1.0 + card["share"]["both_speak"], abs=1e-3)
+    )
     assert card["avatar"]["lip_closures"] > 100
     assert stats.NOD_DELAY_S[0] <= card["reaction_delay_s"]["nod"] <= stats.NOD_DELAY_S[1]
     with pytest.raises(ValueError, match="at least one"):

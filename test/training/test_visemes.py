@@ -46,8 +46,9 @@ def test_a_bilabial_closes_between_vowels() -> None:
 def test_a_short_closure_is_never_missed() -> None:
     """Whatever its phase to the frames, a 45 ms closure is seen."""
     for start_s in np.arange(0.9, 0.94, 0.005):
-        mouth = curves((0.6, start_s, "ˈæ"), (start_s, start_s + 0.045, "m"),
-                       (start_s + 0.045, 1.3, "ˈæ"))
+        mouth = curves(
+            (0.6, start_s, "ˈæ"), (start_s, start_s + 0.045, "m"), (start_s + 0.045, 1.3, "ˈæ")
+        )
         assert mouth[20:27, LIPS].max() > 0.8
 
 

@@ -61,7 +61,9 @@ def operator(rng: np.random.Generator, speech: Samples) -> Samples:
 
 
 def room(
-    rng: np.random.Generator, samples: Samples, reverberation_s: tuple[float, float] = (0.15, 0.6),
+    rng: np.random.Generator,
+    samples: Samples,
+    reverberation_s: tuple[float, float] = (0.15, 0.6),
     direct_db: tuple[float, float] = (0.0, 12.0),
 ) -> Samples:
     """Reverberation by decaying noise; the direct sound stays where it was in time."""
@@ -126,7 +128,10 @@ def _shelf(gain_db: float, hz: float) -> list[float]:
     c = np.cos(w)
     alpha = np.sin(w) / 2 * np.sqrt((a + 1 / a) + 2)
     root = 2 * np.sqrt(a) * alpha
-    b = [a * ((a + 1) + (a - 1) * c + root), -2 * a * ((a - 1) + (a + 1) * c),
-         a * ((a + 1) + (a - 1) * c - root)]
+    b = [
+        a * ((a + 1) + (a - 1) * c + root),
+        -2 * a * ((a - 1) + (a + 1) * c),
+        a * ((a + 1) + (a - 1) * c - root),
+    ]
     d = [(a + 1) - (a - 1) * c + root, 2 * ((a - 1) - (a + 1) * c), (a + 1) - (a - 1) * c - root]
     return [x / d[0] for x in b + d]

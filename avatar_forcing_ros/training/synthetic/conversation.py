@@ -80,17 +80,25 @@ def generate_conversation(
     loudness = {who: relative_loudness(clean[who]) for who in PEOPLE}
 
     user, user_acts, user_blinks = perform(
-        rng, styles["user"], speech["user"], speech["avatar"], frames, loudness["user"])
+        rng, styles["user"], speech["user"], speech["avatar"], frames, loudness["user"]
+    )
     avatar, avatar_acts, avatar_blinks = perform(
-        rng, styles["avatar"], speech["avatar"], speech["user"], frames, loudness["avatar"],
-        Seen(user, user_acts))
+        rng,
+        styles["avatar"],
+        speech["avatar"],
+        speech["user"],
+        frames,
+        loudness["avatar"],
+        Seen(user, user_acts),
+    )
     avatar_audio = channel.operator(rng, clean["avatar"])
     user_audio = channel.microphone(rng, clean["user"], clean["avatar"])
     acts = {"avatar": avatar_acts, "user": user_acts}
     blinks = {"avatar": avatar_blinks, "user": user_blinks}
     start_s, end_s = lead / FRAME_RATE_HZ, frames / FRAME_RATE_HZ
     return Conversation(
-        seed=seed, split=split,
+        seed=seed,
+        split=split,
         avatar_audio=avatar_audio[lead * SAMPLES_PER_FRAME :].copy(),
         user_audio=user_audio[lead * SAMPLES_PER_FRAME :].copy(),
         avatar_motion=avatar[lead:].copy(),
@@ -149,6 +157,7 @@ def _reactions(
 ) -> list[tuple[str, str, float, float]]:
     return [
         (act.kind, who, act.caused_by_s - start_s, act.start_s - start_s)
-        for who in PEOPLE for act in acts[who]
+        for who in PEOPLE
+        for act in acts[who]
         if act.caused_by_s is not None and start_s <= act.start_s < end_s
     ]

@@ -166,9 +166,31 @@ QUESTIONS: tuple[str, ...] = (
 )
 # hums are written in the synthesiser's phonemes, or it would spell their letters
 BACKCHANNELS: tuple[str, ...] = (
-    "[[,mm'hmm]].", "[[m@h'@m]].", "[[m'm-]].", "[[h@m:]].", "yeah.", "right.", "okay.", "uh huh.",
-    "oh.", "I see.", "yes.", "sure.", "oh really?", "wow.", "exactly.", "of course.", "no way!",
-    "ah.", "oh yes.", "really?", "that's true.", "good.", "oh no!", "nice.", "yeah, yeah.",
+    "[[,mm'hmm]].",
+    "[[m@h'@m]].",
+    "[[m'm-]].",
+    "[[h@m:]].",
+    "yeah.",
+    "right.",
+    "okay.",
+    "uh huh.",
+    "oh.",
+    "I see.",
+    "yes.",
+    "sure.",
+    "oh really?",
+    "wow.",
+    "exactly.",
+    "of course.",
+    "no way!",
+    "ah.",
+    "oh yes.",
+    "really?",
+    "that's true.",
+    "good.",
+    "oh no!",
+    "nice.",
+    "yeah, yeah.",
 )
 
 _SLOT = re.compile(r"\{(\w+)\}")

@@ -73,8 +73,12 @@ def gaze_curves(
 
 
 def blink_times(
-    rng: np.random.Generator, style: PersonStyle, own: Speech, partner: Speech,
-    rests: list[tuple[float, float, float, bool]], frames: int,
+    rng: np.random.Generator,
+    style: PersonStyle,
+    own: Speech,
+    partner: Speech,
+    rests: list[tuple[float, float, float, bool]],
+    frames: int,
 ) -> list[float]:
     """Starts of blinks: of themselves, at ends of phrases and with large gaze shifts."""
     duration_s = frames / FRAME_RATE_HZ
@@ -98,18 +102,20 @@ def blink_times(
     return [time_s for time_s in kept if time_s < duration_s]
 
 
-def lid_curves(
-    rng: np.random.Generator, blinks: list[float], frames: int
-) -> NDArray[np.float64]:
+def lid_curves(rng: np.random.Generator, blinks: list[float], frames: int) -> NDArray[np.float64]:
     """Left and right lid ``[T, 2]``, closed at 1."""
     times_s = frame_times(frames)
     lids = np.zeros((frames, 2))
     for start_s in blinks:
-        close_s, hold_s, open_s = (rng.uniform(*span) for span in (
-            stats.BLINK_CLOSE_S, stats.BLINK_HOLD_S, stats.BLINK_OPEN_S))
+        close_s, hold_s, open_s = (
+            rng.uniform(*span)
+            for span in (stats.BLINK_CLOSE_S, stats.BLINK_HOLD_S, stats.BLINK_OPEN_S)
+        )
         depth = rng.uniform(0.9, 1.0)
-        near = slice(max(int(start_s * FRAME_RATE_HZ) - 1, 0),
-                     max(int((start_s + 0.5) * FRAME_RATE_HZ) + 2, 0))
+        near = slice(
+            max(int(start_s * FRAME_RATE_HZ) - 1, 0),
+            max(int((start_s + 0.5) * FRAME_RATE_HZ) + 2, 0),
+        )
         curve = depth * bump(times_s[near], start_s, close_s, hold_s, open_s)
         lids[near] = np.maximum(lids[near], curve[:, None] * rng.uniform(0.96, 1.0, 2))
     return lids

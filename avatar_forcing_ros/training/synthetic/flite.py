@@ -49,8 +49,10 @@ def synthesise(
     """
     if not is_installed():
         raise MissingDependencyError(
-            "speech from recorded voices", expected="the program flite (training only)",
-            got="no such program", remedy="run `apt install flite` or use no natural voices",
+            "speech from recorded voices",
+            expected="the program flite (training only)",
+            got="no such program",
+            remedy="run `apt install flite` or use no natural voices",
         )
     plain = re.sub(r"\[\[.*?\]\]", "yeah", text)  # the other synthesiser's phoneme notation
     with tempfile.TemporaryDirectory() as folder:

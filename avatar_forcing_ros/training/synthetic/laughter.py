@@ -10,8 +10,15 @@ from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 from avatar_forcing_ros.training.synthetic import statistics as stats
 from avatar_forcing_ros.training.synthetic.speech import Phoneme, Utterance, Voice, set_level
 
-_FORMANTS = ((720.0, 110.0), (1250.0, 130.0), (2600.0, 200.0), (3500.0, 280.0),
-             (4500.0, 350.0), (5500.0, 400.0), (6500.0, 450.0))  # Hz, bandwidth
+_FORMANTS = (
+    (720.0, 110.0),
+    (1250.0, 130.0),
+    (2600.0, 200.0),
+    (3500.0, 280.0),
+    (4500.0, 350.0),
+    (5500.0, 400.0),
+    (6500.0, 450.0),
+)  # Hz, bandwidth
 
 
 def laugh(rng: np.random.Generator, voice: Voice) -> Utterance:

@@ -27,8 +27,13 @@ _MOUTH = [INDEX[name] for name in MOUTH_NAMES]
 
 
 def perform(
-    rng: np.random.Generator, style: PersonStyle, own: Speech, partner: Speech, frames: int,
-    loudness: NDArray[np.float64], seen: Seen | None = None,
+    rng: np.random.Generator,
+    style: PersonStyle,
+    own: Speech,
+    partner: Speech,
+    frames: int,
+    loudness: NDArray[np.float64],
+    seen: Seen | None = None,
 ) -> tuple[NDArray[np.float32], tuple[Act, ...], list[float]]:
     """The motion ``[T, K]`` float32 of a person, its acts and the starts of its blinks.
 
@@ -130,9 +135,7 @@ def posture_shifts(rng: np.random.Generator, style: PersonStyle, frames: int) ->
     return out
 
 
-def add_acts(
-    rng: np.random.Generator, style: PersonStyle, motion: Curve, acts: list[Act]
-) -> None:
+def add_acts(rng: np.random.Generator, style: PersonStyle, motion: Curve, acts: list[Act]) -> None:
     """Add the acts to `motion` ``[T, K]`` in place."""
     frames = len(motion)
     times_s = frame_times(frames)
@@ -142,7 +145,8 @@ def add_acts(
         if act.kind == "nod":
             cycles = int(rng.integers(stats.NOD_CYCLES[0], stats.NOD_CYCLES[1] + 1))
             motion[:, INDEX["head_pitch"]] += act.size * nod(
-                times_s, act.start_s, cycles, rng.uniform(*stats.NOD_HZ))
+                times_s, act.start_s, cycles, rng.uniform(*stats.NOD_HZ)
+            )
         elif act.kind == "emphasis":
             beat_s = rng.uniform(0.14, 0.20)
             shape = bump(times_s, act.start_s - beat_s, beat_s, 0.0, 1.3 * beat_s)
@@ -170,7 +174,12 @@ def add_acts(
 
 
 def _set_expression(
-    style: PersonStyle, motion: Curve, smile: Curve, cheek: Curve, brow: Curve, furrow: Curve,
+    style: PersonStyle,
+    motion: Curve,
+    smile: Curve,
+    cheek: Curve,
+    brow: Curve,
+    furrow: Curve,
     teeth: Curve,
 ) -> None:
     pucker = motion[:, INDEX["mouth_pucker"]]
@@ -188,7 +197,11 @@ def _set_expression(
 
 
 def add_eyes(
-    rng: np.random.Generator, style: PersonStyle, motion: Curve, own: Speech, partner: Speech,
+    rng: np.random.Generator,
+    style: PersonStyle,
+    motion: Curve,
+    own: Speech,
+    partner: Speech,
     seen: Seen | None,
 ) -> list[float]:
     """Add gaze and blinks to `motion` ``[T, K]`` in place; return the starts of the blinks."""

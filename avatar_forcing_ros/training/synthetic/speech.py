@@ -27,19 +27,101 @@ from avatar_forcing_ros.training.synthetic import statistics as stats
 Phoneme = tuple[float, float, str]  # start_s, end_s, IPA (a leading stress mark is kept)
 Samples = NDArray[np.float32]
 
-ACCENTS = ("en-us", "en-us", "en-us", "en-gb", "en-gb", "en-gb-scotland", "en-gb-x-rp",
-           "en-gb-x-gbclan", "en-gb-x-gbcwmd", "en-029", "en-us-nyc")
+ACCENTS = (
+    "en-us",
+    "en-us",
+    "en-us",
+    "en-gb",
+    "en-gb",
+    "en-gb-scotland",
+    "en-gb-x-rp",
+    "en-gb-x-gbclan",
+    "en-gb-x-gbcwmd",
+    "en-029",
+    "en-us-nyc",
+)
 TRAIN_VARIANTS = (
-    "f1", "f2", "f3", "f5", "m1", "m2", "m3", "m4", "m6", "m7", "croak", "Alex", "Alicia", "Annie",
-    "Denis", "Diogo", "Gene", "Jacky", "Lee", "Michael", "Mike", "Nguyen", "Reed", "Storm", "adam",
-    "anika", "antonio", "aunty", "belinda", "benjamin", "boris", "caleb", "david", "ed", "edward",
-    "grandma", "grandpa", "gustave", "ian", "iven", "iven2", "john", "kaukovalta", "klatt",
-    "klatt2", "klatt4", "klatt6", "linda", "marcelo", "max", "michel", "miguel", "norbert",
-    "pablo", "pedro", "quincy", "rob", "sandro", "shelby", "steph", "steph3", "travis", "whisper",
+    "f1",
+    "f2",
+    "f3",
+    "f5",
+    "m1",
+    "m2",
+    "m3",
+    "m4",
+    "m6",
+    "m7",
+    "croak",
+    "Alex",
+    "Alicia",
+    "Annie",
+    "Denis",
+    "Diogo",
+    "Gene",
+    "Jacky",
+    "Lee",
+    "Michael",
+    "Mike",
+    "Nguyen",
+    "Reed",
+    "Storm",
+    "adam",
+    "anika",
+    "antonio",
+    "aunty",
+    "belinda",
+    "benjamin",
+    "boris",
+    "caleb",
+    "david",
+    "ed",
+    "edward",
+    "grandma",
+    "grandpa",
+    "gustave",
+    "ian",
+    "iven",
+    "iven2",
+    "john",
+    "kaukovalta",
+    "klatt",
+    "klatt2",
+    "klatt4",
+    "klatt6",
+    "linda",
+    "marcelo",
+    "max",
+    "michel",
+    "miguel",
+    "norbert",
+    "pablo",
+    "pedro",
+    "quincy",
+    "rob",
+    "sandro",
+    "shelby",
+    "steph",
+    "steph3",
+    "travis",
+    "whisper",
     "zac",
 )
-VALID_VARIANTS = ("f4", "m5", "m8", "Andrea", "Mario", "Hugo", "paul", "robert", "steph2",
-                  "klatt3", "edward2", "victor", "mike2", "iven3")
+VALID_VARIANTS = (
+    "f4",
+    "m5",
+    "m8",
+    "Andrea",
+    "Mario",
+    "Hugo",
+    "paul",
+    "robert",
+    "steph2",
+    "klatt3",
+    "edward2",
+    "victor",
+    "mike2",
+    "iven3",
+)
 
 _SYNCHRONOUS, _PHONEME_EVENTS_IN_IPA = 2, 3  # the words of espeak_Initialize and _Synth
 _UTF8_AND_PHONEMES = 0x101  # text may hold phonemes, as [[m@]]
@@ -98,18 +180,22 @@ class _Espeak:
             import espeakng_loader
         except ImportError as error:
             raise MissingDependencyError(
-                "synthetic speech", expected="the package espeakng-loader (training only)",
-                got="no such package", remedy="run `pip install espeakng-loader`",
+                "synthetic speech",
+                expected="the package espeakng-loader (training only)",
+                got="no such package",
+                remedy="run `pip install espeakng-loader`",
             ) from error
         self._library: Any = ctypes.CDLL(espeakng_loader.get_library_path())
         data_folder = str(espeakng_loader.get_data_path()).encode()
-        self.rate_hz = int(self._library.espeak_Initialize(
-            _SYNCHRONOUS, 0, data_folder, _PHONEME_EVENTS_IN_IPA))
+        self.rate_hz = int(
+            self._library.espeak_Initialize(_SYNCHRONOUS, 0, data_folder, _PHONEME_EVENTS_IN_IPA)
+        )
         self._library.espeak_ng_SetRandSeed(ctypes.c_long(seed))
         self._chunks: list[NDArray[np.int16]] = []
         self._events: list[tuple[int, str]] = []
         signature = ctypes.CFUNCTYPE(
-            ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
+            ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
+        )
         self._callback = signature(self._collect)  # kept: the library holds only its address
         self._library.espeak_SetSynthCallback(self._callback)
 
@@ -132,8 +218,11 @@ class _Espeak:
     def synthesise(self, text: str, voice: Voice) -> tuple[Samples, list[tuple[int, str]]]:
         self._chunks, self._events = [], []
         self._library.espeak_SetVoiceByName(voice.name.encode())
-        for parameter, value in ((_RATE, voice.rate_wpm), (_PITCH, voice.pitch),
-                                 (_PITCH_RANGE, voice.pitch_range)):
+        for parameter, value in (
+            (_RATE, voice.rate_wpm),
+            (_PITCH, voice.pitch),
+            (_PITCH_RANGE, voice.pitch_range),
+        ):
             self._library.espeak_SetParameter(parameter, value, 0)
         data = text.encode()
         self._library.espeak_Synth(data, len(data) + 1, 0, 0, 0, _UTF8_AND_PHONEMES, None, None)
@@ -171,7 +260,8 @@ def draw_voice(rng: np.random.Generator, split: str, natural_share: float = 0.0)
     natural = split == "train" and natural_share > 0 and rng.random() < natural_share
     variants = TRAIN_VARIANTS if split == "train" else VALID_VARIANTS
     return Voice(
-        name=f"flite:{rng.choice(flite.TRAIN_VOICES)}" if natural
+        name=f"flite:{rng.choice(flite.TRAIN_VOICES)}"
+        if natural
         else f"{rng.choice(ACCENTS)}+{rng.choice(variants)}",
         rate_wpm=round(rng.uniform(*stats.SPEAKING_RATE_WPM)),
         pitch=round(rng.uniform(*stats.PITCH)),
@@ -201,7 +291,8 @@ def speak(text: str, voice: Voice) -> Utterance:
     samples = soxr.resample(wave, rate_hz, SAMPLE_RATE_HZ).astype(np.float32)
     edges_s = warped(np.array([(a - first, b - first) for a, b, _ in spoken])) / rate_hz
     phonemes = tuple(
-        (float(a), float(b), ipa) for (a, b), (_, _, ipa) in zip(edges_s, spoken, strict=True))
+        (float(a), float(b), ipa) for (a, b), (_, _, ipa) in zip(edges_s, spoken, strict=True)
+    )
     return Utterance(set_level(samples, stats.SPEECH_LEVEL_DBFS), phonemes, text)
 
 
@@ -209,8 +300,9 @@ def _synthesise(text: str, voice: Voice) -> tuple[Samples, list[tuple[int, int, 
     """Samples, the sounds' spans in samples, pauses left out, and the rate in Hz."""
     if voice.name.startswith("flite:"):
         wave, phones = flite.synthesise(text, voice.name[6:], 170.0 / voice.rate_wpm)
-        spoken = [(round(a * SAMPLE_RATE_HZ), round(b * SAMPLE_RATE_HZ), ipa)
-                  for a, b, ipa in phones]
+        spoken = [
+            (round(a * SAMPLE_RATE_HZ), round(b * SAMPLE_RATE_HZ), ipa) for a, b, ipa in phones
+        ]
         return wave, spoken, SAMPLE_RATE_HZ
     espeak = _espeak()
     wave, events = espeak.synthesise(text, voice)

@@ -1,6 +1,5 @@
 """Who says what when: turns, gaps, overlaps, back-channels, laughter and silence."""
 
-
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -129,8 +128,9 @@ def _turn(rng: np.random.Generator, start_s: float, voice: Voice, split: str) ->
         segments.append(Segment(start_s, utterance, "turn", question, last))
         start_s = segments[-1].end_s + rng.uniform(*stats.SENTENCE_PAUSE_S)
     if rng.random() < stats.LAUGH_PROBABILITY:
-        segments.append(Segment(segments[-1].end_s + rng.uniform(0.1, 0.5), laugh(rng, voice),
-                                "laugh"))
+        segments.append(
+            Segment(segments[-1].end_s + rng.uniform(0.1, 0.5), laugh(rng, voice), "laugh")
+        )
     return segments
 
 

@@ -8,7 +8,6 @@ spreads); that is the dominance blending of Cohen & Massaro (1993) with Gaussian
 functions. The Gaussian also lets the mouth open some 60-100 ms before the voice, as mouths do.
 """
 
-
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
@@ -21,8 +20,14 @@ from scipy.ndimage import gaussian_filter1d
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ
 from avatar_forcing_ros.training.synthetic.speech import Phoneme
 
-MOUTH_NAMES: Final = ("jaw_open", "lips_close", "mouth_wide", "mouth_pucker", "upper_lip_raise",
-                      "lower_lip_down")
+MOUTH_NAMES: Final = (
+    "jaw_open",
+    "lips_close",
+    "mouth_wide",
+    "mouth_pucker",
+    "upper_lip_raise",
+    "lower_lip_down",
+)
 FINE_RATE_HZ: Final = 200  # 8 steps a video frame
 _FINE_PER_FRAME: Final = FINE_RATE_HZ // FRAME_RATE_HZ
 # seconds; the lips' closure is the fastest gesture of the mouth, rounding the slowest
@@ -84,7 +89,9 @@ def closes_lips(ipa: str) -> bool:
 
 
 def mouth_curves(
-    phonemes: Iterable[Phoneme], frames: int, articulation: float = 1.0,
+    phonemes: Iterable[Phoneme],
+    frames: int,
+    articulation: float = 1.0,
     loudness: NDArray[Any] | None = None,
 ) -> NDArray[np.float32]:
     """Mouth coefficients ``[T, 6]`` float32 in the order of `MOUTH_NAMES`.
@@ -99,8 +106,9 @@ def mouth_curves(
     for k, width_s in enumerate(_WIDTH_S):
         sigma = width_s * FINE_RATE_HZ
         weight = gaussian_filter1d(dominance[:, k], sigma, mode="nearest", truncate=3.0)
-        blend = gaussian_filter1d(dominance[:, k] * target[:, k], sigma, mode="nearest",
-                                  truncate=3.0)
+        blend = gaussian_filter1d(
+            dominance[:, k] * target[:, k], sigma, mode="nearest", truncate=3.0
+        )
         out[:, k] = blend / weight
     fine = out.reshape(frames, _FINE_PER_FRAME, len(MOUTH_NAMES))  # [T, 8, 6]
     mouth = fine.mean(axis=1)  # [T, 6]
@@ -128,9 +136,7 @@ def _score(
     return target, dominance
 
 
-def _gesture(
-    sound: str, ipa: str, articulation: float
-) -> tuple[Sequence[float], Sequence[float]]:
+def _gesture(sound: str, ipa: str, articulation: float) -> tuple[Sequence[float], Sequence[float]]:
     if sound in _CONSONANTS:
         return _CONSONANTS[sound]
     stressed = ipa[:1] in ("ˈ", "ˌ")
