@@ -359,12 +359,17 @@ def _benchmark(options: argparse.Namespace) -> None:
 def _train_data(options: argparse.Namespace) -> None:
     from tqdm import tqdm
 
-    from avatar_forcing_ros.training.dataset import prepare
+    from avatar_forcing_ros.pipeline.media_output import json_file
+    from avatar_forcing_ros.training.dataset import data_card, prepare
 
     for split, count in (("train", options.count), ("valid", options.valid)):
         made = prepare(options.folder, split, count, options.workers, options.natural_share)
         for _ in tqdm(made, total=count, desc=split, unit="conversation"):
             pass
+    card = options.folder / "data_card.json"
+    with json_file(card) as figures:
+        figures |= data_card(options.natural_share)
+    print(f"Wrote {card}")
 
 
 def _train_flow(options: argparse.Namespace) -> None:

@@ -41,6 +41,9 @@ class ModelConfig:
     first_block_frames: int = 5
     window_frames: int = 50
     look_ahead_frames: int = 2
+    condition_history_frames: int = 25
+    """Frames before a block whose conditions are embedded with it. The paper has its two frames
+    of context; a second of the user's past is what a reaction after 200 to 600 ms is due to."""
     avatar_audio_delay_frames: int = 2
     """How much later than it came in the avatar's voice is shown and heard."""
 
@@ -86,6 +89,12 @@ class ModelConfig:
             self.window_frames,
             "more than block_frames + look_ahead_frames",
             self.cache_frames > 0,
+        )
+        _require(
+            "condition_history_frames",
+            self.condition_history_frames,
+            f"at least look_ahead_frames = {self.look_ahead_frames}",
+            self.condition_history_frames >= self.look_ahead_frames,
         )
         _require(
             "block_frames",
@@ -221,6 +230,7 @@ PAPER_MODEL = ModelConfig(
     block_frames=10,
     first_block_frames=50,
     window_frames=50,
+    condition_history_frames=2,
     avatar_audio_delay_frames=0,
 )
 

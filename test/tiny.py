@@ -19,6 +19,7 @@ TINY = ModelConfig(
     blocks=2,
     condition_heads=2,
     window_frames=20,
+    condition_history_frames=7,
 )
 
 

@@ -63,7 +63,7 @@ class Session:
         return motion.face_visible
 
     def close(self) -> None:
-        """Give back the face tracker's threads; the session cannot see afterwards."""
+        """Give back the face tracker's threads; another picture would start it again."""
         self.codec.close()
 
     @property

@@ -41,6 +41,7 @@ class BlockSampler:
         self.context_frames = (
             config.look_ahead_frames if cached else config.window_frames - config.block_frames
         )
+        self.history_frames = max(self.context_frames, config.condition_history_frames)
         self.steps = solver_steps(sampling.evaluations, sampling.schedule_power)
         self.rows = guidance_rows(
             sampling.guidance, sampling.audio_guidance, sampling.user_guidance
@@ -59,8 +60,9 @@ class BlockSampler:
 
         `reference` ``[1, D]``; `conditions` of the N new frames; `noise` ``[1, N, D]``.
         """
-        window = conditions.after(state.context_conditions)  # C + N frames
-        embedded = self._embed(window)  # [R, C + N, H]
+        history = conditions.after(state.past_conditions)
+        new = noise.shape[1] + state.context.shape[1]
+        embedded = self._embed(history)[:, -new:]  # [R, C + N, H]
         reference = reference.expand(len(self.rows), -1)
         x = torch.cat((state.context, noise.to(state.context)), dim=1)  # [1, C + N, D]
         context = state.context.shape[1]
@@ -83,14 +85,14 @@ class BlockSampler:
             state,
             cache=cache,
             context=x[:, x.shape[1] - keep :],
-            context_conditions=window.last(keep),
+            past_conditions=history.last(min(self.history_frames, history.frames)),
             frame=state.frame + noise.shape[1],
             block=state.block + 1,
         )
         return x[:, context:], after
 
     def _embed(self, window: Conditions) -> Tensor:
-        """Each guidance row's condition for the window: ``[R, T, H]``."""
+        """Each guidance row's condition for all frames of the window: ``[R, T, H]``."""
         audio = torch.tensor([row.avatar_audio for row in self.rows]).to(window.avatar_audio)
         user = torch.tensor([row.user for row in self.rows]).to(window.user_audio)
         return self.transformer.embed_conditions(

@@ -24,6 +24,11 @@ class Conditions(NamedTuple):
         """`past` followed by these frames."""
         return Conditions(*(torch.cat(pair, dim=1) for pair in zip(past, self, strict=True)))
 
+    @property
+    def frames(self) -> int:
+        """T."""
+        return self.user_motion.shape[1]
+
     def last(self, frames: int) -> Conditions:
         """The newest `frames`."""
         return Conditions(*(part[:, part.shape[1] - frames :] for part in self))
@@ -35,7 +40,7 @@ class MotionState:
 
     cache: KVCache
     context: Tensor  # [1, C, D] the newest clean frames
-    context_conditions: Conditions  # of the same frames
+    past_conditions: Conditions  # of these and, for the condition encoder, of some before
     frame: int = 0
     block: int = 0
 
@@ -45,7 +50,7 @@ class MotionState:
         return cls(
             cache=KVCache(config.cache_frames, config.look_ahead_frames),
             context=like.new_zeros(1, 0, config.motion_dim),
-            context_conditions=Conditions(
+            past_conditions=Conditions(
                 like.new_zeros(1, 0, config.audio_dim),
                 like.new_zeros(1, 0, config.audio_dim),
                 like.new_zeros(1, 0, config.motion_dim),

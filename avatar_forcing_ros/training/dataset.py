@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,9 +20,10 @@ from avatar_forcing_ros.files import whole_file
 from avatar_forcing_ros.model.mel_encoder import MEL_PER_FRAME, SILENCE, MelEncoder
 from avatar_forcing_ros.rig import coefficients
 from avatar_forcing_ros.streaming.audio_window import AudioWindow
-from avatar_forcing_ros.training.synthetic import generate_conversation
+from avatar_forcing_ros.training.synthetic import describe, generate_conversation
 
 DURATION_S = 20.0
+CARD_CONVERSATIONS = 60
 # Conversations of one split never share a seed with the other.
 FIRST_SEED = {"train": 0, "valid": 1_000_000}
 
@@ -73,11 +74,20 @@ def prepare(
             yield jobs[k][0]
 
 
+def data_card(natural_share: float) -> dict[str, Any]:
+    """What the training split contains, counted on its first conversations (see `describe`)."""
+    talks = (
+        generate_conversation(FIRST_SEED["train"] + i, DURATION_S, "train", natural_share)
+        for i in range(CARD_CONVERSATIONS)
+    )
+    return describe(talks)
+
+
 class Batch(NamedTuple):
     """Windows of T frames with what was heard and seen; motion in its own units."""
 
     motion: Tensor  # [B, T, D] the avatar's, to be learned
-    reference: Tensor  # [B, D] the avatar's mean pose with a resting face
+    reference: Tensor  # [B, D] the portrait's own motion: it is at rest
     avatar_mel: Tensor  # [B, 4 (7 + T), 80]
     user_mel: Tensor  # [B, 4 (7 + T), 80]
     user_motion: Tensor  # [B, T, D]
@@ -124,20 +134,13 @@ class ConversationWindows:
             rows.append(
                 (
                     talk.avatar_motion[start:stop],
-                    reference_motion(talk.avatar_motion),
+                    coefficients.neutral(),
                     _mel_window(talk.avatar_mel, start + ahead, frames),
                     _mel_window(talk.user_mel, start, frames),
                     talk.user_motion[start:stop],
                 )
             )
         return _collate(rows)
-
-
-def reference_motion(motion: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What a portrait would say about `motion` ``[T, D]``: its mean pose with a resting face."""
-    out = coefficients.neutral()
-    out[coefficients.POSE] = motion[:, coefficients.POSE].mean(0)
-    return out
 
 
 def _load(path: Path) -> _Conversation:

@@ -49,12 +49,12 @@ def streaming_horizon(timestep: Tensor, config: ModelConfig) -> Tensor:
 def streaming_condition_mask(config: ModelConfig) -> Tensor:
     """Which conditions of a clip a frame sees when streaming: bool ``[T, T]``, row sees column.
 
-    Those of its own block and of the context just before it. Seeing the whole clip at once, as
-    the paper trains, would show the future, and a past that no stream offers.
+    Those of its own block and of the history before it. Seeing the whole clip at once, as the
+    paper trains, would show the future.
     """
     frame = torch.arange(config.window_frames)
     start = frame // config.block_frames * config.block_frames  # of each frame's block
-    first, last = start - config.look_ahead_frames, start + config.block_frames
+    first, last = start - config.condition_history_frames, start + config.block_frames
     return (frame >= first[:, None]) & (frame < last[:, None])
 
 

@@ -102,7 +102,7 @@ def test_position_does_not_matter() -> None:
     late = MotionState(
         state.motion.cache,
         state.motion.context,
-        state.motion.context_conditions,
+        state.motion.past_conditions,
         frame=50_000_000,
         block=10_000_000,
     )

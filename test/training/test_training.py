@@ -14,12 +14,11 @@ from avatar_forcing_ros.config import TrainingConfig
 from avatar_forcing_ros.errors import CheckpointError, ConfigError, MediaError
 from avatar_forcing_ros.model.checkpoint import load_checkpoint
 from avatar_forcing_ros.model.mel_encoder import SILENCE
-from avatar_forcing_ros.rig.coefficients import COUNT, POSE
+from avatar_forcing_ros.rig.coefficients import COUNT
 from avatar_forcing_ros.streaming.audio_window import AudioWindow
 from avatar_forcing_ros.training.dataset import (
     ConversationWindows,
     prepare,
-    reference_motion,
     sound_features,
 )
 from avatar_forcing_ros.training.losses import (
@@ -79,13 +78,6 @@ def test_training_hears_what_a_stream_hears() -> None:
     assert np.abs(np.concatenate(streamed) - clip).max() < 2e-3  # stored in half precision
 
 
-def test_reference_is_the_mean_pose_with_a_resting_face() -> None:
-    motion = np.random.default_rng(0).standard_normal((50, COUNT)).astype(np.float32)
-    reference = reference_motion(motion)
-    assert np.allclose(reference[POSE], motion[:, POSE].mean(0))
-    assert not reference[6:].any()
-
-
 def test_a_block_shares_its_timestep_and_context_is_clean() -> None:
     generator = torch.Generator().manual_seed(0)
     training = TrainingConfig(clean_context_probability=1.0)
@@ -101,27 +93,29 @@ def test_a_block_shares_its_timestep_and_context_is_clean() -> None:
 
 
 def test_conditions_are_seen_as_in_a_stream() -> None:
-    """Own block and two frames before it: what the sampler's window holds, and no future."""
-    seen = streaming_condition_mask(TINY)
-    for frame in range(TINY.window_frames):
+    """Own block and the history before it: what the sampler's window holds, and no future."""
+    config = replace(TINY, condition_history_frames=7)
+    seen = streaming_condition_mask(config)
+    for frame in range(config.window_frames):
         start = frame - frame % 5
         columns = seen[frame].nonzero()[:, 0].tolist()
-        assert columns == list(range(max(0, start - 2), start + 5))
+        assert columns == list(range(max(0, start - 7), start + 5))
 
 
 def test_training_embeds_conditions_as_the_stream_does() -> None:
     """With the mask a block's embedding is that of its streaming window; without, far from it.
 
-    Exactly so for the first block. Later ones differ a little: the two context frames are
-    embedded once here, and once more with the new block there.
+    Exactly so for the first block. Later ones differ a little: frames of the history are
+    embedded once here, and once more with each new block there.
     """
-    transformer = tiny_generator().flow_transformer
+    config = replace(TINY, condition_history_frames=2)
+    transformer = tiny_generator(config).flow_transformer
     generator = torch.Generator().manual_seed(0)
     parts = [
         torch.randn(1, TINY.window_frames, width, generator=generator)
         for width in (TINY.audio_dim, TINY.motion_dim, TINY.audio_dim)
     ]
-    masked = transformer.embed_conditions(*parts, mask=streaming_condition_mask(TINY))
+    masked = transformer.embed_conditions(*parts, mask=streaming_condition_mask(config))
     unmasked = transformer.embed_conditions(*parts)
 
     def error(clip: torch.Tensor, start: int) -> float:
