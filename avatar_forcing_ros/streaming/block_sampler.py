@@ -61,8 +61,8 @@ class BlockSampler:
         `reference` ``[1, D]``; `conditions` of the N new frames; `noise` ``[1, N, D]``.
         """
         history = conditions.after(state.past_conditions)
-        new = noise.shape[1] + state.context.shape[1]
-        embedded = self._embed(history)[:, -new:]  # [R, C + N, H]
+        window_frames = state.context.shape[1] + noise.shape[1]  # C + N
+        embedded = self._embed(history)[:, -window_frames:]  # [R, C + N, H]
         reference = reference.expand(len(self.rows), -1)
         x = torch.cat((state.context, noise.to(state.context)), dim=1)  # [1, C + N, D]
         context = state.context.shape[1]
