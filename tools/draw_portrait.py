@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
@@ -22,6 +21,9 @@ from portrait_face import paint_face
 from portrait_hair import BACK, FRONT, lay_hair, shade_hair
 from portrait_paint import SIDE, Canvas, mirrored, mix, smoothstep, spline, to_linear, to_srgb
 from portrait_spec import CENTRE_X, PEOPLE, Appearance
+
+from avatar_forcing_ros.perception.face_tracker import find_face
+from avatar_forcing_ros.rig.portrait import save_landmark_file
 
 
 def draw(look: Appearance, scale: float = 2.0, verbose: bool = True) -> NDArray[np.uint8]:
@@ -68,21 +70,6 @@ def draw(look: Appearance, scale: float = 2.0, verbose: bool = True) -> NDArray[
     return np.clip(np.round(picture), 0, 255).astype(np.uint8)[..., ::-1]
 
 
-def find_landmarks(picture: NDArray[np.uint8]) -> NDArray:
-    """FaceMesh landmarks (478, 3) of a BGR picture, in pixels."""
-    import mediapipe as mp
-
-    mesh = mp.solutions.face_mesh.FaceMesh(
-        static_image_mode=True, refine_landmarks=True, max_num_faces=1
-    )
-    found = mesh.process(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)).multi_face_landmarks
-    if not found:
-        raise SystemExit("no face found in the picture")
-    height, width = picture.shape[:2]
-    points = np.array([(p.x, p.y, p.z) for p in found[0].landmark])
-    return points * [width, height, width]
-
-
 def main() -> None:
     """Parse the command line, draw, write the picture and, if asked, its landmarks."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -96,9 +83,8 @@ def main() -> None:
     args.output.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(args.output), picture, [cv2.IMWRITE_PNG_COMPRESSION, 9])
     if args.landmarks:
-        points = np.round(find_landmarks(picture), 2).tolist()
-        data = {"image_width": SIDE, "image_height": SIDE, "landmarks_px": points}
-        args.output.with_suffix(".landmarks.json").write_text(json.dumps(data) + "\n")
+        points = find_face(np.ascontiguousarray(picture[..., ::-1]))
+        save_landmark_file(args.output.with_suffix(".landmarks.json"), points, SIDE, SIDE)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@
 writes ``models/demo/avatar_speech.wav`` (Ada introduces herself), ``user_speech.wav`` (a person
 answers), ``user_motion.npz`` (that person's face) and ``test/data/unseen_voice.wav`` with
 ``unseen_voice.json`` (phone times and the mouth that goes with them). The voices are those of
-flite (``apt install flite``), which the training data never contains; without flite they are
+flite (``apt install flite``). Of these the training data never contains slt, which Ada and the
+test speak with; rms, the user's, may be among the training voices. Without flite the voices are
 espeak-ng's, and the recording of the test is left as it is.
 """
 

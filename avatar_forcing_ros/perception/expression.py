@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar_forcing_ros.rig.face_mesh import EXPRESSION_NAMES, displacement_basis
+from avatar_forcing_ros.rig.face_mesh import EXPRESSION_NAMES, SEAL_JAW, displacement_basis
 from avatar_forcing_ros.rig.mesh_indices import (
     CHIN,
     EYE_LEFT,
@@ -27,7 +27,6 @@ Array = NDArray[np.float64]
 UNIT_PX = 200.0  # head width in pixels at which the rig is asked for its moves
 CLOSED_SHARE = 0.2  # of an open eye's height, what FaceMesh still sees of a closed one
 MIN_OPENING = 0.15  # height by width of any open eye: a first frame in mid-blink is no rest
-CLOSE_JAW = 0.3  # how much jaw_open the linear move of lips_close takes back from the lips
 GAZE_BLINK = 0.6  # with lids lower than this the iris is a guess, and the last gaze stays
 
 _JAW, _CLOSE = (EXPRESSION_NAMES.index(name) for name in ("jaw_open", "lips_close"))
@@ -78,7 +77,7 @@ class ExpressionSolver:
         for group in self._groups:
             out[group.solved] = group.solve(face)
         # lips that are closed over an open jaw need more of this move than lips_close = 1 has
-        out[_CLOSE] *= CLOSE_JAW / (CLOSE_JAW + out[_JAW])
+        out[_CLOSE] *= SEAL_JAW / (SEAL_JAW + out[_JAW])
         closed = 1.0 - _openings(face) / self._openings  # [2]
         trust = np.clip(1.0 - closed / GAZE_BLINK, 0.0, 1.0)  # [2]
         if trust.max() > 0.0:
@@ -125,7 +124,7 @@ class _Group:
         self._low = np.concatenate([np.zeros(len(solved)), -free])
         self._high = np.concatenate([np.full(len(solved), 1.5), free])
         if _CLOSE in solved:
-            self._high[solved.index(_CLOSE)] = (1.0 + CLOSE_JAW) / CLOSE_JAW
+            self._high[solved.index(_CLOSE)] = (1.0 + SEAL_JAW) / SEAL_JAW
 
     def solve(self, face: Array) -> Array:
         right = self._right(face[None])[:, 0]

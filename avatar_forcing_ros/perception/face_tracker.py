@@ -20,7 +20,6 @@ from avatar_forcing_ros.errors import FaceNotFoundError, MediaError, MissingDepe
 from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.perception.quiet import quiet_mediapipe
 
-LANDMARK_COUNT = 478
 MODEL_PATH_VARIABLE = "AVATAR_FORCING_FACE_LANDMARKER"
 INSTALL_COMMAND = "pip install mediapipe==0.10.21"
 SWITCH_RATIO = 1.3  # another face must be this much wider before the tracker leaves the old one
@@ -56,8 +55,12 @@ class FaceMeshTracker:
     """FaceTracker by MediaPipe: the largest face wins, with hysteresis while it stays in view.
 
     `static_image` treats every picture on its own. The same frames in the same order give the
-    same landmarks from every fresh tracker. `max_faces` of 1 saves some time but
-    keeps to the first face found, large or not.
+    same landmarks from every fresh tracker.
+
+    In a sequence MediaPipe follows the faces that it has and looks for others only while it has
+    fewer than `max_faces`. With 2 it thus notices nobody new while two faces are tracked, until
+    one of them is lost. `max_faces` of 1 saves some time but keeps to the first face found, large
+    or not.
 
     Raises MissingDependencyError without mediapipe, and MediaError where mediapipe has no models
     of its own and no model file is named, or the named one cannot be read.
@@ -100,7 +103,7 @@ def find_face(image: Pixels, *, model_path: str | None = None) -> Landmarks:
     small = (
         pixels
         if shrink == 1.0
-        else cv2.resize(pixels, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+        else cv2.resize(pixels, _size(pixels, shrink), interpolation=cv2.INTER_AREA)
     )
     for view, scale, offset_px in _views(np.asarray(small, np.uint8)):
         found = _settled(view, model_path)
@@ -159,8 +162,13 @@ def _starts(length: int, side: int) -> list[int]:
 def _scaled(image: Pixels, scale: float) -> Pixels:
     if scale == 1.0:
         return np.ascontiguousarray(image)
-    resized = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+    resized = cv2.resize(image, _size(image, scale), interpolation=cv2.INTER_CUBIC)
     return np.asarray(resized, np.uint8)
+
+
+def _size(image: Pixels, scale: float) -> tuple[int, int]:
+    """Width and height of `image` at `scale`; of a narrow strip at least a pixel remains."""
+    return max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
 
 
 def _checked(pixels: Pixels) -> Pixels:

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from avatar_forcing_ros.rig.face_geometry import HEAD_FROM_PICTURE
+
 Array = NDArray[np.float64]
 
 # Landmarks that expression hardly moves: forehead, temples, nose bridge and the eyes' corners.
@@ -21,8 +23,6 @@ STABLE: NDArray[np.intp] = np.array(
     + [108, 69, 104, 68, 71, 139, 34, 227, 33, 133, 263, 362, 122, 351, 196, 419, 114, 343],
     np.intp,
 )
-# head axes (x forward, y left, z up) from the picture's (x right, y down, z away); REP-103
-HEAD_FROM_PICTURE: Array = np.array([[0, 0, -1], [1, 0, 0], [0, -1, 0]], np.float64)
 
 
 @dataclass(frozen=True)
@@ -44,21 +44,17 @@ class HeadPose:
         return np.asarray((landmarks_px - self.centre_px) @ self.rotation / self.width_px)
 
 
-def fit_similarity(
-    source: Array, target: Array, weights: Array | None = None
-) -> tuple[Array, float, Array]:
+def fit_similarity(source: Array, target: Array) -> tuple[Array, float, Array]:
     """Rotation ``[3, 3]``, scale and shift ``[3]``: target ~ scale * rotation @ source + shift.
 
-    `source`, `target` ``[N, 3]``; `weights` ``[N]``, equal where left out.
+    `source`, `target` ``[N, 3]``.
     """
-    share = np.full(len(source), 1.0) if weights is None else weights
-    share = share / share.sum()
-    source_mean, target_mean = share @ source, share @ target
+    source_mean, target_mean = source.mean(0), target.mean(0)
     a, b = source - source_mean, target - target_mean  # [N, 3]
-    u, singular, vt = np.linalg.svd((b * share[:, None]).T @ a)  # of the [3, 3] covariance
+    u, singular, vt = np.linalg.svd(b.T @ a)  # of the [3, 3] covariance
     sign = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
     rotation = (u * sign) @ vt
-    scale = float((singular * sign).sum() / (share @ (a * a).sum(1)))
+    scale = float((singular * sign).sum() / (a * a).sum())
     return rotation, scale, target_mean - scale * rotation @ source_mean
 
 

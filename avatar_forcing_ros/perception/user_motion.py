@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from avatar_forcing_ros.errors import MediaError
 from avatar_forcing_ros.perception.canonical_face import canonical_face
 from avatar_forcing_ros.perception.face_tracker import FaceObservation
 from avatar_forcing_ros.perception.head_pose import estimate_pose
@@ -18,6 +19,7 @@ from avatar_forcing_ros.perception.one_euro import OneEuroFilter
 from avatar_forcing_ros.perception.place_reference import PlaceReference
 from avatar_forcing_ros.rig import coefficients
 from avatar_forcing_ros.rig.coefficients import COUNT, EXPRESSION, POSE
+from avatar_forcing_ros.rig.face_geometry import check_landmarks
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS
 
 Array = NDArray[np.float64]
@@ -121,9 +123,12 @@ class UserMotionEstimator:
 
 
 def _usable(observation: FaceObservation) -> bool:
-    """Whether the landmarks are numbers and a face of some pixels; a tracker may lose its hold."""
-    points = observation.landmarks_px
-    return bool(np.isfinite(points).all() and np.ptp(points[:, :2], axis=0).min() >= MIN_FACE_PX)
+    """Whether the landmarks are a face of some pixels; a tracker may lose its hold."""
+    try:
+        points = check_landmarks(observation.landmarks_px)
+    except MediaError:
+        return False
+    return bool(np.ptp(points[:, :2], axis=0).min() >= MIN_FACE_PX)
 
 
 def _min_cutoffs_hz() -> Array:

@@ -175,7 +175,8 @@ class EyePainter:
 
 def _column_weights(knots_x: Array, xs: Array) -> Array:
     """Matrix ``[w, n]`` that draws a smooth curve through values at `knots_x` ``[n]``."""
-    x = np.maximum.accumulate(knots_x + 1e-3 * np.arange(len(knots_x)))
+    # a corner may lie inside of its lid: knots that go back become a step, never a tie
+    x = np.maximum.accumulate(knots_x) + 1e-3 * np.arange(len(knots_x))
     spline = CubicSpline(x, np.eye(len(x)), bc_type="natural")
     return np.asarray(spline(np.clip(xs, x[0], x[-1])), np.float32)
 

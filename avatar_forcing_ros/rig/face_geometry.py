@@ -19,9 +19,21 @@ from avatar_forcing_ros.rig.mesh_indices import (
     JAW_ANGLE_LEFT,
     JAW_ANGLE_RIGHT,
     LANDMARK_COUNT,
+    MOUTH_LEFT,
+    MOUTH_RIGHT,
+    NOSE_BASE,
+    NOSE_TIP,
 )
 
 Array = NDArray[np.float32]
+
+# head axes (x forward, y left, z up) from the picture's (x right, y down, z away); REP-103
+HEAD_FROM_PICTURE: NDArray[np.float64] = np.array([[0, 0, -1], [1, 0, 0], [0, -1, 0]], np.float64)
+# FaceMesh sees the chin behind the top of the forehead by this angle where a face looks straight
+# into the camera: from 0.17 to 0.22 on the canonical face, both drawn portraits and a photo
+_LEVEL_PITCH_RAD = 0.19
+# in ear-to-ear widths; eyes have 0.2, a mouth 0.4 and rounded lips still 0.2
+_MIN_EYE, _MIN_MOUTH = 0.08, 0.1
 
 
 @dataclass(frozen=True)
@@ -43,7 +55,11 @@ class FaceFrame:
 
 
 def check_landmarks(landmarks_px: NDArray[np.floating[Any]]) -> Array:
-    """`landmarks_px` as float32 ``[478, 3]``; MediaError for another shape or unusable values."""
+    """`landmarks_px` as float32 ``[478, 3]``.
+
+    Raises MediaError for another shape, for values that are no numbers and for points that do not
+    lie as in a face: on a line, mirrored, without eyes or mouth, or in another order.
+    """
     points = np.asarray(landmarks_px, np.float32)
     remedy = "give the 478 points of FaceMesh with refined irises, in pixels"
     if points.shape != (LANDMARK_COUNT, 3):
@@ -56,7 +72,41 @@ def check_landmarks(landmarks_px: NDArray[np.floating[Any]]) -> Array:
         raise MediaError(
             "face landmarks", expected="a face of some pixels", got="a point", remedy=remedy
         )
+    flaw = _flaw(points)
+    if flaw is not None:
+        raise MediaError(
+            "face landmarks", expected="points that form a face", got=flaw, remedy=remedy
+        )
     return points
+
+
+def _flaw(points: Array) -> str | None:
+    """What keeps finite `points` ``[478, 3]`` from being a face; None where nothing does."""
+    p = points.astype(np.float64)
+    size = float(np.ptp(p, axis=0).max())
+    ears, eyes = p[EAR_LEFT] - p[EAR_RIGHT], p[EYE_LEFT.outer] - p[EYE_RIGHT.outer]
+    across, down = ears + eyes, p[CHIN] - p[FOREHEAD_TOP]
+    if min(np.linalg.norm(ears), np.linalg.norm(across)) < 0.3 * size:
+        return "ears and eyes that are not apart"
+    if np.linalg.norm(np.cross(across, down)) < 0.3 * size * np.linalg.norm(across):
+        return "points on a line"
+    frame = face_frame(points)
+    local = frame.local(points) / frame.width_px  # [478, 3] left, down, in
+    corners = local[[EYE_RIGHT.outer, EYE_RIGHT.inner, EYE_LEFT.inner, EYE_LEFT.outer], 0]
+    steps = np.diff(corners)  # [3] right eye, nose, left eye
+    if steps.min() < _MIN_EYE:
+        return "eyes without width, or side by side in another order"
+    if local[MOUTH_LEFT, 0] - local[MOUTH_RIGHT, 0] < _MIN_MOUTH:
+        return "a mouth without width, or with its corners exchanged"
+    mouth = 0.5 * (local[MOUTH_LEFT, 1] + local[MOUTH_RIGHT, 1])
+    heights = [local[FOREHEAD_TOP, 1], 0.0, local[NOSE_BASE, 1], mouth, local[CHIN, 1]]
+    if np.diff(heights).min() < 0.02:
+        return "forehead, eyes, nose, mouth and chin in another order"
+    if local[NOSE_TIP, 2] > 0.02:
+        return "a mirrored face, or depths of the other sign"
+    if np.abs(local).max() > 1.6:
+        return "points far away from the face"
+    return None
 
 
 def face_frame(landmarks_px: Array) -> FaceFrame:
@@ -74,6 +124,19 @@ def face_frame(landmarks_px: Array) -> FaceFrame:
         width_px=float(np.linalg.norm(p[EAR_LEFT] - p[EAR_RIGHT])),
         height_px=float(np.linalg.norm(p[CHIN] - p[FOREHEAD_TOP])),
     )
+
+
+def roll_in_picture(landmarks_px: Array) -> float:
+    """The slope of the eye line in the picture, rad; positive turns x towards y (clockwise)."""
+    x, y, _ = landmarks_px[EYE_LEFT.outer] - landmarks_px[EYE_RIGHT.outer]
+    return float(np.arctan2(y, x))
+
+
+def turn_from_camera(landmarks_px: Array) -> tuple[float, float]:
+    """Yaw and pitch in rad of an upright face, with the signs of ``coefficients``."""
+    right, down, away = -face_frame(landmarks_px).axes[2]  # where the face looks
+    yaw = float(np.arctan2(right, -away))
+    return yaw, float(np.arcsin(np.clip(down, -1.0, 1.0))) - _LEVEL_PITCH_RAD
 
 
 def head_centre(landmarks_px: Array) -> Array:
@@ -94,6 +157,5 @@ def head_rotation(yaw_rad: float, pitch_rad: float, roll_rad: float) -> Array:
     yaw = np.array([[cy, -sy, 0], [sy, cy, 0], [0, 0, 1]])
     pitch = np.array([[cp, 0, sp], [0, 1, 0], [-sp, 0, cp]])
     roll = np.array([[1, 0, 0], [0, cr, -sr], [0, sr, cr]])
-    # picture x, y, z = head y, -z, -x
-    to_head = np.array([[0, 0, -1], [1, 0, 0], [0, -1, 0]])
-    return np.asarray(to_head.T @ yaw @ pitch @ roll @ to_head, np.float32)
+    turn = HEAD_FROM_PICTURE.T @ yaw @ pitch @ roll @ HEAD_FROM_PICTURE
+    return np.asarray(turn, np.float32)

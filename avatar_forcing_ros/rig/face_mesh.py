@@ -43,9 +43,9 @@ from avatar_forcing_ros.rig.mesh_indices import (
 
 __all__ = [
     "EXPRESSION_NAMES",
+    "SEAL_JAW",
     "FaceFrame",
     "check_landmarks",
-    "displace",
     "displacement_basis",
     "face_frame",
     "head_centre",
@@ -63,7 +63,7 @@ _BOW = np.cos(0.5 * np.pi * _ALONG).clip(0.0) ** 0.8  # 0 at the corners, 1 in t
 
 JAW_LIP_DROP = 0.145  # face heights that jaw_open = 1 lowers the middle of the lower lip
 SEAL_UPPER_SHARE = 0.3  # of a closing gap, the part that the upper lip travels
-_SEAL_JAW = 0.3  # lips_close = 1 undoes the lip part of this much jaw_open
+SEAL_JAW = 0.3  # lips_close = 1 undoes the lip part of this much jaw_open
 
 
 class _Shaper:
@@ -134,7 +134,7 @@ def _jaw_open(s: _Shaper) -> None:
 
 def _lips_close(s: _Shaper) -> None:
     gap = (s.p[INNER_LOWER, 1] - s.p[INNER_UPPER, 1]).clip(0) / s.height  # [11]
-    closing = gap + _SEAL_JAW * (JAW_LIP_DROP + 0.008) * _BOW
+    closing = gap + SEAL_JAW * (JAW_LIP_DROP + 0.008) * _BOW
     s.lips(LIP_UPPER, closing, down=SEAL_UPPER_SHARE, inner=1.25)
     s.lips(LIP_LOWER, closing, down=-(1 - SEAL_UPPER_SHARE), inner=1.0)
     s.moves[INNER_UPPER, 1] *= 1 / 1.25  # the inner rows meet exactly, the outer ones press
@@ -289,14 +289,6 @@ def seal_lips(displaced_px: Array, down: Array, lips_close: float) -> Array:
         moves[LIP_LOWER[row, 1:-1]] -= ((1 - SEAL_UPPER_SHARE) * closing[1:-1])[:, None] * down
     moves[LIP_UPPER[:, [0, -1]]] = 0.0
     return moves
-
-
-def displace(landmarks_px: Array, basis: Array, expression: Array) -> Array:
-    """The landmarks ``[478, 3]`` of an expression ``[17]``: linear basis plus ``seal_lips``."""
-    moved = landmarks_px + np.tensordot(expression, basis, axes=1)
-    down = face_frame(landmarks_px).axes[1]
-    close = float(expression[EXPRESSION_NAMES.index("lips_close")])
-    return np.asarray(moved + seal_lips(moved, down, close), np.float32)
 
 
 def _smooth(x: NDArray[np.floating[Any]], low: float, high: float) -> Array:

@@ -79,7 +79,8 @@ class WarpRenderer:
     def render(self, values: NDArray[np.floating[Any]]) -> Image:
         """The picture ``[S, S, 3]`` uint8 RGB for coefficients ``[K]``, clipped to their range.
 
-        Poses beyond about 0.4 rad and shifts beyond the picture's margins are approached softly.
+        Head angles are followed up to 0.34 rad, softened beyond and never exceed 0.48 rad; shifts
+        beyond the picture's margins are approached softly too.
         Raises MediaError for another shape or for NaN.
         """
         checked = _check(values)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from faces import displace
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.perception.canonical_face import canonical_face
@@ -25,7 +26,7 @@ def landmarks() -> Landmarks:
 
     def make(values: NDArray[np.float32]) -> NDArray[np.float32]:
         yaw, pitch, roll, left, up, nearer = (float(v) for v in values[:6])
-        face = face_mesh.displace(rest, basis, values[6:])
+        face = displace(rest, basis, values[6:])
         turned = (face - pivot) @ face_mesh.head_rotation(yaw, pitch, roll).T * (1.0 + nearer)
         shift = np.array([left * WIDTH_PX, -up * WIDTH_PX, 0.0])
         return np.asarray(turned + pivot + shift, np.float32)

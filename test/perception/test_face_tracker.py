@@ -152,7 +152,9 @@ def test_without_mediapipe_the_error_names_the_command(monkeypatch):
 def test_perception_can_be_imported_without_mediapipe():
     code = (
         "import sys; sys.modules['mediapipe'] = None\n"
-        "import avatar_forcing_ros.perception.canonical_face"
+        "import avatar_forcing_ros.perception.face_tracker\n"
+        "import avatar_forcing_ros.perception.user_motion\n"
+        "import avatar_forcing_ros.streaming.codec\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
 
@@ -220,5 +222,6 @@ def test_a_face_is_found_in_a_very_large_picture_and_a_strip_is_survived():
     large = cv2.resize(photo, None, fx=8, fy=8, interpolation=cv2.INTER_LINEAR)
     small_px, large_px = find_face(photo), find_face(large)
     assert np.abs(large_px[:, :2] / 8 - small_px[:, :2]).max() < 4.0
-    with pytest.raises(FaceNotFoundError):
-        find_face(np.zeros((20, 2000, 3), np.uint8))
+    for height, width in ((20, 2000), (5, 20000), (20000, 5)):
+        with pytest.raises(FaceNotFoundError, match=f"{width}x{height}"):
+            find_face(np.zeros((height, width, 3), np.uint8))

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from avatar_forcing_ros.perception.face_tracker import FaceMeshTracker
-from avatar_forcing_ros.perception.recovery import (
+from recovery import (
     coefficient_recovery,
     recovery_table,
     smooth_coefficients,
     track_rendered,
 )
+
+from avatar_forcing_ros.perception.face_tracker import FaceMeshTracker
 from avatar_forcing_ros.rig import coefficients
 from avatar_forcing_ros.rig.portrait import frame_portrait, load_image, load_landmark_file
 from avatar_forcing_ros.rig.warp_renderer import WarpRenderer

@@ -1,7 +1,10 @@
 """What the coefficients do to landmarks: signs, symmetry, scale, rotation, lips that meet."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
+from faces import displace
 
 from avatar_forcing_ros.errors import MediaError
 from avatar_forcing_ros.rig import coefficients, face_mesh
@@ -72,7 +75,7 @@ def test_one_side_leaves_the_other_alone(basis: np.ndarray, name: str, still: in
 
 
 def test_a_full_blink_closes_the_eye(portrait: Portrait, basis: np.ndarray) -> None:
-    closed = face_mesh.displace(portrait.landmarks, basis, _expression(blink_left=1.0))
+    closed = displace(portrait.landmarks, basis, _expression(blink_left=1.0))
     gap = np.abs(closed[mesh.EYE_LEFT.upper] - closed[mesh.EYE_LEFT.lower])
     assert gap.max() < 1e-3
 
@@ -106,12 +109,59 @@ def test_head_rotation_follows_the_sign_convention() -> None:
     )
 
 
+def _mirrored(points: np.ndarray) -> np.ndarray:
+    return points * [-1.0, 1.0, 1.0]
+
+
+def _line(points: np.ndarray) -> np.ndarray:
+    return np.linspace(0.0, 200.0, len(points))[:, None] * [1.0, 0.9, 0.3]
+
+
+def _noise(points: np.ndarray) -> np.ndarray:
+    return np.random.default_rng(0).uniform(0.0, 256.0, points.shape)
+
+
+def _moved(landmark: int, place: int, offset_px: float = 0.0) -> Callable[..., np.ndarray]:
+    def move(points: np.ndarray) -> np.ndarray:
+        out = points.copy()
+        out[landmark] = points[place] + np.float32(offset_px)
+        return out
+
+    return move
+
+
 @pytest.mark.parametrize(
-    "bad", [np.zeros((468, 3)), np.full((478, 3), np.nan), np.zeros((478, 3))]
+    ("change", "flaw"),
+    [
+        (lambda points: points[:468], "468"),
+        (lambda points: np.full_like(points, np.nan), "NaN"),
+        (np.zeros_like, "a point"),
+        (_line, "not apart|on a line"),
+        (_noise, "not apart|on a line|order|width|mirrored|far away"),
+        (_mirrored, "mirrored"),
+        (lambda points: points * [1.0, 1.0, -1.0], "depths of the other sign"),
+        (_moved(mesh.CHIN, mesh.FOREHEAD_TOP), "on a line"),
+        (_moved(mesh.EAR_LEFT, mesh.EAR_RIGHT), "not apart"),
+        (_moved(mesh.EYE_LEFT.outer, mesh.EYE_LEFT.inner), "eyes without width"),
+        (_moved(mesh.MOUTH_LEFT, mesh.MOUTH_RIGHT), "mouth without width"),
+        (_moved(mesh.NOSE_BASE, mesh.CHIN), "another order"),
+        (_moved(5, 5, 170.0), "far away"),
+    ],
 )
-def test_unusable_landmarks_are_refused(bad: np.ndarray) -> None:
-    with pytest.raises(MediaError, match="expected"):
-        face_mesh.displacement_basis(bad)
+def test_points_that_are_no_face_are_refused(
+    portrait: Portrait, change: Callable[..., np.ndarray], flaw: str
+) -> None:
+    with pytest.raises(MediaError, match=rf"expected .* got .*({flaw})"):
+        face_mesh.displacement_basis(change(portrait.landmarks))
+
+
+@pytest.mark.parametrize("angles", [(1.2, 0.0, 0.0), (-0.9, 0.4, 0.0), (0.0, -0.8, 3.0)])
+def test_a_turned_or_flat_face_is_still_a_face(
+    portrait: Portrait, angles: tuple[float, float, float]
+) -> None:
+    turned = portrait.landmarks @ face_mesh.head_rotation(*angles).T
+    face_mesh.check_landmarks(turned)
+    face_mesh.check_landmarks(portrait.landmarks * [1.0, 1.0, 0.0])
 
 
 def _expression(**values: float) -> np.ndarray:
@@ -119,6 +169,6 @@ def _expression(**values: float) -> np.ndarray:
 
 
 def _gap(portrait: Portrait, basis: np.ndarray, **values: float) -> np.ndarray:
-    moved = face_mesh.displace(portrait.landmarks, basis, _expression(**values))
+    moved = displace(portrait.landmarks, basis, _expression(**values))
     down = face_mesh.face_frame(portrait.landmarks).axes[1]
     return np.asarray((moved[mesh.INNER_LOWER] - moved[mesh.INNER_UPPER]) @ down)

@@ -6,8 +6,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from avatar_forcing_ros.errors import MediaError, OutputError
+from avatar_forcing_ros.rig.coefficients import vector
+from avatar_forcing_ros.rig.face_geometry import head_rotation, roll_in_picture, turn_from_camera
 from avatar_forcing_ros.rig.portrait import (
     Portrait,
     frame_portrait,
@@ -15,6 +18,9 @@ from avatar_forcing_ros.rig.portrait import (
     load_landmark_file,
     save_landmark_file,
 )
+from avatar_forcing_ros.rig.warp_renderer import WarpRenderer
+
+PORTRAITS = Path(__file__).parents[2] / "models" / "portraits"
 
 
 def test_frame_follows_the_pixels(portrait: Portrait) -> None:
@@ -56,6 +62,102 @@ def test_a_framed_portrait_is_kept_whole(portrait: Portrait) -> None:
     again = frame_portrait(portrait.image, portrait.landmarks, portrait.size_px)
     np.testing.assert_array_equal(again.image, portrait.image)
     np.testing.assert_allclose(again.landmarks, portrait.landmarks, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["ada", "ben"])
+def test_the_drawn_portraits_are_kept_whole_and_upright(name: str) -> None:
+    image = load_image(PORTRAITS / f"{name}.png")
+    landmarks, _ = load_landmark_file(PORTRAITS / f"{name}.landmarks.json")
+    framed = frame_portrait(image, landmarks, len(image))
+    np.testing.assert_array_equal(framed.image, image)
+    np.testing.assert_allclose(framed.landmarks, landmarks, atol=1e-3)
+    assert np.abs(turn_from_camera(framed.landmarks)).max() < 0.1
+
+
+def test_a_square_photo_with_its_face_at_the_side_is_framed_anew(portrait: Portrait) -> None:
+    """Kept whole, it would leave the head no room to move at that border."""
+    landmarks = portrait.landmarks.copy()
+    shift = -float(landmarks[:, 0].min()) + 10.0
+    landmarks[:, 0] += shift
+    framed = frame_portrait(portrait.image, landmarks, portrait.size_px)
+    low, high = framed.landmarks[:, :2].min(0), framed.landmarks[:, :2].max(0)
+    assert low.min() > 0.15 * portrait.size_px
+    assert high.max() < 0.85 * portrait.size_px
+
+
+def test_a_face_that_is_cut_off_is_refused(portrait: Portrait) -> None:
+    middle = int(portrait.landmarks[:, 0].mean())
+    with pytest.raises(MediaError, match=r"within the picture, got one of which [45]\d %"):
+        frame_portrait(np.ascontiguousarray(portrait.image[:, :middle]), portrait.landmarks)
+    edge = int(portrait.landmarks[:, 0].max()) - 8  # a cheek is no loss
+    frame_portrait(np.ascontiguousarray(portrait.image[:, :edge]), portrait.landmarks)
+
+
+def test_landmarks_of_another_picture_are_refused(tmp_path: Path, portrait: Portrait) -> None:
+    far = portrait.landmarks + np.float32([400.0, 0.0, 0.0])
+    with pytest.raises(MediaError, match="256 x 256 pixels"):
+        frame_portrait(portrait.image, far)
+    save_landmark_file(tmp_path / "far.json", far, 256, 256)
+    with pytest.raises(MediaError, match=r"far\.json: expected points within"):
+        load_landmark_file(tmp_path / "far.json")
+
+
+@pytest.mark.parametrize("degrees", [-140.0, -45.0, 8.0, 25.0, 90.0])
+def test_a_leaning_face_is_turned_upright(portrait: Portrait, degrees: float) -> None:
+    """Every picture of a turn is framed as the upright one is."""
+    photo = np.full((420, 420, 3), portrait.image[0, 0], np.uint8)
+    photo[82:338, 82:338] = portrait.image
+    landmarks = portrait.landmarks + np.float32([82.0, 82.0, 0.0])
+    turned, turned_landmarks = _rotated(photo, landmarks, degrees)
+    assert abs(np.degrees(roll_in_picture(turned_landmarks)) - degrees) < 2.0
+    framed = frame_portrait(turned, turned_landmarks, 256)
+    assert abs(roll_in_picture(framed.landmarks)) < 0.01
+    level, level_landmarks = _rotated(photo, landmarks, -np.degrees(roll_in_picture(landmarks)))
+    expected = frame_portrait(level, level_landmarks, 256)
+    np.testing.assert_allclose(
+        framed.landmarks - framed.landmarks[1],
+        expected.landmarks - expected.landmarks[1], atol=1.0,
+    )  # fmt: skip
+    # the iris lies where its landmark says
+    for k in (468, 473):
+        x, y = framed.landmarks[k, :2].round().astype(int)
+        assert framed.image[y - 1 : y + 2, x - 1 : x + 2].mean() < 90
+
+
+@pytest.mark.parametrize("degrees", [25.0, 90.0])
+def test_a_leaning_photo_gives_a_level_portrait_that_renders(degrees: float) -> None:
+    pytest.importorskip("mediapipe")
+    from avatar_forcing_ros.perception.face_tracker import find_face
+
+    photo = pytest.importorskip("skimage.data").astronaut()
+    leaning, _ = _rotated(photo, np.zeros((478, 3), np.float32), degrees)
+    framed = frame_portrait(leaning, find_face(leaning), 256)
+    assert abs(roll_in_picture(framed.landmarks)) < 0.01
+    again = find_face(framed.image)
+    assert abs(roll_in_picture(again)) < 0.05
+    assert np.abs(again - framed.landmarks)[:, :2].mean() < 3.0
+    picture = WarpRenderer(framed).render(vector(blink_left=1.0, jaw_open=0.6, head_yaw=0.3))
+    assert picture.shape == (256, 256, 3)
+
+
+@pytest.mark.parametrize(
+    ("yaw", "pitch", "roll", "degrees"),
+    [(0.8, 0.0, 0.0, "4[4-7]"), (-0.8, 0.0, 0.0, "4[4-7]"), (0.0, 0.7, 0.0, "[34]\\d"),
+     (0.0, -0.7, 0.0, "[34]\\d"), (0.8, 0.0, 1.2, "[45]\\d")],
+)  # fmt: skip
+def test_a_face_that_looks_aside_is_refused(
+    portrait: Portrait, yaw: float, pitch: float, roll: float, degrees: str
+) -> None:
+    turned = _turned(portrait.landmarks, head_rotation(0, 0, roll) @ head_rotation(yaw, pitch, 0))
+    with pytest.raises(MediaError, match=f"at the camera, got one turned by {degrees} degrees"):
+        frame_portrait(portrait.image, turned)
+
+
+@pytest.mark.parametrize("yaw", [-0.42, 0.42, 0.9, -1.3])
+def test_lids_of_any_turn_are_drawn(portrait: Portrait, yaw: float) -> None:
+    """Also beyond what frame_portrait lets through: no order of the lids' points is an error."""
+    turned = Portrait(portrait.image, _turned(portrait.landmarks, head_rotation(yaw, 0, 0.3)))
+    assert WarpRenderer(turned).render(vector(blink_left=1.0)).shape == portrait.image.shape
 
 
 def test_frame_refuses_other_images(portrait: Portrait) -> None:
@@ -104,9 +206,44 @@ def test_load_image_is_rgb_and_upright(tmp_path: Path) -> None:
     assert load_image(tmp_path / "turned.jpg").shape == (6, 4, 3)
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_transparent_pixels_are_laid_over_grey(tmp_path: Path, kind: type) -> None:
+    full = np.iinfo(kind).max
+    picture = np.zeros((1, 4, 4), kind)
+    picture[0, :, 2] = full  # red
+    picture[0, :, 3] = [full, 0, full // 2, full]
+    cv2.imwrite(str(tmp_path / "glass.png"), picture)
+    loaded = load_image(tmp_path / "glass.png")
+    expected = [[255, 0, 0], [128, 128, 128], [191, 64, 64], [255, 0, 0]]
+    np.testing.assert_allclose(loaded[0], expected, atol=1)
+    picture[..., 3] = full
+    cv2.imwrite(str(tmp_path / "opaque.png"), picture)
+    assert load_image(tmp_path / "opaque.png").tolist() == [[[255, 0, 0]] * 4]
+
+
 def test_load_image_errors(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("no picture")
     (tmp_path / "empty.png").touch()
     for name in ("text.png", "empty.png", "absent.png"):
         with pytest.raises(MediaError, match="expected a picture file"):
             load_image(tmp_path / name)
+
+
+def _turned(landmarks: NDArray[np.float32], rotation: NDArray[np.float32]) -> np.ndarray:
+    """`landmarks` turned about their own middle."""
+    middle = landmarks.mean(0)
+    return np.asarray((landmarks - middle) @ rotation.T + middle, np.float32)
+
+
+def _rotated(
+    photo: NDArray[np.uint8], landmarks: NDArray[np.float32], degrees: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Photo and landmarks turned clockwise about the photo's middle."""
+    height, width = photo.shape[:2]
+    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), -degrees, 1.0)
+    turned = cv2.warpAffine(
+        photo, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
+    points = landmarks.copy()
+    points[:, :2] = landmarks[:, :2] @ matrix[:, :2].T + matrix[:, 2]
+    return np.asarray(turned, np.uint8), points

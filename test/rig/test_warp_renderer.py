@@ -77,6 +77,15 @@ def test_head_follows_the_sign_convention(renderer: WarpRenderer, portrait: Port
     assert _centre(_render(renderer, head_pitch=0.2), renderer)[1] > still[1] + 0.8
     assert _centre(_render(renderer, head_x=0.1), renderer)[0] > still[0] + 0.8
     assert _centre(_render(renderer, head_y=0.1), renderer)[1] < still[1] - 0.8
+    # the lips are below the middle of the head: they go left when the crown goes right
+    assert _centre(_render(renderer, head_roll=0.2), renderer)[0] > still[0] + 0.8
+    assert _centre(_render(renderer, head_roll=-0.2), renderer)[0] < still[0] - 0.8
+
+
+def test_who_comes_nearer_is_larger(renderer: WarpRenderer, portrait: Portrait) -> None:
+    still = _spread(portrait.image, renderer)
+    assert _spread(_render(renderer, head_scale=0.15), renderer) > 1.04 * still
+    assert _spread(_render(renderer, head_scale=-0.15), renderer) < 0.96 * still
 
 
 def test_blink_covers_the_iris_of_its_own_eye(renderer: WarpRenderer, portrait: Portrait) -> None:
@@ -141,9 +150,21 @@ def _patch(image: np.ndarray, place: np.ndarray, reach: int = 3) -> np.ndarray:
 
 def _centre(image: np.ndarray, renderer: WarpRenderer) -> np.ndarray:
     """Where the lips' red lies, ``[2]`` px: a landmark that needs no tracker."""
+    weight = _red(image, renderer)
+    y, x = np.mgrid[0:80, 0:80]
+    return np.array([(weight * x).sum(), (weight * y).sum()]) / weight.sum()
+
+
+def _spread(image: np.ndarray, renderer: WarpRenderer) -> float:
+    """How wide the lips' red is: its standard deviation along x, px."""
+    weight = _red(image, renderer)
+    x = np.arange(80) - _centre(image, renderer)[0]
+    return float(np.sqrt((weight * x**2).sum() / weight.sum()))
+
+
+def _red(image: np.ndarray, renderer: WarpRenderer) -> np.ndarray:
+    """How red the place ``[80, 80]`` around the lips at rest is."""
     place = renderer.portrait.landmarks[[13, 14], :2].mean(0)
     x0, y0 = (place - 40).astype(int)
     patch = image[y0 : y0 + 80, x0 : x0 + 80].astype(float)
-    weight = (patch[..., 0] - patch[..., 1] - 70.0).clip(0.0)
-    y, x = np.mgrid[0:80, 0:80]
-    return np.array([(weight * x).sum(), (weight * y).sum()]) / weight.sum()
+    return np.asarray((patch[..., 0] - patch[..., 1] - 70.0).clip(0.0))
