@@ -115,10 +115,11 @@ class ModelConfig:
 class SamplingConfig:
     """How motion is drawn from the model."""
 
-    evaluations: int = 5
+    evaluations: int = 8
     """Function evaluations a block: evaluations - 2 solver steps and one pass for the cache."""
-    schedule_power: float = 1.0
-    """1 spaces the noise levels evenly, as the paper does; more makes the last steps shorter."""
+    schedule_power: float = 1.5
+    """1 spaces the noise levels evenly, as the paper does; more makes the last steps shorter,
+    which leaves less jitter in the motion."""
     guidance: str = "joint"
     audio_guidance: float = 1.0
     user_guidance: float = 1.0
