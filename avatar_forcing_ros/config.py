@@ -153,6 +153,9 @@ class AvatarConfig:
     """Image with a face; empty means the portrait that ships with the package."""
     image_size_px: int = 512
     device: str = "cpu"
+    cpu_threads: int = 1
+    """Threads of the networks on a CPU. The compact model's matrices are small: on two cores a
+    second thread gains a tenth in the median and quadruples the 95th percentile."""
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
 
     def __post_init__(self) -> None:
@@ -163,6 +166,7 @@ class AvatarConfig:
             "an even number in 128 … 2048",
             128 <= self.image_size_px <= 2048 and self.image_size_px % 2 == 0,
         )
+        _require("cpu_threads", self.cpu_threads, "1 or more", self.cpu_threads >= 1)
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,7 @@ def test_unknown_preset_names_the_known_ones() -> None:
         (SamplingConfig, {"seed": -1}),
         (AvatarConfig, {"image_size_px": 511}),
         (AvatarConfig, {"sampling": 3}),
+        (AvatarConfig, {"cpu_threads": 0}),
         (ModelConfig, {"hidden_dim": 100, "heads": 8}),
         (ModelConfig, {"audio_dim": 30, "condition_heads": 4}),
         (ModelConfig, {"window_frames": 7}),

@@ -51,7 +51,7 @@ def load_portrait(path: Path | None, size_px: int, landmarks: Path | None = None
 
 
 def load_generator(config: AvatarConfig) -> MotionGenerator:
-    """The weights that `config` asks for, on its device.
+    """The weights that `config` asks for, on its device; sets torch's number of threads.
 
     Raises CheckpointError, also for weights of another motion space than the rig's, and
     ConfigError for a device that is not there.
@@ -69,6 +69,7 @@ def load_generator(config: AvatarConfig) -> MotionGenerator:
             got=f"motion of width {generator.config.motion_dim}",
             remedy="give weights that were trained for the preset",
         )
+    torch.set_num_threads(config.cpu_threads)
     try:
         return generator.to(config.device)
     except (RuntimeError, AssertionError) as error:
