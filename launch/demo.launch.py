@@ -1,6 +1,6 @@
 """Makes the demonstration video: no camera, microphone or robot is needed.
 
-Run it with ``ros2 launch avatar_forcing_ros demo.launch.py output_dir:=/tmp/avatar_demo``.
+Run it with ``ros2 launch avatar_forcing_ros demo.launch.py output_dir:=avatar_demo``.
 """
 
 from launch import LaunchDescription
