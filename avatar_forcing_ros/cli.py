@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -20,7 +20,12 @@ from avatar_forcing_ros.config import (
     load_yaml,
     override,
 )
-from avatar_forcing_ros.errors import AvatarForcingError, MissingDependencyError, OutputError
+from avatar_forcing_ros.errors import (
+    AvatarForcingError,
+    ConfigError,
+    MissingDependencyError,
+    OutputError,
+)
 
 INTERRUPTED = 130
 
@@ -292,7 +297,7 @@ def _render(options: argparse.Namespace) -> None:
         user_audio=options.user_audio is not None,
         user_video=options.user_video is not None,
     )
-    with _ProgressBar(FRAME_PERIOD_S) as progress:
+    with closing(session), _ProgressBar(FRAME_PERIOD_S) as progress:
         result = render(
             session,
             inputs,
@@ -312,7 +317,14 @@ def _render(options: argparse.Namespace) -> None:
 
 
 def _check_output(options: argparse.Namespace, config: AvatarConfig) -> None:
-    """Refuse names that would mislead a player, or destroy an input."""
+    """Refuse names that would mislead a player, or destroy an input, and half a picture."""
+    if options.beside and options.user_video is None:
+        raise ConfigError(
+            "--beside",
+            expected="a person's video to show",
+            got="none",
+            remedy="give --user-video, or leave --beside out",
+        )
     if options.output.suffix.lower() != ".mp4":
         raise OutputError(
             f"output {options.output}",

@@ -131,6 +131,7 @@ def test_a_photo_and_a_persons_video_are_taken(speech: Path, tmp_path: Path) -> 
         (["--user-video", "none.mp4"], "none at none.mp4"),
         (["--user-audio", "none.wav"], "none at none.wav"),
         (["--landmarks", "none.json"], "none.json"),
+        (["--beside"], "a person's video to show"),
     ],
 )
 def test_each_wrong_flag_gets_one_line(

@@ -52,6 +52,7 @@ def run_benchmark(config: AvatarConfig, repeats: int) -> dict[str, Any]:
     stages["renderer_frame"] = pictures["renderer_frame"]
     stages["tracker_frame"] = pictures["tracker_frame"]
     stages["end_to_end_block"] = _end_to_end(session, speech, repeats)
+    session.close()
     frames = session.engine.config.block_frames
     block_ms = frames * 1000.0 / FRAME_RATE_HZ
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,7 @@ SPEECH_TAIL_FRAMES = 12
 def run_demo(config: AvatarConfig, folder: Path, progress: Progress) -> dict[str, Any]:
     """Render the shipped conversation to ``demo.mp4`` in `folder`; figures in ``demo.json``."""
     inputs = read_inputs(shipped(AVATAR_SPEECH), shipped(USER_SPEECH), shipped(USER_VIDEO))
-    session = build_session(config)
-    with json_file(folder / "demo.json") as figures:
+    with closing(build_session(config)) as session, json_file(folder / "demo.json") as figures:
         video = folder / "demo.mp4"
         result = render(session, inputs, video, beside_user=True, progress=progress)
         figures |= demo_figures(result)

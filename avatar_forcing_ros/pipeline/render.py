@@ -102,13 +102,11 @@ def at_frame_rate(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
     newest: VideoFrame | None = None
     period = 0
     for frame in itertools.chain(frames, (None,)):
-        while newest is not None and (
-            period * FRAME_PERIOD_NS < frame.stamp_ns
-            if frame
-            else period * FRAME_PERIOD_NS <= newest.stamp_ns
-        ):
-            yield VideoFrame(newest.pixels, period * FRAME_PERIOD_NS)
-            period += 1
+        if newest is not None:
+            end_ns = frame.stamp_ns if frame else newest.stamp_ns + 1  # the last is shown once
+            while period * FRAME_PERIOD_NS < end_ns:
+                yield VideoFrame(newest.pixels, period * FRAME_PERIOD_NS)
+                period += 1
         newest = frame
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -95,14 +97,7 @@ class Session:
         block = self.engine.step(self.state, heard)
         pending = np.concatenate((self._unsaid, voice))
         shown, self._unsaid = pending[: len(voice)], pending[len(voice) :]
-        motion = MotionBlock(
-            block.block_index,
-            block.first_frame,
-            block.latent,
-            coefficients.clip(block.coefficients),
-            block.compute_s,
-        )
-        return motion, shown
+        return replace(block, coefficients=coefficients.clip(block.coefficients)), shown
 
     def next_block(self) -> AvatarBlock:
         """The next block, drawn."""

@@ -52,13 +52,23 @@ class Trainer:
         folder: Path,
         initial: tuple[MotionGenerator, dict[str, Any]] | None = None,
     ) -> None:
-        """`initial` is a generator to begin from (its normalisation is kept) and its origin."""
+        """`initial` is a generator to begin from (its normalisation is kept) and its origin.
+
+        Raises CheckpointError if that generator is another network.
+        """
         self.config, self.train, self.valid, self.folder = config, train, valid, folder
         torch.manual_seed(config.seed)
         self.model = MotionGenerator(model_config)
         self.begun_from: dict[str, Any] | None = None
         if initial:
             generator, self.begun_from = initial
+            if generator.config != model_config:
+                raise CheckpointError(
+                    "initial weights",
+                    expected=f"a network of {model_config}",
+                    got=f"one of {generator.config}",
+                    remedy="give weights of the same preset",
+                )
             self.model.load_state_dict(generator.state_dict())
         else:
             start_at_zero(self.model)
@@ -134,6 +144,7 @@ class Trainer:
         state = {
             "step": self.step,
             "config": self._config_text(),
+            "begun_from": self.begun_from,
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -175,6 +186,7 @@ class Trainer:
                 got="another one",
                 remedy="train into an empty folder, or use the old configuration",
             )
+        self.begun_from = stored["begun_from"]
         self.model.load_state_dict(stored["model"])
         self.average.load_state_dict(stored["average"])
         self.optimizer.load_state_dict(stored["optimizer"])

@@ -180,6 +180,13 @@ def test_a_run_can_begin_from_other_weights(data: Path, tmp_path: Path) -> None:
     for name, tensor in begun[0].state_dict().items():
         assert torch.equal(tensor, second.model.state_dict()[name])
     assert second.origin()["begun_from"]["steps"] == 3
+    second.save()
+    resumed = Trainer(TINY, first.config, first.train, first.valid, tmp_path / "second")
+    assert resumed.resume()
+    assert resumed.origin() == second.origin()  # where it began is not forgotten
+    other = replace(TINY, blocks=1)
+    with pytest.raises(CheckpointError, match="initial weights"):
+        Trainer(other, first.config, first.train, first.valid, tmp_path / "third", begun)
 
 
 def trainer(data: Path, folder: Path, steps: int, **settings: object) -> Trainer:

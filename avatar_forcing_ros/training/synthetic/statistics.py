@@ -120,7 +120,6 @@ BASE_SMILE: Final[Range] = (0.00, 0.12)  # style
 SMILE_TREMOR: Final = 0.05  # relative, below 2 Hz: nobody holds a smile still
 FURROWS_PER_MIN: Final = 1.2
 FURROW_SIZE: Final[Range] = (0.15, 0.45)
-FROWN_SIZE: Final[Range] = (0.10, 0.35)
 
 # --- style and tracking -----------------------------------------------------------------------
 EXPRESSIVENESS: Final[Range] = (0.65, 1.35)
