@@ -18,11 +18,48 @@ import yaml
 from avatar_forcing_ros.errors import ConfigError
 
 GUIDANCE_MODES = ("separate", "joint")
+MOTION_SPACES = ("rig", "latent")
+AUDIO_ENCODERS = ("mel", "wav2vec2")
 
 
 def _require(name: str, value: Any, expected: str, holds: bool) -> None:
     if not holds:
         raise ConfigError(name, expected=expected, got=repr(value), remedy="correct the value")
+
+
+@dataclass(frozen=True)
+class SpeechEncoderConfig:
+    """Sizes of the wav2vec 2.0 speech encoder; the defaults are its base model."""
+
+    hidden_dim: int = 768
+    layers: int = 12
+    heads: int = 12
+    feed_forward_dim: int = 3072
+    conv_dim: int = 512
+    position_groups: int = 16
+
+    def __post_init__(self) -> None:
+        for part in dataclasses.fields(self):
+            value = getattr(self, part.name)
+            _require(part.name, value, "a whole number above 0", value > 0)
+
+
+@dataclass(frozen=True)
+class AutoencoderConfig:
+    """Sizes of the motion autoencoder; the defaults are the released model's."""
+
+    image_size_px: int = 512
+    directions: int = 20
+    channel_limit: int = 512
+    """No layer is wider than this; small models for tests are made by it."""
+
+    def __post_init__(self) -> None:
+        sizes = (16, 32, 64, 128, 256, 512, 1024)
+        size = self.image_size_px
+        _require("image_size_px", size, f"one of {', '.join(map(str, sizes))}", size in sizes)
+        for name in ("directions", "channel_limit"):
+            value = getattr(self, name)
+            _require(name, value, "a whole number above 0", value > 0)
 
 
 @dataclass(frozen=True)
@@ -36,7 +73,12 @@ class ModelConfig:
     blocks: int = 4
     mlp_ratio: float = 4.0
     condition_heads: int = 4
+    motion_space: str = "rig"
+    """``rig``: coefficients of the face rig; ``latent``: latents of a motion autoencoder."""
     audio_encoder: str = "mel"
+    """``mel``: a small causal network, trained with the rest; ``wav2vec2``: the released one."""
+    speech_encoder: SpeechEncoderConfig = field(default_factory=SpeechEncoderConfig)
+    autoencoder: AutoencoderConfig = field(default_factory=AutoencoderConfig)
     block_frames: int = 5
     first_block_frames: int = 5
     window_frames: int = 50
@@ -102,7 +144,9 @@ class ModelConfig:
             f"at least look_ahead_frames = {self.look_ahead_frames}",
             self.block_frames >= self.look_ahead_frames,
         )
-        _require("audio_encoder", self.audio_encoder, "'mel'", self.audio_encoder == "mel")
+        for name, kinds in (("motion_space", MOTION_SPACES), ("audio_encoder", AUDIO_ENCODERS)):
+            kind = getattr(self, name)
+            _require(name, kind, " or ".join(map(repr, kinds)), kind in kinds)
         _require(
             "avatar_audio_delay_frames",
             self.avatar_audio_delay_frames,
@@ -232,6 +276,8 @@ PAPER_MODEL = ModelConfig(
     heads=8,
     blocks=8,
     condition_heads=4,
+    motion_space="latent",
+    audio_encoder="wav2vec2",
     block_frames=10,
     first_block_frames=50,
     window_frames=50,

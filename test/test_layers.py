@@ -41,6 +41,8 @@ HOME = {
     "espeakng_loader": {"training"},
     "torch": {"model", "streaming", "pipeline", "training"},
     "av": {"pipeline", "web"},
+    "transformers": {"model"},
+    "huggingface_hub": {"pipeline"},
 }
 # the command line is the one door to everything: it starts each of the others
 SIBLINGS_MAY_MEET = {"cli"}

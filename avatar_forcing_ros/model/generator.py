@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from avatar_forcing_ros.config import ModelConfig
+from avatar_forcing_ros.model.audio_encoder import SpeechEncoder
 from avatar_forcing_ros.model.flow_transformer import FlowTransformer
 from avatar_forcing_ros.model.mel_encoder import MelEncoder
 
@@ -21,7 +22,11 @@ class MotionGenerator(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.audio_encoder = MelEncoder(config.audio_dim)
+        self.audio_encoder: MelEncoder | SpeechEncoder = (
+            SpeechEncoder(config.speech_encoder, config.audio_dim)
+            if config.audio_encoder == "wav2vec2"
+            else MelEncoder(config.audio_dim)
+        )
         self.flow_transformer = FlowTransformer(config)
         self.register_buffer("motion_mean", Tensor(config.motion_dim).zero_())
         self.register_buffer("motion_std", Tensor(config.motion_dim).fill_(1.0))

@@ -1,0 +1,171 @@
+"""Layers of the motion autoencoder: equalised, modulated, resampled (StyleGAN2, arXiv 1912.04958).
+
+Equalised learning rate: a stored weight of unit variance is multiplied by ``1 / sqrt(fan_in)`` at
+run time. Resampling is the separable kernel [1, 3, 3, 1], two one-dimensional depthwise passes.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+SLOPE, GAIN = 0.2, math.sqrt(2.0)
+DEMODULATION_EPS = 1e-8
+TAPS = (0.125, 0.375, 0.375, 0.125)
+
+
+class EqualConv2d(nn.Module):
+    """A convolution without bias, its weight scaled at run time."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, padding: int = 0
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel, kernel))
+        self.scale = 1.0 / math.sqrt(in_channels * kernel**2)
+        self.stride, self.padding = stride, padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x` ``[B, in, H, W]``."""
+        weight = self.weight * self.scale
+        return functional.conv2d(x, weight, stride=self.stride, padding=self.padding)
+
+
+class EqualLinear(nn.Module):
+    """A linear map, its weight scaled at run time."""
+
+    def __init__(self, in_dim: int, out_dim: int, bias: float = 0.0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_dim, in_dim))
+        self.bias = nn.Parameter(torch.full((out_dim,), bias))
+        self.scale = 1.0 / math.sqrt(in_dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x` ``[B, in]``."""
+        return functional.linear(x, self.weight * self.scale, self.bias)
+
+
+class Activation(nn.Module):
+    """Leaky ReLU of ``x + bias``, times the gain that keeps its variance."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(1, channels, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x` ``[B, C, H, W]``."""
+        return functional.leaky_relu(x + self.bias, SLOPE) * GAIN
+
+
+class Blur(nn.Module):
+    """The [1, 3, 3, 1] kernel over both axes after padding with zeros, every `stride`-th pixel."""
+
+    taps: Tensor
+
+    def __init__(self, padding: tuple[int, int], stride: int = 1, gain: float = 1.0) -> None:
+        """`padding` before and after; `gain` is what an up-sampling by 2 loses: 4."""
+        super().__init__()
+        self.padding, self.stride = padding, stride
+        taps = torch.tensor(TAPS) * math.sqrt(gain)
+        self.register_buffer("taps", taps, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x` ``[B, C, H, W]``."""
+        channels = x.shape[1]
+        x = functional.pad(x, self.padding * 2)
+        row = self.taps.expand(channels, 1, 1, -1)
+        x = functional.conv2d(x, row, stride=(1, self.stride), groups=channels)
+        column = self.taps[:, None].expand(channels, 1, -1, -1)
+        return functional.conv2d(x, column, stride=(self.stride, 1), groups=channels)
+
+
+class Upsample(nn.Module):
+    """Twice the size by the [1, 3, 3, 1] kernel, zeros beyond the border."""
+
+    taps: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        row = torch.tensor(TAPS) * 2.0
+        self.register_buffer("taps", torch.outer(row, row), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x` ``[B, C, H, W]`` to ``[B, C, 2 H, 2 W]``; for few channels."""
+        channels = x.shape[1]
+        kernel = self.taps.expand(channels, 1, -1, -1)
+        return functional.conv_transpose2d(x, kernel, stride=2, padding=1, groups=channels)
+
+
+class ModulatedConv2d(nn.Module):
+    """A convolution whose input channels are scaled by a style, frame by frame.
+
+    The style scales activations instead of weights, which is the same function and lets all
+    frames of a batch share one weight. With `demodulate` the output has unit variance again.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        style_dim: int,
+        *,
+        demodulate: bool = True,
+        upsample: bool = False,
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(1, out_channels, in_channels, kernel, kernel))
+        self.modulation = EqualLinear(style_dim, in_channels, bias=1.0)
+        self.scale = 1.0 / math.sqrt(in_channels * kernel**2)
+        self.demodulate, self.upsample = demodulate, upsample
+        if upsample:
+            self.blur = Blur((1, 1), gain=4.0)
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        """`x` ``[B, in, H, W]``, `style` ``[B, style_dim]``."""
+        weight = self.weight[0]  # [out, in, k, k]
+        scale = self.modulation(style) * self.scale  # [B, in]
+        x = x * scale[:, :, None, None]
+        if self.upsample:
+            x = functional.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
+        else:
+            x = functional.conv2d(x, weight, padding=weight.shape[-1] // 2)
+        if self.demodulate:
+            power = scale.square() @ weight.square().sum(dim=(2, 3)).t()  # [B, out]
+            x = x * torch.rsqrt(power + DEMODULATION_EPS)[:, :, None, None]
+        return self.blur(x) if self.upsample else x
+
+
+class NoiseStrength(nn.Module):
+    """A parameter that the released files carry and that nothing reads at inference."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+
+
+class StyledConv(nn.Module):
+    """Modulated 3 x 3 convolution and activation."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, style_dim: int, *, upsample: bool = False
+    ) -> None:
+        super().__init__()
+        self.conv = ModulatedConv2d(in_channels, out_channels, 3, style_dim, upsample=upsample)
+        self.noise = NoiseStrength()
+        self.activate = Activation(out_channels)
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        """`x` ``[B, in, H, W]``, `style` ``[B, style_dim]``."""
+        return self.activate(self.conv(x, style))
+
+
+def conv_layer(in_channels: int, out_channels: int, kernel: int) -> nn.Sequential:
+    """Convolution that keeps the size, and activation."""
+    return nn.Sequential(
+        EqualConv2d(in_channels, out_channels, kernel, padding=kernel // 2),
+        Activation(out_channels),
+    )
