@@ -20,6 +20,7 @@ from avatar_forcing_ros.errors import ConfigError
 GUIDANCE_MODES = ("separate", "joint")
 MOTION_SPACES = ("rig", "latent")
 AUDIO_ENCODERS = ("mel", "wav2vec2")
+PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 def _require(name: str, value: Any, expected: str, holds: bool) -> None:
@@ -187,6 +188,24 @@ class SamplingConfig:
 
 
 @dataclass(frozen=True)
+class AnchorConfig:
+    """What keeps motion from drifting over hours (see `streaming.motion_anchor`)."""
+
+    enabled: bool = True
+    dead_band: float = 1.5
+    """How far the slow mean of a motion channel may stray from the reference before it is held,
+    in multiples of the channel's own usual range."""
+    mean_s: float = 20.0
+    """Time over which the slow mean is taken."""
+    return_s: float = 4.0
+    """Time in which what is beyond the dead band is brought back."""
+
+    def __post_init__(self) -> None:
+        for name in ("dead_band", "mean_s", "return_s"):
+            _require(name, getattr(self, name), "above 0", getattr(self, name) > 0)
+
+
+@dataclass(frozen=True)
 class AvatarConfig:
     """A whole avatar: which weights, which face, how sampled, how large."""
 
@@ -196,11 +215,16 @@ class AvatarConfig:
     portrait: str = ""
     """Image with a face; empty means the portrait that ships with the package."""
     image_size_px: int = 512
-    device: str = "cpu"
+    device: str = "auto"
+    """``auto`` takes CUDA for the paper preset where there is one; the compact model is as fast
+    on a CPU."""
+    precision: str = "auto"
+    """``auto`` is bfloat16 for the paper preset on CUDA, else float32."""
     cpu_threads: int = 1
     """Threads of the networks on a CPU. The compact model's matrices are small: on two cores a
     second thread gains a tenth in the median and quadruples the 95th percentile."""
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    anchor: AnchorConfig = field(default_factory=AnchorConfig)
 
     def __post_init__(self) -> None:
         _require("preset", self.preset, _one_of(PRESETS, self.preset), self.preset in PRESETS)
@@ -211,6 +235,12 @@ class AvatarConfig:
             128 <= self.image_size_px <= 2048 and self.image_size_px % 2 == 0,
         )
         _require("cpu_threads", self.cpu_threads, "1 or more", self.cpu_threads >= 1)
+        _require(
+            "precision",
+            self.precision,
+            ", ".join(map(repr, PRECISIONS)),
+            self.precision in PRECISIONS,
+        )
 
 
 @dataclass(frozen=True)
@@ -266,9 +296,7 @@ class TrainingConfig:
             _require(name, value, "a probability in 0 … 1", 0.0 <= value <= 1.0)
 
 
-PRESETS: dict[str, ModelConfig] = {"compact": ModelConfig()}
-
-# The released model's sizes, for whoever builds the networks at full size.
+# The released model's sizes.
 PAPER_MODEL = ModelConfig(
     motion_dim=512,
     audio_dim=512,
@@ -284,6 +312,29 @@ PAPER_MODEL = ModelConfig(
     condition_history_frames=2,
     avatar_audio_delay_frames=0,
 )
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What a preset's name stands for: the networks, and how they are sampled by default."""
+
+    model: ModelConfig
+    sampling: SamplingConfig
+
+
+PRESETS: dict[str, Preset] = {
+    "compact": Preset(ModelConfig(), SamplingConfig()),
+    "paper": Preset(
+        PAPER_MODEL,
+        SamplingConfig(
+            evaluations=10,
+            schedule_power=1.0,
+            guidance="separate",
+            audio_guidance=2.0,
+            user_guidance=1.0,
+        ),
+    ),
+}
 
 T = TypeVar("T")
 
@@ -337,9 +388,31 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return values if values is not None else {}
 
 
+def avatar_config(
+    file: Mapping[str, Any], flags: Mapping[str, Any], where: str = "configuration"
+) -> AvatarConfig:
+    """The avatar that plain values from a `file` and then from `flags` describe.
+
+    Both may hold any part of the settings. What neither says about sampling is the preset's own.
+    Raises ConfigError.
+    """
+    if not isinstance(file, Mapping):
+        return from_mapping(AvatarConfig, file, where)  # says what is wrong with it
+    values = {**file, **{name: value for name, value in flags.items() if name != "sampling"}}
+    preset = PRESETS.get(str(values.get("preset", AvatarConfig.preset)))
+    if preset:
+        values["sampling"] = dataclasses.asdict(preset.sampling)
+        for layer in (file, flags):
+            part = layer.get("sampling", {})
+            if not isinstance(part, Mapping):
+                return from_mapping(AvatarConfig, {"sampling": part}, where)
+            values["sampling"] |= part
+    return from_mapping(AvatarConfig, values, where)
+
+
 def load_yaml(path: Path) -> AvatarConfig:
     """The avatar configuration in the YAML file at `path`; raises ConfigError."""
-    return from_mapping(AvatarConfig, read_yaml(path), path.name)
+    return avatar_config(read_yaml(path), {}, path.name)
 
 
 def override(config: T, **values: Any) -> T:

@@ -30,14 +30,14 @@ class MotionBlock:
     """The motion of `T` consecutive frames.
 
     `first_frame` counts frames since the conversation began; `latent` ``[T, D]`` is the motion
-    as the generator made it (normalised for the compact preset); `coefficients` ``[T, K]`` are
-    rig coefficients in the order of ``rig.coefficients.NAMES``; `compute_s` is what it cost.
+    as the generator made it, `motion` ``[T, D]`` the same in the units of its motion space (rig
+    coefficients, or latents of the motion autoencoder); `compute_s` is what it cost.
     """
 
     block_index: int
     first_frame: int
     latent: NDArray[np.float32]
-    coefficients: NDArray[np.float32]
+    motion: NDArray[np.float32]
     compute_s: float
 
 
@@ -45,11 +45,12 @@ class MotionBlock:
 class AvatarBlock:
     """What a conversation gives out for one block of `T` frames.
 
-    `pixels` ``[T, H, W, 3]`` uint8 RGB; `audio` ``[T * 640]`` float32 at 16 kHz, the avatar's
-    voice for exactly these frames; `stamp_ns` is the media time of the first frame.
+    `coefficients` ``[T, K]`` are rig coefficients in the order of ``rig.coefficients.NAMES``;
+    `audio` ``[T * 640]`` float32 at 16 kHz is the avatar's voice for exactly these frames;
+    `stamp_ns` is the media time of the first one. ``Session.draw`` makes pictures of it.
     """
 
     motion: MotionBlock
-    pixels: NDArray[np.uint8]
+    coefficients: NDArray[np.float32]
     audio: NDArray[np.float32]
     stamp_ns: int

@@ -28,7 +28,7 @@ from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.rig.coefficients import NAMES
 
 FRAMES = 13
-DELAY = PRESETS["compact"].avatar_audio_delay_frames
+DELAY = PRESETS["compact"].model.avatar_audio_delay_frames
 
 
 @pytest.fixture

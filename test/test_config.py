@@ -9,6 +9,7 @@ import pytest
 from avatar_forcing_ros.config import (
     PAPER_MODEL,
     PRESETS,
+    AnchorConfig,
     AvatarConfig,
     ModelConfig,
     SamplingConfig,
@@ -82,6 +83,7 @@ def test_shipped_settings_file_states_the_defaults() -> None:
     assert load_yaml(path) == AvatarConfig()
     values = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert set(values) == {f.name for f in dataclasses.fields(AvatarConfig)}
+    assert set(values["anchor"]) == {f.name for f in dataclasses.fields(AnchorConfig)}
     assert set(values["sampling"]) == {f.name for f in dataclasses.fields(SamplingConfig)}
 
 
@@ -112,5 +114,5 @@ def test_empty_file_means_defaults(tmp_path: Path) -> None:
 
 def test_cache_lengths_follow_from_the_window() -> None:
     assert PAPER_MODEL.cache_frames == 38
-    compact = PRESETS["compact"]
+    compact = PRESETS["compact"].model
     assert compact.cache_frames == compact.window_frames - compact.block_frames - 2

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from avatar_forcing_ros.config import ModelConfig, SamplingConfig
+from avatar_forcing_ros.config import (
+    AnchorConfig,
+    AutoencoderConfig,
+    ModelConfig,
+    SamplingConfig,
+    SpeechEncoderConfig,
+)
 from avatar_forcing_ros.model.generator import MotionGenerator
+from avatar_forcing_ros.model.motion_autoencoder import MotionAutoencoder
+from avatar_forcing_ros.pipeline.portraits import load_face_square
+from avatar_forcing_ros.rig.portrait import Portrait
 from avatar_forcing_ros.streaming.engine import BlockInput, MotionEngine
 from avatar_forcing_ros.timebase import SAMPLES_PER_FRAME
 
@@ -23,15 +34,52 @@ TINY = ModelConfig(
 )
 
 
+TINY_LATENT = ModelConfig(
+    motion_dim=16,
+    audio_dim=16,
+    hidden_dim=32,
+    heads=2,
+    blocks=2,
+    condition_heads=2,
+    motion_space="latent",
+    audio_encoder="wav2vec2",
+    speech_encoder=SpeechEncoderConfig(32, 2, 2, 64, 16, 4),
+    autoencoder=AutoencoderConfig(image_size_px=64, directions=6, channel_limit=16),
+    block_frames=10,
+    first_block_frames=50,
+    window_frames=50,
+    condition_history_frames=2,
+    avatar_audio_delay_frames=0,
+)
+
+
+def tiny_autoencoder(seed: int = 0) -> MotionAutoencoder:
+    torch.manual_seed(seed)
+    net = MotionAutoencoder(TINY_LATENT.autoencoder, TINY_LATENT.motion_dim)
+    return net.eval().requires_grad_(False)
+
+
+@lru_cache
+def ada_square(size_px: int) -> Portrait:
+    """The shipped portrait as the latent motion space takes it."""
+    return load_face_square(None, size_px)
+
+
 def tiny_generator(config: ModelConfig = TINY, seed: int = 0) -> MotionGenerator:
     torch.manual_seed(seed)
     return MotionGenerator(config).eval().requires_grad_(False)
 
 
 def tiny_engine(
-    sampling: SamplingConfig | None = None, *, config: ModelConfig = TINY, cached: bool = True
+    sampling: SamplingConfig | None = None,
+    *,
+    config: ModelConfig = TINY,
+    cached: bool = True,
+    anchor: AnchorConfig | None = None,
 ) -> MotionEngine:
-    return MotionEngine(tiny_generator(config), sampling or SamplingConfig(), cached=cached)
+    return MotionEngine(
+        tiny_generator(config), sampling or SamplingConfig(), cached=cached, anchor=anchor
+    )
 
 
 def talk(frames: int, seed: int = 0, config: ModelConfig = TINY) -> BlockInput:

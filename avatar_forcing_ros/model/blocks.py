@@ -35,23 +35,45 @@ class Sight(NamedTuple):
     cross_mask: Tensor
 
 
+class Modulation(NamedTuple):
+    """What a timestep does to all blocks ``[B, T, 6 H]`` and to the final layer ``[B, T, 2 H]``.
+
+    It depends on timesteps alone, so a sampler computes it once for all the steps of a schedule.
+    """
+
+    blocks: Tensor
+    final: Tensor
+
+    def spread(self, context: int, level: int, frames: int) -> Modulation:
+        """Row 0 for the first `context` frames, row `level` for `frames` more: ``[1, T, …]``."""
+        return Modulation(
+            *(
+                torch.cat(
+                    (
+                        table[:, :1].expand(-1, context, -1),
+                        table[:, level : level + 1].expand(-1, frames, -1),
+                    ),
+                    dim=1,
+                )
+                for table in self
+            )
+        )
+
+
 class TimestepEmbedder(nn.Module):
     """Sinusoid of the timestep (0…1000), then a small network: ``[B, T]`` to ``[B, T, H]``."""
-
-    frequency: Tensor
 
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.mlp = nn.Sequential(nn.Linear(TIMESTEP_CHANNELS, dim), nn.SiLU(), nn.Linear(dim, dim))
-        half = TIMESTEP_CHANNELS // 2
-        exponent = torch.arange(half, dtype=torch.float32) / half
-        frequency = torch.exp(-math.log(TIMESTEP_MAX_PERIOD) * exponent)
-        self.register_buffer("frequency", frequency, persistent=False)
 
     def forward(self, timestep: Tensor) -> Tensor:
-        angle = timestep.float()[..., None] * self.frequency  # [B, T, 128]
+        half = TIMESTEP_CHANNELS // 2
+        exponent = torch.arange(half, dtype=torch.float32, device=timestep.device) / half
+        frequency = torch.exp(-math.log(TIMESTEP_MAX_PERIOD) * exponent)
+        angle = timestep.float()[..., None] * frequency  # [B, T, 128]
         wave = torch.cat((angle.cos(), angle.sin()), dim=-1)  # [B, T, 256]
-        return self.mlp(wave)
+        return self.mlp(wave.to(next(self.mlp.parameters()).dtype))
 
 
 class Mlp(nn.Module):
@@ -118,6 +140,7 @@ class FinalLayer(nn.Module):
         self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(dim, 2 * dim))
         self.linear = nn.Linear(dim, out_dim)
 
-    def forward(self, x: Tensor, timestep_embedding: Tensor) -> Tensor:
-        shift, scale = self.adaLN_modulation(timestep_embedding).chunk(2, dim=-1)
+    def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
+        """`x` ``[B, T, H]``; `modulation` ``[B, T, 2 H]`` is what `adaLN_modulation` gave."""
+        shift, scale = modulation.chunk(2, dim=-1)
         return self.linear(modulate(self.norm_final(x), shift, scale))

@@ -67,14 +67,17 @@ def solver_steps(evaluations: int, power: float = 1.0) -> list[SolverStep]:
 def step(x: Tensor, velocity: Tensor, sigma: Tensor | float, next_sigma: Tensor | float) -> Tensor:
     """Move `x` along `velocity` from `sigma` to `next_sigma`; float64 inside, shape of `x`.
 
-    On the straight path this is the closed form of the paper's update. Levels may differ from
-    frame to frame (broadcastable to `x`). Clean frames (sigma 0) that are made noisy again know
-    nothing of their noise: its mean, zero, is taken, and their velocity is minus themselves.
+    On the straight path this is the closed form of the paper's update. Levels are numbers, or
+    float64 tensors that broadcast to `x` where they differ from frame to frame. Clean frames
+    (sigma 0) that are made noisy again know nothing of their noise: its mean, zero, is taken, and
+    their velocity is minus themselves.
     """
-    start = torch.as_tensor(sigma, dtype=torch.float64, device=x.device)
-    stop = torch.as_tensor(next_sigma, dtype=torch.float64, device=x.device)
-    along = torch.where(start > 0, velocity.double(), -x.double())
-    return (x.double() + (stop - start) * along).to(x.dtype)
+    here, along = x.double(), velocity.double()
+    if isinstance(sigma, Tensor):
+        along = torch.where(sigma > 0, along, -here)
+    elif sigma <= 0.0:
+        along = -here
+    return (here + (next_sigma - sigma) * along).to(x.dtype)
 
 
 class GuidanceRow(NamedTuple):

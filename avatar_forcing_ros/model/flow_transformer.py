@@ -13,7 +13,14 @@ from torch import Tensor, nn
 
 from avatar_forcing_ros.config import ModelConfig
 from avatar_forcing_ros.model.attention import cross_attention_mask, self_attention_mask
-from avatar_forcing_ros.model.blocks import Block, BlockKeys, FinalLayer, Sight, TimestepEmbedder
+from avatar_forcing_ros.model.blocks import (
+    Block,
+    BlockKeys,
+    FinalLayer,
+    Modulation,
+    Sight,
+    TimestepEmbedder,
+)
 from avatar_forcing_ros.model.dual_motion_encoder import DualMotionEncoder
 from avatar_forcing_ros.model.rotary import rotation
 
@@ -62,10 +69,15 @@ class FlowTransformer(nn.Module):
         """One condition ``[B, T, H]`` for the frames of one window (see `DualMotionEncoder`)."""
         return self.c_embedder(user_audio, user_motion, avatar_audio, mask)
 
+    def modulation(self, timestep: Tensor) -> Modulation:
+        """What `timestep` ``[B, T]`` in 0…1000 does to the blocks and to the final layer."""
+        when = self.t_embedder(timestep)  # [B, T, H]
+        return Modulation(self.adaLN_modulation(when), self.final_layer.adaLN_modulation(when))
+
     def forward(
         self,
         x: Tensor,
-        timestep: Tensor,
+        timestep: Tensor | Modulation,
         reference: Tensor,
         condition: Tensor,
         past: Sequence[BlockKeys] | None = None,
@@ -73,20 +85,21 @@ class FlowTransformer(nn.Module):
     ) -> tuple[Tensor, list[BlockKeys]]:
         """Velocity ``[B, T, D]`` and each block's keys of these T frames.
 
-        `x` ``[B, T, D]``; `timestep` ``[B, T]`` in 0…1000; `reference` ``[B, D]``; `condition`
-        ``[B, T, H]``; `past` holds, for each block, the keys of the frames just before these.
+        `x` ``[B, T, D]``; `timestep` ``[B, T]`` in 0…1000, or its modulation; `reference`
+        ``[B, D]``; `condition` ``[B, T, H]``; `past` holds, for each block, the keys of the frames
+        just before these.
         `horizon` ``[B, T]`` is the last frame that each frame may see at all: training shows a
         whole clip at once, of which a stream would not have had the end yet.
         """
         sight = self._sight(x, past, horizon)
-        when = self.t_embedder(timestep)  # [B, T, H]
-        modulation = self.adaLN_modulation(when).chunk(6, dim=-1)
+        told = self.modulation(timestep) if isinstance(timestep, Tensor) else timestep
+        modulation = told.blocks.chunk(6, dim=-1)
         hidden = self.x_embedder(x, reference)  # [B, T, H]
         present: list[BlockKeys] = []
         for i, block in enumerate(self.blocks):
             hidden, keys = block(hidden, modulation, condition, past[i] if past else None, sight)
             present.append(keys)
-        return self.final_layer(hidden, when), present
+        return self.final_layer(hidden, told.final), present
 
     def _sight(self, x: Tensor, past: Sequence[BlockKeys] | None, horizon: Tensor | None) -> Sight:
         """Masks and rotations; past frames directly precede the present ones."""

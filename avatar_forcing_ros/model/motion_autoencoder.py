@@ -29,6 +29,16 @@ class MotionAutoencoder(nn.Module):
         return self.dec(appearance, motion, levels)
 
 
+def channels_last(net: MotionAutoencoder) -> MotionAutoencoder:
+    """`net` with its convolution weights laid out as tensor cores want them; the same function."""
+    for parameter in net.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+        elif parameter.dim() == 5:  # modulated: one more dimension in front
+            parameter.data = parameter.data[0].contiguous(memory_format=torch.channels_last)[None]
+    return net
+
+
 def from_pixels(pixels: Tensor) -> Tensor:
     """Pictures ``[B, S, S, 3]`` uint8 to the network's ``[B, 3, S, S]`` float32 in -1…1."""
     return pixels.permute(0, 3, 1, 2).float() / 127.5 - 1.0

@@ -23,7 +23,7 @@ from avatar_forcing_ros.pipeline.media_input import read_audio
 from avatar_forcing_ros.pipeline.session import Session
 from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.rig import coefficients
-from avatar_forcing_ros.streaming.audio_window import AudioWindow
+from avatar_forcing_ros.streaming.audio_window import sound_window
 from avatar_forcing_ros.streaming.engine import BlockInput, MotionEngine
 from avatar_forcing_ros.streaming.state import StreamState
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, FRAME_RATE_HZ, SAMPLE_RATE_HZ
@@ -108,11 +108,12 @@ def _sound(speech: Sound, block: int, frames: int) -> Sound:
 
 @torch.inference_mode()
 def _audio_features(engine: MotionEngine, speech: Sound, repeats: int) -> Figures:
-    window, frames = AudioWindow(), engine.config.block_frames
+    window, frames = sound_window(engine.config), engine.config.block_frames
+    mean = engine.generator.motion_mean
 
     def work(i: int) -> None:
         mel = window.push(_sound(speech, i, frames))
-        engine.generator.audio_encoder(torch.from_numpy(mel)[None].to(engine.reference)).cpu()
+        engine.generator.audio_encoder(torch.from_numpy(mel)[None].to(mean)).cpu()
 
     _times(work, WARM_UP_BLOCKS, "warm-up")
     return _times(work, repeats, "audio features")
@@ -138,7 +139,7 @@ def _evaluation(engine: MotionEngine, repeats: int) -> Figures:
     state, _ = _fresh_state(engine, (quiet, quiet))
     config, rows = engine.config, len(engine.sampler.rows)
     tokens = config.block_frames + config.look_ahead_frames
-    reference = engine.reference.expand(rows, -1)
+    reference = state.reference.expand(rows, -1)
     x = torch.randn(rows, tokens, config.motion_dim).to(reference)
     timestep = torch.full((rows, tokens), 500.0).to(reference)
     condition = torch.randn(rows, tokens, config.hidden_dim).to(reference)
@@ -203,7 +204,7 @@ def _end_to_end(session: Session, speech: Speech, repeats: int) -> Figures:
             AudioChunk(_sound(speech[0], i, frames), SAMPLE_RATE_HZ, stamp_ns)
         )
         session.push_user_audio(AudioChunk(_sound(speech[1], i, frames), SAMPLE_RATE_HZ, stamp_ns))
-        session.next_block()
+        session.draw(session.next_block())
 
     _times(work, WARM_UP_BLOCKS, "warm-up")
     return _times(work, repeats, "end to end")

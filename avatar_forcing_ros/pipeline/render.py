@@ -19,7 +19,7 @@ from avatar_forcing_ros.media import AudioChunk, VideoFrame
 from avatar_forcing_ros.pipeline.media_input import read_audio, read_video, video_duration_s
 from avatar_forcing_ros.pipeline.media_output import Mp4Writer
 from avatar_forcing_ros.pipeline.session import Session
-from avatar_forcing_ros.rig.coefficients import COUNT, NAMES
+from avatar_forcing_ros.rig.coefficients import NAMES
 from avatar_forcing_ros.timebase import (
     FRAME_PERIOD_NS,
     FRAME_RATE_HZ,
@@ -144,7 +144,7 @@ class _Run:
         self, session: Session, inputs: RenderInputs, part: Path | None, beside_user: bool
     ) -> None:
         self.session, self.inputs, self.beside_user = session, inputs, beside_user
-        self.size = session.codec.decode(np.zeros((1, COUNT), np.float32)).shape[1]
+        self.size = session.codec.image_size_px
         width = self.size * (2 if beside_user else 1)
         self.writer = Mp4Writer(part, width, self.size) if part else None
         pictures = read_video(inputs.user_video) if inputs.user_video else iter(())
@@ -165,13 +165,14 @@ class _Run:
                 for picture in pictures:
                     self.seen += self.session.push_user_frame(picture)
                     self.watched += 1
-                motion, voice = self.session.next_motion()
-                user = self.session.last_user_motion
-                parts = (motion.coefficients, motion.latent, user)
-                rows.append((*(p[:keep] for p in parts), voice[: frames_to_samples(keep)]))
-                motion_s.append(motion.compute_s)
+                made = self.session.next_block()
+                user = self.session.codec.coefficients(self.session.last_user_motion)
+                voice = made.audio[: frames_to_samples(keep)]
+                parts = (made.coefficients, made.motion.latent, user)
+                rows.append((*(p[:keep] for p in parts), voice))
+                motion_s.append(made.motion.compute_s)
                 if self.writer:
-                    self._draw(rows[-1][0], rows[-1][3], pictures, done)
+                    self._write(self.session.draw(made, keep), voice, pictures, done)
                 done += keep
                 progress(done, total)
         values, latent, user_values, voice = (np.concatenate(p) for p in zip(*rows, strict=True))
@@ -187,17 +188,16 @@ class _Run:
             self.seen,
         )
 
-    def _draw(
+    def _write(
         self,
-        values: NDArray[np.float32],
+        pixels: NDArray[np.uint8],
         voice: NDArray[np.float32],
         pictures: Sequence[VideoFrame],
         first_frame: int,
     ) -> None:
         assert self.writer
-        pixels = self.session.codec.decode(values)  # [T, S, S, 3]
         if self.beside_user:
-            side = self._user_side(pictures, len(values))
+            side = self._user_side(pictures, len(pixels))
             pixels = np.concatenate((pixels, side), axis=2)  # [T, S, 2 S, 3]
             voice = _mixed(voice, self.inputs.user_audio, first_frame)
         self.writer.write(pixels, voice)

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar_forcing_ros.media import AudioChunk, AvatarBlock, MotionBlock, VideoFrame
+from avatar_forcing_ros.media import AudioChunk, AvatarBlock, VideoFrame
+from avatar_forcing_ros.pipeline.effort import Effort, ladder
 from avatar_forcing_ros.pipeline.timeline import MotionTrack, SoundTrack
-from avatar_forcing_ros.rig import coefficients
 from avatar_forcing_ros.rig.portrait import Portrait
 from avatar_forcing_ros.streaming.codec import MotionCodec
 from avatar_forcing_ros.streaming.engine import BlockInput, MotionEngine
@@ -33,12 +33,13 @@ class Session:
     ) -> None:
         """`user_audio` and `user_video` say which of the user's streams exist at all."""
         self.engine, self.codec = engine, codec
+        self._full_evaluations = engine.sampling.evaluations
         self._has_user_audio, self._has_user_video = user_audio, user_video
         self.reset()
 
     def reset(self) -> None:
         """Begin a new conversation with the same weights and face."""
-        self.state = self.engine.new_state()
+        self.state = self.engine.new_state(self.codec.reference)
         self.avatar_sound, self.user_sound = SoundTrack(), SoundTrack()
         self.user_motion = MotionTrack(self.engine.config.motion_dim)
         unsaid = self.voice_delay_frames * SAMPLES_PER_FRAME
@@ -49,6 +50,16 @@ class Session:
     def set_portrait(self, portrait: Portrait) -> None:
         """Go on with another face."""
         self.codec.prepare_portrait(portrait)
+        self.state.reference = self.engine.reference(self.codec.reference)
+
+    def efforts(self) -> list[Effort]:
+        """From the full effort down: what may be computed less of where time is short."""
+        return ladder(self._full_evaluations, self.codec.drawable_sizes_px)
+
+    def make_effort(self, effort: Effort) -> None:
+        """Compute the next blocks at one of `efforts`."""
+        self.engine.set_sampling(replace(self.engine.sampling, evaluations=effort.evaluations))
+        self.codec.draw_at(effort.drawn_size_px)
 
     def push_avatar_audio(self, chunk: AudioChunk) -> None:
         """Sound that the avatar says, 16 kHz."""
@@ -78,10 +89,10 @@ class Session:
         """Index of the first frame of the next block."""
         return self.state.motion.frame
 
-    def next_motion(self) -> tuple[MotionBlock, NDArray[np.float32]]:
-        """The next block's motion, not yet drawn, and the voice ``[640 T]`` that belongs to it.
+    def next_block(self) -> AvatarBlock:
+        """The next block's motion, and the voice that belongs to it; `draw` makes pictures of it.
 
-        Coefficients are within the rig's ranges. Inputs that have not come are filled and counted.
+        Inputs that have not come are filled and counted.
         """
         frames = self.engine.frames(self.state)
         voice = self.avatar_sound.take(frames)
@@ -94,17 +105,16 @@ class Session:
             user_audio=self.user_sound.take(frames) if self._has_user_audio else None,
             user_motion=self.last_user_motion if self._has_user_video else None,
         )
-        block = self.engine.step(self.state, heard)
+        motion = self.engine.step(self.state, heard)
         pending = np.concatenate((self._unsaid, voice))
         shown, self._unsaid = pending[: len(voice)], pending[len(voice) :]
-        return replace(block, coefficients=coefficients.clip(block.coefficients)), shown
-
-    def next_block(self) -> AvatarBlock:
-        """The next block, drawn."""
-        motion, voice = self.next_motion()
         return AvatarBlock(
             motion=motion,
-            pixels=self.codec.decode(motion.coefficients),
-            audio=voice,
+            coefficients=self.codec.coefficients(motion.motion),
+            audio=shown,
             stamp_ns=frame_stamp_ns(motion.first_frame),
         )
+
+    def draw(self, block: AvatarBlock, frames: int | None = None) -> NDArray[np.uint8]:
+        """Pictures ``[T, S, S, 3]`` RGB of the first `frames` of `block`, by default of all."""
+        return self.codec.decode(block.motion.motion[:frames])

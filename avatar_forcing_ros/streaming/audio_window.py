@@ -1,18 +1,18 @@
-"""Sound as it comes, block by block, to the log-mel window that the encoder wants.
+"""Sound as it comes, block by block, to the windows that the two audio encoders want.
 
-The level is normalised by a running estimate of the *speech* level, which only voice can move.
-Dividing each window by its own variance instead would amplify pauses until the avatar babbles.
+Arrays of a window are replaced, never written to, so a copy needs no copying.
 """
 
 from __future__ import annotations
 
 import copy
-import math
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from avatar_forcing_ros.config import ModelConfig
 from avatar_forcing_ros.model.mel_encoder import (
     HISTORY_SAMPLES,
     MelEncoder,
@@ -20,50 +20,34 @@ from avatar_forcing_ros.model.mel_encoder import (
     mel_power,
     silent_mel,
 )
-from avatar_forcing_ros.timebase import FRAME_PERIOD_S, SAMPLES_PER_FRAME
+from avatar_forcing_ros.streaming.speech_level import SpeechLevel
+from avatar_forcing_ros.timebase import SAMPLES_PER_FRAME
 
-SILENCE_DB = -100.0
+WAVE_FRAMES = 60
+"""The speech encoder hears 2.4 s at a time."""
+UNIT_VARIANCE = 10.0
+"""From the level that `SpeechLevel` brings voice to, -20 dB, to the unit variance that wav2vec 2.0
+was trained on."""
 
 
-@dataclass
-class SpeechLevel:
-    """Running level of the voice in a stream, one update per video frame, causal.
+class SoundWindow(Protocol):
+    """The recent past of one sound stream."""
 
-    The noise floor falls at once and rises slowly; a frame well above it is voice. The level
-    follows loud frames faster than soft ones, so it stands near the level of stressed speech.
-    """
+    def push(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Take the next T frames of sound ``[640 T]``; what the encoder is to be given."""
 
-    target_db: float = -20.0
-    level_db: float = -24.0
-    floor_db: float = -60.0
-    voiced_frames: int = 0
+    def clone(self) -> SoundWindow:
+        """An independent copy."""
 
-    GATE_DB = 12.0
-    QUIETEST_VOICE_DB = -55.0
-    FLOOR_RISE_DB_PER_S = 3.0
-    RISE, FALL = 0.15, 0.02
-    WARM_UP_FRAMES = 12
-    GAIN_LIMIT_DB = 30.0
 
-    def update(self, frame: NDArray[np.float32]) -> float:
-        """Take one frame of sound ``[640]`` and return the amplitude gain to apply to it."""
-        power = float(np.mean(np.square(frame, dtype=np.float64)))
-        now_db = max(SILENCE_DB, 10.0 * math.log10(power + 1e-12))
-        risen = self.floor_db + self.FLOOR_RISE_DB_PER_S * FRAME_PERIOD_S
-        self.floor_db = min(risen, max(now_db, -70.0))
-        if now_db > max(self.floor_db + self.GATE_DB, self.QUIETEST_VOICE_DB):
-            self.voiced_frames += 1
-            rate = self.RISE if now_db > self.level_db else self.FALL
-            if self.voiced_frames <= self.WARM_UP_FRAMES:
-                rate = max(rate, 0.25)
-            self.level_db += rate * (now_db - self.level_db)
-        gain_db = self.target_db - self.level_db
-        return 10.0 ** (max(-self.GAIN_LIMIT_DB, min(self.GAIN_LIMIT_DB, gain_db)) / 20.0)
+def sound_window(config: ModelConfig) -> SoundWindow:
+    """A window before the first sound, for the audio encoder of `config`."""
+    return WaveWindow() if config.audio_encoder == "wav2vec2" else MelWindow()
 
 
 @dataclass
-class AudioWindow:
-    """The recent past of one sound stream. Arrays are replaced, never written to."""
+class MelWindow:
+    """Log-mel of the newest frames and of as many before as the encoder reaches back."""
 
     level: SpeechLevel = field(default_factory=SpeechLevel)
     samples: NDArray[np.float32] = field(
@@ -81,6 +65,37 @@ class AudioWindow:
         self.mel = window[-len(self.mel) :]
         return window
 
-    def clone(self) -> AudioWindow:
+    def clone(self) -> MelWindow:
         """An independent copy."""
-        return AudioWindow(copy.copy(self.level), self.samples, self.mel)
+        return MelWindow(copy.copy(self.level), self.samples, self.mel)
+
+
+@dataclass
+class WaveWindow:
+    """The newest 2.4 s of sound, brought to unit variance by the running speech level.
+
+    The gain moves linearly from frame to frame, so no step is heard in it.
+    """
+
+    level: SpeechLevel = field(default_factory=SpeechLevel)
+    samples: NDArray[np.float32] = field(
+        default_factory=lambda: np.zeros(WAVE_FRAMES * SAMPLES_PER_FRAME, np.float32)
+    )
+    gain: float = 1.0  # of the newest frame
+
+    def push(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Take the next T frames of sound ``[640 T]``; the window ``[640 max(60, T)]``."""
+        levelled = [self._levelled(f) for f in samples.reshape(-1, SAMPLES_PER_FRAME)]
+        heard = np.concatenate((self.samples, *levelled))
+        window = heard[-max(len(self.samples), len(samples)) :]
+        self.samples = window[-len(self.samples) :]
+        return window
+
+    def _levelled(self, frame: NDArray[np.float32]) -> NDArray[np.float32]:
+        before, self.gain = self.gain, self.level.update(frame) * UNIT_VARIANCE
+        ramp = np.linspace(before, self.gain, SAMPLES_PER_FRAME + 1, dtype=np.float32)[1:]
+        return frame * ramp
+
+    def clone(self) -> WaveWindow:
+        """An independent copy."""
+        return WaveWindow(copy.copy(self.level), self.samples, self.gain)

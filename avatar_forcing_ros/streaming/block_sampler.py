@@ -1,18 +1,26 @@
-"""The next block of motion: solve the flow for new frames beside clean context and a cache."""
+"""The next block of motion: solve the flow for new frames beside clean context and a cache.
+
+Several conversations may be solved together; everything below has them in its first dimension.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from avatar_forcing_ros.config import SamplingConfig
-from avatar_forcing_ros.model.blocks import BlockKeys
+from avatar_forcing_ros.model.blocks import BlockKeys, Modulation
 from avatar_forcing_ros.model.flow_matching import guidance_rows, solver_steps, step
 from avatar_forcing_ros.model.flow_transformer import FlowTransformer
+from avatar_forcing_ros.streaming import kv_cache
+from avatar_forcing_ros.streaming.cuda_graphs import Work
+from avatar_forcing_ros.streaming.kv_cache import KVCache
+from avatar_forcing_ros.streaming.motion_anchor import AnchorState, MotionAnchor
 from avatar_forcing_ros.streaming.state import Conditions, MotionState
 
 
@@ -25,19 +33,35 @@ def block_noise(seed: int, block: int, frames: int, dim: int) -> Tensor:
     return torch.from_numpy(generator.standard_normal((1, frames, dim), dtype=np.float32))
 
 
+class _Solved(NamedTuple):
+    """A block with its context, and what is remembered of it."""
+
+    motion: Tensor  # [B, C + N, D]
+    anchor: AnchorState
+    cache: KVCache
+
+
 class BlockSampler:
-    """Draws motion block after block; everything it remembers is in the state it is given.
+    """Draws motion block after block; everything it remembers is in the states it is given.
 
     With `cached` False the whole window is computed afresh at every step instead of remembered as
-    keys: the baseline that the cache is measured against.
+    keys: the baseline that the cache is measured against. `anchor` holds the slow part of the
+    motion; None leaves the motion to the model alone. `record` may wrap the numeric work, for
+    example to replay it as one recorded graph.
     """
 
     def __init__(
-        self, transformer: FlowTransformer, sampling: SamplingConfig, *, cached: bool = True
+        self,
+        transformer: FlowTransformer,
+        sampling: SamplingConfig,
+        *,
+        cached: bool = True,
+        anchor: MotionAnchor | None = None,
+        record: Callable[[Work], Work] = lambda work: work,
     ) -> None:
         config = transformer.config
         self.transformer = transformer
-        self.cached = cached
+        self.cached, self.anchor = cached, anchor
         self.context_frames = (
             config.look_ahead_frames if cached else config.window_frames - config.block_frames
         )
@@ -46,13 +70,14 @@ class BlockSampler:
         self.rows = guidance_rows(
             sampling.guidance, sampling.audio_guidance, sampling.user_guidance
         )
+        self._sent_levels: dict[torch.device, Tensor] = {}
+        self._solve = record(self._solve_tensors)
 
     def frames(self, state: MotionState) -> int:
         """How many frames the next block has."""
         config = self.transformer.config
         return config.block_frames if state.block else config.first_block_frames
 
-    @torch.inference_mode()
     def next_block(
         self, state: MotionState, reference: Tensor, conditions: Conditions, noise: Tensor
     ) -> tuple[Tensor, MotionState]:
@@ -60,58 +85,119 @@ class BlockSampler:
 
         `reference` ``[1, D]``; `conditions` of the N new frames; `noise` ``[1, N, D]``.
         """
-        history = conditions.after(state.past_conditions)
-        window_frames = state.context.shape[1] + noise.shape[1]  # C + N
-        embedded = self._embed(history)[:, -window_frames:]  # [R, C + N, H]
-        reference = reference.expand(len(self.rows), -1)
-        x = torch.cat((state.context, noise.to(state.context)), dim=1)  # [1, C + N, D]
-        context = state.context.shape[1]
-        past = state.cache.peek()
-        timestep = x.new_zeros(len(self.rows), x.shape[1])
-        for s in self.steps:
-            timestep[:, context:] = s.timestep
-            velocity = self._guided_velocity(x, timestep, reference, embedded, past)
-            new = step(x[:, context:], velocity[:, context:], s.sigma, s.next_sigma)
-            x = torch.cat((state.context, new), dim=1)
-        cache = state.cache
-        if self.cached:
-            clean = torch.zeros_like(timestep)
-            _, keys = self.transformer(
-                x.expand(len(self.rows), -1, -1), clean, reference, embedded, past
-            )
-            cache = state.cache.commit(keys, clean)
-        keep = min(self.context_frames, x.shape[1])
-        after = replace(
-            state,
-            cache=cache,
-            context=x[:, x.shape[1] - keep :],
-            past_conditions=history.last(min(self.history_frames, history.frames)),
-            frame=state.frame + noise.shape[1],
-            block=state.block + 1,
+        motion, after = self.next_blocks([state], reference, conditions, noise)
+        return motion, after[0]
+
+    @torch.inference_mode()
+    def next_blocks(
+        self,
+        states: Sequence[MotionState],
+        reference: Tensor,
+        conditions: Conditions,
+        noise: Tensor,
+    ) -> tuple[Tensor, list[MotionState]]:
+        """The same for B conversations that have come equally far (`MotionState.extent`)."""
+        history = conditions.after(Conditions.join([state.past_conditions for state in states]))
+        context = torch.cat([state.context for state in states])  # [B, C, D]
+        anchor = AnchorState(
+            *(torch.cat(part) for part in zip(*(s.anchor for s in states), strict=True))
         )
-        return x[:, context:], after
+        cache = kv_cache.join([state.cache for state in states])
+        table = self.transformer.modulation(self._levels(noise.device))  # [1, 1 + steps, …]
+        inputs = [context, noise, reference, *history, *table, *anchor, *cache.tensors()]
+        motion, *rest = self._solve(inputs)
+        moments = len(AnchorState._fields)
+        solved = _Solved(motion, AnchorState(*rest[:moments]), cache.with_tensors(rest[moments:]))
+        return motion[:, context.shape[1] :], self._after(states, solved, history, noise.shape[1])
+
+    def _levels(self, device: torch.device) -> Tensor:
+        """Clean, then every step's timestep: ``[1, 1 + steps]``; sent to a device once."""
+        if device not in self._sent_levels:
+            levels = [0.0] + [s.timestep for s in self.steps]
+            self._sent_levels[device] = torch.tensor([levels], device=device)
+        return self._sent_levels[device]
+
+    def _after(
+        self, states: Sequence[MotionState], solved: _Solved, history: Conditions, frames: int
+    ) -> list[MotionState]:
+        keep = min(self.context_frames, solved.motion.shape[1])
+        past = history.last(min(self.history_frames, history.frames)).split()
+        context = solved.motion[:, solved.motion.shape[1] - keep :]
+        anchors = [
+            AnchorState(*parts) for parts in zip(*(p.split(1) for p in solved.anchor), strict=True)
+        ]
+        caches = kv_cache.split(solved.cache, len(states))
+        return [
+            replace(
+                state,
+                cache=caches[i],
+                context=context[i : i + 1],
+                past_conditions=past[i],
+                anchor=anchors[i],
+                frame=state.frame + frames,
+                block=state.block + 1,
+            )
+            for i, state in enumerate(states)
+        ]
+
+    def _solve_tensors(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """All steps and the pass that fills the cache; no value is looked at by the host."""
+        context, noise, reference, *rest = tensors
+        history, table = Conditions(*rest[:3]), Modulation(*rest[3:5])
+        moments = 5 + len(AnchorState._fields)
+        anchor = AnchorState(*rest[5:moments])
+        config = self.transformer.config
+        cache = KVCache(config.cache_frames, config.look_ahead_frames).with_tensors(rest[moments:])
+        frames, before = noise.shape[1], context.shape[1]
+        embedded = self._embed(history)[:, -(before + frames) :]  # [B R, C + N, H]
+        portrait = reference.repeat_interleave(len(self.rows), dim=0)  # [B R, D]
+        past = cache.peek()
+        x = torch.cat((context, noise.to(context)), dim=1)  # [B, C + N, D]
+        for k, s in enumerate(self.steps):
+            level = table.spread(before, k + 1, frames)
+            velocity = self._guided_velocity(x, level, portrait, embedded, past)
+            new = step(x[:, before:], velocity[:, before:], s.sigma, s.next_sigma)
+            x = torch.cat((context, new), dim=1)
+        if self.anchor:
+            held, anchor = self.anchor.hold(x[:, before:], reference, anchor)
+            x = torch.cat((context, held), dim=1)
+        if self.cached:
+            clean = table.spread(before + frames, 0, 0)
+            _, keys = self.transformer(self._rows(x), clean, portrait, embedded, past)
+            cache = cache.commit(keys, [0.0] * (before + frames))
+        return [x, *anchor, *cache.tensors()]
+
+    def _rows(self, x: Tensor) -> Tensor:
+        """`x` ``[B, T, D]`` once for each guidance row, as the network takes it."""
+        rows = x.repeat_interleave(len(self.rows), dim=0)  # [B R, T, D]
+        return rows.to(self.transformer.x_embedder.proj.weight.dtype)
 
     def _embed(self, window: Conditions) -> Tensor:
-        """Each guidance row's condition for all frames of the window: ``[R, T, H]``."""
-        audio = torch.tensor([row.avatar_audio for row in self.rows]).to(window.avatar_audio)
-        user = torch.tensor([row.user for row in self.rows]).to(window.user_audio)
+        """Each guidance row's condition for all frames of the window: ``[B R, T, H]``."""
+
+        def shown(part: Tensor, row_has: Sequence[bool]) -> Tensor:
+            nothing = torch.zeros_like(part)
+            return torch.stack([part if has else nothing for has in row_has], dim=1).flatten(0, 1)
+
+        user = [row.user for row in self.rows]
         return self.transformer.embed_conditions(
-            user_audio=window.user_audio * user[:, None, None],
-            user_motion=window.user_motion * user[:, None, None],
-            avatar_audio=window.avatar_audio * audio[:, None, None],
+            user_audio=shown(window.user_audio, user),
+            user_motion=shown(window.user_motion, user),
+            avatar_audio=shown(window.avatar_audio, [row.avatar_audio for row in self.rows]),
         )
 
     def _guided_velocity(
         self,
         x: Tensor,
-        timestep: Tensor,
-        reference: Tensor,
+        level: Modulation,
+        portrait: Tensor,
         embedded: Tensor,
         past: Sequence[BlockKeys] | None,
     ) -> Tensor:
-        """The weighted sum of the guidance rows' velocities: ``[1, T, D]``."""
-        velocity, _ = self.transformer(
-            x.expand(len(self.rows), -1, -1), timestep, reference, embedded, past
-        )
-        weight = velocity.new_tensor([row.weight for row in self.rows])
-        return (weight[:, None, None] * velocity).sum(dim=0, keepdim=True)
+        """The weighted sum of the guidance rows' velocities: ``[B, T, D]``, in the type of `x`."""
+        velocity, _ = self.transformer(self._rows(x), level, portrait, embedded, past)
+        rows = velocity.to(x.dtype).unflatten(0, (-1, len(self.rows)))  # [B, R, T, D]
+        total = self.rows[0].weight * rows[:, 0]
+        for k, row in enumerate(self.rows[1:], 1):
+            total = total + row.weight * rows[:, k]
+        return total

@@ -11,18 +11,37 @@ from numpy.typing import NDArray
 from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.perception.face_tracker import FaceTracker
 from avatar_forcing_ros.perception.user_motion import UserMotion, UserMotionEstimator
+from avatar_forcing_ros.rig import coefficients
 from avatar_forcing_ros.rig.portrait import Portrait
 from avatar_forcing_ros.rig.warp_renderer import WarpRenderer
 
 
 class MotionCodec(Protocol):
-    """What a motion space must be able to do."""
+    """What a motion space must be able to do; D is its width."""
+
+    @property
+    def image_size_px(self) -> int:
+        """Side S of the pictures."""
+
+    @property
+    def drawable_sizes_px(self) -> list[int]:
+        """Sides at which pictures can be computed; the largest is `image_size_px`."""
+
+    def draw_at(self, size_px: int) -> None:
+        """Compute pictures at one of these and enlarge them, to save time; else ValueError."""
+
+    @property
+    def reference(self) -> NDArray[np.float32]:
+        """The portrait's own motion ``[D]``."""
 
     def prepare_portrait(self, portrait: Portrait) -> None:
         """Make ready to draw this face."""
 
     def encode_user(self, frame: VideoFrame) -> UserMotion:
         """The motion of the person in the next frame of their video."""
+
+    def coefficients(self, motion: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Rig coefficients ``[T, K]`` of motion ``[T, D]``, within their ranges."""
 
     def decode(self, motion: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Pictures ``[T, S, S, 3]`` RGB of motion ``[T, D]``."""
@@ -34,6 +53,28 @@ class MotionCodec(Protocol):
         """Give back what a reset would take up again."""
 
 
+class UserTracker:
+    """Makes a face tracker when the first picture comes, and a new one for every user."""
+
+    def __init__(self, make_tracker: Callable[[], FaceTracker] | None) -> None:
+        """`make_tracker` None: no user is watched."""
+        self._make = make_tracker
+        self._tracker: FaceTracker | None = None
+
+    def __call__(self) -> FaceTracker:
+        """The tracker; raises ValueError where no user is watched."""
+        if self._make is None:
+            raise ValueError("this codec was made without a face tracker")
+        self._tracker = self._tracker or self._make()
+        return self._tracker
+
+    def close(self) -> None:
+        """End the tracker: it would look first where the last user's face was."""
+        if self._tracker:
+            self._tracker.close()
+        self._tracker = None
+
+
 class RigCodec:
     """Motion as rig coefficients: face tracking in, warped portrait out."""
 
@@ -41,33 +82,52 @@ class RigCodec:
         self, portrait: Portrait, make_tracker: Callable[[], FaceTracker] | None = None
     ) -> None:
         """`make_tracker` makes a face tracker for each user; None where no user is watched."""
-        self._make_tracker = make_tracker
-        self._tracker: FaceTracker | None = None
+        self._tracker = UserTracker(make_tracker)
         self._estimator = UserMotionEstimator()
         self.prepare_portrait(portrait)
+
+    @property
+    def image_size_px(self) -> int:
+        """Side of the portrait and of the pictures."""
+        return self._size_px
+
+    @property
+    def drawable_sizes_px(self) -> list[int]:
+        """The portrait's own: a warp of fewer pixels would save little."""
+        return [self._size_px]
+
+    def draw_at(self, size_px: int) -> None:
+        """Raises ValueError for any other size."""
+        if size_px != self._size_px:
+            raise ValueError(f"expected {self._size_px} pixels, got {size_px}")
+
+    @property
+    def reference(self) -> NDArray[np.float32]:
+        """A resting face: every coefficient is measured from it."""
+        return coefficients.neutral()
 
     def prepare_portrait(self, portrait: Portrait) -> None:
         """Compute the warp fields of `portrait` (a second or so)."""
         self.renderer = WarpRenderer(portrait)
+        self._size_px = len(portrait.image)
 
     def encode_user(self, frame: VideoFrame) -> UserMotion:
         """Track the face in `frame`. Raises ValueError if made without a tracker."""
-        if self._make_tracker is None:
-            raise ValueError("this codec was made without a face tracker")
-        self._tracker = self._tracker or self._make_tracker()
-        return self._estimator.update(self._tracker.track(frame), frame.stamp_ns)
+        return self._estimator.update(self._tracker().track(frame), frame.stamp_ns)
+
+    def coefficients(self, motion: NDArray[np.float32]) -> NDArray[np.float32]:
+        """`motion` itself, within the rig's ranges."""
+        return coefficients.clip(motion)
 
     def decode(self, motion: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Draw coefficients ``[T, K]``: ``[T, S, S, 3]`` uint8 RGB."""
-        return np.stack([self.renderer.render(values) for values in motion])
+        return np.stack([self.renderer.render(values) for values in self.coefficients(motion)])
 
     def reset(self) -> None:
-        """Meet the next user afresh: a tracker looks first where the last face was."""
+        """Meet the next user afresh."""
         self.close()
         self._estimator.reset()
 
     def close(self) -> None:
         """End the tracker; the next picture would get a new one."""
-        if self._tracker:
-            self._tracker.close()
-        self._tracker = None
+        self._tracker.close()

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from avatar_forcing_ros.config import SamplingConfig
+from avatar_forcing_ros.config import AnchorConfig, SamplingConfig
 from avatar_forcing_ros.media import MotionBlock
 from avatar_forcing_ros.model.generator import MotionGenerator
-from avatar_forcing_ros.streaming.audio_window import AudioWindow
+from avatar_forcing_ros.streaming.audio_window import SoundWindow, sound_window
 from avatar_forcing_ros.streaming.block_sampler import BlockSampler, block_noise
+from avatar_forcing_ros.streaming.cuda_graphs import Work
+from avatar_forcing_ros.streaming.kv_cache import KVCache
+from avatar_forcing_ros.streaming.motion_anchor import MotionAnchor
 from avatar_forcing_ros.streaming.state import Conditions, MotionState, StreamState
+from avatar_forcing_ros.timebase import SAMPLES_PER_FRAME
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,19 @@ class BlockInput:
     user_audio: NDArray[np.float32] | None = None
     user_motion: NDArray[np.float32] | None = None
 
+    def check(self, frames: int) -> None:
+        """Raises ValueError unless every input lasts `frames` frames."""
+        lengths = {
+            "avatar_audio": len(self.avatar_audio) / SAMPLES_PER_FRAME,
+            "user_audio": None
+            if self.user_audio is None
+            else len(self.user_audio) / SAMPLES_PER_FRAME,
+            "user_motion": None if self.user_motion is None else len(self.user_motion),
+        }
+        for name, length in lengths.items():
+            if length is not None and length != frames:
+                raise ValueError(f"{name} lasts {length:g} frames, the block {frames}")
+
 
 class MotionEngine:
     """Steps conversations through one set of weights; each conversation is a `StreamState`."""
@@ -38,69 +56,177 @@ class MotionEngine:
         self,
         generator: MotionGenerator,
         sampling: SamplingConfig,
-        reference: NDArray[np.float32] | None = None,
         *,
+        anchor: AnchorConfig | None = None,
         cached: bool = True,
+        record: Callable[[Work], Work] = lambda work: work,
     ) -> None:
-        """`reference` ``[D]`` is the portrait's own motion; by default that of a resting face."""
+        """`anchor` None leaves motion to the model alone; for the rest see `BlockSampler`."""
         self.generator = generator
         self.config = generator.config
-        self.sampler = BlockSampler(generator.flow_transformer, sampling, cached=cached)
-        self.seed = sampling.seed
-        rest = np.zeros(self.config.motion_dim, np.float32) if reference is None else reference
-        self.reference = generator.normalise(self._tensor(rest)[None])  # [1, D]
+        self._anchor = MotionAnchor(anchor) if anchor and anchor.enabled else None
+        self._cached, self._record = cached, record
+        # each keeps what a device recorded for it, which takes longer to make than a block
+        self._samplers: dict[SamplingConfig, BlockSampler] = {}
+        self._encode_audio = record(lambda inputs: [generator.audio_encoder(inputs[0])])
+        self.set_sampling(sampling)
 
-    def new_state(self) -> StreamState:
-        """A conversation that has not begun."""
-        return StreamState(MotionState.empty(self.config, self.reference), seed=self.seed)
+    def set_sampling(self, sampling: SamplingConfig) -> None:
+        """Draw the next blocks in another way; conversations go on."""
+        self.sampling = sampling
+        if sampling not in self._samplers:
+            self._samplers[sampling] = BlockSampler(
+                self.generator.flow_transformer,
+                sampling,
+                cached=self._cached,
+                anchor=self._anchor,
+                record=self._record,
+            )
+        self.sampler = self._samplers[sampling]
+
+    def new_state(
+        self, reference: NDArray[np.float32] | None = None, seed: int | None = None
+    ) -> StreamState:
+        """A conversation that has not begun.
+
+        `reference` ``[D]`` is the portrait's own motion, by default that of a resting face; `seed`
+        is by default that of the sampling configuration.
+        """
+        start = self.reference(reference)
+        return StreamState(
+            MotionState.empty(self.config, start),
+            reference=start,
+            avatar_sound=sound_window(self.config),
+            user_sound=sound_window(self.config),
+            seed=self.sampling.seed if seed is None else seed,
+        )
+
+    def reference(self, motion: NDArray[np.float32] | None = None) -> Tensor:
+        """A portrait's own motion ``[D]`` as the network takes it: ``[1, D]``."""
+        rest = np.zeros(self.config.motion_dim, np.float32) if motion is None else motion
+        return self.generator.normalise(self._tensor(rest)[None])
 
     def frames(self, state: StreamState) -> int:
         """How many frames the next block of `state` has."""
         return self.sampler.frames(state.motion)
 
-    @torch.inference_mode()
     def step(self, state: StreamState, heard: BlockInput) -> MotionBlock:
         """Make the next block and move `state` past it.
 
         Raises ValueError where the inputs do not last exactly one block; `state` stays then.
         """
+        return self.step_many([state], [heard])[0]
+
+    def step_many(
+        self, states: Sequence[StreamState], heard: Sequence[BlockInput]
+    ) -> list[MotionBlock]:
+        """The next block of each conversation; those that have come equally far are one batch.
+
+        Each gets what it would get alone, up to rounding; its `compute_s` is that of its batch.
+        Raises ValueError as `step` does; all states stay then.
+        """
+        groups: dict[tuple[int, ...], list[int]] = {}
+        for i, (state, told) in enumerate(zip(states, heard, strict=True)):
+            told.check(self.frames(state))
+            groups.setdefault(state.motion.extent, []).append(i)
+        blocks: dict[int, MotionBlock] = {}
+        for members in groups.values():
+            made = self._step_group([states[i] for i in members], [heard[i] for i in members])
+            blocks |= dict(zip(members, made, strict=True))
+        return [blocks[i] for i in range(len(states))]
+
+    @torch.inference_mode()
+    def _step_group(
+        self, states: Sequence[StreamState], heard: Sequence[BlockInput]
+    ) -> list[MotionBlock]:
         start = time.perf_counter()
-        frames = self.frames(state)
-        avatar_sound, user_sound = state.avatar_sound.clone(), state.user_sound.clone()
+        frames = self.frames(states[0])
+        before = [self._fitting(state.motion) for state in states]
+        avatars = [state.avatar_sound.clone() for state in states]
+        users = [state.user_sound.clone() for state in states]
+        voice = self._listen(avatars, [told.avatar_audio for told in heard], frames)
+        others = self._listen(users, [told.user_audio for told in heard], frames)
         conditions = Conditions(
-            avatar_audio=self._listen(avatar_sound, heard.avatar_audio, frames),
-            user_audio=self._listen(user_sound, heard.user_audio, frames),
-            user_motion=self._watch(heard.user_motion, frames),
+            avatar_audio=voice[:, -frames:],
+            user_audio=others[:, -frames:],
+            user_motion=torch.cat([self._watch(told.user_motion, frames) for told in heard]),
         )
-        for name, part in conditions._asdict().items():
-            if part.shape[1] != frames:
-                raise ValueError(f"{name} lasts {part.shape[1]} frames, the block {frames}")
-        noise = block_noise(state.seed, state.motion.block, frames, self.config.motion_dim)
-        before = state.motion
-        latent, after = self.sampler.next_block(before, self.reference, conditions, noise)
-        state.motion, state.avatar_sound, state.user_sound = after, avatar_sound, user_sound
-        motion = self.generator.denormalise(latent)
-        return MotionBlock(
-            block_index=before.block,
-            first_frame=before.frame,
-            latent=latent[0].cpu().numpy(),
-            coefficients=motion[0].cpu().numpy(),
-            compute_s=time.perf_counter() - start,
+        revised = [
+            replace(m, past_conditions=_revised(m.past_conditions, voice[i], others[i], frames))
+            for i, m in enumerate(before)
+        ]
+        noise = torch.cat(
+            [
+                block_noise(state.seed, m.block, frames, self.config.motion_dim)
+                for state, m in zip(states, before, strict=True)
+            ]
         )
+        reference = torch.cat([state.reference for state in states])
+        latent, after = self.sampler.next_blocks(
+            revised, reference, conditions, noise.to(reference.device)
+        )
+        motion = self.generator.denormalise(latent).cpu().numpy()
+        latents = latent.cpu().numpy()
+        for i, state in enumerate(states):
+            state.motion, state.avatar_sound, state.user_sound = after[i], avatars[i], users[i]
+        took_s = time.perf_counter() - start
+        return [
+            MotionBlock(m.block, m.frame, latents[i], motion[i], took_s)
+            for i, m in enumerate(before)
+        ]
+
+    def _fitting(self, motion: MotionState) -> MotionState:
+        """`motion`, without its keys where they were made for another number of guidance rows."""
+        if motion.cache.rows in (0, len(self.sampler.rows)):
+            return motion
+        config = self.config
+        return replace(motion, cache=KVCache(config.cache_frames, config.look_ahead_frames))
 
     def _watch(self, motion: NDArray[np.float32] | None, frames: int) -> Tensor:
         """The user's motion ``[1, N, D]``, normalised; zeros where there is no such input."""
         if motion is None:
-            return self.reference.new_zeros(1, frames, self.config.motion_dim)
+            return self.generator.motion_mean.new_zeros(1, frames, self.config.motion_dim)
         return self.generator.normalise(self._tensor(motion)[None])
 
     def _listen(
-        self, window: AudioWindow, samples: NDArray[np.float32] | None, frames: int
+        self,
+        windows: Sequence[SoundWindow],
+        sounds: Sequence[NDArray[np.float32] | None],
+        frames: int,
     ) -> Tensor:
-        """Audio features ``[1, N, A]`` of the next samples; zeros where there is no such input."""
-        if samples is None:
-            return self.reference.new_zeros(1, frames, self.config.audio_dim)
-        return self.generator.audio_encoder(self._tensor(window.push(samples))[None])
+        """Audio features ``[B, M, A]``, M at least N; zeros where there is no such input.
+
+        An encoder that looks around itself gives out frames before the new ones, too: as they
+        look now that more of their future has been heard.
+        """
+        heard = [i for i, sound in enumerate(sounds) if sound is not None]
+        if not heard:
+            return self.generator.motion_mean.new_zeros(len(sounds), frames, self.config.audio_dim)
+        given = [windows[i].push(sound) for i, sound in enumerate(sounds) if sound is not None]
+        features = self._encode_audio([self._tensor(np.stack(given))])[0]  # [heard, M, A]
+        if len(heard) == len(sounds):
+            return features
+        out = features.new_zeros(len(sounds), *features.shape[1:])
+        out[heard] = features
+        return out
 
     def _tensor(self, array: NDArray[np.float32]) -> Tensor:
         return torch.from_numpy(np.asarray(array, np.float32)).to(self.generator.motion_mean)
+
+
+def _revised(past: Conditions, voice: Tensor, user: Tensor, frames: int) -> Conditions:
+    """`past` ``[1, P, …]`` with what is now known better of its newest frames.
+
+    `voice` and `user` ``[M, A]`` end with the `frames` new ones.
+    """
+
+    def mended(known: Tensor, features: Tensor) -> Tensor:
+        count = min(known.shape[1], features.shape[0] - frames)
+        if not count:
+            return known
+        better = features[-frames - count : -frames][None]
+        return torch.cat((known[:, :-count], better), dim=1)
+
+    return past._replace(
+        avatar_audio=mended(past.avatar_audio, voice), user_audio=mended(past.user_audio, user)
+    )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from avatar_forcing_ros.model.attention import KeysValues
 from avatar_forcing_ros.model.blocks import BlockKeys
+
+TENSORS_PER_BLOCK = 4
 
 
 def _kept(keys: KeysValues, start: int, stop: int) -> KeysValues:
@@ -23,7 +26,8 @@ class KVCache:
     """The keys of up to `capacity` frames before the context, for every block.
 
     An immutable value: `commit` returns the next one, so a conversation can be copied by keeping
-    a reference, and a block that failed half-way has changed nothing.
+    a reference, and a block that failed half-way has changed nothing. The leading dimension of
+    its tensors counts guidance rows, or conversations times rows where several were joined.
     """
 
     capacity: int
@@ -35,19 +39,24 @@ class KVCache:
         """How many frames the self-attention remembers."""
         return self.blocks[0].self_attention.key.shape[2] if self.blocks else 0
 
+    @property
+    def rows(self) -> int:
+        """The leading dimension; 0 while nothing is remembered."""
+        return self.blocks[0].self_attention.key.shape[0] if self.blocks else 0
+
     def peek(self) -> Sequence[BlockKeys] | None:
         """What the transformer takes as `past`; None while nothing is remembered."""
         return self.blocks or None
 
-    def commit(self, present: Sequence[BlockKeys], timestep: Tensor) -> KVCache:
+    def commit(self, present: Sequence[BlockKeys], timesteps: Sequence[float]) -> KVCache:
         """The cache after a window whose keys are `present`.
 
         The window's last `context_frames` are left out: they are computed again, as context of
         the next window. Of the cross-attention keys those just before them stay. Raises
-        ValueError unless every `timestep` of the pass that made the keys was 0: keys of noisy
+        ValueError unless all `timesteps` of the pass that made the keys were 0: keys of noisy
         frames must never be remembered.
         """
-        if bool((timestep != 0).any()):
+        if any(timestep != 0.0 for timestep in timesteps):
             raise ValueError("only keys of clean frames (all timesteps 0) may be committed")
         drop = self.context_frames
         blocks = []
@@ -62,4 +71,36 @@ class KVCache:
                     _kept(keys.cross_attention, max(0, cross_stop - drop), cross_stop),
                 )
             )
-        return KVCache(self.capacity, self.context_frames, tuple(blocks))
+        return replace(self, blocks=tuple(blocks))
+
+    def tensors(self) -> list[Tensor]:
+        """All keys and values in a fixed order."""
+        return [tensor for block in self.blocks for keys in block for tensor in keys]
+
+    def with_tensors(self, tensors: Sequence[Tensor]) -> KVCache:
+        """This cache with other contents, in the order of `tensors`."""
+        groups = [
+            tensors[i : i + TENSORS_PER_BLOCK] for i in range(0, len(tensors), TENSORS_PER_BLOCK)
+        ]
+        return replace(
+            self,
+            blocks=tuple(BlockKeys(KeysValues(a, b), KeysValues(c, d)) for a, b, c, d in groups),
+        )
+
+
+def join(caches: Sequence[KVCache]) -> KVCache:
+    """Caches of the same length as one, conversations one after another."""
+    if len(caches) == 1:
+        return caches[0]
+    columns = zip(*(cache.tensors() for cache in caches), strict=True)
+    return caches[0].with_tensors([torch.cat(column) for column in columns])
+
+
+def split(cache: KVCache, conversations: int) -> list[KVCache]:
+    """The reverse of `join`; each gets memory of its own."""
+    if conversations == 1:
+        return [cache]
+    columns = [tensor.chunk(conversations) for tensor in cache.tensors()]
+    return [
+        cache.with_tensors([column[i].clone() for column in columns]) for i in range(conversations)
+    ]

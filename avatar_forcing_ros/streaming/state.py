@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from avatar_forcing_ros.config import ModelConfig
-from avatar_forcing_ros.streaming.audio_window import AudioWindow
+from avatar_forcing_ros.streaming.audio_window import SoundWindow
 from avatar_forcing_ros.streaming.kv_cache import KVCache
+from avatar_forcing_ros.streaming.motion_anchor import AnchorState
 
 
 class Conditions(NamedTuple):
-    """What the transformer is told about T frames."""
+    """What the transformer is told about T frames of B conversations."""
 
-    avatar_audio: Tensor  # [1, T, A]
-    user_audio: Tensor  # [1, T, A]
-    user_motion: Tensor  # [1, T, D]
+    avatar_audio: Tensor  # [B, T, A]
+    user_audio: Tensor  # [B, T, A]
+    user_motion: Tensor  # [B, T, D]
 
     def after(self, past: Conditions) -> Conditions:
         """`past` followed by these frames."""
@@ -33,39 +35,60 @@ class Conditions(NamedTuple):
         """The newest `frames`."""
         return Conditions(*(part[:, part.shape[1] - frames :] for part in self))
 
+    def split(self) -> list[Conditions]:
+        """Each conversation's own."""
+        return [Conditions(*parts) for parts in zip(*(p.split(1) for p in self), strict=True)]
+
+    @classmethod
+    def join(cls, several: Sequence[Conditions]) -> Conditions:
+        """Conversations one after another; all have the same frames."""
+        return cls(*(torch.cat(parts) for parts in zip(*several, strict=True)))
+
 
 @dataclass(frozen=True)
 class MotionState:
     """How far the generator has come: an immutable value, replaced once a block."""
 
     cache: KVCache
-    context: Tensor  # [1, C, D] the newest clean frames
+    context: Tensor  # [1, C, D] the newest clean frames, float32
     past_conditions: Conditions  # of these and, for the condition encoder, of some before
+    anchor: AnchorState
     frame: int = 0
     block: int = 0
 
     @classmethod
-    def empty(cls, config: ModelConfig, like: Tensor) -> MotionState:
-        """Before the first frame; tensors on the device and in the type of `like`."""
+    def empty(cls, config: ModelConfig, reference: Tensor) -> MotionState:
+        """Before the first frame of a portrait whose motion is `reference` ``[1, D]``.
+
+        Tensors are on the device of `reference`, conditions in its type.
+        """
         return cls(
             cache=KVCache(config.cache_frames, config.look_ahead_frames),
-            context=like.new_zeros(1, 0, config.motion_dim),
+            context=reference.new_zeros(1, 0, config.motion_dim, dtype=torch.float32),
             past_conditions=Conditions(
-                like.new_zeros(1, 0, config.audio_dim),
-                like.new_zeros(1, 0, config.audio_dim),
-                like.new_zeros(1, 0, config.motion_dim),
+                reference.new_zeros(1, 0, config.audio_dim),
+                reference.new_zeros(1, 0, config.audio_dim),
+                reference.new_zeros(1, 0, config.motion_dim),
             ),
+            anchor=AnchorState.new(reference),
         )
+
+    @property
+    def extent(self) -> tuple[int, ...]:
+        """What must be equal where conversations are solved together."""
+        first = min(self.block, 1)
+        return first, self.context.shape[1], self.past_conditions.frames, self.cache.frames
 
 
 @dataclass
 class StreamState:
-    """One conversation: motion so far, both sound streams' recent past, and its seed."""
+    """One conversation: motion so far, its face, both sound streams' recent past, its seed."""
 
     motion: MotionState
+    reference: Tensor  # [1, D] the portrait's own motion, normalised
+    avatar_sound: SoundWindow
+    user_sound: SoundWindow
     seed: int = 0
-    avatar_sound: AudioWindow = field(default_factory=AudioWindow)
-    user_sound: AudioWindow = field(default_factory=AudioWindow)
 
     def clone(self) -> StreamState:
         """An independent copy: both go on from here without touching each other."""

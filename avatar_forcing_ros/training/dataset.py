@@ -19,7 +19,7 @@ from avatar_forcing_ros.errors import ConfigError, MediaError
 from avatar_forcing_ros.files import whole_file
 from avatar_forcing_ros.model.mel_encoder import MEL_PER_FRAME, SILENCE, MelEncoder
 from avatar_forcing_ros.rig import coefficients
-from avatar_forcing_ros.streaming.audio_window import AudioWindow
+from avatar_forcing_ros.streaming.audio_window import MelWindow
 from avatar_forcing_ros.training.synthetic import describe, generate_conversation
 
 DURATION_S = 20.0
@@ -30,7 +30,7 @@ FIRST_SEED = {"train": 0, "valid": 1_000_000}
 
 def sound_features(samples: NDArray[np.float32]) -> NDArray[np.float16]:
     """The log-mel ``[4 T, 80]`` that a stream would hear of a whole clip ``[640 T]``."""
-    window = AudioWindow().push(samples)
+    window = MelWindow().push(samples)
     return window[MelEncoder.HISTORY_FRAMES * MEL_PER_FRAME :].astype(np.float16)
 
 

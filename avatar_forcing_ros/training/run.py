@@ -24,7 +24,7 @@ def train_flow(data: Path, folder: Path, settings: Path | None, initial: Path | 
     values = read_yaml(settings) if settings else {}
     config = from_mapping(TrainingConfig, values, settings.name if settings else "training")
     begin = load_checkpoint(initial) if initial else None
-    model = PRESETS["compact"]
+    model = PRESETS["compact"].model
     trainer = Trainer(
         model,
         config,

@@ -6,51 +6,61 @@ positions, schedule, guidance, both caches and the hand-over from block to block
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
-from conformance.fill import fill_deterministic, values
+from conformance.conftest import close, stored
+from conformance.inputs import NoiseSource
 
-from avatar_forcing_ros.config import PAPER_MODEL, SamplingConfig
+from avatar_forcing_ros.config import PAPER_MODEL, PRESETS
 from avatar_forcing_ros.model.flow_transformer import FlowTransformer
 from avatar_forcing_ros.streaming.block_sampler import BlockSampler
 from avatar_forcing_ros.streaming.state import Conditions, MotionState
 
-EVALUATIONS = 4
-NOISE_SEED = 1602
-PASS_MAX, PASS_RMS = 1e-4, 1e-5
+MOST, RMS = 1e-4, 1e-5
 
 
-def directions() -> np.ndarray:
-    """The orthonormal motion directions ``[512, 20]``."""
-    weight = values("motion_autoencoder.dec.direction.weight", (512, 20))
-    return np.linalg.qr(weight + np.float32(1e-8))[0]
+def sampled(
+    transformer: FlowTransformer,
+    told: dict[str, np.ndarray],
+    reference: np.ndarray,
+    evaluations: int,
+    noise_seed: int,
+) -> np.ndarray:
+    """Motion ``[1, T, 512]`` from the stored conditions, as long as the avatar's audio."""
 
-
-def test_sampled_motion_is_the_references() -> None:
-    with np.load(Path(__file__).parent / "F_sample.npz") as stored:
-        told = {name: stored[name] for name in stored.files}
-    transformer = FlowTransformer(PAPER_MODEL).eval().requires_grad_(False)
-    named = ((f"flow_transformer.{n}", p) for n, p in transformer.named_parameters())
-    fill_deterministic(named)
-    sampler = BlockSampler(
-        transformer,
-        SamplingConfig(EVALUATIONS, 1.0, "separate", audio_guidance=2.0, user_guidance=1.0),
-    )
-    user_motion = (told["user_lam"] @ directions().T)[None]
+    sampling = replace(PRESETS["paper"].sampling, evaluations=evaluations)
+    sampler, noise = BlockSampler(transformer, sampling), NoiseSource(noise_seed)
+    total = told["avatar_wa"].shape[1]
+    basis = stored("A_motion_encoder")["Q"]
+    user_motion = (told["user_lam"] @ basis.T)[None]
+    # what is shorter than the blocks is continued by its last frame
     conditions = [
-        torch.from_numpy(np.pad(part, ((0, 0), (0, 10), (0, 0)), "edge"))
-        for part in (told["avatar_wa"], told["user_wa"], user_motion)
+        torch.from_numpy(np.pad(p, ((0, 0), (0, total + 60 - p.shape[1]), (0, 0)), "edge"))
+        for p in (told["avatar_wa"], told["user_wa"], user_motion)
     ]
-    noise = np.random.Generator(np.random.PCG64(NOISE_SEED))
-    state, out = MotionState.empty(PAPER_MODEL, torch.zeros(1)), []
-    while state.frame < 90:
+    portrait = torch.from_numpy(reference)
+    state, out = MotionState.empty(PAPER_MODEL, portrait), []
+    while state.frame < total:
         frames = sampler.frames(state)
         here = Conditions(*(c[:, state.frame : state.frame + frames] for c in conditions))
-        drawn = torch.from_numpy(noise.standard_normal((1, frames, 512), dtype=np.float32))
-        block, state = sampler.next_block(state, torch.from_numpy(told["r_s"]), here, drawn)
+        drawn = torch.from_numpy(noise(1, frames, PAPER_MODEL.motion_dim))
+        block, state = sampler.next_block(state, portrait, here, drawn)
         out.append(block)
-    error = torch.cat(out, 1)[:, :90].numpy() - told[f"nfe{EVALUATIONS}"]
-    assert np.abs(error).max() <= PASS_MAX
-    assert np.sqrt(np.square(error).mean()) <= PASS_RMS
+    return torch.cat(out, 1)[:, :total].numpy()
+
+
+@pytest.mark.parametrize(("evaluations", "noise_seed"), [(10, 1601), (4, 1602)])
+def test_sampled_motion(transformer: FlowTransformer, evaluations: int, noise_seed: int) -> None:
+    told = stored("F_sample")
+    found = sampled(transformer, told, told["r_s"], evaluations, noise_seed)
+    close(found, told[f"nfe{evaluations}"], MOST, RMS)
+
+
+def test_inputs_of_unequal_length(transformer: FlowTransformer) -> None:
+    """57 frames, no multiple of the block; the user's video ends after 49 of them."""
+    told = stored("F_sample_edge")
+    found = sampled(transformer, told, stored("F_sample")["r_s"], 4, 1603)
+    close(found, told["nfe4"], MOST, RMS)

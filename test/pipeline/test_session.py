@@ -32,6 +32,18 @@ class FakeCodec:
         values = np.resize(frame.pixels.ravel(), TINY.motion_dim).astype(np.float32) / 255.0
         return UserMotion(values, True)
 
+    image_size_px = 1
+    drawable_sizes_px = (1,)
+    drawn_at = 1
+
+    def draw_at(self, size_px: int) -> None:
+        self.drawn_at = size_px
+
+    reference = np.zeros(TINY.motion_dim, np.float32)
+
+    def coefficients(self, motion: NDArray[np.float32]) -> NDArray[np.float32]:
+        return coefficients.clip(motion)
+
     def decode(self, motion: NDArray[np.float32]) -> NDArray[np.uint8]:
         return np.zeros((len(motion), 1, 1, 3), np.uint8)
 
@@ -52,7 +64,7 @@ def offline() -> NDArray[np.float32]:
     session.push_user_audio(AudioChunk(heard.user_audio, 16_000, 0))  # type: ignore[arg-type]
     for i in range(FRAMES):
         session.push_user_frame(picture(i))
-    return np.concatenate([session.next_motion()[0].latent for _ in range(FRAMES // 5)])
+    return np.concatenate([session.next_block().motion.latent for _ in range(FRAMES // 5)])
 
 
 def streamed(cuts: Sequence[int]) -> NDArray[np.float32]:
@@ -72,7 +84,7 @@ def streamed(cuts: Sequence[int]) -> NDArray[np.float32]:
         last = session.next_frame + session.engine.frames(session.state) - 1
         tracks = session.avatar_sound, session.user_sound, session.user_motion
         if all(track.has(last) for track in tracks):
-            out.append(session.next_motion()[0].latent)
+            out.append(session.next_block().motion.latent)
     return np.concatenate(out)
 
 
@@ -87,7 +99,7 @@ def test_reset_begins_anew() -> None:
     runs = []
     for _ in range(2):
         session.push_avatar_audio(AudioChunk(heard.avatar_audio, 16_000, 0))
-        runs.append(np.concatenate([session.next_motion()[0].latent for _ in range(2)]))
+        runs.append(np.concatenate([session.next_block().motion.latent for _ in range(2)]))
         session.reset()
     assert runs[0].tobytes() == runs[1].tobytes()
 
@@ -110,10 +122,10 @@ def test_blocks_are_stamped_and_coefficients_stay_in_range() -> None:
         assert block.stamp_ns == k * 5 * FRAME_PERIOD_NS
         assert block.motion.block_index == k
         assert block.motion.first_frame == 5 * k
-        values = block.motion.coefficients
+        values = block.coefficients
         assert (values >= coefficients.LOW).all()
         assert (values <= coefficients.HIGH).all()
-        assert block.pixels.shape[0] == 5
+        assert session.draw(block).shape[0] == 5
 
 
 def test_a_session_without_a_user_needs_no_tracker() -> None:
@@ -128,3 +140,16 @@ def test_missing_input_is_counted() -> None:
     session.next_block()
     assert session.avatar_sound.filled_samples == 5 * SAMPLES_PER_FRAME
     assert session.user_motion.filled_frames == 5
+
+
+def test_less_effort_is_made_from_the_next_block_on() -> None:
+    session = new_session()
+    full, *_, least = session.efforts()
+    assert full.evaluations == session.engine.sampling.evaluations > least.evaluations
+    session.next_block()
+    session.make_effort(least)
+    assert session.engine.sampling.evaluations == least.evaluations
+    assert np.isfinite(session.next_block().motion.latent).all()
+    assert session.efforts()[0] == full
+    session.make_effort(full)
+    assert session.engine.sampling.evaluations == full.evaluations

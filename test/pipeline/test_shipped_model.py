@@ -37,7 +37,7 @@ def motion(audio: np.ndarray, seed: int = 0) -> np.ndarray:
     frames, delay = samples_to_frames(len(audio)), engine.config.avatar_audio_delay_frames
     out = []
     while session.next_frame < frames + delay:
-        out.append(session.next_motion()[0].coefficients)
+        out.append(session.next_block().coefficients)
     return np.concatenate(out)[delay : delay + frames]
 
 

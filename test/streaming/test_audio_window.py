@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from avatar_forcing_ros.model.mel_encoder import SILENCE
-from avatar_forcing_ros.streaming.audio_window import AudioWindow, SpeechLevel
+from avatar_forcing_ros.streaming.audio_window import MelWindow, WaveWindow
+from avatar_forcing_ros.streaming.speech_level import SpeechLevel
 
 
 def voice(frames: int, level: float, seed: int = 0) -> np.ndarray:
@@ -35,7 +36,7 @@ def test_silence_does_not_move_the_gain() -> None:
 
 
 def test_silence_stays_silent_after_loud_speech() -> None:
-    window = AudioWindow()
+    window = MelWindow()
     speech = window.push(voice(100, 0.3))[-200:]
     hiss = 1e-4 * np.random.default_rng(1).standard_normal(640 * 50).astype(np.float32)
     after = window.push(hiss)[-100:]
@@ -44,7 +45,7 @@ def test_silence_stays_silent_after_loud_speech() -> None:
 
 
 def test_digital_silence_is_the_floor() -> None:
-    mel = AudioWindow().push(np.zeros(640 * 10, np.float32))
+    mel = MelWindow().push(np.zeros(640 * 10, np.float32))
     assert mel.min() == mel.max() == np.float32(SILENCE)
 
 
@@ -57,7 +58,50 @@ def test_gain_is_causal() -> None:
 
 def test_pieces_and_whole_agree() -> None:
     samples = voice(40, 0.1)
-    whole = AudioWindow().push(samples)
-    window = AudioWindow()
+    whole = MelWindow().push(samples)
+    window = MelWindow()
     pieces = [window.push(samples[k : k + 3200])[-20:] for k in range(0, len(samples), 3200)]
     assert np.abs(np.concatenate(pieces) - whole[28:]).max() < 1e-5
+
+
+def test_the_wave_window_brings_any_voice_to_unit_variance() -> None:
+    for level in (0.01, 0.3):
+        window = WaveWindow()
+        for k in range(0, 150, 10):
+            heard = window.push(voice(150, level)[640 * k : 640 * (k + 10)])
+        assert heard.shape == (60 * 640,)
+        assert 0.4 < float(np.std(heard)) < 1.6
+
+
+def test_silence_stays_silent_after_loud_speech_in_the_wave_window() -> None:
+    window = WaveWindow()
+    window.push(voice(100, 0.3))
+    hiss = (1e-4 * np.random.default_rng(3).standard_normal(100 * 640)).astype(np.float32)
+    heard = window.push(hiss)[-60 * 640 :]
+    assert float(np.std(heard)) < 0.01
+
+
+def test_the_waves_gain_has_no_steps() -> None:
+    """A constant tone of a voice's level: neighbouring frames join without a jump."""
+    tone = (0.05 * np.sin(np.arange(60 * 640) * 2 * np.pi / 64)).astype(np.float32)
+    window = WaveWindow()
+    heard = np.concatenate([window.push(tone[640 * k : 640 * (k + 1)])[-640:] for k in range(60)])
+    at_borders = np.abs(np.diff(heard))[639::640]
+    inside = np.abs(np.diff(heard)).max()
+    assert at_borders.max() <= inside
+
+
+def test_the_wave_window_of_parts_is_that_of_the_whole() -> None:
+    sound = voice(100, 0.1)
+    window = WaveWindow()
+    for k in range(0, 100, 10):
+        part = window.push(sound[640 * k : 640 * (k + 10)])
+    whole = WaveWindow().push(sound)
+    np.testing.assert_array_equal(part, whole[-len(part) :])
+    copy = window.clone()
+    copy.push(sound)
+    assert np.array_equal(window.samples, part)
+
+
+def test_a_first_block_longer_than_the_window_is_given_whole() -> None:
+    assert WaveWindow().push(voice(70, 0.1)).shape == (70 * 640,)

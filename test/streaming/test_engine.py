@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,9 +11,9 @@ from tiny import TINY, part, roll, talk, tiny_engine, tiny_generator
 
 from avatar_forcing_ros.config import SamplingConfig
 from avatar_forcing_ros.model.mel_encoder import MelEncoder
-from avatar_forcing_ros.streaming.audio_window import AudioWindow
+from avatar_forcing_ros.streaming.audio_window import MelWindow
 from avatar_forcing_ros.streaming.block_sampler import BlockSampler, block_noise
-from avatar_forcing_ros.streaming.engine import BlockInput, MotionEngine
+from avatar_forcing_ros.streaming.engine import BlockInput
 from avatar_forcing_ros.streaming.kv_cache import KVCache
 from avatar_forcing_ros.streaming.state import Conditions, MotionState
 
@@ -91,22 +93,13 @@ def test_position_does_not_matter() -> None:
     state = engine.new_state()
     for k in range(8):
         engine.step(state, part(heard, 5 * k, 5 * k + 5))
-    new = part(heard, 40, 45)
-    conditions = Conditions(
-        engine._listen(state.avatar_sound.clone(), new.avatar_audio, 5),
-        engine._listen(state.user_sound.clone(), new.user_audio, 5),
-        engine._watch(new.user_motion, 5),
-    )
+    drawn = torch.Generator().manual_seed(0)
+    widths = (TINY.audio_dim, TINY.audio_dim, TINY.motion_dim)
+    conditions = Conditions(*(torch.randn(1, 5, width, generator=drawn) for width in widths))
     noise = block_noise(0, 8, 5, TINY.motion_dim)
-    near, _ = engine.sampler.next_block(state.motion, engine.reference, conditions, noise)
-    late = MotionState(
-        state.motion.cache,
-        state.motion.context,
-        state.motion.past_conditions,
-        frame=50_000_000,
-        block=10_000_000,
-    )
-    far, after = engine.sampler.next_block(late, engine.reference, conditions, noise)
+    near, _ = engine.sampler.next_block(state.motion, state.reference, conditions, noise)
+    late = replace(state.motion, frame=50_000_000, block=10_000_000)
+    far, after = engine.sampler.next_block(late, state.reference, conditions, noise)
     assert torch.equal(near, far)
     assert after.frame == 50_000_005
 
@@ -117,8 +110,6 @@ def test_the_cache_remembers_what_recomputing_finds() -> None:
     In a one-block network a frame's keys depend on its own clean motion alone, so the cached
     path must give what the whole window, recomputed, gives.
     """
-    from dataclasses import replace
-
     config = replace(TINY, blocks=1)
     sampling = SamplingConfig(evaluations=5, guidance="separate", audio_guidance=2.0)
     transformer = tiny_generator(config).flow_transformer
@@ -126,9 +117,8 @@ def test_the_cache_remembers_what_recomputing_finds() -> None:
     without = BlockSampler(transformer, sampling, cached=False)
     # one embedding for all frames: the condition encoder looks at its whole window otherwise
     silence = [torch.zeros(1, 60, n) for n in (config.audio_dim,) * 2 + (config.motion_dim,)]
-    like = torch.zeros(1)
     reference = torch.randn(1, config.motion_dim, generator=torch.Generator().manual_seed(0))
-    states = MotionState.empty(config, like), MotionState.empty(config, like)
+    states = MotionState.empty(config, reference), MotionState.empty(config, reference)
     for k in range(7):
         conditions = Conditions(*(s[:, :5] for s in silence))
         noise = block_noise(0, k, 5, config.motion_dim)
@@ -144,24 +134,30 @@ def test_only_clean_frames_are_committed() -> None:
     reference, condition = x[:, 0], torch.zeros(1, 5, TINY.hidden_dim)
     _, keys = transformer(x, timestep, reference, condition)
     cache = KVCache(TINY.cache_frames, TINY.look_ahead_frames)
-    assert cache.commit(keys, timestep).frames == 3
-    timestep[0, 4] = 125.0
+    assert cache.commit(keys, [0.0] * 5).frames == 3
     with pytest.raises(ValueError, match="clean"):
-        cache.commit(keys, timestep)
+        cache.commit(keys, [0.0] * 4 + [125.0])
 
 
-def test_a_block_never_leaves_noise_in_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every commit while streaming is of timesteps 0, and there is one for each block."""
-    seen = []
-    commit = KVCache.commit
-
-    def watch(self: KVCache, keys: object, timestep: torch.Tensor) -> KVCache:
-        seen.append(float(timestep.abs().max()))
-        return commit(self, keys, timestep)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(KVCache, "commit", watch)
-    roll(tiny_engine(), talk(FRAMES), BLOCKS)
-    assert seen == [0.0] * BLOCKS
+def test_the_cache_holds_the_keys_of_the_clean_motion() -> None:
+    """Not of the noise that it was made from: computed from what came out, they are the same."""
+    engine, frames = tiny_engine(), TINY.block_frames
+    state, silence = engine.new_state(), talk(frames)
+    quiet = BlockInput(np.zeros_like(silence.avatar_audio))
+    block = engine.step(state, quiet)
+    clean = torch.from_numpy(block.latent)[None]  # [1, N, D]
+    transformer = engine.generator.flow_transformer
+    told = state.motion.past_conditions._asdict()
+    condition = transformer.embed_conditions(**told)[:, -frames:]
+    _, keys = transformer(clean, torch.zeros(1, frames), state.reference, condition)
+    afresh = KVCache(TINY.cache_frames, TINY.look_ahead_frames).commit(keys, [0.0] * frames)
+    for stored, expected in zip(state.motion.cache.tensors(), afresh.tensors(), strict=True):
+        torch.testing.assert_close(stored, expected, atol=1e-5, rtol=0)
+    noisy = block_noise(0, 0, frames, TINY.motion_dim)
+    _, keys = transformer(noisy, torch.zeros(1, frames), state.reference, condition)
+    assert not torch.allclose(
+        keys[0].self_attention.key[:, :, :3], state.motion.cache.tensors()[0], atol=1e-2
+    )
 
 
 def test_a_failed_block_changes_nothing() -> None:
@@ -188,13 +184,13 @@ def test_missing_user_streams_are_no_silence() -> None:
 
 def test_features_of_a_stream_are_those_of_the_whole_clip() -> None:
     heard = talk(30)
-    window, encoder = AudioWindow(), tiny_generator().audio_encoder
+    window, encoder = MelWindow(), tiny_generator().audio_encoder
     with torch.inference_mode():
         parts = [
             encoder(torch.from_numpy(window.push(part(heard, k, k + 5).avatar_audio))[None])
             for k in range(0, 30, 5)
         ]
-        whole = encoder(torch.from_numpy(AudioWindow().push(heard.avatar_audio))[None])
+        whole = encoder(torch.from_numpy(MelWindow().push(heard.avatar_audio))[None])
     assert whole.shape == (1, 30, TINY.audio_dim)
     torch.testing.assert_close(torch.cat(parts, 1), whole, atol=1e-5, rtol=0)
 
@@ -213,9 +209,7 @@ def test_history_covers_the_encoders_reach() -> None:
 
 
 def test_engine_runs_on_given_reference() -> None:
-    engine = MotionEngine(
-        tiny_generator(), SamplingConfig(), np.full(TINY.motion_dim, 0.3, np.float32)
-    )
-    assert not np.array_equal(
-        roll(engine, talk(FRAMES), BLOCKS), roll(tiny_engine(), talk(FRAMES), BLOCKS)
-    )
+    engine, heard = tiny_engine(), talk(TINY.block_frames)
+    lifted = engine.new_state(np.full(TINY.motion_dim, 0.3, np.float32))
+    there, here = engine.step(lifted, heard), engine.step(engine.new_state(), heard)
+    assert not np.array_equal(there.latent, here.latent)

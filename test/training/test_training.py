@@ -15,7 +15,7 @@ from avatar_forcing_ros.errors import CheckpointError, ConfigError, MediaError
 from avatar_forcing_ros.model.checkpoint import load_checkpoint
 from avatar_forcing_ros.model.mel_encoder import SILENCE
 from avatar_forcing_ros.rig.coefficients import COUNT
-from avatar_forcing_ros.streaming.audio_window import AudioWindow
+from avatar_forcing_ros.streaming.audio_window import MelWindow
 from avatar_forcing_ros.training.dataset import (
     ConversationWindows,
     prepare,
@@ -72,7 +72,7 @@ def test_windows_are_aligned_as_in_a_stream(data: Path) -> None:
 
 def test_training_hears_what_a_stream_hears() -> None:
     sound = (0.1 * np.random.default_rng(0).standard_normal(640 * 30)).astype(np.float32)
-    window = AudioWindow()
+    window = MelWindow()
     streamed = [window.push(sound[k : k + 3200])[-20:] for k in range(0, len(sound), 3200)]
     clip = sound_features(sound).astype(np.float32)
     assert np.abs(np.concatenate(streamed) - clip).max() < 2e-3  # stored in half precision

@@ -1,0 +1,95 @@
+"""Weights that a configuration asks for, on its device and in its precision."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from avatar_forcing_ros.config import PRESETS, AvatarConfig
+from avatar_forcing_ros.errors import CheckpointError, ConfigError
+from avatar_forcing_ros.model.checkpoint import Checkpoint, load_checkpoint
+from avatar_forcing_ros.model.released import load_released
+from avatar_forcing_ros.resources import shipped
+from avatar_forcing_ros.rig import coefficients
+
+SHIPPED_PRESET = "compact"
+
+
+def load_avatar(config: AvatarConfig) -> Checkpoint:
+    """The networks of `config`'s preset, ready to run; sets torch's number of threads.
+
+    Weights are a checkpoint file or, for the paper preset, a folder of the released files. Raises
+    CheckpointError, also for weights of another preset, and ConfigError for a device that is not
+    there.
+    """
+    path = _weights(config)
+    checkpoint = load_released(path) if path.is_dir() else load_checkpoint(path)
+    _check_preset(checkpoint, config.preset, path)
+    torch.set_num_threads(config.cpu_threads)
+    device, dtype = device_of(config), dtype_of(config)
+    try:
+        checkpoint.generator.to(device, dtype)
+        if checkpoint.motion_autoencoder:
+            checkpoint.motion_autoencoder.to(device, dtype)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(
+            "device",
+            expected="'auto', 'cpu'" + (" or 'cuda'" if torch.cuda.is_available() else ""),
+            got=f"'{config.device}'",
+            remedy="choose one that this machine and this build of torch have",
+        ) from error
+    return checkpoint
+
+
+def device_of(config: AvatarConfig) -> str:
+    """Where `config` runs."""
+    if config.device != "auto":
+        return config.device
+    wants_gpu = PRESETS[config.preset].model.motion_space == "latent"
+    return "cuda" if wants_gpu and torch.cuda.is_available() else "cpu"
+
+
+def dtype_of(config: AvatarConfig) -> torch.dtype:
+    """The type of weights and activations."""
+    on_gpu = device_of(config).startswith("cuda")
+    latent = PRESETS[config.preset].model.motion_space == "latent"
+    if config.precision == "bfloat16" or (config.precision == "auto" and on_gpu and latent):
+        return torch.bfloat16
+    return torch.float32
+
+
+def _weights(config: AvatarConfig) -> Path:
+    if config.weights:
+        return Path(config.weights)
+    if config.preset == SHIPPED_PRESET:
+        return shipped(f"models/{config.preset}/generator.safetensors")
+    raise CheckpointError(
+        f"weights of preset '{config.preset}'",
+        expected="a folder with the authors' released files, or a file converted from them",
+        got="none: they may not be shipped (CC BY-NC 4.0)",
+        remedy="get them with 'avatar-forcing weights fetch DIR', then give --weights DIR",
+    )
+
+
+def _check_preset(checkpoint: Checkpoint, preset: str, path: Path) -> None:
+    model = checkpoint.generator.config
+    wanted = PRESETS[preset].model.motion_space
+    if wanted == "rig":
+        expected, fits = (
+            f"motion of {coefficients.COUNT} rig coefficients",
+            (model.motion_space == "rig" and model.motion_dim == coefficients.COUNT),
+        )
+    else:
+        expected, fits = (
+            "a latent motion space with its autoencoder",
+            (model.motion_space == "latent" and checkpoint.motion_autoencoder is not None),
+        )
+    if not fits:
+        with_pictures = ", with autoencoder" if checkpoint.motion_autoencoder else ""
+        raise CheckpointError(
+            f"weights {path}",
+            expected=expected,
+            got=f"{model.motion_space} motion of width {model.motion_dim}{with_pictures}",
+            remedy=f"give weights of the preset '{preset}', or choose their preset",
+        )

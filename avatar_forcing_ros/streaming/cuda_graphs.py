@@ -1,0 +1,81 @@
+"""Numeric work recorded once and replayed: thousands of kernel launches become one.
+
+A block of the full-size model is some thousand small kernels, and launching them one by one takes
+longer than running them. Work of fixed shapes that never looks at a value on the host can be
+recorded as a CUDA graph.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+Work = Callable[[Sequence[Tensor]], list[Tensor]]
+"""Tensors in, tensors out, no value looked at by the host: what a device can record."""
+WARM_UP_RUNS = 3
+KEPT_GRAPHS = 4  # each holds its own working memory
+
+
+def recorded(work: Work) -> Work:
+    """`work`, replayed from a graph for inputs on a CUDA device; elsewhere as it is."""
+    return Recorder(work, cuda_graph)
+
+
+class Recorder:
+    """Runs work directly the first time a set of shapes comes, and from a recording afterwards.
+
+    Shapes that come once only (a conversation's first blocks) are not worth a recording. The
+    least recently used recording goes when there are more than KEPT_GRAPHS.
+    """
+
+    def __init__(self, work: Work, record: Callable[[Work, Sequence[Tensor]], Work]) -> None:
+        self._work, self._record = work, record
+        self._recordings: OrderedDict[tuple[object, ...], Work | None] = OrderedDict()
+
+    def __call__(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """The outputs for `inputs`, in memory of their own."""
+        if not inputs[0].is_cuda:
+            return self._work(inputs)
+        return self.replayed(inputs)
+
+    def replayed(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """The same wherever the inputs are."""
+        key = tuple((t.shape, t.dtype, t.device) for t in inputs)
+        if key not in self._recordings:
+            self._recordings[key] = None
+            return self._work(inputs)
+        replay = self._recordings[key] or self._record(self._work, inputs)
+        self._recordings[key] = replay
+        self._recordings.move_to_end(key)
+        while len(self._recordings) > KEPT_GRAPHS:
+            self._recordings.popitem(last=False)
+        return replay(inputs)
+
+
+def cuda_graph(work: Work, inputs: Sequence[Tensor]) -> Work:
+    """`work` as a CUDA graph for the shapes of `inputs`.
+
+    Inputs are copied into the graph's own memory and outputs out of it, so a caller may keep both.
+    """
+    device = inputs[0].device
+    held = [tensor.clone() for tensor in inputs]
+    side = torch.cuda.Stream(device)
+    side.wait_stream(torch.cuda.current_stream(device))
+    with torch.cuda.stream(side):
+        for _ in range(WARM_UP_RUNS):  # libraries choose kernels and allocate before recording
+            work(held)
+    torch.cuda.current_stream(device).wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        outputs = work(held)
+
+    def replay(given: Sequence[Tensor]) -> list[Tensor]:
+        for mine, theirs in zip(held, given, strict=True):
+            mine.copy_(theirs)
+        graph.replay()
+        return [tensor.clone() for tensor in outputs]
+
+    return replay

@@ -1,0 +1,194 @@
+"""Motion as latents of the motion autoencoder: learned pixels in, learned pixels out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from avatar_forcing_ros.media import VideoFrame
+from avatar_forcing_ros.model.motion_autoencoder import MotionAutoencoder, from_pixels, to_pixels
+from avatar_forcing_ros.model.motion_encoder import Appearance
+from avatar_forcing_ros.perception.face_crop import FaceCrop, cut
+from avatar_forcing_ros.perception.face_tracker import FaceTracker
+from avatar_forcing_ros.perception.user_motion import UserMotion
+from avatar_forcing_ros.rig.portrait import Portrait
+from avatar_forcing_ros.rig.warp_renderer import WarpRenderer
+from avatar_forcing_ros.streaming.codec import UserTracker
+from avatar_forcing_ros.streaming.cuda_graphs import Work
+from avatar_forcing_ros.streaming.rig_regression import fit_to_renders
+
+HOLD_S = 0.2  # a face that is lost for so long was not lost: it blurred, or a hand passed
+FADE_S = 1.0  # then its motion goes over into the absence of a user
+ENCODED_TOGETHER = 8
+SMALLEST_PX = 64  # of a picture that still shows a face
+
+Pixels = NDArray[np.uint8]
+
+
+class LatentCodec:
+    """The person's face crop to a latent; latents on the portrait's appearance to pictures.
+
+    `fit` is how well rig coefficients can be read off the latents: Pearson's r of each on poses
+    that were held out. Work runs on the device and in the type of the autoencoder's weights.
+    """
+
+    def __init__(
+        self,
+        autoencoder: MotionAutoencoder,
+        portrait: Portrait,
+        make_tracker: Callable[[], FaceTracker] | None = None,
+        *,
+        record: Callable[[Work], Work] = lambda work: work,
+    ) -> None:
+        """`portrait` is a face's square as `face_crop.crop_portrait` cuts it.
+
+        `record` may wrap the numeric work of drawing and watching (see `BlockSampler`).
+        """
+        self._net = autoencoder
+        self._record = record
+        self._tracker = UserTracker(make_tracker)
+        self._crop = FaceCrop()
+        self._watch = record(self._encode_tensors)
+        self._dim = autoencoder.dec.direction.basis.shape[0]
+        self._levels = len(autoencoder.dec.to_rgbs)
+        self._last = np.zeros(self._dim, np.float32)
+        self._seen_ns: int | None = None
+        self.prepare_portrait(portrait)
+
+    @property
+    def image_size_px(self) -> int:
+        """Side of the pictures, whatever size they are drawn at."""
+        return self._net.config.image_size_px
+
+    @property
+    def drawn_size_px(self) -> int:
+        """Side at which pictures are computed before they are brought to `image_size_px`."""
+        return self.image_size_px >> (len(self._net.dec.to_rgbs) - self._levels)
+
+    @property
+    def drawable_sizes_px(self) -> list[int]:
+        """Every level of the decoder from 64 pixels up, the full one first."""
+        sizes = [self.image_size_px >> k for k in range(len(self._net.dec.to_rgbs))]
+        return [size for size in sizes if size >= min(SMALLEST_PX, self.image_size_px // 2)]
+
+    def draw_at(self, size_px: int) -> None:
+        """Stop drawing at a smaller level. Raises ValueError for a size that is none."""
+        sizes = self.drawable_sizes_px
+        if size_px not in sizes:
+            raise ValueError(f"expected one of {sizes} pixels, got {size_px}")
+        self._levels = len(self._net.dec.to_rgbs) - sizes.index(size_px)
+        self._draw = self._record(self._decode_tensors)
+
+    @property
+    def reference(self) -> NDArray[np.float32]:
+        """The portrait's own motion latent ``[D]``."""
+        return self._reference
+
+    @torch.inference_mode()
+    def prepare_portrait(self, portrait: Portrait) -> None:
+        """Encode the portrait, and learn to read rig coefficients off latents of its warps."""
+        appearance, motion = self._net.encode(self._as_input(portrait.image[None]))
+        self._appearance = Appearance(
+            appearance.code, tuple(self._laid_out(f) for f in appearance.features)
+        )
+        self._reference = motion[0].float().cpu().numpy()
+        renderer = WarpRenderer(portrait)
+
+        def encoded(poses: NDArray[np.float32]) -> NDArray[np.float32]:
+            parts = [
+                self._encode(np.stack([renderer.render(pose) for pose in part]))
+                for part in np.array_split(poses, -(-len(poses) // ENCODED_TOGETHER))
+            ]
+            return self._magnitudes(np.concatenate(parts))
+
+        self._regression, self.fit = fit_to_renders(encoded)
+        self._draw = self._record(self._decode_tensors)
+
+    def encode_user(self, frame: VideoFrame) -> UserMotion:
+        """The latent of the face in `frame`.
+
+        Without a face the last latent holds, then fades to zeros within a second: all zeros is
+        what the generator knows as nobody being there. Raises ValueError if made without a
+        tracker.
+        """
+        seen = self._tracker().track(frame)
+        if seen is None:
+            return UserMotion(self._faded(frame.stamp_ns), False)
+        square = self._crop.update(seen.landmarks_px)
+        face = cut(frame.pixels, square, self.image_size_px)
+        self._last, self._seen_ns = self._encode(face[None])[0], frame.stamp_ns
+        return UserMotion(self._last, True)
+
+    def coefficients(self, motion: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Rig coefficients ``[T, K]`` as far as the latents tell them (see `fit`)."""
+        return self._regression(self._magnitudes(motion))
+
+    @torch.inference_mode()
+    def decode(self, motion: NDArray[np.float32]) -> Pixels:
+        """Draw latents ``[T, D]``: ``[T, S, S, 3]`` uint8 RGB."""
+        given = torch.from_numpy(np.asarray(motion, np.float32)).to(self._like)
+        return np.asarray(self._draw([given])[0].cpu().numpy(), np.uint8)
+
+    def reset(self) -> None:
+        """Meet the next user afresh."""
+        self.close()
+        self._crop.reset()
+        self._last, self._seen_ns = np.zeros(self._dim, np.float32), None
+
+    def close(self) -> None:
+        """End the tracker; the next picture would get a new one."""
+        self._tracker.close()
+
+    @property
+    def _like(self) -> Tensor:
+        return self._net.dec.direction.basis
+
+    def _faded(self, stamp_ns: int) -> NDArray[np.float32]:
+        if self._seen_ns is None:
+            return self._last
+        lost_s = (stamp_ns - self._seen_ns) / 1e9
+        part = min(1.0, max(0.0, (lost_s - HOLD_S) / FADE_S))
+        return (self._last * (1.0 - part)).astype(np.float32)
+
+    def _magnitudes(self, motion: NDArray[np.float32]) -> NDArray[np.float32]:
+        return motion @ self._like.float().cpu().numpy()
+
+    @torch.inference_mode()
+    def _encode(self, pictures: Pixels) -> NDArray[np.float32]:
+        """Latents ``[n, D]`` of face squares ``[n, S', S', 3]``."""
+        latents = self._watch([self._as_input(pictures)])[0]
+        return np.asarray(latents.float().cpu().numpy(), np.float32)
+
+    def _encode_tensors(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        _, motion = self._net.encode(tensors[0])
+        return [motion]
+
+    def _decode_tensors(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        drawn = self._net.decode(self._appearance, tensors[0], self._levels)
+        if drawn.shape[-1] != self.image_size_px:
+            drawn = functional.interpolate(
+                drawn.float(), size=self.image_size_px, mode="bicubic", align_corners=False
+            )
+        return [to_pixels(drawn)]
+
+    def _as_input(self, pictures: Pixels) -> Tensor:
+        size = self.image_size_px
+        if pictures.shape[1] != size:
+            pictures = np.stack(
+                [
+                    np.asarray(cv2.resize(p, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
+                    for p in pictures
+                ]
+            )
+        on_device = torch.from_numpy(np.ascontiguousarray(pictures)).to(self._like.device)
+        return self._laid_out(from_pixels(on_device).to(self._like.dtype))
+
+    def _laid_out(self, images: Tensor) -> Tensor:
+        """Channels last where that is what convolutions are fast with."""
+        return images.contiguous(memory_format=torch.channels_last) if images.is_cuda else images

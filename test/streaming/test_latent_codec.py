@@ -1,0 +1,132 @@
+"""The latent motion space behind the codec protocol, with small random networks."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from tiny import TINY_LATENT, ada_square, tiny_autoencoder
+
+from avatar_forcing_ros.media import VideoFrame
+from avatar_forcing_ros.perception.face_tracker import FaceObservation
+from avatar_forcing_ros.rig import coefficients
+from avatar_forcing_ros.streaming.codec import MotionCodec
+from avatar_forcing_ros.streaming.latent_codec import LatentCodec
+from avatar_forcing_ros.timebase import FRAME_PERIOD_NS
+
+SIZE = TINY_LATENT.autoencoder.image_size_px
+DIM = TINY_LATENT.motion_dim
+
+
+class SeesAda:
+    """A tracker that finds ADA's landmarks wherever the picture is not black."""
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    def track(self, frame: VideoFrame) -> FaceObservation | None:
+        if not frame.pixels.any():
+            return None
+        return FaceObservation(ada_square(SIZE).landmarks, frame.stamp_ns)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture(scope="module")
+def codec() -> LatentCodec:
+    return LatentCodec(tiny_autoencoder(), ada_square(SIZE), SeesAda)
+
+
+def frame(k: int, *, brightness: float = 1.0) -> VideoFrame:
+    pixels = (ada_square(SIZE).image * brightness).astype(np.uint8)
+    return VideoFrame(pixels, k * FRAME_PERIOD_NS)
+
+
+def test_it_is_a_motion_codec(codec: LatentCodec) -> None:
+    as_protocol: MotionCodec = codec
+    assert as_protocol.image_size_px == SIZE
+    assert as_protocol.reference.shape == (DIM,)
+    assert np.abs(as_protocol.reference).max() > 0
+
+
+def test_pictures_are_uint8_of_the_fixed_mapping(codec: LatentCodec) -> None:
+    motion = np.stack([codec.reference, 1.5 * codec.reference])
+    pictures = codec.decode(motion)
+    assert pictures.shape == (2, SIZE, SIZE, 3)
+    assert pictures.dtype == np.uint8
+    assert not np.array_equal(pictures[0], pictures[1])
+    net = tiny_autoencoder()
+    face = torch.from_numpy(ada_square(SIZE).image)[None].permute(0, 3, 1, 2).float() / 127.5 - 1
+    with torch.inference_mode():
+        appearance, latent = net.encode(face)
+        drawn = net.decode(appearance, latent)[0].permute(1, 2, 0).numpy()
+    expected = np.round((np.clip(drawn, -1, 1) + 1) * 127.5)
+    assert np.abs(pictures[0] - expected).max() <= 1
+
+
+def test_one_picture_at_a_time_gives_what_a_block_gives(codec: LatentCodec) -> None:
+    motion = codec.reference * np.linspace(0.5, 1.5, 5, dtype=np.float32)[:, None]
+    singly = np.concatenate([codec.decode(motion[k : k + 1]) for k in range(5)])
+    assert np.abs(singly.astype(int) - codec.decode(motion).astype(int)).max() <= 1
+
+
+def test_a_face_is_encoded_a_lost_one_fades_into_nobody(codec: LatentCodec) -> None:
+    codec.reset()
+    assert not codec.encode_user(frame(0, brightness=0.0)).values.any()
+    seen = codec.encode_user(frame(1))
+    assert seen.face_visible
+    assert np.abs(seen.values).max() > 0
+    lost = [codec.encode_user(frame(k, brightness=0.0)) for k in range(2, 40)]
+    assert not any(motion.face_visible for motion in lost)
+    strength = [float(np.abs(motion.values).max()) for motion in lost]
+    assert strength[3] == pytest.approx(float(np.abs(seen.values).max()))  # a blur is no loss
+    assert all(a >= b for a, b in pairwise(strength))
+    assert strength[-1] == 0.0
+
+
+def test_the_same_person_looks_the_same_after_a_reset(codec: LatentCodec) -> None:
+    runs = []
+    for _ in range(2):
+        codec.reset()
+        runs.append(np.stack([codec.encode_user(frame(k)).values for k in range(3)]))
+    assert np.array_equal(*runs)
+
+
+def test_coefficients_are_read_with_a_stated_fit(codec: LatentCodec) -> None:
+    values = codec.coefficients(np.stack([codec.reference, 2 * codec.reference]))
+    assert values.shape == (2, coefficients.COUNT)
+    assert ((values >= coefficients.LOW) & (values <= coefficients.HIGH)).all()
+    assert set(codec.fit) == set(coefficients.NAMES)
+    assert all(-1.0 <= r <= 1.0 for r in codec.fit.values())
+
+
+def test_smaller_drawing_keeps_the_size_of_the_picture(codec: LatentCodec) -> None:
+    motion = codec.reference[None]
+    whole = codec.decode(motion)
+    codec.draw_at(SIZE // 2)
+    half = codec.decode(motion)
+    assert codec.drawn_size_px == SIZE // 2
+    codec.draw_at(SIZE)
+    assert half.shape == whole.shape
+    assert not np.array_equal(half, whole)
+    assert np.array_equal(codec.decode(motion), whole)
+    with pytest.raises(ValueError, match=f"{SIZE}, {SIZE // 2}.*got 100"):
+        codec.draw_at(100)
+
+
+def test_without_a_tracker_nobody_can_be_watched() -> None:
+    codec = LatentCodec(tiny_autoencoder(), ada_square(SIZE))
+    with pytest.raises(ValueError, match="without a face tracker"):
+        codec.encode_user(frame(0))
+
+
+def test_another_portrait_has_another_face_and_reference(codec: LatentCodec) -> None:
+    before, picture = codec.reference, codec.decode(codec.reference[None])
+    other = LatentCodec(tiny_autoencoder(), ada_square(SIZE))
+    flipped = ada_square(SIZE)
+    other.prepare_portrait(type(flipped)(flipped.image[::-1].copy(), flipped.landmarks))
+    assert not np.array_equal(before, other.reference)
+    assert not np.array_equal(picture, other.decode(before[None]))
