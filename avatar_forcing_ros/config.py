@@ -388,7 +388,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return values if values is not None else {}
 
 
-def avatar_config(
+def merged_config(
     file: Mapping[str, Any], flags: Mapping[str, Any], where: str = "configuration"
 ) -> AvatarConfig:
     """The avatar that plain values from a `file` and then from `flags` describe.
@@ -412,7 +412,7 @@ def avatar_config(
 
 def load_yaml(path: Path) -> AvatarConfig:
     """The avatar configuration in the YAML file at `path`; raises ConfigError."""
-    return avatar_config(read_yaml(path), {}, path.name)
+    return merged_config(read_yaml(path), {}, path.name)
 
 
 def override(config: T, **values: Any) -> T:

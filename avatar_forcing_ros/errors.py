@@ -43,6 +43,10 @@ class CheckpointError(AvatarForcingError):
     """A weight file that is missing, damaged or made for another shape of network."""
 
 
+class DownloadError(AvatarForcingError):
+    """A file that could not be had from the network."""
+
+
 class OutputError(AvatarForcingError):
     """A result that cannot be written where it was asked for."""
 

@@ -183,7 +183,7 @@ def test_a_device_that_is_not_there_is_told(
     out = tmp_path / "out.mp4"
     arguments = ("--config", tmp_path / "a.yaml", "--avatar-audio", speech, "-o", out)
     assert run("render", *arguments) == 1
-    assert "expected 'cpu'" in one_line(capsys)
+    assert "expected 'auto', 'cpu'" in one_line(capsys)
 
 
 def test_an_output_that_cannot_be_written_is_told(
@@ -280,7 +280,7 @@ def test_being_terminated_leaves_nothing_half_written(
         os.kill(os.getpid(), signal.SIGTERM)
 
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr("avatar_forcing_ros.cli._ProgressBar.__call__", interrupt)
+    monkeypatch.setattr("avatar_forcing_ros.cli.progress.ProgressBar.__call__", interrupt)
     with pytest.raises(SystemExit) as stop:
         run("render", "--avatar-audio", speech, "-o", tmp_path / "out.mp4")
     assert stop.value.code == 128 + signal.SIGTERM
@@ -324,5 +324,5 @@ def test_help_names_every_command() -> None:
         text=True,
         check=True,
     )
-    for command in ("demo", "render", "rig", "benchmark", "train"):
+    for command in ("demo", "render", "rig", "benchmark", "train", "weights"):
         assert command in done.stdout

@@ -11,7 +11,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from avatar_forcing_ros import cli
+from avatar_forcing_ros.cli.entry import build_parser
+from avatar_forcing_ros.cli.options import avatar_config
 
 ROOT = Path(__file__).resolve().parents[1]
 MESSAGES = sorted((ROOT / "msg").glob("*.msg"))
@@ -220,10 +221,10 @@ def test_demo_launch_file_changes_no_default_of_the_command() -> None:
         f"--{name.replace('_', '-')}={keywords['default_value']}"
         for name, keywords in arguments.items()
     ]
-    parser = cli._parser()
+    parser = build_parser()
     launched, bare = parser.parse_args(["demo", *flags]), parser.parse_args(["demo"])
     assert launched.output_dir == bare.output_dir
-    assert cli._avatar_config(launched) == cli._avatar_config(bare)
+    assert avatar_config(launched) == avatar_config(bare)
 
 
 @pytest.mark.parametrize("path", LAUNCH_FILES, ids=lambda path: path.name)

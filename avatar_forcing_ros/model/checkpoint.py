@@ -9,20 +9,40 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import save_file
 from torch import Tensor
 
 from avatar_forcing_ros.config import ModelConfig, from_mapping
-from avatar_forcing_ros.errors import CheckpointError
+from avatar_forcing_ros.errors import CheckpointError, ConfigError, OutputError
 from avatar_forcing_ros.files import whole_file
 from avatar_forcing_ros.model.generator import MotionGenerator
+from avatar_forcing_ros.model.motion_autoencoder import MotionAutoencoder
+from avatar_forcing_ros.model.tensor_check import Findings, compare, few
+from avatar_forcing_ros.model.unfilled import AUTOENCODER_PREFIX, Networks, unfilled
+from avatar_forcing_ros.model.weight_report import FileReport, WeightReport
 
 FORMAT = "avatar_forcing_ros motion generator 1"
-SHOWN_NAMES = 4
+
+
+class Checkpoint(NamedTuple):
+    """What a file of weights holds, in float32 and evaluation mode."""
+
+    generator: MotionGenerator
+    motion_autoencoder: MotionAutoencoder | None
+    """Only in the latent motion space, and there only if the file has it."""
+    origin: dict[str, Any]
+
+
+class _Stored(NamedTuple):
+    """A file that can be read, before its tensors are believed."""
+
+    networks: Networks
+    tensors: dict[str, Tensor]
+    origin: dict[str, Any]
 
 
 def save_checkpoint(
@@ -30,58 +50,87 @@ def save_checkpoint(
     generator: MotionGenerator,
     origin: Mapping[str, Any],
     dtype: torch.dtype = torch.float16,
+    motion_autoencoder: MotionAutoencoder | None = None,
 ) -> None:
-    """Write `generator` to `path`, whole or not at all; `origin` says how it came to be.
+    """Write the networks to `path`, whole or not at all; `origin` says how they came to be.
 
     Half precision halves the file and moves no weight by more than a two-thousandth of itself.
-    Raises OutputError where the folder cannot be written.
+    Raises OutputError where the file cannot be written, CheckpointError where it could not be
+    loaded again: weights beyond the range of `dtype`, or an autoencoder of another network.
     """
+    config = generator.config
+    if motion_autoencoder is not None:
+        _require_partner(path, config, motion_autoencoder)
     tensors = {
         name: tensor.detach().to("cpu", dtype).contiguous()
-        for name, tensor in generator.state_dict().items()
+        for name, tensor in Networks(generator, motion_autoencoder).tensors().items()
     }
+    beyond = [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
+    if beyond:
+        raise CheckpointError(
+            f"weights {path}",
+            expected=f"values that {str(dtype).removeprefix('torch.')} can hold",
+            got=f"others in {few(beyond)}",
+            remedy="store them as float32",
+        )
     metadata = {
         "format": FORMAT,
-        "config": json.dumps(dataclasses.asdict(generator.config)),
+        "config": json.dumps(dataclasses.asdict(config)),
         "origin": json.dumps(dict(origin)),
     }
     with whole_file(path) as part:
-        part.write_bytes(save(tensors, metadata))
+        try:
+            save_file(tensors, part, metadata)
+        except SafetensorError as error:
+            raise OutputError(
+                f"output {path}",
+                expected="a file that can be written to its end",
+                got=str(error),
+                remedy="check the space on the device",
+            ) from error
 
 
-def load_checkpoint(path: Path) -> tuple[MotionGenerator, dict[str, Any]]:
-    """The generator stored in `path`, in float32 and evaluation mode, and its origin.
+def load_checkpoint(path: Path) -> Checkpoint:
+    """The networks stored in `path` and their origin.
 
     Raises CheckpointError for a file that is missing, is no such checkpoint, or does not fit the
-    network that its own configuration describes.
+    networks that its own configuration describes.
     """
-    tensors, metadata = _read(path)
-    if metadata.get("format") != FORMAT:
+    stored = _read(path)
+    findings = compare(stored.networks.tensors(), stored.tensors)
+    if not findings.good:
         raise CheckpointError(
             f"weights {path}",
-            expected=f"format '{FORMAT}'",
-            got=repr(metadata.get("format", "no format entry")),
-            remedy="give a file written by 'avatar-forcing train'",
+            expected=f"exactly the {findings.wanted} tensors of its configuration",
+            got=few(findings.sentences()),
+            remedy="give weights that were saved with this configuration",
         )
-    config, origin = (_table(path, metadata, name) for name in ("config", "origin"))
-    generator = MotionGenerator(from_mapping(ModelConfig, config, f"{path.name} config"))
-    _fill(generator, tensors, path)
-    return generator.eval().requires_grad_(False), origin
+    return Checkpoint(*stored.networks.fill(stored.tensors), stored.origin)
 
 
-def _table(path: Path, metadata: Mapping[str, str], name: str) -> dict[str, Any]:
+def inspect_checkpoint(path: Path) -> WeightReport:
+    """What `load_checkpoint` would make of `path`; bad content is reported, not raised."""
+    size_bytes = path.stat().st_size if path.is_file() else None
     try:
-        return dict(json.loads(metadata[name]))
-    except (KeyError, ValueError, TypeError) as error:
-        raise CheckpointError(
-            f"weights {path}",
-            expected=f"a table '{name}' in its metadata",
-            got=f"none that can be read ({type(error).__name__})",
-            remedy="train or download it again",
-        ) from error
+        stored = _read(path)
+    except (CheckpointError, ConfigError) as error:
+        trouble = f"expected {error.expected}, got {error.got}"
+        file = FileReport(path.name, size_bytes, Findings(0), trouble)
+        return WeightReport(str(path), (file,), "")
+    findings = compare(stored.networks.tensors(), stored.tensors)
+    space = stored.networks.generator.config.motion_space
+    note = "with its motion autoencoder" if stored.networks.motion_autoencoder else ""
+    if space == "latent" and not note:
+        note = "without a motion autoencoder: motion, but no pictures"
+    file = FileReport(path.name, size_bytes, findings, note=note)
+    return WeightReport(str(path), (file,), str(stored.origin.get("licence", "")), space)
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors of a safetensors file, as views of it, and its metadata.
+
+    Raises CheckpointError where it is missing or damaged.
+    """
     if not path.is_file():
         raise CheckpointError(
             "weights",
@@ -103,26 +152,47 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         ) from error
 
 
-def _fill(generator: MotionGenerator, tensors: Mapping[str, Tensor], path: Path) -> None:
-    wanted = generator.state_dict()
-    wrong = [f"{name} is missing" for name in wanted if name not in tensors]
-    wrong += [f"{name} is not part of the network" for name in tensors if name not in wanted]
-    wrong += [
-        f"{name} has shape {list(tensors[name].shape)} instead of {list(wanted[name].shape)}"
-        for name in wanted
-        if name in tensors and tensors[name].shape != wanted[name].shape
-    ]
-    wrong += [
-        f"{name} holds values that are no numbers"
-        for name, tensor in tensors.items()
-        if not bool(torch.isfinite(tensor).all())
-    ]
-    if wrong:
-        more = f" and {len(wrong) - SHOWN_NAMES} more" if len(wrong) > SHOWN_NAMES else ""
+def _read(path: Path) -> _Stored:
+    tensors, metadata = read_safetensors(path)
+    if metadata.get("format") != FORMAT:
         raise CheckpointError(
             f"weights {path}",
-            expected=f"exactly the {len(wanted)} tensors of its configuration",
-            got="; ".join(wrong[:SHOWN_NAMES]) + more,
-            remedy="give weights that were saved with this configuration",
+            expected=f"format '{FORMAT}'",
+            got=repr(metadata.get("format", "no format entry")),
+            remedy="give a file written by 'avatar-forcing train' or 'avatar-forcing weights'",
         )
-    generator.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    values, origin = (_table(path, metadata, name) for name in ("config", "origin"))
+    config = from_mapping(ModelConfig, values, f"{path.name} config")
+    # in the rig's space there is nothing to decode: its tensors are told as extra ones there
+    latent = config.motion_space == "latent"
+    autoencoder = latent and any(name.startswith(AUTOENCODER_PREFIX) for name in tensors)
+    return _Stored(unfilled(config, autoencoder=autoencoder), tensors, origin)
+
+
+def _table(path: Path, metadata: Mapping[str, str], name: str) -> dict[str, Any]:
+    try:
+        return dict(json.loads(metadata[name]))
+    except (KeyError, ValueError, TypeError) as error:
+        raise CheckpointError(
+            f"weights {path}",
+            expected=f"a table '{name}' in its metadata",
+            got=f"none that can be read ({type(error).__name__})",
+            remedy="train or download it again",
+        ) from error
+
+
+def _require_partner(path: Path, config: ModelConfig, autoencoder: MotionAutoencoder) -> None:
+    code_dim = autoencoder.dec.direction.weight.shape[0]
+    if (
+        config.motion_space == "latent"
+        and autoencoder.config == config.autoencoder
+        and code_dim == config.motion_dim
+    ):
+        return
+    raise CheckpointError(
+        f"weights {path}",
+        expected=f"an autoencoder of {config.autoencoder} beside a generator in its latent space",
+        got=f"one of {autoencoder.config}, width {code_dim}, beside motion space "
+        f"'{config.motion_space}', width {config.motion_dim}",
+        remedy="store networks that belong together",
+    )

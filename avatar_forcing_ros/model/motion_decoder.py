@@ -37,8 +37,10 @@ class Directions(nn.Module):
     def __init__(self, code_dim: int, directions: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(code_dim, directions))
-        self.register_buffer("basis", torch.zeros(code_dim, directions), persistent=False)
-        self._orthonormalise()
+        basis = torch.zeros(code_dim, directions, device="cpu")
+        self.register_buffer("basis", basis, persistent=False)
+        if not self.weight.is_meta:  # of shapes alone: the basis comes with the weights
+            self._orthonormalise()
 
     def _load_from_state_dict(self, *arguments: Any) -> None:
         super()._load_from_state_dict(*arguments)

@@ -2,6 +2,7 @@
 
 Equalised learning rate: a stored weight of unit variance is multiplied by ``1 / sqrt(fan_in)`` at
 run time. Resampling is the separable kernel [1, 3, 3, 1], two one-dimensional depthwise passes.
+Kernels are made on the CPU by name: a network of shapes alone (device meta) still has them.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class Blur(nn.Module):
         """`padding` before and after; `gain` is what an up-sampling by 2 loses: 4."""
         super().__init__()
         self.padding, self.stride = padding, stride
-        taps = torch.tensor(TAPS) * math.sqrt(gain)
+        taps = torch.tensor(TAPS, device="cpu") * math.sqrt(gain)
         self.register_buffer("taps", taps, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -89,7 +90,7 @@ class Upsample(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        row = torch.tensor(TAPS) * 2.0
+        row = torch.tensor(TAPS, device="cpu") * 2.0
         self.register_buffer("taps", torch.outer(row, row), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -17,8 +17,9 @@ from tqdm import tqdm
 from avatar_forcing_ros.config import AvatarConfig
 from avatar_forcing_ros.errors import ConfigError
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
-from avatar_forcing_ros.pipeline.build import build_session, load_generator
+from avatar_forcing_ros.pipeline.build import build_session
 from avatar_forcing_ros.pipeline.demo import AVATAR_SPEECH, USER_SPEECH
+from avatar_forcing_ros.pipeline.load import load_avatar
 from avatar_forcing_ros.pipeline.media_input import read_audio
 from avatar_forcing_ros.pipeline.session import Session
 from avatar_forcing_ros.resources import shipped
@@ -122,7 +123,7 @@ def _audio_features(engine: MotionEngine, speech: Sound, repeats: int) -> Figure
 def _fresh_state(engine: MotionEngine, speech: Speech) -> tuple[StreamState, BlockInput]:
     """A conversation whose cache is full, and the input of a block."""
     state = engine.new_state()
-    rest = coefficients.neutral()
+    rest = np.zeros(engine.config.motion_dim, np.float32)
     for k in range(WARM_UP_BLOCKS):
         frames = engine.frames(state)
         heard = BlockInput(
@@ -154,7 +155,7 @@ def _evaluation(engine: MotionEngine, repeats: int) -> Figures:
 
 def _blocks(config: AvatarConfig, speech: Speech, repeats: int) -> tuple[Figures, Figures]:
     """A block's motion with the cache and without; the two take turns, so both see one machine."""
-    generator = load_generator(config)
+    generator = load_avatar(config).generator
     figures: list[list[float]] = [[], []]
     runs = []
     for cached in (True, False):
@@ -172,14 +173,11 @@ def _blocks(config: AvatarConfig, speech: Speech, repeats: int) -> tuple[Figures
 
 def _pictures(session: Session, repeats: int) -> dict[str, Figures]:
     """Drawing one frame, and finding the face in it again."""
-    rng = np.random.default_rng(0)
-    steps = rng.uniform(coefficients.LOW, coefficients.HIGH, (8, coefficients.COUNT)) * 0.5
-    at = np.linspace(0, 7, repeats)
-    moves = np.stack([np.interp(at, np.arange(8), steps[:, k]) for k in range(steps.shape[1])], 1)
+    moves = _moves(session, repeats)
     drawn: list[NDArray[np.uint8]] = []
-    session.codec.decode(moves[:1].astype(np.float32))
+    session.codec.decode(moves[:1])
     drawing = _times(
-        lambda i: drawn.append(session.codec.decode(moves[i : i + 1].astype(np.float32))[0]),
+        lambda i: drawn.append(session.codec.decode(moves[i : i + 1])[0]),
         repeats,
         "renderer",
     )
@@ -190,10 +188,23 @@ def _pictures(session: Session, repeats: int) -> dict[str, Figures]:
     return {"renderer_frame": drawing, "tracker_frame": tracking}
 
 
+def _moves(session: Session, count: int) -> NDArray[np.float32]:
+    """Motion ``[count, D]`` that wanders through half of what the motion space can show."""
+    rest = session.codec.reference
+    reach = np.abs(
+        rest
+    ).max()  # of latents; coefficients rest at zero and have ranges of their own
+    low, high = (-reach, reach) if reach else (coefficients.LOW, coefficients.HIGH)
+    places = np.random.default_rng(0).uniform(low, high, (8, len(rest))) * 0.5
+    at = np.linspace(0, 7, count)
+    path = [np.interp(at, np.arange(8), places[:, k]) for k in range(len(rest))]
+    return (rest + np.stack(path, axis=1)).astype(np.float32)
+
+
 def _end_to_end(session: Session, speech: Speech, repeats: int) -> Figures:
     """Sound and pictures of a block in, motion and frames out; the avatar watches itself."""
     frames = session.engine.config.block_frames
-    picture = session.codec.decode(np.zeros((1, coefficients.COUNT), np.float32))[0]
+    picture = session.codec.decode(session.codec.reference[None])[0]
 
     def work(i: int) -> None:
         first = session.next_frame

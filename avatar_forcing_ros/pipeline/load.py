@@ -9,6 +9,7 @@ import torch
 from avatar_forcing_ros.config import PRESETS, AvatarConfig
 from avatar_forcing_ros.errors import CheckpointError, ConfigError
 from avatar_forcing_ros.model.checkpoint import Checkpoint, load_checkpoint
+from avatar_forcing_ros.model.motion_autoencoder import channels_last
 from avatar_forcing_ros.model.released import load_released
 from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.rig import coefficients
@@ -32,6 +33,8 @@ def load_avatar(config: AvatarConfig) -> Checkpoint:
         checkpoint.generator.to(device, dtype)
         if checkpoint.motion_autoencoder:
             checkpoint.motion_autoencoder.to(device, dtype)
+            if device.startswith("cuda"):
+                channels_last(checkpoint.motion_autoencoder)
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(
             "device",

@@ -34,6 +34,10 @@ class MotionCodec(Protocol):
     def reference(self) -> NDArray[np.float32]:
         """The portrait's own motion ``[D]``."""
 
+    @property
+    def fit(self) -> dict[str, float]:
+        """How well each coefficient can be told from motion (Pearson's r); empty: exactly."""
+
     def prepare_portrait(self, portrait: Portrait) -> None:
         """Make ready to draw this face."""
 
@@ -105,6 +109,11 @@ class RigCodec:
     def reference(self) -> NDArray[np.float32]:
         """A resting face: every coefficient is measured from it."""
         return coefficients.neutral()
+
+    @property
+    def fit(self) -> dict[str, float]:
+        """Nothing to be fitted: coefficients are what this motion is."""
+        return {}
 
     def prepare_portrait(self, portrait: Portrait) -> None:
         """Compute the warp fields of `portrait` (a second or so)."""

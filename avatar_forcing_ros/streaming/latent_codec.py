@@ -34,8 +34,7 @@ Pixels = NDArray[np.uint8]
 class LatentCodec:
     """The person's face crop to a latent; latents on the portrait's appearance to pictures.
 
-    `fit` is how well rig coefficients can be read off the latents: Pearson's r of each on poses
-    that were held out. Work runs on the device and in the type of the autoencoder's weights.
+    Work runs on the device and in the type of the autoencoder's weights.
     """
 
     def __init__(
@@ -90,6 +89,11 @@ class LatentCodec:
         """The portrait's own motion latent ``[D]``."""
         return self._reference
 
+    @property
+    def fit(self) -> dict[str, float]:
+        """Pearson's r of each coefficient, read off latents of poses that were held out."""
+        return self._fit
+
     @torch.inference_mode()
     def prepare_portrait(self, portrait: Portrait) -> None:
         """Encode the portrait, and learn to read rig coefficients off latents of its warps."""
@@ -107,7 +111,7 @@ class LatentCodec:
             ]
             return self._magnitudes(np.concatenate(parts))
 
-        self._regression, self.fit = fit_to_renders(encoded)
+        self._regression, self._fit = fit_to_renders(encoded)
         self._draw = self._record(self._decode_tensors)
 
     def encode_user(self, frame: VideoFrame) -> UserMotion:

@@ -19,7 +19,7 @@ from torch import nn
 from avatar_forcing_ros.config import ModelConfig, TrainingConfig
 from avatar_forcing_ros.errors import CheckpointError
 from avatar_forcing_ros.files import whole_file
-from avatar_forcing_ros.model.checkpoint import save_checkpoint
+from avatar_forcing_ros.model.checkpoint import Checkpoint, save_checkpoint
 from avatar_forcing_ros.model.generator import MotionGenerator
 from avatar_forcing_ros.training.dataset import ConversationWindows
 from avatar_forcing_ros.training.losses import flow_matching_loss
@@ -50,9 +50,9 @@ class Trainer:
         train: ConversationWindows,
         valid: ConversationWindows,
         folder: Path,
-        initial: tuple[MotionGenerator, dict[str, Any]] | None = None,
+        initial: Checkpoint | None = None,
     ) -> None:
-        """`initial` is a generator to begin from (its normalisation is kept) and its origin.
+        """`initial` holds a generator to begin from (its normalisation is kept) and its origin.
 
         Raises CheckpointError if that generator is another network.
         """
@@ -61,7 +61,7 @@ class Trainer:
         self.model = MotionGenerator(model_config)
         self.begun_from: dict[str, Any] | None = None
         if initial:
-            generator, self.begun_from = initial
+            generator, self.begun_from = initial.generator, initial.origin
             if generator.config != model_config:
                 raise CheckpointError(
                     "initial weights",

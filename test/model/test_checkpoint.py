@@ -7,13 +7,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from released import SMALL_PAPER
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from tiny import TINY, roll, talk, tiny_generator
 
 from avatar_forcing_ros.config import SamplingConfig
 from avatar_forcing_ros.errors import CheckpointError, OutputError
-from avatar_forcing_ros.model.checkpoint import FORMAT, load_checkpoint, save_checkpoint
+from avatar_forcing_ros.model.checkpoint import (
+    FORMAT,
+    inspect_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+)
+from avatar_forcing_ros.model.motion_autoencoder import MotionAutoencoder
 from avatar_forcing_ros.streaming.engine import MotionEngine
 
 
@@ -31,7 +38,8 @@ def rewrite(path: Path, tensors: dict[str, torch.Tensor]) -> None:
 
 
 def test_what_was_saved_comes_back(saved: Path) -> None:
-    generator, origin = load_checkpoint(saved)
+    generator, autoencoder, origin = load_checkpoint(saved)
+    assert autoencoder is None
     assert origin == {"steps": 3}
     assert generator.config == TINY
     heard = talk(15)
@@ -102,8 +110,98 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 def test_half_precision_is_stored_and_read_as_single(tmp_path: Path) -> None:
     path = tmp_path / "half.safetensors"
     save_checkpoint(path, tiny_generator(), {})
-    generator, _ = load_checkpoint(path)
+    generator = load_checkpoint(path).generator
     full = tiny_generator().state_dict()
     for name, tensor in generator.state_dict().items():
         assert tensor.dtype == torch.float32
         torch.testing.assert_close(tensor, full[name], atol=1e-3, rtol=1e-3)
+
+
+AUTOENCODER_BIAS = "motion_autoencoder.dec.conv1.activate.bias"
+
+
+def small_autoencoder(width: int = SMALL_PAPER.motion_dim) -> MotionAutoencoder:
+    torch.manual_seed(1)
+    return MotionAutoencoder(SMALL_PAPER.autoencoder, width).eval()
+
+
+@pytest.fixture
+def latent(tmp_path: Path) -> Path:
+    path = tmp_path / "latent.safetensors"
+    generator = tiny_generator(SMALL_PAPER)
+    save_checkpoint(path, generator, {}, torch.float32, small_autoencoder())
+    return path
+
+
+def test_the_autoencoder_comes_back_with_its_directions(latent: Path) -> None:
+    loaded = load_checkpoint(latent).motion_autoencoder
+    assert loaded is not None
+    ours = small_autoencoder()
+    for name, tensor in ours.state_dict().items():
+        assert torch.equal(tensor, loaded.state_dict()[name]), name
+    assert torch.equal(ours.dec.direction.basis, loaded.dec.direction.basis)
+    assert not any(p.requires_grad for p in loaded.parameters())
+
+
+def test_a_latent_generator_may_come_alone(tmp_path: Path) -> None:
+    path = tmp_path / "alone.safetensors"
+    save_checkpoint(path, tiny_generator(SMALL_PAPER), {})
+    assert load_checkpoint(path).motion_autoencoder is None
+    (file,) = inspect_checkpoint(path).files
+    assert file.usable
+    assert "no pictures" in file.note
+
+
+def test_half_an_autoencoder_is_told(latent: Path) -> None:
+    tensors = load_file(latent)
+    del tensors[AUTOENCODER_BIAS]
+    rewrite(latent, tensors)
+    with pytest.raises(CheckpointError, match=f"{AUTOENCODER_BIAS} is missing"):
+        load_checkpoint(latent)
+
+
+def test_the_rigs_space_has_no_autoencoder(saved: Path) -> None:
+    tensors = load_file(saved)
+    tensors[AUTOENCODER_BIAS] = torch.zeros(1, 8, 1, 1)
+    rewrite(saved, tensors)
+    with pytest.raises(CheckpointError, match=f"{AUTOENCODER_BIAS} is not part of the network"):
+        load_checkpoint(saved)
+
+
+def test_strangers_are_not_stored_together(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    for generator, autoencoder in (
+        (tiny_generator(), small_autoencoder()),
+        (tiny_generator(SMALL_PAPER), small_autoencoder(24)),
+    ):
+        with pytest.raises(CheckpointError, match="store networks that belong together"):
+            save_checkpoint(path, generator, {}, torch.float32, autoencoder)
+    assert not path.exists()
+
+
+def test_values_that_half_precision_cannot_hold_are_refused(tmp_path: Path) -> None:
+    generator = tiny_generator()
+    generator.motion_std[2] = 1e6
+    path = tmp_path / "w.safetensors"
+    with pytest.raises(CheckpointError, match="float16 can hold, got others in motion_std"):
+        save_checkpoint(path, generator, {}, torch.float16)
+    assert not path.exists()
+    save_checkpoint(path, generator, {}, torch.bfloat16)
+    assert load_checkpoint(path).generator.motion_std[2] == pytest.approx(1e6, rel=1e-2)
+
+
+def test_an_inspection_tells_what_loading_would_refuse(saved: Path, latent: Path) -> None:
+    assert inspect_checkpoint(latent).usable
+    (file,) = inspect_checkpoint(latent).files
+    assert file.note == "with its motion autoencoder"
+    tensors = load_file(saved)
+    tensors["motion_mean"] = torch.zeros(7)
+    rewrite(saved, tensors)
+    assert inspect_checkpoint(saved).sentences() == [
+        "weights.safetensors: motion_mean has shape [7] instead of [23]"
+    ]
+    saved.write_text("not weights")
+    (told,) = inspect_checkpoint(saved).sentences()
+    assert "unreadable content" in told
+    saved.unlink()
+    assert inspect_checkpoint(saved).sentences() == ["weights.safetensors is missing"]

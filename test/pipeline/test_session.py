@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -33,6 +34,7 @@ class FakeCodec:
         return UserMotion(values, True)
 
     image_size_px = 1
+    fit: ClassVar[dict[str, float]] = {}
     drawable_sizes_px = (1,)
     drawn_at = 1
 

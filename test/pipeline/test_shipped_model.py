@@ -8,31 +8,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avatar_forcing_ros.config import AvatarConfig
+from avatar_forcing_ros.config import AvatarConfig, SamplingConfig
 from avatar_forcing_ros.media import AudioChunk
-from avatar_forcing_ros.pipeline.build import load_generator
+from avatar_forcing_ros.pipeline.build import build_session
 from avatar_forcing_ros.pipeline.figures import best_lag, blinks, mouth_opening
 from avatar_forcing_ros.pipeline.media_input import read_audio
-from avatar_forcing_ros.pipeline.session import Session
 from avatar_forcing_ros.rig.coefficients import INDEX, NAMES
-from avatar_forcing_ros.streaming.engine import MotionEngine
 from avatar_forcing_ros.timebase import samples_to_frames
 
 DATA = Path(__file__).parent.parent / "data"
 
 
-class NoPicture:
-    """A codec for motion alone."""
-
-    def reset(self) -> None: ...
-
-
 def motion(audio: np.ndarray, seed: int = 0) -> np.ndarray:
     """Coefficients ``[T, K]`` in the time of the sound, its delay taken out."""
-    config = AvatarConfig()
-    engine = MotionEngine(load_generator(config), config.sampling)
-    engine.seed = seed
-    session = Session(engine, NoPicture(), user_audio=False, user_video=False)  # type: ignore[arg-type]
+    config = AvatarConfig(image_size_px=128, sampling=SamplingConfig(seed=seed))
+    session = build_session(config, user_audio=False, user_video=False)
+    engine = session.engine
     session.push_avatar_audio(AudioChunk(audio, 16_000, 0))
     frames, delay = samples_to_frames(len(audio)), engine.config.avatar_audio_delay_frames
     out = []

@@ -177,7 +177,7 @@ def test_a_run_can_begin_from_other_weights(data: Path, tmp_path: Path) -> None:
     first.run(lambda figures: None)
     begun = load_checkpoint(tmp_path / "first" / "generator.safetensors")
     second = Trainer(TINY, first.config, first.train, first.valid, tmp_path / "second", begun)
-    for name, tensor in begun[0].state_dict().items():
+    for name, tensor in begun.generator.state_dict().items():
         assert torch.equal(tensor, second.model.state_dict()[name])
     assert second.origin()["begun_from"]["steps"] == 3
     second.save()
@@ -202,7 +202,7 @@ def test_the_loss_falls(data: Path, tmp_path: Path) -> None:
     run = trainer(data, tmp_path / "run", 80, learning_rate=3e-3)
     run.run(lambda figures: losses.append(figures["loss"]))
     assert np.mean(losses[-10:]) < 0.92 * np.mean(losses[:5])
-    generator, origin = load_checkpoint(tmp_path / "run" / "generator.safetensors")
+    generator, _, origin = load_checkpoint(tmp_path / "run" / "generator.safetensors")
     assert origin["steps"] == 80
     assert origin["conversations"] == 3
     torch.testing.assert_close(generator.motion_mean, run.model.motion_mean, rtol=1e-3, atol=1e-4)

@@ -1,0 +1,92 @@
+"""From the words on the command line to a command's function, and from its errors to one line."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+from avatar_forcing_ros.cli import benchmark, demo, render, rig, train, weights
+from avatar_forcing_ros.errors import AvatarForcingError, MissingDependencyError, OutputError
+
+COMMANDS = (demo, render, rig, benchmark, train, weights)
+INTERRUPTED = 130
+PACKAGE = __name__.split(".")[0]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the process's exit code."""
+    options = build_parser().parse_args(arguments)
+    # MediaPipe and TensorFlow Lite write start-up notes to stderr unless told not to
+    os.environ.setdefault("GLOG_minloglevel", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        with _termination_unwinds():
+            code: int | None = options.run(options)
+    except AvatarForcingError as error:
+        return _fail(error)
+    except OSError as error:
+        return _fail(_file_trouble(error))
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] == PACKAGE:
+            raise
+        return _fail(_missing(error.name))
+    except KeyboardInterrupt:
+        print("avatar-forcing: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    return code or 0
+
+
+@contextmanager
+def _termination_unwinds() -> Iterator[None]:
+    """SIGTERM leaves by an exception, so that half-written files are removed on the way out."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _fail(error: AvatarForcingError) -> int:
+    print(f"avatar-forcing: {error}", file=sys.stderr)
+    return 1
+
+
+def _file_trouble(error: OSError) -> OutputError:
+    name = f" {error.filename}" if error.filename else ""
+    return OutputError(
+        f"file{name}",
+        expected="files that can be read and written to their end",
+        got=error.strerror or str(error) or type(error).__name__,
+        remedy="check space, permissions and the device",
+    )
+
+
+def _missing(name: str) -> MissingDependencyError:
+    return MissingDependencyError(
+        f"Python package '{name}'",
+        expected="it to be installed",
+        got=f"no module of that name for {sys.executable}",
+        remedy="run: pip install 'avatar_forcing_ros[mediapipe]'",
+    )
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All commands and their flags; each sets ``run``, the function that does it."""
+    parser = argparse.ArgumentParser(
+        prog="avatar-forcing",
+        description="A talking, listening, reacting avatar head: one portrait becomes a face that "
+        "speaks with a given voice and answers what a person says and does.",
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        command.add(commands)
+    return parser

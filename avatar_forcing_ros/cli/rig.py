@@ -1,0 +1,32 @@
+"""``avatar-forcing rig``: a page of the rig's coefficients."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from avatar_forcing_ros.config import AvatarConfig
+
+
+def add(commands: Any) -> None:
+    """Add the command to the sub-parsers `commands`."""
+    rig = commands.add_parser(
+        "rig",
+        help="draw a page that shows each motion coefficient",
+        description="Draws every coefficient of the face rig at its low, resting and high value.",
+    )
+    rig.add_argument("--portrait", type=Path, metavar="P", help="image with a face")
+    rig.add_argument("-o", "--output", type=Path, default=Path("rig.png"), metavar="OUT.png")
+    rig.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Draw the page."""
+    from avatar_forcing_ros.pipeline.media_output import save_image
+    from avatar_forcing_ros.pipeline.portraits import load_portrait
+    from avatar_forcing_ros.rig.sheet import coefficient_sheet
+
+    portrait = load_portrait(options.portrait, AvatarConfig().image_size_px)
+    save_image(coefficient_sheet(portrait), options.output)
+    print(f"Wrote {options.output}")

@@ -1,0 +1,167 @@
+"""The released model's weights on this machine: what is there, and the one file made of them."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import torch
+
+from avatar_forcing_ros.config import ModelConfig
+from avatar_forcing_ros.errors import CheckpointError, ConfigError, OutputError
+from avatar_forcing_ros.model.checkpoint import inspect_checkpoint, save_checkpoint
+from avatar_forcing_ros.model.released import (
+    SPEECH_FILES,
+    SPEECH_FOLDER,
+    Say,
+    inspect_released,
+    load_released,
+)
+from avatar_forcing_ros.model.tensor_check import few
+from avatar_forcing_ros.model.weight_report import FileReport, WeightReport
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+CONVERTED_FILE = "avatar_forcing.safetensors"
+SUFFIX = ".safetensors"
+LICENCE_LINES = 6
+
+
+def check_weights(place: Path, config: ModelConfig, say: Say) -> WeightReport:
+    """What there is in a folder of released files, or in a converted file.
+
+    Raises CheckpointError for a file of another kind; all else is told in the report.
+    """
+    if place.suffix == SUFFIX and not place.is_dir():
+        return inspect_checkpoint(place)
+    if place.is_file():
+        raise CheckpointError(
+            f"weights {place}",
+            expected=f"a folder of released files, or one {SUFFIX} file",
+            got=f"a file that ends in '{place.suffix}'",
+            remedy=f"give its folder: avatar-forcing weights check {place.parent}",
+        )
+    return inspect_released(place, config, say)
+
+
+def convert_weights(
+    folder: Path, output: Path | None, dtype: str, config: ModelConfig, say: Say
+) -> Path:
+    """Write the released weights in `folder` as one file, whole or not at all; returns its path.
+
+    Without `output` it lies beside them. Raises CheckpointError where the released weights are
+    not complete and sound, OutputError or ConfigError for an `output` or `dtype` of no use.
+    """
+    if dtype not in DTYPES:
+        raise ConfigError(
+            "dtype", expected=f"one of {', '.join(DTYPES)}", got=dtype, remedy="choose one"
+        )
+    output = output or folder / CONVERTED_FILE
+    if output.suffix != SUFFIX:
+        raise OutputError(
+            f"output {output}",
+            expected=f"a name that ends in {SUFFIX}",
+            got=output.suffix or "no ending",
+            remedy="rename it",
+        )
+    if output.resolve() == (folder / SPEECH_FOLDER / SPEECH_FILES[0]).resolve():
+        raise OutputError(
+            f"output {output}",
+            expected="another file than those that are converted",
+            got="one of them",
+            remedy="choose another name",
+        )
+    generator, autoencoder, origin = load_released(folder, config, say)
+    say("taking fingerprints of the files")
+    for name, source in origin["sources"].items():
+        source["sha256"] = _sha256(folder / name)
+    say(f"writing {output}")
+    save_checkpoint(output, generator, origin, DTYPES[dtype], autoencoder)
+    return output
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 22):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def as_text(report: WeightReport) -> str:
+    """The report for a person: a table, what is wrong, the licence, what to do next."""
+    width = max(len(file.name) for file in report.files)
+    lines = [f"Weights in {report.place}", "", f"{'file':{width}}  {'size':>9}  {'tensors':>10}"]
+    for file in report.files:
+        findings = file.findings
+        size = "" if file.size_bytes is None else f"{file.size_bytes / 1e6:.1f} MB"
+        count = f"{findings.fitting} of {findings.wanted}" if findings.wanted else ""
+        lines.append(f"{file.name:{width}}  {size:>9}  {count:>10}  {_state(file)}")
+    details = [detail for file in report.files for detail in _details(file)]
+    if details:
+        lines += ["", *details]
+    lines += ["", *_licence(report.licence), "", next_step(report)]
+    return "\n".join(lines)
+
+
+def next_step(report: WeightReport) -> str:
+    """One sentence: what the reader can do now."""
+    place = report.place
+    if Path(place).suffix == SUFFIX:
+        if not report.usable:
+            return "Next: convert it again (avatar-forcing weights convert) or train it again."
+        preset = "--preset paper " if report.motion_space == "latent" else ""
+        return f"Usable. Next: give it to a command as {preset}--weights {place}"
+    if report.usable:
+        return (
+            f"Complete. Next: use it as it is (--preset paper --weights {place}), or make one "
+            f"file of it: avatar-forcing weights convert {place}"
+        )
+    absent = [file.name for file in report.files if file.size_bytes is None]
+    if absent:
+        return (
+            f"Not usable. Next: put {', '.join(absent)} there, or let "
+            f"'avatar-forcing weights fetch {place} --repo OWNER/NAME' do it."
+        )
+    return "Not usable. Next: download the files that are wrong again, from their authors."
+
+
+def _state(file: FileReport) -> str:
+    if file.size_bytes is None:
+        return f"missing, {file.note}" if file.note else "missing"
+    if file.trouble:
+        return "cannot be read"
+    found = file.findings
+    counts = {
+        "missing": len(found.missing),
+        "not known": len(found.extra),
+        "of another shape": len(found.wrong_shape),
+        "no floating-point numbers": len(found.not_float),
+        "with values that are no numbers": len(found.not_finite),
+    }
+    wrong = [f"{count} {what}" for what, count in counts.items() if count]
+    return ", ".join(wrong or [file.note or "complete"])
+
+
+def _details(file: FileReport) -> list[str]:
+    if file.size_bytes is None:
+        return []
+    if file.trouble:
+        return [f"{file.name}: {file.trouble}"]
+    found = file.findings
+    groups = {
+        "missing": found.missing,
+        "not known": found.extra,
+        "of another shape": [f"{n} ({has} instead of {due})" for n, has, due in found.wrong_shape],
+        "no floating-point numbers": found.not_float,
+        "with values that are no numbers": found.not_finite,
+    }
+    return [f"{file.name}, {what}: {few(names)}" for what, names in groups.items() if names]
+
+
+def _licence(text: str) -> list[str]:
+    lines = [line for line in text.splitlines() if line.strip()]
+    if len(lines) <= 1:
+        return [f"Licence: {lines[0] if lines else 'the file names none'}"]
+    shown = [f"    {line}" for line in lines[:LICENCE_LINES]]
+    more = [f"    … and {len(lines) - LICENCE_LINES} more lines"]
+    return ["Licence:", *shown, *(more if len(lines) > LICENCE_LINES else [])]
