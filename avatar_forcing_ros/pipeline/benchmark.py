@@ -182,8 +182,8 @@ def _pictures(session: Session, repeats: int) -> dict[str, Figures]:
         "renderer",
     )
     frames = [VideoFrame(p, i * FRAME_PERIOD_NS) for i, p in enumerate(drawn)]
-    session.push_user_frame(frames[0])
-    tracking = _times(lambda i: session.push_user_frame(frames[i]), repeats, "tracker")
+    session.codec.encode_user(frames[0])
+    tracking = _times(lambda i: session.codec.encode_user(frames[i]), repeats, "tracker")
     session.reset()
     return {"renderer_frame": drawing, "tracker_frame": tracking}
 

@@ -150,7 +150,6 @@ class _Run:
         pictures = read_video(inputs.user_video) if inputs.user_video else iter(())
         self.pictures = at_frame_rate(pictures)
         self.last_picture = np.zeros((self.size, self.size, 3), np.uint8)
-        self.watched = self.seen = 0
 
     def to_end(self, progress: Progress) -> RenderResult:
         started = time.perf_counter()
@@ -163,8 +162,7 @@ class _Run:
                 keep = min(block, total - done)
                 pictures = list(itertools.islice(self.pictures, block))
                 for picture in pictures:
-                    self.seen += self.session.push_user_frame(picture)
-                    self.watched += 1
+                    self.session.push_user_frame(picture)
                 made = self.session.next_block()
                 user = self.session.codec.coefficients(self.session.last_user_motion)
                 voice = made.audio[: frames_to_samples(keep)]
@@ -184,8 +182,8 @@ class _Run:
             voice,
             wall_s,
             tuple(motion_s),
-            self.watched,
-            self.seen,
+            self.session.watched_pictures,
+            self.session.faces_seen,
         )
 
     def _write(

@@ -9,7 +9,13 @@ from numpy.typing import NDArray
 
 from avatar_forcing_ros.media import AudioChunk, AvatarBlock, VideoFrame
 from avatar_forcing_ros.pipeline.effort import Effort, ladder
-from avatar_forcing_ros.pipeline.timeline import MotionTrack, SoundTrack
+from avatar_forcing_ros.pipeline.timeline import (
+    MotionTrack,
+    PictureTrack,
+    SoundTrack,
+    Track,
+    complete,
+)
 from avatar_forcing_ros.rig.portrait import Portrait
 from avatar_forcing_ros.streaming.codec import MotionCodec
 from avatar_forcing_ros.streaming.engine import BlockInput, MotionEngine
@@ -40,11 +46,16 @@ class Session:
     def reset(self) -> None:
         """Begin a new conversation with the same weights and face."""
         self.state = self.engine.new_state(self.codec.reference)
-        self.avatar_sound, self.user_sound = SoundTrack(), SoundTrack()
+        self.avatar_sound = SoundTrack(continuous=False)
+        self.user_sound = SoundTrack()
+        self.pictures = PictureTrack()
         self.user_motion = MotionTrack(self.engine.config.motion_dim)
         unsaid = self.voice_delay_frames * SAMPLES_PER_FRAME
         self._unsaid = np.zeros(unsaid, np.float32)  # heard, not yet shown
         self.last_user_motion = np.zeros((0, self.engine.config.motion_dim), np.float32)
+        self._skipped = 0  # frames of media time that no block was made for
+        self.watched_pictures = self.faces_seen = 0
+        self.face_visible = False
         self.codec.reset()
 
     def set_portrait(self, portrait: Portrait) -> None:
@@ -69,11 +80,36 @@ class Session:
         """Sound of the person in front of the avatar, 16 kHz."""
         self.user_sound.push(chunk)
 
-    def push_user_frame(self, frame: VideoFrame) -> bool:
-        """Picture of the person, in order of stamps; whether a face was seen in it."""
-        motion = self.codec.encode_user(frame)
-        self.user_motion.push(motion.values, frame.stamp_ns)
-        return motion.face_visible
+    def push_user_frame(self, frame: VideoFrame) -> None:
+        """Picture of the person, in any order; it is looked at when its block is made."""
+        self.pictures.push(frame)
+
+    def push_user_motion(self, motion: NDArray[np.float32], stamp_ns: int) -> None:
+        """The person's motion ``[D]`` as somebody else has seen it, instead of pictures."""
+        self.user_motion.push(motion, stamp_ns)
+
+    def complete(self) -> bool:
+        """Whether all that the next block can expect has come."""
+        first = self.next_frame
+        last = first + self.engine.frames(self.state) - 1
+        tracks: list[Track] = [self.avatar_sound, self.user_sound, self.pictures]
+        if not self.pictures.ever:
+            tracks.append(self.user_motion)  # else it is made of the pictures
+        return complete(tracks, first + self._skipped, last + self._skipped)
+
+    def skip(self, frames: int) -> None:
+        """Give up `frames` of all inputs unheard and unseen: the next block comes after them."""
+        self.avatar_sound.skip(frames)
+        self.user_sound.skip(frames)
+        self.pictures.take(frames)
+        self.user_motion.take(frames)
+        self._skipped += frames
+
+    def stop_speaking(self) -> int:
+        """Drop all voice that has not been shown; how many samples that were."""
+        dropped = self.avatar_sound.clear() + int(np.count_nonzero(self._unsaid))
+        self._unsaid = np.zeros_like(self._unsaid)
+        return dropped
 
     def close(self) -> None:
         """Give back the face tracker's threads; another picture would start it again."""
@@ -86,7 +122,7 @@ class Session:
 
     @property
     def next_frame(self) -> int:
-        """Index of the first frame of the next block."""
+        """Index of the first frame of the next block, counting frames that were made."""
         return self.state.motion.frame
 
     def next_block(self) -> AvatarBlock:
@@ -96,14 +132,12 @@ class Session:
         """
         frames = self.engine.frames(self.state)
         voice = self.avatar_sound.take(frames)
-        if self._has_user_video:
-            self.last_user_motion = self.user_motion.take(frames)
-        else:
-            self.last_user_motion = np.zeros((frames, self.engine.config.motion_dim), np.float32)
+        self._watch(frames)
+        user_sound = self.user_sound.take(frames)
         heard = BlockInput(
             avatar_audio=voice,
-            user_audio=self.user_sound.take(frames) if self._has_user_audio else None,
-            user_motion=self.last_user_motion if self._has_user_video else None,
+            user_audio=user_sound if self._has_user_audio and self.user_sound.ever else None,
+            user_motion=self.last_user_motion if self._sees_user else None,
         )
         motion = self.engine.step(self.state, heard)
         pending = np.concatenate((self._unsaid, voice))
@@ -112,8 +146,22 @@ class Session:
             motion=motion,
             coefficients=self.codec.coefficients(motion.motion),
             audio=shown,
-            stamp_ns=frame_stamp_ns(motion.first_frame),
+            stamp_ns=frame_stamp_ns(motion.first_frame + self._skipped),
         )
+
+    def _watch(self, frames: int) -> None:
+        """Look at the block's pictures, and take the motion that they or others told."""
+        for picture in self.pictures.take(frames):
+            motion = self.codec.encode_user(picture)
+            self.user_motion.push(motion.values, picture.stamp_ns)
+            self.watched_pictures += 1
+            self.faces_seen += motion.face_visible
+            self.face_visible = motion.face_visible
+        self.last_user_motion = self.user_motion.take(frames)
+
+    @property
+    def _sees_user(self) -> bool:
+        return self._has_user_video and self.user_motion.ever
 
     def draw(self, block: AvatarBlock, frames: int | None = None) -> NDArray[np.uint8]:
         """Pictures ``[T, S, S, 3]`` RGB of the first `frames` of `block`, by default of all."""

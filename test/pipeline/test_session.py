@@ -84,7 +84,7 @@ def streamed(cuts: Sequence[int]) -> NDArray[np.float32]:
             session.push_user_frame(picture(shown))
             shown += 1
         last = session.next_frame + session.engine.frames(session.state) - 1
-        tracks = session.avatar_sound, session.user_sound, session.user_motion
+        tracks = session.avatar_sound, session.user_sound, session.pictures
         if all(track.has(last) for track in tracks):
             out.append(session.next_block().motion.latent)
     return np.concatenate(out)
@@ -137,11 +137,43 @@ def test_a_session_without_a_user_needs_no_tracker() -> None:
     assert session.user_sound.filled_samples == session.user_motion.filled_frames == 0
 
 
-def test_missing_input_is_counted() -> None:
+def test_input_that_stops_is_counted_for_a_second_one_that_never_was_is_not() -> None:
     session = new_session()
+    heard = talk(5)
+    assert session.complete()
+    session.push_user_audio(AudioChunk(heard.avatar_audio, 16_000, 0))
+    session.push_user_frame(picture(0))
+    assert not session.complete()  # more pictures can be expected
+    for _ in range(20):
+        session.next_block()
+    assert session.avatar_sound.filled_samples == 0
+    assert session.user_sound.filled_samples == 25 * SAMPLES_PER_FRAME
+    assert session.pictures.filled_frames == 24
+    assert session.complete()
+
+
+def test_stopping_speech_silences_the_next_block() -> None:
+    session = new_session()
+    session.push_avatar_audio(AudioChunk(talk(FRAMES).avatar_audio, 16_000, 0))
+    assert np.any(session.next_block().audio)
+    assert session.stop_speaking() >= (FRAMES - 5) * SAMPLES_PER_FRAME
+    assert not np.any(session.next_block().audio)
+
+
+def test_skipped_time_is_not_made_up_for() -> None:
+    session = new_session()
+    sound = talk(FRAMES).avatar_audio
+    session.push_avatar_audio(AudioChunk(sound, 16_000, 0))
     session.next_block()
-    assert session.avatar_sound.filled_samples == 5 * SAMPLES_PER_FRAME
-    assert session.user_motion.filled_frames == 5
+    session.skip(10)
+    block = session.next_block()
+    assert block.motion.first_frame == 5
+    assert block.stamp_ns == 15 * FRAME_PERIOD_NS
+    assert session.avatar_sound.dropped_samples > 6000
+    assert np.array_equal(
+        block.audio[2 * SAMPLES_PER_FRAME :],
+        sound[15 * SAMPLES_PER_FRAME : 18 * SAMPLES_PER_FRAME],
+    )
 
 
 def test_less_effort_is_made_from_the_next_block_on() -> None:

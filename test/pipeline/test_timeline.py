@@ -7,8 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avatar_forcing_ros.media import AudioChunk
-from avatar_forcing_ros.pipeline.timeline import MotionTrack, SoundTrack
+from avatar_forcing_ros.media import AudioChunk, VideoFrame
+from avatar_forcing_ros.pipeline.timeline import (
+    KEPT_PICTURES,
+    MotionTrack,
+    PictureTrack,
+    SoundTrack,
+    complete,
+)
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS
 
 RATE = 16_000
@@ -56,8 +62,8 @@ def test_late_sound_is_dropped_and_counted() -> None:
     track.push(chunk(np.ones(640), 0))
     assert track.take(3)[640:].sum() == 0
     track.push(chunk(np.ones(1280), 1280))  # its first half is already over
-    assert track.dropped_samples == 640
     assert track.take(1).all()
+    assert track.dropped_samples == 640
 
 
 def test_jitter_of_stamps_makes_no_gap() -> None:
@@ -117,7 +123,109 @@ def test_an_absurd_stamp_is_refused() -> None:
     assert track.end_sample == 0
 
 
-def test_no_motion_is_neutral_and_counted() -> None:
+def test_no_motion_is_neutral_and_no_loss() -> None:
     track = MotionTrack(3)
     assert not track.take(2).any()
-    assert track.filled_frames == 2
+    assert track.filled_frames == 0
+    assert not track.ever
+
+
+@given(st.permutations(range(12)))
+def test_the_order_of_arrival_does_not_matter(order: list[int]) -> None:
+    """As long as everything comes before it is taken."""
+    sound = np.arange(1, 12 * 400 + 1, dtype=np.float32)
+    tracks = SoundTrack(), SoundTrack(continuous=False)
+    pictures = PictureTrack()
+    for k in order:
+        for track in tracks:
+            track.push(chunk(sound[400 * k : 400 * (k + 1)], 400 * k))
+        pictures.push(VideoFrame(np.full((1, 1, 3), k, np.uint8), k * FRAME_PERIOD_NS))
+    for track in tracks:
+        assert np.array_equal(track.take(7), sound[: 7 * 640])
+        assert track.filled_samples == track.dropped_samples == 0
+    assert [int(p.pixels[0, 0, 0]) for p in pictures.take(12)] == list(range(12))
+
+
+def test_a_hole_is_waited_for() -> None:
+    """What comes after a hole does not hide it: only the missing piece completes the track."""
+    track = SoundTrack()
+    track.push(chunk(np.ones(640), 0))
+    track.push(chunk(np.ones(640), 1280))
+    assert track.has(0)
+    assert not track.has(1)
+    assert not track.has(2)
+    track.push(chunk(np.ones(640), 640))
+    assert track.has(2)
+
+
+@pytest.mark.parametrize("rate_hz", [15, 25, 30, 60])
+def test_a_missing_picture_is_waited_for_at_the_cameras_own_rate(rate_hz: int) -> None:
+    track = PictureTrack()
+
+    def push(k: int) -> None:
+        stamp_ns = round(k * 1e9 / rate_hz)
+        track.push(VideoFrame(np.zeros((1, 1, 3), np.uint8), stamp_ns))
+
+    for k in range(2 * rate_hz):
+        push(k)
+    for frame in range(48):
+        assert track.has(frame)
+        track.take(1)
+    missing = 2 * rate_hz + 2
+    for k in range(2 * rate_hz, 3 * rate_hz):
+        if k != missing:
+            push(k)
+    assert not track.has(72)
+    push(missing)
+    assert track.has(72)
+
+
+def test_speech_that_comes_too_fast_waits_for_its_turn() -> None:
+    """A synthesiser sends three seconds at once, in pieces stamped with the time of sending."""
+    track = SoundTrack(continuous=False)
+    sound = np.arange(1, 30 * 1600 + 1, dtype=np.float32)
+    for k in range(30):
+        track.push(chunk(sound[1600 * k : 1600 * (k + 1)], 10 * k))
+    assert np.array_equal(np.concatenate([track.take(5) for _ in range(15)]), sound)
+    assert track.dropped_samples == track.filled_samples == 0
+
+
+def test_a_voice_that_comes_late_is_said_late() -> None:
+    track = SoundTrack(continuous=False)
+    track.take(5)
+    track.push(chunk(np.ones(640), 0))
+    assert track.take(1).all()
+    assert track.dropped_samples == 0
+
+
+def test_who_is_live_and_who_is_not() -> None:
+    voice, mic, pictures = SoundTrack(continuous=False), SoundTrack(), PictureTrack()
+    assert not any(track.live(0) for track in (voice, mic, pictures))
+    for track in (voice, mic):
+        track.push(chunk(np.ones(6400), 0))
+    pictures.push(VideoFrame(np.zeros((1, 1, 3), np.uint8), 0))
+    assert all(track.live(5) for track in (voice, mic, pictures))
+    assert not voice.live(10)  # an utterance is over when it is over
+    assert mic.live(30)
+    assert not mic.live(40)  # a second later nobody waits for a microphone either
+    assert pictures.live(24)
+    assert not pictures.live(25)
+    assert complete([voice, mic, pictures], 40, 44)
+    assert not complete([voice, mic, pictures], 5, 9)
+
+
+def test_what_waits_is_bounded() -> None:
+    track = PictureTrack()
+    for k in range(200):
+        track.push(VideoFrame(np.zeros((1, 1, 3), np.uint8), k * FRAME_PERIOD_NS))
+    assert track.dropped_pictures == 200 - KEPT_PICTURES
+
+
+def test_cleared_sound_is_gone_and_counted() -> None:
+    track = SoundTrack(continuous=False)
+    track.push(chunk(np.ones(6400), 0))
+    track.take(2)
+    assert track.clear() == 6400 - 1280
+    assert not track.take(5).any()
+    track.push(chunk(np.ones(640), 7 * 640))
+    assert track.take(1).all()
