@@ -74,12 +74,12 @@ def test_override_ignores_what_is_not_given_and_validates() -> None:
 
 
 def test_shipped_settings_file_states_the_defaults() -> None:
-    """Every setting stands in config/avatar.yaml with its default value: one home, one truth."""
+    """Every setting stands in config/settings.yaml with its default value: one home, one truth."""
     import dataclasses
 
     import yaml
 
-    path = shipped("config/avatar.yaml")
+    path = shipped("config/settings.yaml")
     assert load_yaml(path) == AvatarConfig()
     values = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert set(values) == {f.name for f in dataclasses.fields(AvatarConfig)}

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from avatar_forcing_ros.config import SamplingConfig
 from avatar_forcing_ros.media import AudioChunk, AvatarBlock, VideoFrame
 from avatar_forcing_ros.pipeline.effort import Effort, ladder
 from avatar_forcing_ros.pipeline.timeline import (
@@ -53,6 +54,7 @@ class Session:
         unsaid = self.voice_delay_frames * SAMPLES_PER_FRAME
         self._unsaid = np.zeros(unsaid, np.float32)  # heard, not yet shown
         self.last_user_motion = np.zeros((0, self.engine.config.motion_dim), np.float32)
+        self.last_user_sound = np.zeros(0, np.float32)
         self._skipped = 0  # frames of media time that no block was made for
         self.watched_pictures = self.faces_seen = 0
         self.face_visible = False
@@ -66,6 +68,11 @@ class Session:
     def efforts(self) -> list[Effort]:
         """From the full effort down: what may be computed less of where time is short."""
         return ladder(self._full_evaluations, self.codec.drawable_sizes_px)
+
+    def set_sampling(self, sampling: SamplingConfig) -> None:
+        """Draw motion in another way from the next block on, at the full effort."""
+        self.engine.set_sampling(sampling)
+        self._full_evaluations = sampling.evaluations
 
     def make_effort(self, effort: Effort) -> None:
         """Compute the next blocks at one of `efforts`."""
@@ -121,6 +128,12 @@ class Session:
         return self.engine.config.avatar_audio_delay_frames
 
     @property
+    def next_end_ns(self) -> int:
+        """Media time at which the next block ends."""
+        frames = self.next_frame + self._skipped + self.engine.frames(self.state)
+        return frame_stamp_ns(frames)
+
+    @property
     def next_frame(self) -> int:
         """Index of the first frame of the next block, counting frames that were made."""
         return self.state.motion.frame
@@ -133,7 +146,7 @@ class Session:
         frames = self.engine.frames(self.state)
         voice = self.avatar_sound.take(frames)
         self._watch(frames)
-        user_sound = self.user_sound.take(frames)
+        user_sound = self.last_user_sound = self.user_sound.take(frames)
         heard = BlockInput(
             avatar_audio=voice,
             user_audio=user_sound if self._has_user_audio and self.user_sound.ever else None,

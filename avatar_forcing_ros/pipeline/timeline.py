@@ -67,9 +67,10 @@ class SoundTrack:
         """Whether sound up to the end of `frame` has come without a gap."""
         end, needed = self._cursor, frames_to_samples(frame + 1)
         for start, sound in self._pending:
-            if end >= needed or start > end + JITTER_SAMPLES:
+            place = self._place(start, end, len(sound))
+            if end >= needed or place > end:
                 break
-            end = self._place(start, end) + len(sound)
+            end = place + len(sound)
         return end >= needed
 
     def live(self, frame: int) -> bool:
@@ -77,6 +78,11 @@ class SoundTrack:
         reach = LIVE_SAMPLES if self._continuous else 0
         newest = max((start + len(sound) for start, sound in self._pending), default=0)
         return max(self._heard, newest) > max(0, frames_to_samples(frame) - reach)
+
+    @property
+    def waiting_samples(self) -> int:
+        """Sound that has come and is not taken yet."""
+        return len(self._laid) + sum(len(sound) for _, sound in self._pending)
 
     @property
     def ever(self) -> bool:
@@ -126,14 +132,14 @@ class SoundTrack:
 
     def clear(self) -> int:
         """Drop all sound that has not been taken; how many samples that were."""
-        dropped = len(self._laid) + sum(len(sound) for _, sound in self._pending)
+        dropped = self.waiting_samples
         self.dropped_samples += dropped
         self._laid, self._pending = self._laid[:0], []
         self._cursor = self._taken
         return dropped
 
     def _lay(self, start: int, samples: Sound) -> None:
-        place = self._place(start, self._cursor)
+        place = self._place(start, self._cursor, len(samples))
         if place < self._cursor:
             late = min(len(samples), self._cursor - place)
             self.dropped_samples += late
@@ -145,11 +151,15 @@ class SoundTrack:
         self._laid = np.concatenate((self._laid, np.zeros(gap, np.float32), samples))
         self._cursor = self._heard = place + len(samples)
 
-    def _place(self, start: int, cursor: int) -> int:
-        """Where sound stamped `start` belongs when the next is expected at `cursor`."""
-        joins = abs(start - cursor) <= JITTER_SAMPLES
-        waits = start < cursor and not self._continuous
-        return cursor if joins or waits else start
+    def _place(self, start: int, cursor: int, count: int) -> int:
+        """Where `count` samples stamped `start` belong when the next are expected at `cursor`.
+
+        Stamps may jitter, but by less than a chunk: else one that was lost would go unseen.
+        """
+        if start > cursor:
+            return cursor if start - cursor <= min(JITTER_SAMPLES, count * 3 // 4) else start
+        joins = cursor - start <= JITTER_SAMPLES
+        return cursor if joins or not self._continuous else start
 
 
 class _Stamped:

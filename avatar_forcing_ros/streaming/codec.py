@@ -19,6 +19,9 @@ from avatar_forcing_ros.rig.warp_renderer import WarpRenderer
 class MotionCodec(Protocol):
     """What a motion space must be able to do; D is its width."""
 
+    portrait: Portrait
+    """The face that is drawn."""
+
     @property
     def image_size_px(self) -> int:
         """Side S of the pictures."""
@@ -117,6 +120,7 @@ class RigCodec:
 
     def prepare_portrait(self, portrait: Portrait) -> None:
         """Compute the warp fields of `portrait` (a second or so)."""
+        self.portrait = portrait
         self.renderer = WarpRenderer(portrait)
         self._size_px = len(portrait.image)
 

@@ -112,6 +112,7 @@ class LatentCodec:
             return self._magnitudes(np.concatenate(parts))
 
         self._regression, self._fit = fit_to_renders(encoded)
+        self.portrait = portrait
         self._draw = self._record(self._decode_tensors)
 
     def encode_user(self, frame: VideoFrame) -> UserMotion:

@@ -28,6 +28,8 @@ class SpeechLevel:
     level_db: float = -24.0
     floor_db: float = -60.0
     voiced_frames: int = 0
+    voiced: bool = False
+    """Whether the newest frame was voice."""
 
     GATE_DB = 12.0
     QUIETEST_VOICE_DB = -55.0
@@ -42,7 +44,8 @@ class SpeechLevel:
         now_db = max(SILENCE_DB, 10.0 * math.log10(power + 1e-12))
         risen = self.floor_db + self.FLOOR_RISE_DB_PER_S * FRAME_PERIOD_S
         self.floor_db = min(risen, max(now_db, -70.0))
-        if now_db > max(self.floor_db + self.GATE_DB, self.QUIETEST_VOICE_DB):
+        self.voiced = now_db > max(self.floor_db + self.GATE_DB, self.QUIETEST_VOICE_DB)
+        if self.voiced:
             self.voiced_frames += 1
             rate = self.RISE if now_db > self.level_db else self.FALL
             if self.voiced_frames <= self.WARM_UP_FRAMES:

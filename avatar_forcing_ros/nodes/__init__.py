@@ -1,0 +1,1 @@
+"""ROS nodes: they translate between messages and the pipeline, and compute nothing."""

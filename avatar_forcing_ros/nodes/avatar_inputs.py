@@ -1,0 +1,139 @@
+"""Subscriptions of the avatar: messages to media, stamped, left with the worker. Nothing waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from audio_common_msgs.msg import AudioStamped
+from rclpy.callback_groups import CallbackGroup
+from rclpy.lifecycle import LifecycleNode
+from sensor_msgs.msg import CompressedImage, Image
+
+from avatar_forcing_ros.media import AudioChunk, VideoFrame
+from avatar_forcing_ros.msg import AvatarMotion
+from avatar_forcing_ros.nodes import quality
+from avatar_forcing_ros.nodes.bad_message import BadMessage
+from avatar_forcing_ros.nodes.convert_audio import AudioFormat, AudioInput
+from avatar_forcing_ros.nodes.convert_image import compressed_to_rgb, image_to_rgb
+from avatar_forcing_ros.nodes.convert_motion import msg_to_values
+from avatar_forcing_ros.nodes.health import Troubles
+from avatar_forcing_ros.nodes.stamps import StampReader
+from avatar_forcing_ros.pipeline.worker import AvatarWorker
+
+AUDIO_TOPICS = ("user/audio", "avatar/audio")
+
+
+class AvatarInputs:
+    """Everything that the avatar hears and sees, as long as this is open."""
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        worker: AvatarWorker,
+        settings: Mapping[str, Any],
+        troubles: Troubles,
+        group: CallbackGroup,
+    ) -> None:
+        """Open the taps. `settings` are the node's parameters by name."""
+        self._node, self._worker, self._troubles = node, worker, troubles
+        self._stamp = StampReader(
+            lambda: int(node.get_clock().now().nanoseconds),
+            settings["stamp_tolerance_s"],
+            troubles,
+        )
+        self.received = dict.fromkeys(("user/image", "user/motion", *AUDIO_TOPICS), 0)
+        self._taps = [self._sound_tap("avatar/audio", worker.put_avatar_audio, settings, group)]
+        if settings["user_audio"]:
+            tap = self._sound_tap("user/audio", worker.put_user_audio, settings, group)
+            self._taps.append(tap)
+        source = settings["user_motion_source"]
+        if source == "camera" and settings["image_transport"] == "compressed":
+            self._taps.append(
+                quality.subscribe(
+                    node, "user/image/compressed", CompressedImage,
+                    lambda msg: self._picture(msg, compressed_to_rgb), group, like="user/image",
+                )
+            )  # fmt: skip
+        elif source == "camera":
+            self._taps.append(
+                quality.subscribe(
+                    node, "user/image", Image, lambda msg: self._picture(msg, image_to_rgb), group
+                )
+            )
+        elif source == "topic":
+            self._taps.append(
+                quality.subscribe(node, "user/motion", AvatarMotion, self._motion, group)
+            )
+
+    def close(self) -> None:
+        """Close the taps."""
+        for tap in self._taps:
+            self._node.destroy_subscription(tap)
+        self._taps = []
+
+    def _sound_tap(
+        self,
+        topic: str,
+        put: Callable[[AudioChunk], None],
+        settings: Mapping[str, Any],
+        group: CallbackGroup,
+    ) -> Any:
+        plain = AudioFormat(
+            settings["audio_data.rate_hz"],
+            settings["audio_data.channels"],
+            settings["audio_data.format"],
+        )
+        stamped = settings["audio_msg"] == "audio_stamped"
+        # a voice may come faster than it can be said: its stamps then stand still
+        sound = AudioInput(None if stamped else plain, queued=topic == "avatar/audio")
+
+        def callback(msg: Any) -> None:
+            self.received[topic] += 1
+            stamp_ns = self._stamp(msg, topic)
+            try:
+                chunks = sound.push(msg, stamp_ns)
+            except BadMessage as bad:
+                self._troubles.note(f"{topic} {bad.reason}", f"{topic}: {bad}")
+                return
+            for chunk in chunks:
+                put(chunk)
+
+        return quality.subscribe(
+            self._node, topic, _audio_message(settings["audio_msg"]), callback, group
+        )
+
+    def _picture(self, msg: Any, to_rgb: Callable[[Any], Any]) -> None:
+        self.received["user/image"] += 1
+        stamp_ns = self._stamp(msg, "user/image")
+        try:
+            pixels = to_rgb(msg)
+        except BadMessage as bad:
+            self._troubles.note(f"user/image {bad.reason}", f"user/image: {bad}")
+            return
+        self._worker.put_picture(VideoFrame(pixels, stamp_ns))
+
+    def _motion(self, msg: Any) -> None:
+        self.received["user/motion"] += 1
+        stamp_ns = self._stamp(msg, "user/motion")
+        try:
+            values, unknown = msg_to_values(msg)
+        except BadMessage as bad:
+            self._troubles.note(f"user/motion {bad.reason}", f"user/motion: {bad}")
+            return
+        if unknown:
+            self._troubles.note(
+                "user/motion unknown_names",
+                f"user/motion: names that are no rig coefficients are left out: {unknown}",
+            )
+        self._worker.put_user_motion(values, stamp_ns)
+
+
+def _audio_message(kind: str) -> Any:
+    """The message class; the two packages named audio_common_msgs have different ones."""
+    if kind == "audio_stamped":
+        return AudioStamped
+    import audio_common_msgs.msg
+
+    name = "AudioDataStamped" if kind == "audio_data_stamped" else "AudioData"
+    return getattr(audio_common_msgs.msg, name)

@@ -1,0 +1,380 @@
+"""`avatar_node`: camera, microphone and voice in, a living head out.
+
+A lifecycle node. Configuring loads the networks and the portrait and warms them up; activating
+opens the inputs and begins a conversation; deactivating closes and forgets it; cleaning up frees
+memory. One worker thread owns the model, callbacks only hand over, and diagnostics run beside
+both, so that a model that hangs is told.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.parameter import Parameter as RosParameter
+from std_srvs.srv import Trigger
+
+from avatar_forcing_ros.config import AvatarConfig, SamplingConfig, merged_config, override
+from avatar_forcing_ros.errors import AvatarForcingError, ConfigError
+from avatar_forcing_ros.msg import AvatarState
+from avatar_forcing_ros.nodes import health, quality
+from avatar_forcing_ros.nodes.avatar_inputs import AvatarInputs
+from avatar_forcing_ros.nodes.avatar_outputs import AvatarOutputs
+from avatar_forcing_ros.nodes.interface import PARAMETERS
+from avatar_forcing_ros.nodes.lifecycle_base import LoggedLifecycleNode
+from avatar_forcing_ros.nodes.parameters import (
+    accepted,
+    by_name,
+    choice_trouble,
+    declare,
+    refused,
+    values,
+)
+from avatar_forcing_ros.pipeline.build import build_session, load_face
+from avatar_forcing_ros.pipeline.live import LiveConfig, LiveFrame, LiveStatus
+from avatar_forcing_ros.pipeline.load import device_of
+from avatar_forcing_ros.pipeline.outline import FaceOutline
+from avatar_forcing_ros.pipeline.pacer import Pacer
+from avatar_forcing_ros.pipeline.session import Session
+from avatar_forcing_ros.pipeline.worker import AvatarWorker
+
+MODEL = ("preset", "weights", "portrait", "image_size_px", "device", "precision", "cpu_threads")
+SAMPLING = ("evaluations", "guidance", "audio_guidance", "user_guidance")
+WARM_UP_BLOCKS = 2
+SERVICE_PATIENCE_S = 10.0
+HANG_S = 3.0
+REPORT_PERIOD_S = 1.0
+
+
+class AvatarNode(LoggedLifecycleNode):
+    """The avatar on the graph; everything is computed below, in `pipeline`."""
+
+    def __init__(self, **node_options: Any) -> None:
+        super().__init__("avatar_node", **node_options)
+        preset = self.declare_parameter("preset", AvatarConfig.preset).value
+        self.undeclare_parameter("preset")
+        self.get_logger().debug(f"preset {preset}")
+        declare(self, PARAMETERS, _preset_defaults(str(preset)))
+        self._session: Session | None = None
+        self._worker: AvatarWorker | None = None
+        self._pacer: Pacer | None = None
+        self._inputs: AvatarInputs | None = None
+        self._outputs: AvatarOutputs | None = None
+        self._troubles = health.Troubles(self)
+        self._frames_then, self._fps = 0, 0.0
+        self._device = ""
+        self._last_state: tuple[object, ...] = ()
+        self._input_group = MutuallyExclusiveCallbackGroup()
+        self._health_group = MutuallyExclusiveCallbackGroup()
+        self._service_group = MutuallyExclusiveCallbackGroup()
+        self.add_on_set_parameters_callback(self._on_set_parameters)
+        self._state_publisher = quality.publisher(self, "avatar/state", AvatarState, managed=False)
+        self._diagnostics = quality.publisher(self, "/diagnostics", DiagnosticArray, managed=False)
+        self.create_timer(REPORT_PERIOD_S, self._report, callback_group=self._health_group)
+        for name, answer in (
+            ("~/reset", self._reset),
+            ("~/stop_speaking", self._stop_speaking),
+            ("~/reload_portrait", self._reload_portrait),
+        ):
+            self.create_service(Trigger, name, answer, callback_group=self._service_group)
+
+    def configure(self) -> None:
+        """Load networks and portrait, compute a block, make the publishers."""
+        settings = values(self, PARAMETERS)
+        trouble = choice_trouble(PARAMETERS, settings)
+        if trouble:
+            raise ConfigError(
+                "parameters", expected="values that exist", got=trouble, remedy="correct it"
+            )
+        config = self._config(settings)
+        latent = config.preset == "paper"
+        if latent and settings["user_motion_source"] == "topic":
+            raise ConfigError(
+                "parameter 'user_motion_source'",
+                expected="'camera' or 'none' with the preset 'paper', which sees latents",
+                got="'topic'",
+                remedy="let the avatar see the camera itself",
+            )
+        session = build_session(
+            config,
+            user_audio=settings["user_audio"],
+            user_video=settings["user_motion_source"] != "none",
+        )
+        for _ in range(WARM_UP_BLOCKS):
+            session.draw(session.next_block())
+        session.reset()
+        self._session, self._device = session, device_of(config)
+        self._outputs = AvatarOutputs(self, settings)
+        self._outputs.outline = FaceOutline(session.codec.portrait)
+        self.get_logger().info(
+            f"ready: preset {config.preset} on {self._device}, "
+            f"blocks of {session.engine.config.block_frames} frames"
+        )
+
+    def activate(self) -> None:
+        """Open the inputs; the first of them begins a conversation."""
+        assert self._session
+        assert self._outputs
+        settings = values(self, PARAMETERS)
+        replay = bool(self.get_parameter("use_sim_time").value)
+        live = LiveConfig(settings["deadline_ms"], settings["gather_ms"], keep_pace=not replay)
+        outputs = self._outputs
+
+        def emit(frame: LiveFrame) -> None:
+            outputs.publish(frame)
+            self._tell_change()
+
+        self._pacer = Pacer(self._now_ns, emit, lambda text: self._trouble("sending", text))
+        self._worker = AvatarWorker(
+            self._session,
+            live,
+            self._now_ns,
+            self._pacer.put,
+            lambda text: self._trouble("worker", text),
+        )
+        self._pacer.start()
+        self._worker.start()
+        self._inputs = AvatarInputs(
+            self, self._worker, settings, self._troubles, self._input_group
+        )
+
+    def deactivate(self) -> None:
+        """Close the inputs, end the threads, forget the conversation."""
+        if self._inputs:
+            self._inputs.close()
+        for thread in (self._worker, self._pacer):
+            if thread and not thread.stop():
+                self._trouble("hang", f"{type(thread).__name__} did not end in time")
+        self._inputs = self._worker = self._pacer = None
+        if self._session:
+            self._session.reset()
+        self._tell_change()
+
+    def cleanup(self) -> None:
+        """Free the networks."""
+        if self._session:
+            self._session.close()
+        if self._outputs:
+            self._outputs.close()
+        self._session = self._outputs = None
+
+    def _now_ns(self) -> int:
+        return int(self.get_clock().now().nanoseconds)
+
+    def _trouble(self, reason: str, sentence: str) -> None:
+        self._troubles.note(reason, sentence)
+
+    @staticmethod
+    def _config(settings: Mapping[str, Any]) -> AvatarConfig:
+        sampling = {name: settings[name] for name in (*SAMPLING, "seed")}
+        model = {name: settings[name] for name in MODEL}
+        return merged_config({}, {**model, "sampling": sampling}, "parameters")
+
+    def _on_set_parameters(self, changes: Sequence[RosParameter]) -> Any:
+        """Check all changes before any is made, then hand them on."""
+        given = by_name(changes)
+        trouble = choice_trouble(PARAMETERS, given)
+        if trouble:
+            return refused(trouble)
+        if given.get("portrait") and not Path(given["portrait"]).is_file():
+            return refused(f"parameter 'portrait': no file at {given['portrait']}")
+        sampling = {name: given[name] for name in SAMPLING if name in given}
+        if self._session and sampling:
+            try:
+                wanted = override(self._sampling(), **sampling)
+            except AvatarForcingError as error:
+                return refused(str(error))
+            if self._worker:
+                self._worker.set_sampling(wanted)
+            else:
+                self._session.set_sampling(wanted)
+        if self._outputs:
+            self._outputs.set(given)
+        if "portrait" in given and self._session:
+            self._load_portrait(str(given["portrait"]))
+        return accepted()
+
+    def _sampling(self) -> SamplingConfig:
+        """As the parameters have it, whatever effort is made at present."""
+        assert self._session
+        told = {name: self.get_parameter(name).value for name in SAMPLING}
+        return replace(self._session.engine.sampling, **told)
+
+    def _load_portrait(self, path: str) -> Future[Any]:
+        """Have the worker take another face; the old one stays where that fails."""
+        config = override(self._config(values(self, PARAMETERS)), portrait=path)
+
+        def change(session: Session) -> str:
+            session.set_portrait(load_face(config, session.codec.image_size_px))
+            return path or "the portrait that ships"
+
+        def tell(done: Future[Any]) -> None:
+            error = done.exception()
+            if error:
+                self._trouble("portrait", f"the portrait stays as it was: {error}")
+            elif self._outputs and self._session:
+                self._outputs.outline = FaceOutline(self._session.codec.portrait)
+
+        future = self._command(change)
+        future.add_done_callback(tell)
+        return future
+
+    def _command(self, command: Callable[[Session], Any]) -> Future[Any]:
+        """Have `command` done by whoever owns the session."""
+        assert self._session
+        if self._worker:
+            return self._worker.call(command)
+        future: Future[Any] = Future()
+        try:
+            future.set_result(command(self._session))
+        except Exception as error:  # told by whoever asked, as the worker's would be
+            future.set_exception(error)
+        return future
+
+    def _reset(self, request: Any, response: Any) -> Any:
+        if not (self._worker and self._pacer):
+            return _answer(response, False, "not active")
+        self._pacer.clear()
+        return self._wait(response, self._worker.reset(), lambda _: "a new conversation begins")
+
+    def _stop_speaking(self, request: Any, response: Any) -> Any:
+        if not self._worker:
+            return _answer(response, False, "not active")
+        return self._wait(
+            response, self._worker.stop_speaking(), lambda samples: f"dropped {samples} samples"
+        )
+
+    def _reload_portrait(self, request: Any, response: Any) -> Any:
+        if not self._session:
+            return _answer(response, False, "not configured")
+        path = str(self.get_parameter("portrait").value)
+        return self._wait(response, self._load_portrait(path), lambda shown: f"shows {shown}")
+
+    @staticmethod
+    def _wait(response: Any, future: Future[Any], say: Callable[[Any], str]) -> Any:
+        try:
+            return _answer(response, True, say(future.result(SERVICE_PATIENCE_S)))
+        except Exception as error:  # the caller is told, the node lives on
+            return _answer(response, False, str(error) or type(error).__name__)
+
+    def _report(self) -> None:
+        """State and diagnostics, every second, whatever the worker does."""
+        frames = self._outputs.frames if self._outputs else 0
+        self._fps = (frames - self._frames_then) / REPORT_PERIOD_S
+        self._frames_then = frames
+        self._publish_state()
+        self._diagnostics.publish(health.array(self, self._statuses()))
+
+    def _tell_change(self) -> None:
+        """State at once where it is another."""
+        status = self._status()
+        if (status.speaking, status.user_speaking, status.face_visible) != self._last_state:
+            self._publish_state()
+
+    def _status(self) -> LiveStatus:
+        return self._worker.status if self._worker else LiveStatus()
+
+    def _publish_state(self) -> None:
+        status = self._status()
+        self._last_state = (status.speaking, status.user_speaking, status.face_visible)
+        lag = self._pacer.lag if self._pacer else None
+        talking = AvatarState.SPEAKING if status.speaking else AvatarState.LISTENING
+        busy = status.speaking or status.user_speaking
+        msg = AvatarState(
+            state=talking if busy else AvatarState.IDLE,
+            model=str(self.get_parameter("preset").value),
+            device=self._device,
+            fps=max(0.0, self._fps),
+            reaction_latency_ms=lag.lag_ns / 1e6 if lag else 0.0,
+            block_compute_ms=status.compute_ms,
+            block_compute_p99_ms=status.compute_p99_ms,
+            blocks=status.blocks,
+            late_blocks=lag.late_blocks if lag else 0,
+            filled_audio_samples=status.filled_audio_samples,
+            filled_user_frames=status.filled_user_frames,
+            dropped_avatar_audio_samples=status.dropped_avatar_audio_samples,
+            face_visible=status.face_visible,
+            reduced=status.reduced,
+        )
+        if status.effort:
+            msg.evaluations = status.effort.evaluations
+            msg.drawn_size_px = status.effort.drawn_size_px
+        msg.header.stamp = self.get_clock().now().to_msg()
+        msg.header.frame_id = str(self.get_parameter("frame_id").value)
+        self._state_publisher.publish(msg)
+
+    def _statuses(self) -> list[DiagnosticStatus]:
+        status, worker, inputs = self._status(), self._worker, self._inputs
+        name = self.get_fully_qualified_name()
+        level, message = DiagnosticStatus.OK, "alive" if worker else "not active"
+        if worker and not worker.alive:
+            level, message = DiagnosticStatus.ERROR, "the worker has ended"
+        elif worker and worker.silent_s > HANG_S:
+            level, message = DiagnosticStatus.ERROR, f"hangs for {worker.silent_s:.0f} s"
+        elif status.behind_ms > 1000.0:
+            level, message = DiagnosticStatus.WARN, f"{status.behind_ms / 1000:.1f} s behind"
+        elif status.reduced:
+            level, message = DiagnosticStatus.WARN, "makes less effort to keep up"
+        figures = {key: value for key, value in asdict(status).items() if key != "effort"}
+        figures |= {"fps": self._fps, **asdict(status)["effort"]} if status.effort else {}
+        out = [health.status(level, f"{name}: avatar", message, figures)]
+        if inputs:
+            out.append(
+                health.status(
+                    DiagnosticStatus.OK, f"{name}: inputs", "messages received", inputs.received
+                )
+            )
+        troubles = self._troubles.counts
+        level = DiagnosticStatus.WARN if troubles else DiagnosticStatus.OK
+        message = f"{sum(troubles.values())} troubles" if troubles else "none"
+        out.append(health.status(level, f"{name}: troubles", message, troubles))
+        return out
+
+
+def _answer(response: Any, success: bool, message: str) -> Any:
+    response.success, response.message = success, message
+    return response
+
+
+def _preset_defaults(preset: str) -> dict[str, Any]:
+    """The sampling parameters of `preset`, which its name alone decides."""
+    try:
+        config = merged_config({}, {"preset": preset})
+    except ConfigError:
+        return {}  # told when the node is configured
+    sampling = asdict(config.sampling)
+    return {name: sampling[name] for name in SAMPLING} | {"preset": preset}
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node until it is told to end."""
+    rclpy.init(args=args)
+    node = AvatarNode()
+    executor = MultiThreadedExecutor(num_threads=4)
+    executor.add_node(node)
+    try:
+        if node.get_parameter("autostart").value:
+            node.trigger_configure()
+            node.trigger_activate()
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        node.deactivate()
+        node.cleanup()
+        executor.shutdown()
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""Publishers of the avatar: one frame to all of its topics, with one stamp."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from audio_common_msgs.msg import AudioStamped
+from rclpy.lifecycle import LifecycleNode
+from rclpy.time import Time
+from sensor_msgs.msg import CompressedImage, Image, JointState
+from std_msgs.msg import Header
+from tf2_ros import TransformBroadcaster
+from visualization_msgs.msg import MarkerArray
+
+from avatar_forcing_ros.msg import AvatarMotion
+from avatar_forcing_ros.nodes import quality
+from avatar_forcing_ros.nodes.convert_audio import samples_to_msg
+from avatar_forcing_ros.nodes.convert_image import rgb_to_compressed, rgb_to_image
+from avatar_forcing_ros.nodes.convert_motion import motion_to_msg
+from avatar_forcing_ros.nodes.convert_robot import (
+    landmarks_to_markers,
+    values_to_joints,
+    values_to_transform,
+)
+from avatar_forcing_ros.pipeline.live import LiveFrame
+from avatar_forcing_ros.pipeline.outline import FaceOutline
+
+GAINS = ("pan_gain", "tilt_gain", "roll_gain", "jaw_gain")
+COMPRESSED = "avatar/image_raw/compressed"
+
+
+class AvatarOutputs:
+    """Everything that the avatar shows and says; silent unless its node is active."""
+
+    def __init__(self, node: LifecycleNode, settings: Mapping[str, Any]) -> None:
+        """Make the publishers that `settings` ask for; they are changed by `set`."""
+        self._settings = dict(settings)
+        self._made: dict[str, Any] = {}
+        self._node = node
+        self.frames = 0
+        self.outline: FaceOutline | None = None
+        wanted: list[tuple[str, Any, bool]] = [
+            ("avatar/motion", AvatarMotion, True),
+            ("avatar/audio_aligned", AudioStamped, True),
+            ("avatar/image_raw", Image, settings["publish_image"]),
+            (COMPRESSED, CompressedImage, settings["publish_compressed"]),
+            ("joint_states", JointState, settings["publish_joint_states"]),
+            ("avatar/markers", MarkerArray, settings["publish_markers"]),
+        ]
+        for topic, message, publish in wanted:
+            if publish:
+                self._made[topic] = quality.publisher(node, topic, message)
+        self._frames_of = TransformBroadcaster(node) if settings["publish_tf"] else None
+
+    def set(self, changes: Mapping[str, Any]) -> None:
+        """Take over parameters that may change while the node lives."""
+        self._settings = {**self._settings, **changes}
+
+    def publish(self, frame: LiveFrame) -> None:
+        """Send one frame to every topic that somebody listens to."""
+        settings = self._settings
+        stamp = Time(nanoseconds=frame.stamp_ns).to_msg()
+        header = Header(stamp=stamp, frame_id=settings["frame_id"])
+        self.frames += 1
+        motion = motion_to_msg(
+            header,
+            frame.block_index,
+            frame.frame_in_block,
+            frame.latent,
+            frame.coefficients,
+            frame.speech_level,
+            frame.speaking,
+        )
+        self._made["avatar/motion"].publish(motion)
+        self._made["avatar/audio_aligned"].publish(samples_to_msg(frame.audio, header))
+        if frame.pixels is not None:
+            if self._heard("avatar/image_raw"):
+                self._made["avatar/image_raw"].publish(rgb_to_image(frame.pixels, header))
+            if self._heard(COMPRESSED):
+                picture = rgb_to_compressed(frame.pixels, header, settings["jpeg_quality"])
+                self._made[COMPRESSED].publish(picture)
+        self._publish_robot(frame, stamp)
+
+    def close(self) -> None:
+        """Take the publishers off the graph."""
+        for made in self._made.values():
+            self._node.destroy_publisher(made)
+        self._made = {}
+
+    def _publish_robot(self, frame: LiveFrame, stamp: Any) -> None:
+        settings, values = self._settings, frame.coefficients
+        if "joint_states" in self._made:
+            gains = [settings[name] for name in GAINS]
+            joints = values_to_joints(values, Header(stamp=stamp), settings["joint_names"], gains)
+            self._made["joint_states"].publish(joints)
+        if self._frames_of:
+            base = Header(stamp=stamp, frame_id=settings["base_frame_id"])
+            head = values_to_transform(
+                values, base, settings["frame_id"], settings["head_width_m"]
+            )
+            self._frames_of.sendTransform(head)
+        if self._heard("avatar/markers") and self.outline:
+            header = Header(stamp=stamp, frame_id=settings["frame_id"])
+            lines = self.outline.landmarks(values)
+            markers = landmarks_to_markers(lines, header, settings["head_width_m"])
+            self._made["avatar/markers"].publish(markers)
+
+    def _heard(self, topic: str) -> bool:
+        """Whether the topic is published and anybody listens: pictures cost something."""
+        made = self._made.get(topic)
+        return made is not None and made.get_subscription_count() > 0

@@ -1,0 +1,293 @@
+"""ROS images ↔ RGB arrays.
+
+``cv_bridge`` is deliberately not used: it is one more compiled package to match with numpy and
+OpenCV, copies every picture, and cannot be had without ROS. This code is the same everywhere, is
+tested everywhere, and hands out an ``rgb8`` picture without copying it.
+"""
+
+from __future__ import annotations
+
+import array
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from sensor_msgs.msg import CompressedImage, Image
+
+from avatar_forcing_ros.nodes.bad_message import BadMessage, refuse
+
+Pixels = NDArray[np.uint8]
+_Bytes = NDArray[np.uint8]
+
+MAX_SIDE_PX = 8192
+MAX_PIXELS = 64_000_000
+JPEG_QUALITY = 90
+
+# bytes a pixel of the encodings whose rows hold whole pixels
+_BYTES_PER_PIXEL = {
+    "rgb8": 3,
+    "bgr8": 3,
+    "rgba8": 4,
+    "bgra8": 4,
+    "mono8": 1,
+    "mono16": 2,
+    "uyvy": 2,
+    "yuv422": 2,
+    "yuyv": 2,
+    "yuv422_yuy2": 2,
+    "bayer_rggb8": 1,
+    "bayer_bggr8": 1,
+    "bayer_gbrg8": 1,
+    "bayer_grbg8": 1,
+    "nv12": 1,
+    "nv21": 1,
+}
+_TO_RGB = {
+    "bgr8": cv2.COLOR_BGR2RGB,
+    "rgba8": cv2.COLOR_RGBA2RGB,
+    "bgra8": cv2.COLOR_BGRA2RGB,
+    "mono8": cv2.COLOR_GRAY2RGB,
+    "uyvy": cv2.COLOR_YUV2RGB_UYVY,
+    "yuv422": cv2.COLOR_YUV2RGB_UYVY,
+    "yuyv": cv2.COLOR_YUV2RGB_YUY2,
+    "yuv422_yuy2": cv2.COLOR_YUV2RGB_YUY2,
+    "bayer_rggb8": cv2.COLOR_BayerRGGB2RGB,
+    "bayer_bggr8": cv2.COLOR_BayerBGGR2RGB,
+    "bayer_gbrg8": cv2.COLOR_BayerGBRG2RGB,
+    "bayer_grbg8": cv2.COLOR_BayerGRBG2RGB,
+    "nv12": cv2.COLOR_YUV2RGB_NV12,
+    "nv21": cv2.COLOR_YUV2RGB_NV21,
+}
+# colour that two (or two by two) pixels share
+_EVEN_WIDTH = {"uyvy", "yuv422", "yuyv", "yuv422_yuy2", "nv12", "nv21"}
+_PLANAR = {"nv12", "nv21"}  # half as many rows of colour below the rows of grey
+
+ENCODINGS: tuple[str, ...] = tuple(_BYTES_PER_PIXEL)
+
+
+def image_to_rgb(msg: Any) -> Pixels:
+    """The picture in a sensor_msgs/Image, ``[H, W, 3]`` uint8 RGB, rows without gaps.
+
+    An unpadded ``rgb8`` picture shares the message's memory: do not write into it. ``mono16`` is
+    scaled, 65535 becomes 255. Raises BadMessage for an encoding that is not in ENCODINGS and for
+    sizes, steps and data that do not fit together.
+    """
+    rows = _rows(msg)  # [rows, bytes]
+    encoding, width = msg.encoding, msg.width
+    if encoding == "mono16":
+        rows = _scaled(rows, bool(msg.is_bigendian))
+        encoding = "mono8"
+    per_pixel = _BYTES_PER_PIXEL[encoding]
+    shape = (len(rows), width, per_pixel) if per_pixel > 1 else (len(rows), width)
+    pixels = rows.reshape(shape)
+    if encoding == "rgb8":
+        return pixels
+    try:
+        return np.asarray(cv2.cvtColor(pixels, _TO_RGB[encoding]), np.uint8)
+    except cv2.error as error:
+        raise refuse(
+            "size",
+            f"image of encoding {encoding}",
+            expected="a size that this encoding can have",
+            got=f"{width} x {msg.height} px",
+            remedy="publish larger pictures or rgb8",
+        ) from error
+
+
+def _rows(msg: Any) -> _Bytes:
+    """The message's bytes ``[rows, bytes]`` without the padding, after all checks."""
+    encoding, width, height, step = msg.encoding, msg.width, msg.height, msg.step
+    per_pixel = _BYTES_PER_PIXEL.get(encoding)
+    if per_pixel is None:
+        raise refuse(
+            "encoding",
+            "image",
+            expected=f"one of the encodings {', '.join(ENCODINGS)}",
+            got=repr(encoding[:40]),
+            remedy="set the camera driver's output format, or convert with image_proc",
+        )
+    _check_size(width, height)
+    even = encoding in _EVEN_WIDTH
+    if (even and width % 2) or (encoding in _PLANAR and height % 2):
+        raise refuse(
+            "size",
+            f"image of encoding {encoding}",
+            expected="an even size, since pixels share their colour",
+            got=f"{width} x {height} px",
+            remedy="set the camera to an even size",
+        )
+    if step < width * per_pixel:
+        raise refuse(
+            "step",
+            f"image of encoding {encoding}",
+            expected=f"a step of at least {width * per_pixel} bytes for {width} px",
+            got=f"{step}",
+            remedy="set step to the length of a row in bytes where the image is published",
+        )
+    row_count = height * 3 // 2 if encoding in _PLANAR else height
+    data = _bytes_of(msg.data)
+    if len(data) != row_count * step:
+        raise refuse(
+            "size",
+            f"image of encoding {encoding}",
+            expected=f"{row_count} rows of {step} bytes, {row_count * step} in all",
+            got=f"{len(data)} bytes",
+            remedy="set step and data where the image is published so that they agree",
+        )
+    return np.ascontiguousarray(data.reshape(row_count, step)[:, : width * per_pixel])
+
+
+def _check_size(width_px: int, height_px: int) -> None:
+    fits = 0 < width_px <= MAX_SIDE_PX and 0 < height_px <= MAX_SIDE_PX
+    if not fits or width_px * height_px > MAX_PIXELS:
+        raise refuse(
+            "size",
+            "image",
+            expected=f"sides of 1 to {MAX_SIDE_PX} px and at most {MAX_PIXELS} px in all",
+            got=f"{width_px} x {height_px} px",
+            remedy="check the camera's configuration",
+        )
+
+
+def _bytes_of(data: Any) -> _Bytes:
+    """Any buffer of bytes as ``[n]`` uint8, without a copy where it has no gaps."""
+    if isinstance(data, np.ndarray):
+        return np.ascontiguousarray(data).reshape(-1).view(np.uint8)
+    return np.frombuffer(data, np.uint8) if len(data) else np.zeros(0, np.uint8)
+
+
+def _scaled(rows: _Bytes, is_bigendian: bool) -> Pixels:
+    """16-bit grey ``[H, 2 W]`` bytes as 8-bit grey ``[H, W]``, rounded."""
+    grey = rows.view(">u2" if is_bigendian else "<u2").astype(np.uint16)  # native order
+    return np.asarray(cv2.convertScaleAbs(grey, alpha=255 / 65535), np.uint8)
+
+
+def compressed_to_rgb(msg: Any) -> Pixels:
+    """The picture in a sensor_msgs/CompressedImage, ``[H, W, 3]`` uint8 RGB, upright by EXIF.
+
+    JPEG and PNG, told apart by the bytes; of `format` only the order of colours counts. Raises
+    BadMessage for other formats, for pictures that are cut off or damaged, and, before decoding,
+    for absurd sizes.
+    """
+    data = _bytes_of(msg.data)
+    if not len(data):
+        raise refuse(
+            "empty",
+            "compressed image",
+            expected="a JPEG or PNG picture",
+            got="no bytes",
+            remedy="check the camera driver",
+        )
+    _check_header(data.tobytes(), msg.format)
+    try:
+        decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    except cv2.error:
+        decoded = None
+    if decoded is None:
+        raise _damaged(msg.format, "bytes that cannot be decoded")
+    # image_transport names the order in which the encoder was given the colours; encoder and
+    # decoder both think that it is BGR, so what was given as RGB comes out as RGB
+    if "compressed rgb" in msg.format.partition(";")[2]:
+        return np.asarray(decoded, np.uint8)
+    return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _check_header(data: bytes, stated_format: str) -> None:
+    """Raises BadMessage unless `data` is a whole JPEG or PNG of a sane size."""
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        found, ending = _png_size(data), b"IEND"
+    elif data.startswith(b"\xff\xd8"):
+        found, ending = _jpeg_size(data), b"\xff\xd9"
+    else:
+        raise refuse(
+            "format",
+            "compressed image",
+            expected="JPEG or PNG",
+            got=f"format {stated_format[:60]!r} that begins with {data[:4].hex(' ')}",
+            remedy="set the publisher's format to jpeg or png; depth and video are not read",
+        )
+    if found is None:
+        raise _damaged(stated_format, f"{len(data)} bytes without a size")
+    width_px, height_px, at = found
+    _check_size(width_px, height_px)
+    # decoders fill what is missing with grey, and a face is searched for in vain; a preview has an
+    # end too, but lies before the size
+    if data.rfind(ending, at) < 0:
+        raise _damaged(stated_format, f"{len(data)} bytes without an end")
+
+
+def _damaged(stated_format: str, got: str) -> BadMessage:
+    return refuse(
+        "truncated",
+        f"compressed image of format {stated_format[:60]!r}",
+        expected="a whole picture",
+        got=got,
+        remedy="check the camera, or the network for lost fragments",
+    )
+
+
+def _png_size(data: bytes) -> tuple[int, int, int] | None:
+    """Width and height in px from the first chunk of a PNG, and where this ends."""
+    if data[12:16] != b"IHDR" or len(data) < 24:
+        return None
+    return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big"), 24
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int, int] | None:
+    """Width and height in px from the frame header of a JPEG, and where they end in `data`."""
+    at = 2
+    while at + 9 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == 0xFF:  # a filler
+            at += 1
+            continue
+        # frame headers are C0 … CF but for tables (C4, CC) and an extension (C8)
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height = int.from_bytes(data[at + 5 : at + 7], "big")
+            width = int.from_bytes(data[at + 7 : at + 9], "big")
+            return width, height, at + 9
+        at += 2 + max(2, int.from_bytes(data[at + 2 : at + 4], "big"))
+    return None
+
+
+def rgb_to_image(pixels: Pixels, header: Any) -> Any:
+    """A sensor_msgs/Image, ``rgb8``, of `pixels` ``[H, W, 3]`` uint8 RGB, which it copies once.
+
+    Raises ValueError for another shape or type.
+    """
+    _require_pixels(pixels)
+    height, width = pixels.shape[:2]
+    # an array.array is taken over as it is; rclpy would check bytes or a list element by element
+    data = array.array("B")
+    data.frombytes(np.ascontiguousarray(pixels).reshape(-1).data)
+    return Image(
+        header=header,
+        height=height,
+        width=width,
+        encoding="rgb8",
+        is_bigendian=0,
+        step=3 * width,
+        data=data,
+    )
+
+
+def rgb_to_compressed(pixels: Pixels, header: Any, quality: int = JPEG_QUALITY) -> Any:
+    """A sensor_msgs/CompressedImage, JPEG of `quality` 1…100, of `pixels` ``[H, W, 3]`` RGB.
+
+    `format` is written as image_transport does. Raises ValueError for another shape, type or
+    quality.
+    """
+    _require_pixels(pixels)
+    if not 1 <= quality <= 100:
+        raise ValueError(f"expected a JPEG quality of 1 to 100, got {quality}")
+    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    _, coded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    data = array.array("B")
+    data.frombytes(coded.data)
+    return CompressedImage(header=header, format="rgb8; jpeg compressed bgr8", data=data)
+
+
+def _require_pixels(pixels: Pixels) -> None:
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
+        raise ValueError(f"expected uint8 [H, W, 3], got {pixels.dtype} {pixels.shape}")

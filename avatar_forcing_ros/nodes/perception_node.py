@@ -1,0 +1,156 @@
+"""`perception_node`: a camera in, the person's motion out, so that only numbers travel.
+
+It runs where the camera is; `avatar_node` listens to it with ``user_motion_source:=topic``.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, QoSReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import CompressedImage, Image
+
+from avatar_forcing_ros.errors import AvatarForcingError
+from avatar_forcing_ros.media import VideoFrame
+from avatar_forcing_ros.msg import AvatarMotion
+from avatar_forcing_ros.nodes import health, quality
+from avatar_forcing_ros.nodes.bad_message import BadMessage
+from avatar_forcing_ros.nodes.convert_image import compressed_to_rgb, image_to_rgb
+from avatar_forcing_ros.nodes.convert_motion import motion_to_msg
+from avatar_forcing_ros.nodes.interface import PERCEPTION_PARAMETERS
+from avatar_forcing_ros.nodes.parameters import declare, values
+from avatar_forcing_ros.nodes.stamps import StampReader
+from avatar_forcing_ros.perception.face_tracker import FaceMeshTracker, FaceTracker
+from avatar_forcing_ros.perception.user_motion import UserMotionEstimator
+
+
+class PerceptionNode(Node):
+    """Tracks one person's face at the camera's rate; the newest picture wins."""
+
+    def __init__(self, tracker: FaceTracker | None = None, **node_options: Any) -> None:
+        """`tracker` is for tests; by default MediaPipe's."""
+        super().__init__("perception_node", **node_options)
+        declare(self, PERCEPTION_PARAMETERS, {})
+        settings = values(self, PERCEPTION_PARAMETERS)
+        self._frame_id = settings["frame_id"]
+        self._troubles = health.Troubles(self)
+        self._stamp = StampReader(
+            lambda: int(self.get_clock().now().nanoseconds),
+            settings["stamp_tolerance_s"],
+            self._troubles,
+        )
+        self._tracker = tracker or FaceMeshTracker()
+        self._estimator = UserMotionEstimator()
+        self._wake = threading.Condition()
+        self._newest: tuple[Any, Any] | None = None  # message and its header
+        self._ending = False
+        self.received = self.skipped = self.seen = self.sent = 0
+        self._publisher = self.create_publisher(
+            AvatarMotion,
+            "user/motion",
+            QoSProfile(depth=50, reliability=QoSReliabilityPolicy.RELIABLE),
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        )
+        self._diagnostics = quality.publisher(self, "/diagnostics", DiagnosticArray, managed=False)
+        compressed = settings["image_transport"] == "compressed"
+        self._to_rgb = compressed_to_rgb if compressed else image_to_rgb
+        quality.subscribe(
+            self,
+            "user/image/compressed" if compressed else "user/image",
+            CompressedImage if compressed else Image,
+            self._take,
+            MutuallyExclusiveCallbackGroup(),
+            like="user/image",
+        )
+        self.create_timer(1.0, self._report, callback_group=MutuallyExclusiveCallbackGroup())
+        self._thread = threading.Thread(target=self._run, name="face-tracker", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the tracker's thread."""
+        with self._wake:
+            self._ending = True
+            self._wake.notify()
+        self._thread.join(5.0)
+
+    def _take(self, msg: Any) -> None:
+        with self._wake:
+            self.received += 1
+            self.skipped += self._newest is not None
+            self._newest = msg, self._stamp(msg, "user/image")
+            self._wake.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                while not (self._newest or self._ending):
+                    self._wake.wait()
+                if self._ending:
+                    break
+                assert self._newest
+                (msg, stamp_ns), self._newest = self._newest, None
+            try:
+                self._send(VideoFrame(self._to_rgb(msg), stamp_ns), msg)
+            except BadMessage as bad:
+                self._troubles.note(f"user/image {bad.reason}", f"user/image: {bad}")
+            except Exception as error:  # one picture must not end the rest
+                self._troubles.note("tracking", f"a picture could not be tracked: {error}")
+        self._tracker.close()
+
+    def _send(self, frame: VideoFrame, msg: Any) -> None:
+        motion = self._estimator.update(self._tracker.track(frame), frame.stamp_ns)
+        self.seen += motion.face_visible
+        header = quality.header(frame.stamp_ns, self._frame_id)
+        told = motion_to_msg(header, 0, 0, None, motion.values, 0.0, False)
+        self._publisher.publish(told)
+        self.sent += 1
+
+    def _report(self) -> None:
+        troubles = self._troubles.counts
+        figures = {
+            "pictures": self.received,
+            "skipped": self.skipped,
+            "with_a_face": self.seen,
+            **troubles,
+        }
+        level = DiagnosticStatus.WARN if troubles else DiagnosticStatus.OK
+        name = f"{self.get_fully_qualified_name()}: tracking"
+        message = f"{sum(troubles.values())} troubles" if troubles else "alive"
+        line = health.status(level, name, message, figures)
+        self._diagnostics.publish(health.array(self, [line]))
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node until it is told to end."""
+    rclpy.init(args=args)
+    node = None
+    executor = MultiThreadedExecutor(num_threads=2)
+    try:
+        node = PerceptionNode()
+        executor.add_node(node)
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except AvatarForcingError as error:
+        print(f"perception_node: {error}", file=sys.stderr)
+        return 1
+    finally:
+        if node:
+            node.close()
+            executor.shutdown()
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

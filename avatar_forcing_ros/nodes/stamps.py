@@ -1,0 +1,40 @@
+"""When a message is of: its header's word, or the time of arrival where that cannot be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.time import Time
+
+from avatar_forcing_ros.nodes.health import Troubles
+
+
+class StampReader:
+    """The time of a message on the node's clock."""
+
+    def __init__(self, now_ns: Callable[[], int], tolerance_s: float, troubles: Troubles) -> None:
+        self._now_ns, self._troubles = now_ns, troubles
+        self._tolerance_ns = round(tolerance_s * 1e9)
+
+    def __call__(self, msg: Any, topic: str) -> int:
+        """The header's stamp, or the time of arrival where there is none or it cannot be."""
+        now_ns = self._now_ns()
+        header = getattr(msg, "header", None)
+        stamp_ns = Time.from_msg(header.stamp).nanoseconds if header is not None else 0
+        if not stamp_ns:
+            if header is not None:
+                self._troubles.note(
+                    f"{topic} stamp_zero",
+                    f"{topic}: messages without a stamp; the time of arrival is taken instead",
+                )
+            return now_ns
+        if now_ns > 0 and abs(stamp_ns - now_ns) > self._tolerance_ns:
+            self._troubles.note(
+                f"{topic} stamp_far",
+                f"{topic}: a stamp is {(stamp_ns - now_ns) / 1e9:+.1f} s from now, expected "
+                f"{self._tolerance_ns / 1e9:g} s at most; the time of arrival is taken instead: "
+                "check the clocks of both machines, or the parameter stamp_tolerance_s",
+            )
+            return now_ns
+        return stamp_ns

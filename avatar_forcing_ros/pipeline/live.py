@@ -1,0 +1,64 @@
+"""What goes into and comes out of a live avatar besides sound and pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avatar_forcing_ros.pipeline.effort import Effort
+
+
+@dataclass(frozen=True)
+class LiveConfig:
+    """How a live avatar keeps time."""
+
+    deadline_ms: float = 80.0
+    """How long after a block's end inputs that are still missing are waited for."""
+    gather_ms: float = 200.0
+    """How long the first inputs are collected before the earliest of them begins media time."""
+    keep_pace: bool = True
+    """Whether to compute less, and to leave out what is late, where time is short. A replay does
+    not: it gives the same result however slow the machine is."""
+
+
+@dataclass(frozen=True)
+class LiveFrame:
+    """One frame of a live avatar; `stamp_ns` is on the clock of the inputs' stamps."""
+
+    stamp_ns: int
+    block_index: int
+    frame_in_block: int
+    latent: NDArray[np.float32]  # [D]
+    coefficients: NDArray[np.float32]  # [K]
+    pixels: NDArray[np.uint8] | None  # [S, S, 3] RGB; None: the last picture stays
+    audio: NDArray[np.float32]  # [640] 16 kHz
+    speech_level: float
+    speaking: bool
+
+
+@dataclass(frozen=True)
+class LiveStatus:
+    """What a worker has done since the conversation began."""
+
+    blocks: int = 0
+    skipped_blocks: int = 0
+    undrawn_frames: int = 0
+    failed_blocks: int = 0
+    filled_audio_samples: int = 0
+    filled_user_frames: int = 0
+    dropped_user_audio_samples: int = 0
+    dropped_avatar_audio_samples: int = 0
+    dropped_pictures: int = 0
+    mended_samples: int = 0
+    refused_inputs: int = 0
+    waiting_voice_samples: int = 0
+    behind_ms: float = 0.0
+    compute_ms: float = 0.0
+    compute_p99_ms: float = 0.0
+    speaking: bool = False
+    user_speaking: bool = False
+    face_visible: bool = False
+    effort: Effort | None = None
+    reduced: bool = False

@@ -1,0 +1,321 @@
+"""The one thread that owns a live session: inputs from anybody, block after block out.
+
+Whoever has an input leaves it here and goes on. Time is whatever clock it is given (a robot's, or
+that of a replay), and stamps decide what belongs together: a block is made when its time is over
+and all live inputs have come, or a deadline later with what is there.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avatar_forcing_ros.config import SamplingConfig
+from avatar_forcing_ros.media import AudioChunk, VideoFrame
+from avatar_forcing_ros.pipeline.effort import EffortControl
+from avatar_forcing_ros.pipeline.live import LiveConfig, LiveFrame, LiveStatus
+from avatar_forcing_ros.pipeline.metrics import Durations, VoiceMeter
+from avatar_forcing_ros.pipeline.session import Session
+from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLES_PER_FRAME
+
+T = TypeVar("T")
+HOLD_NS = 500_000_000  # so far behind nothing is drawn: the last picture stays
+SKIP_NS = 2_000_000_000  # so far behind the time is given up
+BACK_NS = 1_000_000_000  # a clock that goes back by more has begun anew
+LONGEST_WAIT_S = 0.02
+TROUBLE_LIMIT = 5  # blocks in a row that could not be made
+
+
+@dataclass
+class _Conversation:
+    """What begins anew with every conversation."""
+
+    origin_ns: int | None = None  # clock time of media time zero
+    held: list[tuple[int, Callable[[int], None]]] = field(default_factory=list)
+    gather_until_ns: int | None = None
+    voice: VoiceMeter = field(default_factory=VoiceMeter)
+    user_voice: VoiceMeter = field(default_factory=VoiceMeter)
+    blocks: int = 0
+    skipped_blocks: int = 0
+    undrawn_frames: int = 0
+    refused_inputs: int = 0
+
+
+class AvatarWorker:
+    """Runs a session in a thread of its own.
+
+    `now_ns` is the clock; `deliver` is called in the worker's thread with each block's frames and
+    the time they were ready; `trouble` with a sentence whenever something went wrong.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        config: LiveConfig,
+        now_ns: Callable[[], int],
+        deliver: Callable[[list[LiveFrame], int], None],
+        trouble: Callable[[str], None],
+    ) -> None:
+        self._session, self._config = session, config
+        self._now_ns, self._deliver, self._trouble = now_ns, deliver, trouble
+        self._wake = threading.Condition()
+        self._inbox: deque[tuple[int, Callable[[int], None]]] = deque()
+        self._commands: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
+        self._stopping = False
+        self._talk = _Conversation()
+        self._durations = Durations()
+        self._control = EffortControl(session.efforts())
+        self._failed_in_a_row = self._failed = 0
+        self._last_now_ns = 0
+        self._status = LiveStatus(effort=self._control.effort)
+        self._beat_s = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="avatar-worker", daemon=True)
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 5.0) -> bool:
+        """End the thread; False if it was still busy after `timeout_s`."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def tick(self) -> None:
+        """The clock may have moved."""
+        with self._wake:
+            self._wake.notify()
+
+    def put_avatar_audio(self, chunk: AudioChunk) -> None:
+        """Sound that the avatar is to say, stamped on the clock."""
+        self._put(
+            chunk.stamp_ns, lambda at: self._session.push_avatar_audio(replace(chunk, stamp_ns=at))
+        )
+
+    def put_user_audio(self, chunk: AudioChunk) -> None:
+        """Sound of the person."""
+        self._put(
+            chunk.stamp_ns, lambda at: self._session.push_user_audio(replace(chunk, stamp_ns=at))
+        )
+
+    def put_picture(self, frame: VideoFrame) -> None:
+        """Picture of the person."""
+        self._put(
+            frame.stamp_ns, lambda at: self._session.push_user_frame(replace(frame, stamp_ns=at))
+        )
+
+    def put_user_motion(self, motion: NDArray[np.float32], stamp_ns: int) -> None:
+        """Motion of the person ``[D]``, as somebody else has seen it."""
+        self._put(stamp_ns, lambda at: self._session.push_user_motion(motion, at))
+
+    def call(self, command: Callable[[Session], T]) -> Future[T]:
+        """Have `command` run between two blocks; its result or exception is in the future."""
+        future: Future[T] = Future()
+        with self._wake:
+            self._commands.append((lambda: command(self._session), future))
+            self._wake.notify()
+        return future
+
+    def reset(self) -> Future[None]:
+        """Begin a new conversation; inputs that wait are forgotten."""
+        future: Future[None] = Future()
+        with self._wake:
+            self._inbox.clear()
+            self._commands.append((self._begin_anew, future))
+            self._wake.notify()
+        return future
+
+    def set_sampling(self, sampling: SamplingConfig) -> Future[None]:
+        """Draw motion in another way from the next block on."""
+
+        def change(session: Session) -> None:
+            session.set_sampling(sampling)
+            self._control = EffortControl(session.efforts())
+
+        return self.call(change)
+
+    def stop_speaking(self) -> Future[int]:
+        """Drop all voice that has not been shown yet; how many samples that were."""
+        return self.call(lambda session: session.stop_speaking())
+
+    @property
+    def status(self) -> LiveStatus:
+        """The newest figures."""
+        return self._status
+
+    @property
+    def silent_s(self) -> float:
+        """How long the thread has not come round: it hangs where that is long."""
+        return time.monotonic() - self._beat_s
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    def _put(self, stamp_ns: int, push: Callable[[int], None]) -> None:
+        with self._wake:
+            self._inbox.append((stamp_ns, push))
+            self._wake.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                if not (self._inbox or self._commands or self._stopping):
+                    self._wake.wait(LONGEST_WAIT_S)
+                if self._stopping:
+                    break
+                inbox, self._inbox = self._inbox, deque()
+                commands, self._commands = self._commands, deque()
+            self._beat_s = time.monotonic()
+            for command, future in commands:
+                _settle(command, future)
+            now_ns = self._now_ns()
+            if now_ns < self._last_now_ns - BACK_NS:
+                self._trouble("the clock went back: a new conversation begins")
+                self._begin_anew()
+            self._last_now_ns = now_ns
+            self._accept(inbox, now_ns)
+            while self._due(self._now_ns()) and not self._stopping and not self._commands:
+                self._step()
+                self._beat_s = time.monotonic()
+        self._session.close()
+
+    def _begin_anew(self) -> None:
+        self._session.reset()
+        self._talk = _Conversation()
+        self._status = LiveStatus(effort=self._control.effort, reduced=self._control.reduced)
+
+    def _accept(self, inbox: deque[tuple[int, Callable[[int], None]]], now_ns: int) -> None:
+        """Hand inputs to the session, on media time; until that has begun they are held."""
+        talk = self._talk
+        if talk.origin_ns is None:
+            if inbox and not talk.held:
+                talk.gather_until_ns = None  # the first input has a window of its own
+            talk.held.extend(inbox)
+            if now_ns <= 0:
+                return
+            if talk.gather_until_ns is None:
+                talk.gather_until_ns = now_ns + round(1e6 * self._config.gather_ms)
+            if now_ns < talk.gather_until_ns:
+                return
+            talk.origin_ns = min((stamp for stamp, _ in talk.held), default=now_ns)
+            inbox = deque(talk.held)
+            talk.held = []
+        for stamp_ns, push in inbox:
+            try:
+                push(stamp_ns - talk.origin_ns)
+            except ValueError as error:
+                talk.refused_inputs += 1
+                self._trouble(f"an input was left out: {error}")
+
+    def _due(self, now_ns: int) -> bool:
+        if self._talk.origin_ns is None:
+            return False
+        end_ns = self._talk.origin_ns + self._session.next_end_ns
+        if now_ns < end_ns:
+            return False
+        if self._session.complete():
+            return True
+        return now_ns >= end_ns + 1e6 * self._config.deadline_ms
+
+    def _step(self) -> None:
+        """Make the next block, or give up its time."""
+        assert self._talk.origin_ns is not None
+        behind_ns = self._now_ns() - self._talk.origin_ns - self._session.next_end_ns
+        frames = self._session.engine.frames(self._session.state)
+        if self._config.keep_pace and behind_ns > SKIP_NS:
+            blocks = behind_ns // (frames * FRAME_PERIOD_NS)
+            self._session.skip(blocks * frames)
+            self._talk.skipped_blocks += blocks
+            return
+        draw = not (self._config.keep_pace and behind_ns > HOLD_NS)
+        try:
+            self._make(frames, draw=draw, behind_ns=behind_ns)
+            self._failed_in_a_row = 0
+        except Exception as error:  # whatever it is, the avatar goes on living
+            self._failed += 1
+            self._failed_in_a_row += 1
+            self._trouble(f"a block could not be made ({type(error).__name__}: {error})")
+            if self._failed_in_a_row >= TROUBLE_LIMIT:
+                time.sleep(1.0)  # nothing helps: do not burn the machine, do not fill the log
+            self._begin_anew()
+            self._status = replace(self._status, failed_blocks=self._failed)
+
+    def _make(self, frames: int, *, draw: bool, behind_ns: int) -> None:
+        started = time.perf_counter()
+        session, talk = self._session, self._talk
+        block = session.next_block()
+        pixels = session.draw(block) if draw else None
+        took_s = time.perf_counter() - started
+        level, speaking = talk.voice.hear(block.audio)
+        user_speaking = talk.user_voice.hear(session.last_user_sound)[1]
+        talk.blocks += 1
+        talk.undrawn_frames += 0 if draw else frames
+        self._durations.add(took_s)
+        if self._config.keep_pace and self._control.after_block(took_s, frames):
+            session.make_effort(self._control.effort)
+        assert talk.origin_ns is not None
+        first_ns = talk.origin_ns + block.stamp_ns
+        out = [
+            LiveFrame(
+                stamp_ns=first_ns + i * FRAME_PERIOD_NS,
+                block_index=block.motion.block_index,
+                frame_in_block=i,
+                latent=block.motion.latent[i],
+                coefficients=block.coefficients[i],
+                pixels=None if pixels is None else pixels[i],
+                audio=block.audio[i * SAMPLES_PER_FRAME : (i + 1) * SAMPLES_PER_FRAME],
+                speech_level=float(level[i]),
+                speaking=bool(speaking[i]),
+            )
+            for i in range(frames)
+        ]
+        self._note(bool(speaking[-1]), bool(user_speaking[-1]), behind_ns)
+        self._deliver(out, self._now_ns())
+
+    def _note(self, speaking: bool, user_speaking: bool, behind_ns: int) -> None:
+        session, talk = self._session, self._talk
+        voice, user = session.avatar_sound, session.user_sound
+        self._status = LiveStatus(
+            blocks=talk.blocks,
+            skipped_blocks=talk.skipped_blocks,
+            undrawn_frames=talk.undrawn_frames,
+            failed_blocks=self._failed,
+            filled_audio_samples=voice.filled_samples + user.filled_samples,
+            filled_user_frames=session.pictures.filled_frames or session.user_motion.filled_frames,
+            dropped_user_audio_samples=user.dropped_samples,
+            dropped_avatar_audio_samples=voice.dropped_samples,
+            dropped_pictures=session.pictures.dropped_pictures,
+            mended_samples=voice.mended_samples + user.mended_samples,
+            refused_inputs=talk.refused_inputs,
+            waiting_voice_samples=voice.waiting_samples,
+            behind_ms=max(0.0, behind_ns / 1e6),
+            compute_ms=self._durations.mean_ms,
+            compute_p99_ms=self._durations.p99_ms,
+            speaking=speaking,
+            user_speaking=user_speaking,
+            face_visible=session.face_visible,
+            effort=self._control.effort,
+            reduced=self._control.reduced,
+        )
+
+
+def _settle(command: Callable[[], Any], future: Future[Any]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        future.set_result(command())
+    except Exception as error:  # whoever asked decides what it means
+        future.set_exception(error)

@@ -1,0 +1,351 @@
+"""The worker: stamps decide, a deadline ends waiting, slowness and trouble are survived."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from tiny import TINY, talk, tiny_engine
+
+from avatar_forcing_ros.media import AudioChunk, VideoFrame
+from avatar_forcing_ros.perception.user_motion import UserMotion
+from avatar_forcing_ros.pipeline.live import LiveConfig, LiveFrame
+from avatar_forcing_ros.pipeline.pacer import ROOM_BLOCKS, Lag, Pacer
+from avatar_forcing_ros.pipeline.session import Session
+from avatar_forcing_ros.pipeline.worker import TROUBLE_LIMIT, AvatarWorker
+from avatar_forcing_ros.rig import coefficients
+from avatar_forcing_ros.timebase import FRAME_PERIOD_NS
+
+MS = 1_000_000
+BLOCK = 5
+START = 1_000_000_000_000  # clock time at which inputs begin
+PATIENCE_S = 20.0
+
+
+class OnePixel:
+    """A codec whose motion is a picture's mean."""
+
+    image_size_px = 1
+    fit: ClassVar[dict[str, float]] = {}
+    drawable_sizes_px: ClassVar[list[int]] = [1]
+    reference = np.zeros(TINY.motion_dim, np.float32)
+
+    def draw_at(self, size_px: int) -> None: ...
+
+    def reset(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def encode_user(self, frame: VideoFrame) -> UserMotion:
+        return UserMotion(np.full(TINY.motion_dim, frame.pixels.mean() / 255, np.float32), True)
+
+    def coefficients(self, motion: NDArray[np.float32]) -> NDArray[np.float32]:
+        return coefficients.clip(motion)
+
+    def decode(self, motion: NDArray[np.float32]) -> NDArray[np.uint8]:
+        return np.zeros((len(motion), 1, 1, 3), np.uint8)
+
+
+class Bench:
+    """A worker on a clock that the test moves, and what came out of it."""
+
+    def __init__(self, config: LiveConfig) -> None:
+        self.now_ns = 0
+        self.frames: list[LiveFrame] = []
+        self.troubles: list[str] = []
+        self._came = threading.Condition()
+        self.session = Session(tiny_engine(), OnePixel())  # type: ignore[arg-type]
+        self.worker = AvatarWorker(
+            self.session, config, lambda: self.now_ns, self._take, self.troubles.append
+        )
+        self.worker.start()
+
+    def _take(self, frames: list[LiveFrame], ready_ns: int) -> None:
+        with self._came:
+            self.frames += frames
+            self._came.notify_all()
+
+    def until(self, blocks: int) -> list[LiveFrame]:
+        """Wait until so many blocks have come in all."""
+        with self._came:
+            assert self._came.wait_for(lambda: len(self.frames) >= blocks * BLOCK, PATIENCE_S)
+        return self.frames
+
+    def settle(self) -> int:
+        """Let the worker come round; how many blocks there are then."""
+        for _ in range(2):
+            self.worker.call(lambda session: None).result(PATIENCE_S)
+        return len(self.frames) // BLOCK
+
+    def at(self, media_ms: float) -> Bench:
+        """Move the clock to `media_ms` after START."""
+        self.now_ns = START + round(media_ms * MS)
+        self.worker.tick()
+        return self
+
+    def sound(self, first: int, last: int, *, user: bool = True) -> None:
+        """Both sounds of the 40 ms frames `first` to `last`, one chunk a frame."""
+        heard = talk(last + 1)
+        for k in range(first, last + 1):
+            piece = slice(640 * k, 640 * (k + 1))
+            stamp_ns = START + k * FRAME_PERIOD_NS
+            self.worker.put_avatar_audio(AudioChunk(heard.avatar_audio[piece], 16_000, stamp_ns))
+            if user:
+                self.worker.put_user_audio(AudioChunk(heard.user_audio[piece], 16_000, stamp_ns))  # type: ignore[index]
+
+
+@pytest.fixture
+def bench(request: pytest.FixtureRequest) -> Iterator[Callable[..., Bench]]:
+    made: list[Bench] = []
+
+    def make(**config: float | bool) -> Bench:
+        made.append(Bench(LiveConfig(**{"keep_pace": False, "gather_ms": 0.0, **config})))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    for each in made:
+        assert each.worker.stop(PATIENCE_S)
+
+
+def test_a_block_is_made_when_its_time_is_over_and_its_inputs_are_there(
+    bench: Callable[..., Bench],
+) -> None:
+    b = bench().at(0)
+    b.sound(0, 9)
+    assert b.at(199).settle() == 0
+    frames = b.at(200).until(1)
+    assert [f.stamp_ns for f in frames] == [START + k * FRAME_PERIOD_NS for k in range(5)]
+    assert [f.frame_in_block for f in frames] == [0, 1, 2, 3, 4]
+    assert b.settle() == 1
+    assert b.at(400).until(2)[-1].block_index == 1
+
+
+def test_missing_input_is_waited_for_until_the_deadline(bench: Callable[..., Bench]) -> None:
+    b = bench(deadline_ms=80.0).at(0)
+    b.sound(0, 4)
+    b.at(200).until(1)
+    b.sound(5, 8)  # the last 40 ms are missing
+    assert b.at(479).settle() == 1
+    b.at(480).until(2)
+    assert b.worker.status.filled_audio_samples == 640  # the user's; a voice may end
+
+
+def test_what_comes_in_time_is_not_filled(bench: Callable[..., Bench]) -> None:
+    b = bench(deadline_ms=80.0).at(0)
+    b.sound(0, 4)
+    b.at(200).until(1)
+    b.sound(5, 8)
+    b.at(450).settle()
+    b.sound(9, 9)
+    b.until(2)
+    assert b.worker.status.filled_audio_samples == 0
+
+
+def rolled(bench: Callable[..., Bench], order: list[int], blocks: int) -> NDArray[np.float32]:
+    b = bench(deadline_ms=2000.0, gather_ms=100.0).at(1)
+    for k in order:
+        b.sound(k, k)
+    b.settle()
+    for k in range(blocks):
+        b.at(200 * (k + 1)).until(k + 1)
+    return np.stack([frame.latent for frame in b.until(blocks)])
+
+
+def test_the_order_of_arrival_changes_nothing(bench: Callable[..., Bench]) -> None:
+    order = list(range(20))
+    mixed = np.random.default_rng(0).permutation(order).tolist()
+    assert np.array_equal(rolled(bench, order, 4), rolled(bench, mixed, 4))
+
+
+def test_media_time_begins_with_the_earliest_of_the_first_inputs(
+    bench: Callable[..., Bench],
+) -> None:
+    b = bench(gather_ms=200.0).at(50)
+    b.sound(1, 6)
+    b.settle()
+    b.at(100)
+    b.sound(0, 0)
+    assert b.at(240).settle() == 0
+    assert b.at(250).until(1)[0].stamp_ns == START
+
+
+def test_without_any_input_the_face_lives(bench: Callable[..., Bench]) -> None:
+    b = bench().at(0)
+    b.settle()
+    b.at(1000)
+    assert len(b.until(5)) == 25
+    assert b.worker.status.filled_audio_samples == 0
+
+
+def test_before_the_clock_begins_nothing_happens(bench: Callable[..., Bench]) -> None:
+    b = bench()
+    assert b.settle() == 0
+    b.sound(0, 4)
+    assert b.settle() == 0
+    b.at(200).until(1)
+
+
+def test_a_clock_that_goes_back_begins_a_new_conversation(bench: Callable[..., Bench]) -> None:
+    b = bench().at(0)
+    b.sound(0, 9)
+    b.at(400).until(2)
+    b.now_ns = START - 60_000 * MS
+    b.worker.tick()
+    b.settle()
+    assert any("went back" in text for text in b.troubles)
+    assert b.worker.status.blocks == 0
+
+
+def test_reset_forgets_and_begins_again(bench: Callable[..., Bench]) -> None:
+    b = bench(gather_ms=100.0).at(0)
+
+    def conversation(at_ms: float) -> list[NDArray[np.float32]]:
+        b.frames.clear()
+        b.sound(0, 9)
+        b.settle()
+        return [frame.latent for frame in b.at(at_ms).until(2)]
+
+    first = conversation(400)
+    b.worker.reset().result(PATIENCE_S)
+    again = conversation(500)
+    assert np.array_equal(first, again)
+
+
+def test_stopping_speech_tells_how_much_was_dropped(bench: Callable[..., Bench]) -> None:
+    b = bench().at(0)
+    b.sound(0, 49, user=False)
+    b.at(200).until(1)
+    assert b.worker.stop_speaking().result(PATIENCE_S) > 40 * 640
+    last = b.at(400).until(2)[-1]
+    assert not last.audio.any()
+    assert b.worker.status.waiting_voice_samples == 0
+
+
+def test_bad_input_is_counted_and_left_out(bench: Callable[..., Bench]) -> None:
+    b = bench().at(0)
+    b.worker.put_user_audio(AudioChunk(np.zeros(10, np.float32), 44_100, START))
+    b.worker.put_user_audio(AudioChunk(np.zeros(10, np.float32), 16_000, START + 10**14))
+    b.sound(0, 4)
+    b.at(200).until(1)
+    assert b.worker.status.refused_inputs == 2
+    assert any("44100" in text for text in b.troubles)
+
+
+def test_a_block_that_fails_does_not_end_the_avatar(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    b = bench().at(0)
+    b.settle()
+    step, failures = b.session.engine.step, [RuntimeError("out of memory")] * (TROUBLE_LIMIT - 1)
+
+    def sometimes(*arguments: object) -> object:
+        if failures:
+            raise failures.pop()
+        return step(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(b.session.engine, "step", sometimes)
+    for k in range(1, 30):
+        b.at(200 * k)
+        b.settle()
+    assert b.worker.alive
+    assert len(b.frames) > 0
+    assert any("out of memory" in text for text in b.troubles)
+    assert b.worker.status.failed_blocks >= 0
+
+
+def test_too_slow_a_machine_draws_less_then_gives_time_up(bench: Callable[..., Bench]) -> None:
+    b = bench(keep_pace=True).at(0)
+    b.sound(0, 4)
+    b.at(200).until(1)
+    b.at(950).until(2)  # half a second behind: the picture stays
+    assert b.frames[5].pixels is None
+    assert b.worker.status.undrawn_frames >= 5
+    b.at(10_000).until(4)
+    b.settle()
+    assert b.worker.status.skipped_blocks > 30
+    assert b.frames[-1].stamp_ns >= START + 9_000 * MS
+
+
+def test_a_replay_never_gives_anything_up(bench: Callable[..., Bench]) -> None:
+    b = bench(keep_pace=False).at(0)
+    b.sound(0, 49)
+    frames = b.at(60_000).until(10)
+    assert all(frame.pixels is not None for frame in frames[:50])
+    assert b.worker.status.skipped_blocks == 0
+
+
+def test_speaking_is_told_frame_by_frame(bench: Callable[..., Bench]) -> None:
+    b = bench().at(0)
+    b.sound(0, 9, user=False)
+    for k in range(1, 6):
+        b.at(200 * k).until(k)
+    speaking = [frame.speaking for frame in b.frames]
+    assert speaking[5]
+    assert not speaking[-1]
+    assert max(frame.speech_level for frame in b.frames) > 0.5
+    assert b.frames[-1].speech_level < 0.05
+
+
+def test_lag_grows_at_once_and_shrinks_slowly() -> None:
+    lag = Lag()
+    first = lag.after_block(0, 300 * MS)
+    assert lag.late_blocks == 0
+    assert lag.after_block(200 * MS, 480 * MS) == first
+    later = lag.after_block(400 * MS, 900 * MS)
+    assert later > first
+    assert lag.late_blocks == 1
+    at = [lag.after_block(k * 200 * MS, (k * 200 + 250) * MS) for k in range(3, 40 * ROOM_BLOCKS)]
+    assert all(a >= b for a, b in pairwise(at))
+    assert 250 * MS < at[-1] < 320 * MS
+
+
+def test_frames_are_emitted_in_their_time() -> None:
+    now = [0]
+    out: list[tuple[int, LiveFrame]] = []
+    done = threading.Event()
+
+    def emit(frame: LiveFrame) -> None:
+        out.append((now[0], frame))
+        if len(out) == 5:
+            done.set()
+
+    pacer = Pacer(lambda: now[0], emit, lambda text: None)
+    pacer.start()
+    nothing = np.zeros(1, np.float32)
+    frames = [
+        LiveFrame(k * FRAME_PERIOD_NS, 0, k, nothing, nothing, None, nothing, 0.0, False)
+        for k in range(5)
+    ]
+    pacer.put(frames, 250 * MS)
+    for ms in range(250, 1000):
+        now[0] = ms * MS
+        if done.wait(0.001):
+            break
+    assert pacer.stop()
+    assert [frame.frame_in_block for _, frame in out] == [0, 1, 2, 3, 4]
+    gaps = np.diff([at for at, _ in out]) / MS
+    assert gaps.min() >= 20
+    assert sum(gaps) >= 4 * 40 - 25
+
+
+def test_a_frame_that_cannot_be_sent_does_not_end_the_rest() -> None:
+    out, troubles, done = [], [], threading.Event()
+
+    def emit(frame: LiveFrame) -> None:
+        if frame.frame_in_block == 0:
+            raise ValueError("no route")
+        out.append(frame)
+        done.set()
+
+    pacer = Pacer(lambda: 10**12, emit, troubles.append)
+    pacer.start()
+    nothing = np.zeros(1, np.float32)
+    pacer.put([LiveFrame(k, 0, k, nothing, nothing, None, nothing, 0, False) for k in (0, 1)], 1)
+    assert done.wait(PATIENCE_S)
+    assert pacer.stop()
+    assert "no route" in troubles[0]
