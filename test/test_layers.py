@@ -29,6 +29,7 @@ LAYER = {
     "web": 4,
     "standalone": 4,
     "cli": 4,
+    "msg": 0,
     "__init__": 0,
 }
 # which places may import a dependency; everybody else may not

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from audio_common_msgs.msg import AudioStamped
 from rclpy.callback_groups import CallbackGroup
 from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import CompressedImage, Image
@@ -13,14 +12,16 @@ from sensor_msgs.msg import CompressedImage, Image
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
 from avatar_forcing_ros.msg import AvatarMotion
 from avatar_forcing_ros.nodes import quality
+from avatar_forcing_ros.nodes.audio_messages import audio_message
 from avatar_forcing_ros.nodes.bad_message import BadMessage
-from avatar_forcing_ros.nodes.convert_audio import AudioFormat, AudioInput
+from avatar_forcing_ros.nodes.convert_audio import TOLERANCE_NS, AudioFormat, AudioInput
 from avatar_forcing_ros.nodes.convert_image import compressed_to_rgb, image_to_rgb
 from avatar_forcing_ros.nodes.convert_motion import msg_to_values
 from avatar_forcing_ros.nodes.health import Troubles
 from avatar_forcing_ros.nodes.stamps import StampReader
 from avatar_forcing_ros.pipeline.worker import AvatarWorker
 
+ARRIVAL_TOLERANCE_NS = 200_000_000
 AUDIO_TOPICS = ("user/audio", "avatar/audio")
 
 
@@ -86,7 +87,12 @@ class AvatarInputs:
         )
         stamped = settings["audio_msg"] == "audio_stamped"
         # a voice may come faster than it can be said: its stamps then stand still
-        sound = AudioInput(None if stamped else plain, queued=topic == "avatar/audio")
+        arrival = settings["audio_msg"] == "audio_data"  # no header, so no stamps
+        sound = AudioInput(
+            None if stamped else plain,
+            tolerance_ns=ARRIVAL_TOLERANCE_NS if arrival else TOLERANCE_NS,
+            queued=topic == "avatar/audio",
+        )
 
         def callback(msg: Any) -> None:
             self.received[topic] += 1
@@ -100,7 +106,7 @@ class AvatarInputs:
                 put(chunk)
 
         return quality.subscribe(
-            self._node, topic, _audio_message(settings["audio_msg"]), callback, group
+            self._node, topic, audio_message(settings["audio_msg"]), callback, group
         )
 
     def _picture(self, msg: Any, to_rgb: Callable[[Any], Any]) -> None:
@@ -128,12 +134,3 @@ class AvatarInputs:
             )
         self._worker.put_user_motion(values, stamp_ns)
 
-
-def _audio_message(kind: str) -> Any:
-    """The message class; the two packages named audio_common_msgs have different ones."""
-    if kind == "audio_stamped":
-        return AudioStamped
-    import audio_common_msgs.msg
-
-    name = "AudioDataStamped" if kind == "audio_data_stamped" else "AudioData"
-    return getattr(audio_common_msgs.msg, name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from audio_common_msgs.msg import AudioStamped
 from rclpy.lifecycle import LifecycleNode
 from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image, JointState
@@ -15,7 +14,8 @@ from visualization_msgs.msg import MarkerArray
 
 from avatar_forcing_ros.msg import AvatarMotion
 from avatar_forcing_ros.nodes import quality
-from avatar_forcing_ros.nodes.convert_audio import samples_to_msg
+from avatar_forcing_ros.nodes.audio_messages import audio_message
+from avatar_forcing_ros.nodes.convert_audio import samples_to_data_msg, samples_to_msg
 from avatar_forcing_ros.nodes.convert_image import rgb_to_compressed, rgb_to_image
 from avatar_forcing_ros.nodes.convert_motion import motion_to_msg
 from avatar_forcing_ros.nodes.convert_robot import (
@@ -40,9 +40,13 @@ class AvatarOutputs:
         self._node = node
         self.frames = 0
         self.outline: FaceOutline | None = None
+        # the two packages called audio_common_msgs have different messages: speak the inputs' one
+        stamped = settings["audio_msg"] == "audio_stamped"
+        self._audio_msg = "audio_stamped" if stamped else "audio_data_stamped"
+        self._sound = samples_to_msg if stamped else samples_to_data_msg
         wanted: list[tuple[str, Any, bool]] = [
             ("avatar/motion", AvatarMotion, True),
-            ("avatar/audio_aligned", AudioStamped, True),
+            ("avatar/audio_aligned", audio_message(self._audio_msg), True),
             ("avatar/image_raw", Image, settings["publish_image"]),
             (COMPRESSED, CompressedImage, settings["publish_compressed"]),
             ("joint_states", JointState, settings["publish_joint_states"]),
@@ -73,7 +77,7 @@ class AvatarOutputs:
             frame.speaking,
         )
         self._made["avatar/motion"].publish(motion)
-        self._made["avatar/audio_aligned"].publish(samples_to_msg(frame.audio, header))
+        self._made["avatar/audio_aligned"].publish(self._sound(frame.audio, header))
         if frame.pixels is not None:
             if self._heard("avatar/image_raw"):
                 self._made["avatar/image_raw"].publish(rgb_to_image(frame.pixels, header))

@@ -122,15 +122,20 @@ def samples(msg: Any, given: AudioFormat | None = None) -> Samples:
             got=f"{len(flat)} samples",
             remedy="fill in the number of channels where the sound is published",
         )
-    # one look at the largest for the usual case; a NaN or more than 1 makes the comparison fail
-    if form.kind == "float32" and not np.abs(flat).max() <= 1.0:
-        flat = np.where(np.isfinite(flat), np.clip(flat, -1.0, 1.0), flat)
-    return flat.reshape(-1, form.channels)
+    return (_bounded(flat) if form.kind == "float32" else flat).reshape(-1, form.channels)
 
 
 def _audio(msg: Any) -> Any:
     """The part that holds the sound, of messages with and without a header."""
     return getattr(msg, "audio", msg)
+
+
+def _bounded(flat: Samples) -> Samples:
+    """Finite samples limited to -1…1, the others as they are; the usual ones are not copied."""
+    with np.errstate(invalid="ignore"):  # random bytes hold NaNs that warn wherever they go
+        if np.abs(flat).max() <= 1.0:  # false for a NaN too
+            return flat
+        return np.where(np.isfinite(flat), np.clip(flat, -1.0, 1.0), flat)
 
 
 def _from_arrays(data: Any, kind: Kind) -> Samples:
@@ -199,13 +204,20 @@ class AudioInput:
     sound's rest is given out before it.
     """
 
-    def __init__(self, given: AudioFormat | None = None, *, queued: bool = False) -> None:
+    def __init__(
+        self,
+        given: AudioFormat | None = None,
+        *,
+        tolerance_ns: int = TOLERANCE_NS,
+        queued: bool = False,
+    ) -> None:
         """`given` is the format of messages that do not say theirs.
 
-        A `queued` sound may come faster than its own pace: stamps that stay behind are no new
-        beginning then.
+        Stamps taken on arrival want a larger `tolerance_ns` than those of a microphone. A `queued`
+        sound may come faster than its own pace: stamps that stay behind are no new beginning then.
         """
         self._given, self._queued = given, queued
+        self._tolerance_ns = tolerance_ns
         self._format: AudioFormat | None = None
         self._resampler: soxr.ResampleStream | None = None
         self._start_ns = 0
@@ -241,14 +253,17 @@ class AudioInput:
     def _jumps(self, stamp_ns: int, count: int) -> bool:
         """Whether a message of `count` samples does not follow the one before.
 
-        Stamps may jitter, but by less than a message: else one that was lost would go unseen.
+        Stamps of a microphone may jitter, but by less than a message: else one that was lost
+        would go unseen.
         """
         ahead_ns = stamp_ns - self._due_ns()
         if ahead_ns < 0:
-            return not self._queued and -ahead_ns > TOLERANCE_NS
+            return not self._queued and -ahead_ns > self._tolerance_ns
         assert self._format
         lasts_ns = count * 1_000_000_000 // self._format.rate_hz
-        return ahead_ns > min(TOLERANCE_NS, lasts_ns * 3 // 4)
+        if self._tolerance_ns > TOLERANCE_NS:  # stamps of arrival tell no loss
+            lasts_ns = self._tolerance_ns * 2
+        return ahead_ns > min(self._tolerance_ns, lasts_ns * 3 // 4)
 
     def flush(self) -> list[AudioChunk]:
         """What the resampler still holds; the next message makes a new beginning."""

@@ -211,8 +211,8 @@ def _check_header(data: bytes, stated_format: str) -> None:
         raise _damaged(stated_format, f"{len(data)} bytes without a size")
     width_px, height_px, at = found
     _check_size(width_px, height_px)
-    # decoders fill what is missing with grey, and a face is searched for in vain; a preview has an
-    # end too, but lies before the size
+    # OpenCV before 4.11 fills what is missing with grey, and a face is searched for in vain; a
+    # preview has an end too, but lies before the size
     if data.rfind(ending, at) < 0:
         raise _damaged(stated_format, f"{len(data)} bytes without an end")
 

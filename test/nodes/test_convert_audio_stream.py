@@ -1,0 +1,210 @@
+"""One topic's sound, cut in every way: the same samples, and stamps that never drift."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import soxr
+from audio_common_msgs.msg import AudioStamped
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from std_msgs.msg import Header
+
+from avatar_forcing_ros.media import AudioChunk
+from avatar_forcing_ros.nodes.convert_audio import AudioFormat, AudioInput, samples_to_msg
+
+START_NS = 1_700_000_000_123_456_789
+
+
+def stamped(values, kind: str = "float32", rate: int = 16_000, channels: int = 1) -> AudioStamped:
+    msg = samples_to_msg(np.asarray(values, np.float32), Header(), kind)
+    msg.audio.info.rate, msg.audio.info.channels = rate, channels
+    return msg
+
+
+def noise(count: int, seed: int = 1) -> np.ndarray:
+    return (np.random.default_rng(seed).standard_normal(count) * 0.1).astype(np.float32)
+
+
+def run(sound: np.ndarray, rate: int, cuts: list[int]) -> list[AudioChunk]:
+    """`sound` pushed in pieces that end at `cuts`, and the rest that is held at the end."""
+    receiver = AudioInput()
+    out: list[AudioChunk] = []
+    edges = [0, *sorted(cuts), len(sound)]
+    for begin, end in itertools.pairwise(edges):
+        if end > begin:
+            stamp_ns = START_NS + begin * 1_000_000_000 // rate
+            out += receiver.push(stamped(sound[begin:end], rate=rate), stamp_ns)
+    assert (receiver.jumps, receiver.format_changes, receiver.mended_samples) == (0, 0, 0)
+    return out + receiver.flush()
+
+
+def joined(chunks: list[AudioChunk]) -> np.ndarray:
+    return np.concatenate([chunk.samples for chunk in chunks])
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    rate=st.sampled_from([4_000, 8_000, 11_025, 16_000, 22_050, 44_100, 48_000, 96_000]),
+    cuts=st.lists(st.integers(0, 6_000), max_size=30),
+)
+def test_any_cutting_gives_the_same_sound(rate: int, cuts: list[int]) -> None:
+    sound = noise(6_000)
+    whole, pieces = run(sound, rate, []), run(sound, rate, cuts)
+    assert np.array_equal(joined(whole), joined(pieces))
+    assert abs(len(joined(whole)) - 6_000 * 16_000 / rate) <= 1
+    given_out = 0
+    for chunk in pieces:
+        assert chunk.stamp_ns == START_NS + given_out * 62_500
+        given_out += len(chunk.samples)
+
+
+def test_16_khz_passes_bit_for_bit_at_once() -> None:
+    sound = noise(1_000)
+    receiver = AudioInput()
+    (chunk,) = receiver.push(stamped(sound), START_NS)
+    assert chunk.samples.tobytes() == sound.tobytes()
+    assert receiver.flush() == []
+
+
+@pytest.mark.parametrize("rate", [8_000, 22_050, 44_100, 48_000])
+def test_a_tone_stays_the_tone_that_it_was(rate: int) -> None:
+    """Against the sine itself at 16 kHz; 0.15 ms early or late is allowed."""
+    tone_hz = 300.0
+    sound = 0.5 * np.sin(2 * np.pi * tone_hz * np.arange(rate) / rate)
+    got = joined(run(sound.astype(np.float32), rate, list(range(0, rate, rate // 50))))
+    expected = 0.5 * np.sin(2 * np.pi * tone_hz * np.arange(len(got)) / 16_000)
+    inner = slice(1_000, -1_000)
+    assert np.abs(got - expected)[inner].max() < 0.5 * 2 * np.pi * tone_hz * 0.15e-3
+
+
+@pytest.mark.parametrize("rate", [44_100, 48_000])
+def test_what_16_khz_cannot_hold_is_silent(rate: int) -> None:
+    sound = 0.5 * np.sin(2 * np.pi * 9_500 * np.arange(rate) / rate)
+    got = joined(run(sound.astype(np.float32), rate, [rate // 2]))
+    assert np.abs(got[1_000:-1_000]).max() < 1e-4
+
+
+@pytest.mark.parametrize("rate", [8_000, 44_100, 48_000])
+def test_little_is_held_back(rate: int) -> None:
+    receiver = AudioInput()
+    step = rate // 100
+    worst = 0.0
+    for i in range(100):
+        stamp_ns = START_NS + i * step * 1_000_000_000 // rate
+        for chunk in receiver.push(stamped(noise(step, i), rate=rate), stamp_ns):
+            end_ns = chunk.stamp_ns + len(chunk.samples) * 62_500
+        if i > 10:
+            worst = max(worst, ((i + 1) * step * 1e9 / rate - (end_ns - START_NS)) / 1e6)
+    assert worst < 35.0  # ms of sound, not of a clock
+
+
+def test_an_older_soxr_serves_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = soxr.ResampleStream
+
+    def older(in_rate, out_rate, num_channels, dtype="float32", quality="HQ"):
+        return real(in_rate, out_rate, num_channels, dtype=dtype, quality=quality)
+
+    monkeypatch.setattr(soxr, "ResampleStream", older)
+    sound = noise(48_000)
+    got = joined(run(sound, 48_000, [100, 20_000]))
+    assert np.abs(got - soxr.resample(sound, 48_000, 16_000)).max() < 1e-6
+
+
+@pytest.mark.parametrize("rate", [16_000, 44_100])
+def test_ten_minutes_end_where_they_should(rate: int) -> None:
+    receiver = AudioInput()
+    step = rate // 50  # 20 ms
+    silence = stamped(np.zeros(step, np.float32), rate=rate)
+    count, end_ns = 0, 0
+    for i in range(600 * 50):
+        # a driver's stamps: right on the average, and up to 9 ms off
+        stamp_ns = START_NS + i * 20_000_000 + (i * 7_919 % 9_000_000 if i else 0)
+        for chunk in receiver.push(silence, stamp_ns):
+            assert chunk.stamp_ns == START_NS + count * 62_500
+            count += len(chunk.samples)
+    for chunk in receiver.flush():
+        count += len(chunk.samples)
+        end_ns = chunk.stamp_ns + len(chunk.samples) * 62_500
+    assert receiver.jumps == 0
+    assert count == 600 * 16_000
+    assert not end_ns or end_ns == START_NS + 600 * 1_000_000_000
+
+
+@pytest.mark.parametrize("off_ns", [-300_000_000, -21_000_000, 21_000_000, 500_000_000])
+@pytest.mark.parametrize("rate", [16_000, 48_000])
+def test_a_jump_of_stamps_begins_anew(rate: int, off_ns: int) -> None:
+    sound = noise(rate // 10)
+    receiver = AudioInput()
+    first = receiver.push(stamped(sound, rate=rate), START_NS)
+    later_ns = START_NS + 100_000_000 + off_ns
+    *tail, begun = receiver.push(stamped(sound, rate=rate), later_ns)
+    assert receiver.jumps == 1
+    assert begun.stamp_ns == later_ns
+    assert len(joined([*first, *tail])) == 1_600  # nothing of the old sound is lost
+    assert np.array_equal(joined([begun, *receiver.flush()]), joined(run(sound, rate, [])))
+
+
+def test_stamps_that_wander_are_followed_at_last() -> None:
+    """A sound card 1 % too slow: stamps run ahead of the samples by 1 ms in 100."""
+    receiver = AudioInput()
+    worst = 0
+    for i in range(100):
+        stamp_ns = START_NS + i * 101_000_000
+        for chunk in receiver.push(stamped(np.zeros(1_600, np.float32)), stamp_ns):
+            worst = max(worst, abs(chunk.stamp_ns - stamp_ns))
+    assert receiver.jumps == 4
+    assert worst == 20_000_000
+
+
+def test_tolerance_is_the_callers() -> None:
+    receiver = AudioInput(tolerance_ns=200_000_000)
+    receiver.push(stamped(noise(160)), START_NS)
+    (chunk,) = receiver.push(stamped(noise(160)), START_NS + 150_000_000)
+    assert receiver.jumps == 0
+    assert chunk.stamp_ns == START_NS + 10_000_000
+
+
+def test_a_change_of_format_is_followed() -> None:
+    sound = noise(4_800)
+    receiver = AudioInput()
+    before = receiver.push(stamped(sound, rate=48_000), START_NS)
+    half = np.rint(sound[:1_600] * 32_768) / np.float32(32_768)
+    *tail, after = receiver.push(stamped(half, "int16"), START_NS + 100_000_000)
+    assert receiver.format == AudioFormat(16_000, 1, "int16")
+    assert (receiver.format_changes, receiver.jumps) == (1, 0)
+    assert len(joined([*before, *tail])) == 1_600
+    assert after.stamp_ns == START_NS + 100_000_000
+    assert np.array_equal(after.samples, half)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_what_is_no_number_does_not_stop_the_resampler(value: float) -> None:
+    broken, mended = noise(9_600), noise(9_600)
+    broken[100:103], mended[100:103] = value, 0.0
+    receiver = AudioInput()
+    got = [*receiver.push(stamped(broken, rate=48_000), START_NS), *receiver.flush()]
+    assert receiver.mended_samples == 3
+    assert np.array_equal(joined(got), joined(run(mended, 48_000, [])))
+
+
+def test_what_is_no_number_passes_at_16_khz_for_the_timeline_to_count() -> None:
+    receiver = AudioInput()
+    inf = float("inf")
+    (chunk,) = receiver.push(stamped([0.5, 0.5, float("nan"), 0.0, inf, -inf], channels=2), 0)
+    assert chunk.samples[0] == 0.5
+    assert np.isnan(chunk.samples[1:]).all()
+    assert receiver.mended_samples == 0
+
+
+def test_flush_makes_a_new_beginning() -> None:
+    receiver = AudioInput()
+    assert receiver.flush() == []
+    receiver.push(stamped(noise(480), rate=48_000), START_NS)
+    assert receiver.flush()
+    assert receiver.flush() == []
+    out = [*receiver.push(stamped(noise(480), rate=48_000), 7), *receiver.flush()]
+    assert out[0].stamp_ns == 7
+    assert (receiver.jumps, receiver.format_changes) == (0, 0)
