@@ -43,6 +43,8 @@ class SpeechEncoderConfig:
         for part in dataclasses.fields(self):
             value = getattr(self, part.name)
             _require(part.name, value, "a whole number above 0", value > 0)
+        for name, of in (("heads", self.heads), ("position_groups", self.position_groups)):
+            _require(name, of, f"a divisor of {self.hidden_dim}", self.hidden_dim % of == 0)
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,7 @@ class ModelConfig:
             f"at least look_ahead_frames = {self.look_ahead_frames}",
             self.block_frames >= self.look_ahead_frames,
         )
+        _require("mlp_ratio", self.mlp_ratio, "above 0", self.mlp_ratio > 0)
         for name, kinds in (("motion_space", MOTION_SPACES), ("audio_encoder", AUDIO_ENCODERS)):
             kind = getattr(self, name)
             _require(name, kind, " or ".join(map(repr, kinds)), kind in kinds)
@@ -223,11 +226,14 @@ class AvatarConfig:
     cpu_threads: int = 1
     """Threads of the networks on a CPU. The compact model's matrices are small: on two cores a
     second thread gains a tenth in the median and quadruples the 95th percentile."""
-    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    sampling: SamplingConfig = field(default=None)  # type: ignore[assignment]
+    """The preset's own by default."""
     anchor: AnchorConfig = field(default_factory=AnchorConfig)
 
     def __post_init__(self) -> None:
         _require("preset", self.preset, _one_of(PRESETS, self.preset), self.preset in PRESETS)
+        if self.sampling is None:
+            object.__setattr__(self, "sampling", PRESETS[self.preset].sampling)
         _require(
             "image_size_px",
             self.image_size_px,

@@ -9,6 +9,7 @@ a small model on the CPU, which checks the script and says nothing about a GPU.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import platform
 import time
@@ -126,8 +127,8 @@ def stages(avatar: Avatar, repeats: int) -> dict[str, dict[str, float]]:
 def conversations_at_real_time(avatar: Avatar, most: int, repeats: int) -> list[dict[str, float]]:
     """Motion and pictures of k conversations in turns of a block, for growing k.
 
-    User frames are left out: `perception` may run beside the camera. Ends where a turn takes
-    longer than the block lasts.
+    All show one portrait, so the memory of k portraits is not in it. User frames are left out:
+    they may be watched elsewhere. Ends where a turn takes longer than the block lasts.
     """
     frames, rows, k = avatar.model.block_frames, [], 1
     block_ms = 1000 * frames * FRAME_PERIOD_S
@@ -189,7 +190,11 @@ def main() -> None:
     options = parser.parse_args()
     on_gpu = options.device.startswith("cuda")
     model = PAPER.model if on_gpu and not options.small else SMALL
-    name = torch.cuda.get_device_name() if on_gpu else platform.processor() or platform.machine()
+    name = (
+        torch.cuda.get_device_name(options.device)
+        if on_gpu
+        else platform.processor() or platform.machine()
+    )
     figures: dict[str, Any] = {
         "device": name,
         "torch": torch.__version__,
@@ -204,18 +209,23 @@ def main() -> None:
         ways = {"eager float32": ways["eager float32"]}
     print(json.dumps(figures, indent=1))
     figures["stages"] = {}
+    avatar: Avatar | None = None
     for way, (dtype, graphs) in ways.items():
+        avatar = None  # before its successor is made, or both would be counted
+        gc.collect()
         if on_gpu:
-            torch.cuda.reset_peak_memory_stats()
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats(options.device)
         avatar = Avatar(model, options.device, dtype, graphs=graphs)
         figures["stages"][way] = stages(avatar, options.repeats)
         if on_gpu:
-            peak = torch.cuda.max_memory_allocated() / 1e9
+            peak = torch.cuda.max_memory_allocated(options.device) / 1e9
             figures["stages"][way]["peak_memory_gb"] = round(peak, 2)
         print(way, json.dumps(figures["stages"][way], indent=1), flush=True)
         if not graphs:
             figures["work"] = work_of_a_block(avatar)
             figures["floors"] = floors(figures["work"], name)
+    assert avatar
     figures["conversations"] = conversations_at_real_time(avatar, options.most, options.repeats)
     print(json.dumps({key: figures[key] for key in ("work", "floors")}, indent=1))
     if options.json:

@@ -125,7 +125,7 @@ def test_a_photo_and_a_persons_video_are_taken(speech: Path, tmp_path: Path) -> 
         (["--preset", "papper"], "one of compact"),
         (["--steps", "2"], "3 to 1000"),
         (["--guidance", "all"], "'separate' or 'joint'"),
-        (["--weights", "none.safetensors"], "no file at none.safetensors"),
+        (["--weights", "none.safetensors"], "nothing at none.safetensors"),
         (["--config", "none.yaml"], "No such file"),
         (["--portrait", "none.png"], "none.png"),
         (["--user-video", "none.mp4"], "none at none.mp4"),

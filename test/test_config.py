@@ -16,7 +16,9 @@ from avatar_forcing_ros.config import (
     TrainingConfig,
     from_mapping,
     load_yaml,
+    merged_config,
     override,
+    read_yaml,
 )
 from avatar_forcing_ros.errors import ConfigError
 from avatar_forcing_ros.resources import shipped
@@ -84,7 +86,20 @@ def test_shipped_settings_file_states_the_defaults() -> None:
     values = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert set(values) == {f.name for f in dataclasses.fields(AvatarConfig)}
     assert set(values["anchor"]) == {f.name for f in dataclasses.fields(AnchorConfig)}
-    assert set(values["sampling"]) == {f.name for f in dataclasses.fields(SamplingConfig)}
+    told = path.read_text(encoding="utf-8").split("sampling:")[1].split("anchor:")[0]
+    assert set(values["sampling"]) == {"seed"}
+    for field in dataclasses.fields(SamplingConfig):
+        value = getattr(AvatarConfig().sampling, field.name)
+        assert f"  {field.name}: {value}" in told or f"  # {field.name}: {value}" in told
+
+
+def test_a_preset_brings_its_own_sampling_whoever_asks() -> None:
+    paper = PRESETS["paper"].sampling
+    assert AvatarConfig(preset="paper").sampling == paper
+    shipped_file = read_yaml(shipped("config/settings.yaml"))
+    assert merged_config(shipped_file, {"preset": "paper"}).sampling == paper
+    mine = {"preset": "paper", "sampling": {"evaluations": 4}}
+    assert merged_config(mine, {}).sampling == override(paper, evaluations=4)
 
 
 def test_shipped_training_settings_are_valid() -> None:

@@ -43,6 +43,8 @@ HOME = {
     "torch": {"model", "streaming", "pipeline", "training"},
     "av": {"pipeline", "web"},
     "transformers": {"model"},
+    "rosbags": {"standalone"},
+    "sounddevice": {"nodes"},
     "huggingface_hub": {"pipeline"},
 }
 # the command line is the one door to everything: it starts each of the others

@@ -166,7 +166,16 @@ def _read(path: Path) -> _Stored:
     # in the rig's space there is nothing to decode: its tensors are told as extra ones there
     latent = config.motion_space == "latent"
     autoencoder = latent and any(name.startswith(AUTOENCODER_PREFIX) for name in tensors)
-    return _Stored(unfilled(config, autoencoder=autoencoder), tensors, origin)
+    try:
+        networks = unfilled(config, autoencoder=autoencoder)
+    except (ValueError, RuntimeError) as error:
+        raise CheckpointError(
+            f"weights {path}",
+            expected="a configuration that networks can be built of",
+            got=str(error).splitlines()[0],
+            remedy="train or download it again",
+        ) from error
+    return _Stored(networks, tensors, origin)
 
 
 def _table(path: Path, metadata: Mapping[str, str], name: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ through where the mask says so (latent image animator, arXiv 2203.09043).
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import torch
@@ -55,10 +55,6 @@ class Directions(nn.Module):
         """`magnitudes` ``[..., directions]`` to a motion latent ``[..., D]``."""
         return magnitudes @ self.basis.t()
 
-    def magnitudes(self, latent: Tensor) -> Tensor:
-        """The magnitudes ``[..., directions]`` of a motion latent ``[..., D]``."""
-        return latent @ self.basis
-
 
 class LearnedConstant(nn.Module):
     """Where every picture begins."""
@@ -72,7 +68,7 @@ class LearnedConstant(nn.Module):
         return self.input.expand(batch, -1, -1, -1)
 
 
-@lru_cache(maxsize=32)
+@cache  # a recorded graph may read a grid for ever; they are few
 def _grid(size_px: int, device: torch.device) -> Tensor:
     at = torch.linspace(-1.0, 1.0, size_px, device=device)
     return torch.stack(torch.meshgrid(at, at, indexing="xy"), dim=-1)

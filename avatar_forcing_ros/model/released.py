@@ -78,7 +78,7 @@ def load_released(
             f"released weights {folder}",
             expected="exactly the files and tensors of the released model",
             got=few(wrong),
-            remedy=f"see the whole list: avatar-forcing weights check {folder}",
+            remedy=f"see the whole list: avatar-forcing weights check {folder} --json report.json",
         )
     say("filling the networks")
     wanted = networks.tensors()

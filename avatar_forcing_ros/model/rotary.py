@@ -6,7 +6,7 @@ counted from the oldest key in sight, and a conversation can go on for ever with
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -26,7 +26,7 @@ class Rotation(NamedTuple):
         return Rotation(self.cos[-count:], self.sin[-count:])
 
 
-@lru_cache(maxsize=32)
+@cache  # a recorded graph may read a table for ever; they are few and small
 def _table(count: int, head_dim: int, device: torch.device, dtype: torch.dtype) -> Rotation:
     frequency = 1.0 / THETA ** (torch.arange(0, head_dim, 2, device=device).float() / head_dim)
     angle = torch.outer(torch.arange(count, device=device).float(), frequency)

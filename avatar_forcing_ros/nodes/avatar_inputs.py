@@ -133,4 +133,3 @@ class AvatarInputs:
                 f"user/motion: names that are no rig coefficients are left out: {unknown}",
             )
         self._worker.put_user_motion(values, stamp_ns)
-

@@ -29,6 +29,7 @@ DECAY_S = 1.0  # then the motion goes back to neutral in this time
 RETURN_S = 0.2  # in which a face that comes back takes over from the decay
 FORGET_S = 3.0  # whoever comes after so long is met afresh
 MIN_FACE_PX = 8.0
+LARGEST_FACE = 2.0  # of the picture's longer side; of a nearer one there is nothing to see
 
 # What tracking loses is given back here. FaceMesh follows less than what pictures show (of a pitch
 # that a rendered picture shows it reports 0.87, of lifted brows and mouth corners about half), and
@@ -85,7 +86,7 @@ class UserMotionEstimator:
 
         Stamps are media time and do not go back.
         """
-        if observation is None or not _usable(observation):
+        if observation is None or not usable(observation):
             return UserMotion(self._decayed(stamp_ns).astype(np.float32), False)
         if self._seen_ns is not None and stamp_ns - self._seen_ns > _ns(HOLD_S):
             self._returned = stamp_ns, self._decayed(stamp_ns)
@@ -122,13 +123,19 @@ class UserMotionEstimator:
         return self._values * (1.0 - part * part * (3.0 - 2.0 * part))
 
 
-def _usable(observation: FaceObservation) -> bool:
-    """Whether the landmarks are a face of some pixels; a tracker may lose its hold."""
+def usable(observation: FaceObservation, picture_shape: tuple[int, ...] | None = None) -> bool:
+    """Whether the landmarks are a face of some pixels; a tracker may lose its hold.
+
+    With `picture_shape` (height, width, …) a face of several pictures' size is none either.
+    """
     try:
         points = check_landmarks(observation.landmarks_px)
     except MediaError:
         return False
-    return bool(np.ptp(points[:, :2], axis=0).min() >= MIN_FACE_PX)
+    size_px = np.ptp(points[:, :2], axis=0)
+    if picture_shape is not None and size_px.max() > LARGEST_FACE * max(picture_shape[:2]):
+        return False
+    return bool(size_px.min() >= MIN_FACE_PX)
 
 
 def _min_cutoffs_hz() -> Array:

@@ -17,14 +17,15 @@ from tqdm import tqdm
 from avatar_forcing_ros.config import AvatarConfig
 from avatar_forcing_ros.errors import ConfigError
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
+from avatar_forcing_ros.model.generator import MotionGenerator
 from avatar_forcing_ros.pipeline.build import build_session
 from avatar_forcing_ros.pipeline.demo import AVATAR_SPEECH, USER_SPEECH
-from avatar_forcing_ros.pipeline.load import load_avatar
 from avatar_forcing_ros.pipeline.media_input import read_audio
 from avatar_forcing_ros.pipeline.session import Session
 from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.rig import coefficients
 from avatar_forcing_ros.streaming.audio_window import sound_window
+from avatar_forcing_ros.streaming.cuda_graphs import recorded
 from avatar_forcing_ros.streaming.engine import BlockInput, MotionEngine
 from avatar_forcing_ros.streaming.state import StreamState
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, FRAME_RATE_HZ, SAMPLE_RATE_HZ
@@ -48,7 +49,9 @@ def run_benchmark(config: AvatarConfig, repeats: int) -> dict[str, Any]:
     speech = read_audio(shipped(AVATAR_SPEECH)), read_audio(shipped(USER_SPEECH))
     stages = {"audio_features": _audio_features(session.engine, speech[0], repeats)}
     stages["transformer_evaluation"] = _evaluation(session.engine, repeats)
-    stages["block_motion"], stages["block_motion_uncached"] = _blocks(config, speech, repeats)
+    stages["block_motion"], stages["block_motion_uncached"] = _blocks(
+        session.engine.generator, config, speech, repeats
+    )
     pictures = _pictures(session, repeats)
     stages["renderer_frame"] = pictures["renderer_frame"]
     stages["tracker_frame"] = pictures["tracker_frame"]
@@ -61,7 +64,7 @@ def run_benchmark(config: AvatarConfig, repeats: int) -> dict[str, Any]:
         "evaluations": config.sampling.evaluations,
         "guidance_rows": len(session.engine.sampler.rows),
         "block_frames": frames,
-        "image_size_px": config.image_size_px,
+        "image_size_px": session.codec.image_size_px,
         "machine": _machine(),
         "repeats": repeats,
         "stages_ms": stages,
@@ -153,13 +156,16 @@ def _evaluation(engine: MotionEngine, repeats: int) -> Figures:
     return _times(work, repeats, "transformer")
 
 
-def _blocks(config: AvatarConfig, speech: Speech, repeats: int) -> tuple[Figures, Figures]:
+def _blocks(
+    generator: MotionGenerator, config: AvatarConfig, speech: Speech, repeats: int
+) -> tuple[Figures, Figures]:
     """A block's motion with the cache and without; the two take turns, so both see one machine."""
-    generator = load_avatar(config).generator
     figures: list[list[float]] = [[], []]
     runs = []
     for cached in (True, False):
-        engine = MotionEngine(generator, config.sampling, cached=cached)
+        engine = MotionEngine(
+            generator, config.sampling, anchor=config.anchor, cached=cached, record=recorded
+        )
         runs.append((engine, *_fresh_state(engine, speech)))
     for _ in tqdm(range(repeats), desc="block", leave=False, disable=None):
         for taken, (engine, state, heard) in zip(figures, runs, strict=True):

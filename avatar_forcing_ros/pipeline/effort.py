@@ -76,6 +76,8 @@ class EffortControl:
         self._since_better += 1
         if len(self._recent) < JUDGED_BLOCKS:
             return False
+        if self._since_better >= 2 * self._patience:  # whatever did not hold then, this one does
+            self._patience = CALM_BLOCKS
         load = median(self._recent)
         self._calm = self._calm + 1 if load < EASY else 0
         if load > TOO_MUCH and self._rung + 1 < len(self._rungs):

@@ -24,11 +24,12 @@ def load_avatar(config: AvatarConfig) -> Checkpoint:
     CheckpointError, also for weights of another preset, and ConfigError for a device that is not
     there.
     """
+    device, dtype = device_of(config), dtype_of(config)
+    _check_device(device)
     path = _weights(config)
     checkpoint = load_released(path) if path.is_dir() else load_checkpoint(path)
     _check_preset(checkpoint, config.preset, path)
     torch.set_num_threads(config.cpu_threads)
-    device, dtype = device_of(config), dtype_of(config)
     try:
         checkpoint.generator.to(device, dtype)
         if checkpoint.motion_autoencoder:
@@ -37,12 +38,28 @@ def load_avatar(config: AvatarConfig) -> Checkpoint:
                 channels_last(checkpoint.motion_autoencoder)
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(
-            "device",
-            expected="'auto', 'cpu'" + (" or 'cuda'" if torch.cuda.is_available() else ""),
-            got=f"'{config.device}'",
-            remedy="choose one that this machine and this build of torch have",
+            f"device '{device}'",
+            expected="room for the networks",
+            got=str(error).splitlines()[0],
+            remedy="free memory there, or choose another device or --precision bfloat16",
         ) from error
     return checkpoint
+
+
+def _check_device(device: str) -> None:
+    """Raises ConfigError for one that is not there."""
+    try:
+        there = torch.device(device).type in ("cpu", "cuda")
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError):
+        there = False
+    if not there:
+        raise ConfigError(
+            "device",
+            expected="'auto', 'cpu'" + (" or 'cuda'" if torch.cuda.is_available() else ""),
+            got=f"'{device}'",
+            remedy="choose one that this machine and this build of torch have",
+        )
 
 
 def device_of(config: AvatarConfig) -> str:
@@ -64,7 +81,26 @@ def dtype_of(config: AvatarConfig) -> torch.dtype:
 
 def _weights(config: AvatarConfig) -> Path:
     if config.weights:
-        return Path(config.weights)
+        path = Path(config.weights)
+        if path.suffix == ".pth":
+            raise CheckpointError(
+                f"weights {path}",
+                expected="the folder with all released files, or one converted file",
+                got="one of the released files",
+                remedy=f"give its folder: --weights {path.parent}",
+            )
+        if not path.exists():
+            raise CheckpointError(
+                "weights",
+                expected="a .safetensors file, or a folder of released files",
+                got=f"nothing at {path}",
+                remedy="check the path"
+                + (
+                    ", or leave it out to use the weights that ship"
+                    * (config.preset == SHIPPED_PRESET)
+                ),
+            )
+        return path
     if config.preset == SHIPPED_PRESET:
         return shipped(f"models/{config.preset}/generator.safetensors")
     raise CheckpointError(

@@ -20,6 +20,7 @@ from avatar_forcing_ros.pipeline.timeline import (
 from avatar_forcing_ros.rig.portrait import Portrait
 from avatar_forcing_ros.streaming.codec import MotionCodec
 from avatar_forcing_ros.streaming.engine import BlockInput, MotionEngine
+from avatar_forcing_ros.streaming.motion_anchor import AnchorState
 from avatar_forcing_ros.timebase import SAMPLES_PER_FRAME, frame_stamp_ns
 
 
@@ -64,6 +65,9 @@ class Session:
         """Go on with another face."""
         self.codec.prepare_portrait(portrait)
         self.state.reference = self.engine.reference(self.codec.reference)
+        # how far the motion strays is measured from the new face
+        anchor = AnchorState.new(self.state.reference)
+        self.state.motion = replace(self.state.motion, anchor=anchor)
 
     def efforts(self) -> list[Effort]:
         """From the full effort down: what may be computed less of where time is short."""

@@ -6,7 +6,12 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from avatar_forcing_ros.errors import ConfigError, DownloadError, MissingDependencyError
+from avatar_forcing_ros.errors import (
+    ConfigError,
+    DownloadError,
+    MissingDependencyError,
+    OutputError,
+)
 from avatar_forcing_ros.model.released import (
     AUTOENCODER_FILE,
     LICENCE_FILES,
@@ -58,7 +63,14 @@ def fetch_weights(
             got="no --accept-licence",
             remedy="read it, then repeat the command with --accept-licence",
         )
-    wanted = (AUTOENCODER_FILE, TRANSFORMER_FILE, *LICENCE_FILES, "README.md")
+    if any((folder / name).is_file() for name in LICENCE_FILES) and not _is_ours(folder):
+        raise OutputError(
+            f"folder {folder}",
+            expected="an empty folder, or one that a download was begun in",
+            got="one with a licence of its own, which a download would replace",
+            remedy="name a folder for the weights alone",
+        )
+    wanted = (AUTOENCODER_FILE, TRANSFORMER_FILE, *LICENCE_FILES)
     say(f"downloading from {repository}")
     _download(repository, folder, wanted, revision)
     if not lacks_speech(folder):
@@ -68,6 +80,12 @@ def fetch_weights(
         _download(speech_repository, folder / SPEECH_FOLDER, ("config.json", name), None)
         if (folder / SPEECH_FOLDER / name).is_file():
             return
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether weights, or a part of them, were downloaded to `folder` before."""
+    parts = (AUTOENCODER_FILE, TRANSFORMER_FILE, ".cache/huggingface")
+    return any((folder / part).exists() for part in parts)
 
 
 def _download(repository: str, folder: Path, names: Sequence[str], revision: str | None) -> None:

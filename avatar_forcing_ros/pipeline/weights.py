@@ -31,6 +31,7 @@ def check_weights(place: Path, config: ModelConfig, say: Say) -> WeightReport:
 
     Raises CheckpointError for a file of another kind; all else is told in the report.
     """
+    _require_there(place)
     if place.suffix == SUFFIX and not place.is_dir():
         return inspect_checkpoint(place)
     if place.is_file():
@@ -51,6 +52,14 @@ def convert_weights(
     Without `output` it lies beside them. Raises CheckpointError where the released weights are
     not complete and sound, OutputError or ConfigError for an `output` or `dtype` of no use.
     """
+    _require_there(folder)
+    if not folder.is_dir():
+        raise CheckpointError(
+            f"weights {folder}",
+            expected="a folder of released files",
+            got="a file",
+            remedy="give its folder; a file that was converted needs nothing more",
+        )
     if dtype not in DTYPES:
         raise ConfigError(
             "dtype", expected=f"one of {', '.join(DTYPES)}", got=dtype, remedy="choose one"
@@ -77,6 +86,16 @@ def convert_weights(
     say(f"writing {output}")
     save_checkpoint(output, generator, origin, DTYPES[dtype], autoencoder)
     return output
+
+
+def _require_there(place: Path) -> None:
+    if not place.exists():
+        raise CheckpointError(
+            "weights",
+            expected=f"a folder of released files, or a {SUFFIX} file",
+            got=f"nothing at {place}",
+            remedy="check the path, or get them with 'avatar-forcing weights fetch DIR'",
+        )
 
 
 def _sha256(path: Path) -> str:

@@ -70,6 +70,7 @@ class BlockSampler:
         self.rows = guidance_rows(
             sampling.guidance, sampling.audio_guidance, sampling.user_guidance
         )
+        self.shown = tuple((row.avatar_audio, row.user) for row in self.rows)
         self._sent_levels: dict[torch.device, Tensor] = {}
         self._solve = record(self._solve_tensors)
 
@@ -102,7 +103,7 @@ class BlockSampler:
         anchor = AnchorState(
             *(torch.cat(part) for part in zip(*(s.anchor for s in states), strict=True))
         )
-        cache = kv_cache.join([state.cache for state in states])
+        cache = replace(kv_cache.join([state.cache for state in states]), shown=self.shown)
         table = self.transformer.modulation(self._levels(noise.device))  # [1, 1 + steps, …]
         inputs = [context, noise, reference, *history, *table, *anchor, *cache.tensors()]
         motion, *rest = self._solve(inputs)

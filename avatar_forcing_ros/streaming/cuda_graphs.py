@@ -17,6 +17,7 @@ Work = Callable[[Sequence[Tensor]], list[Tensor]]
 """Tensors in, tensors out, no value looked at by the host: what a device can record."""
 WARM_UP_RUNS = 3
 KEPT_GRAPHS = 4  # each holds its own working memory
+KEPT_SHAPES = 32
 
 
 def recorded(work: Work) -> Work:
@@ -33,7 +34,8 @@ class Recorder:
 
     def __init__(self, work: Work, record: Callable[[Work, Sequence[Tensor]], Work]) -> None:
         self._work, self._record = work, record
-        self._recordings: OrderedDict[tuple[object, ...], Work | None] = OrderedDict()
+        self._recordings: OrderedDict[tuple[object, ...], Work] = OrderedDict()
+        self._seen: OrderedDict[tuple[object, ...], None] = OrderedDict()  # not recorded yet
 
     def __call__(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         """The outputs for `inputs`, in memory of their own."""
@@ -45,14 +47,17 @@ class Recorder:
         """The same wherever the inputs are."""
         key = tuple((t.shape, t.dtype, t.device) for t in inputs)
         if key not in self._recordings:
-            self._recordings[key] = None
-            return self._work(inputs)
-        replay = self._recordings[key] or self._record(self._work, inputs)
-        self._recordings[key] = replay
+            if key not in self._seen:
+                self._seen[key] = None
+                if len(self._seen) > KEPT_SHAPES:
+                    self._seen.popitem(last=False)
+                return self._work(inputs)
+            del self._seen[key]
+            if len(self._recordings) >= KEPT_GRAPHS:  # its memory is free for the new one
+                self._recordings.popitem(last=False)
+            self._recordings[key] = self._record(self._work, inputs)
         self._recordings.move_to_end(key)
-        while len(self._recordings) > KEPT_GRAPHS:
-            self._recordings.popitem(last=False)
-        return replay(inputs)
+        return self._recordings[key](inputs)
 
 
 def cuda_graph(work: Work, inputs: Sequence[Tensor]) -> Work:
@@ -69,7 +74,12 @@ def cuda_graph(work: Work, inputs: Sequence[Tensor]) -> Work:
             work(held)
     torch.cuda.current_stream(device).wait_stream(side)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    # the stream says which device: by default it is one of the first device that was recorded on
+    # and other threads may use the device meanwhile
+    with (
+        torch.cuda.device(device),
+        torch.cuda.graph(graph, stream=side, capture_error_mode="thread_local"),
+    ):
         outputs = work(held)
 
     def replay(given: Sequence[Tensor]) -> list[Tensor]:

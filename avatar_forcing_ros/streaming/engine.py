@@ -22,6 +22,8 @@ from avatar_forcing_ros.streaming.motion_anchor import MotionAnchor
 from avatar_forcing_ros.streaming.state import Conditions, MotionState, StreamState
 from avatar_forcing_ros.timebase import SAMPLES_PER_FRAME
 
+KEPT_SAMPLERS = 8
+
 
 @dataclass(frozen=True)
 class BlockInput:
@@ -74,15 +76,17 @@ class MotionEngine:
     def set_sampling(self, sampling: SamplingConfig) -> None:
         """Draw the next blocks in another way; conversations go on."""
         self.sampling = sampling
-        if sampling not in self._samplers:
-            self._samplers[sampling] = BlockSampler(
-                self.generator.flow_transformer,
-                sampling,
-                cached=self._cached,
-                anchor=self._anchor,
-                record=self._record,
-            )
-        self.sampler = self._samplers[sampling]
+        drawn = replace(sampling, seed=0)  # which every conversation has for itself
+        sampler = self._samplers.pop(drawn, None) or BlockSampler(
+            self.generator.flow_transformer,
+            drawn,
+            cached=self._cached,
+            anchor=self._anchor,
+            record=self._record,
+        )
+        self._samplers[drawn] = self.sampler = sampler
+        while len(self._samplers) > KEPT_SAMPLERS:
+            del self._samplers[next(iter(self._samplers))]
 
     def new_state(
         self, reference: NDArray[np.float32] | None = None, seed: int | None = None
@@ -128,7 +132,7 @@ class MotionEngine:
         groups: dict[tuple[int, ...], list[int]] = {}
         for i, (state, told) in enumerate(zip(states, heard, strict=True)):
             told.check(self.frames(state))
-            groups.setdefault(state.motion.extent, []).append(i)
+            groups.setdefault(self._fitting(state.motion).extent, []).append(i)
         blocks: dict[int, MotionBlock] = {}
         for members in groups.values():
             made = self._step_group([states[i] for i in members], [heard[i] for i in members])
@@ -151,9 +155,14 @@ class MotionEngine:
             user_audio=others[:, -frames:],
             user_motion=torch.cat([self._watch(told.user_motion, frames) for told in heard]),
         )
+        # what was heard before stands where nothing is heard now, beside whom it may be
+        theirs = [
+            others[i] if told.user_audio is not None else others[i, -frames:]
+            for i, told in enumerate(heard)
+        ]
         revised = [
-            replace(m, past_conditions=_revised(m.past_conditions, voice[i], others[i], frames))
-            for i, m in enumerate(before)
+            replace(m, past_conditions=_revised(m.past_conditions, voice[i], user, frames))
+            for i, (m, user) in enumerate(zip(before, theirs, strict=True))
         ]
         noise = torch.cat(
             [
@@ -166,7 +175,7 @@ class MotionEngine:
             revised, reference, conditions, noise.to(reference.device)
         )
         motion = self.generator.denormalise(latent).cpu().numpy()
-        latents = latent.cpu().numpy()
+        latents = latent.to("cpu", copy=True).numpy()  # the state's own is not to be written to
         for i, state in enumerate(states):
             state.motion, state.avatar_sound, state.user_sound = after[i], avatars[i], users[i]
         took_s = time.perf_counter() - start
@@ -176,8 +185,8 @@ class MotionEngine:
         ]
 
     def _fitting(self, motion: MotionState) -> MotionState:
-        """`motion`, without its keys where they were made for another number of guidance rows."""
-        if motion.cache.rows in (0, len(self.sampler.rows)):
+        """`motion`, without its keys where they were made for other guidance rows."""
+        if motion.cache.shown in ((), self.sampler.shown):
             return motion
         config = self.config
         return replace(motion, cache=KVCache(config.cache_frames, config.look_ahead_frames))

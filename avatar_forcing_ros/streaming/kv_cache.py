@@ -32,17 +32,14 @@ class KVCache:
 
     capacity: int
     context_frames: int
+    shown: tuple[tuple[bool, bool], ...] = ()
+    """What each guidance row was shown (avatar audio, user) when the keys were made."""
     blocks: tuple[BlockKeys, ...] = ()
 
     @property
     def frames(self) -> int:
         """How many frames the self-attention remembers."""
         return self.blocks[0].self_attention.key.shape[2] if self.blocks else 0
-
-    @property
-    def rows(self) -> int:
-        """The leading dimension; 0 while nothing is remembered."""
-        return self.blocks[0].self_attention.key.shape[0] if self.blocks else 0
 
     def peek(self) -> Sequence[BlockKeys] | None:
         """What the transformer takes as `past`; None while nothing is remembered."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import cv2
 import numpy as np
@@ -16,7 +17,7 @@ from avatar_forcing_ros.model.motion_autoencoder import MotionAutoencoder, from_
 from avatar_forcing_ros.model.motion_encoder import Appearance
 from avatar_forcing_ros.perception.face_crop import FaceCrop, cut
 from avatar_forcing_ros.perception.face_tracker import FaceTracker
-from avatar_forcing_ros.perception.user_motion import UserMotion
+from avatar_forcing_ros.perception.user_motion import UserMotion, usable
 from avatar_forcing_ros.rig.portrait import Portrait
 from avatar_forcing_ros.rig.warp_renderer import WarpRenderer
 from avatar_forcing_ros.streaming.codec import UserTracker
@@ -53,7 +54,9 @@ class LatentCodec:
         self._record = record
         self._tracker = UserTracker(make_tracker)
         self._crop = FaceCrop()
-        self._watch = record(self._encode_tensors)
+        self._watch = record(partial(_encode_tensors, autoencoder))
+        self._drawings: dict[int, Work] = {}
+        self._basis = autoencoder.dec.direction.basis.float().cpu().numpy()  # [D, directions]
         self._dim = autoencoder.dec.direction.basis.shape[0]
         self._levels = len(autoencoder.dec.to_rgbs)
         self._last = np.zeros(self._dim, np.float32)
@@ -82,7 +85,6 @@ class LatentCodec:
         if size_px not in sizes:
             raise ValueError(f"expected one of {sizes} pixels, got {size_px}")
         self._levels = len(self._net.dec.to_rgbs) - sizes.index(size_px)
-        self._draw = self._record(self._decode_tensors)
 
     @property
     def reference(self) -> NDArray[np.float32]:
@@ -97,23 +99,28 @@ class LatentCodec:
     @torch.inference_mode()
     def prepare_portrait(self, portrait: Portrait) -> None:
         """Encode the portrait, and learn to read rig coefficients off latents of its warps."""
-        appearance, motion = self._net.encode(self._as_input(portrait.image[None]))
-        self._appearance = Appearance(
-            appearance.code, tuple(self._laid_out(f) for f in appearance.features)
+        code_and_features, motion = self._net.encode(self._as_input(portrait.image[None]))
+        appearance = Appearance(
+            code_and_features.code,
+            tuple(self._laid_out(f) for f in code_and_features.features),
         )
-        self._reference = motion[0].float().cpu().numpy()
         renderer = WarpRenderer(portrait)
+        direct = partial(_encode_tensors, self._net)  # a recording for this once would not pay
 
         def encoded(poses: NDArray[np.float32]) -> NDArray[np.float32]:
             parts = [
-                self._encode(np.stack([renderer.render(pose) for pose in part]))
+                self._encode_with(direct, np.stack([renderer.render(pose) for pose in part]))
                 for part in np.array_split(poses, -(-len(poses) // ENCODED_TOGETHER))
             ]
             return self._magnitudes(np.concatenate(parts))
 
-        self._regression, self._fit = fit_to_renders(encoded)
+        regression = fit_to_renders(encoded)
+        # from here on nothing can fail: the face is either the old one or the new one
+        self._regression, self._fit = regression
+        self._appearance = appearance
+        self._reference = motion[0].float().cpu().numpy()
         self.portrait = portrait
-        self._draw = self._record(self._decode_tensors)
+        self._drawings.clear()  # what was recorded of the old face
 
     def encode_user(self, frame: VideoFrame) -> UserMotion:
         """The latent of the face in `frame`.
@@ -123,22 +130,30 @@ class LatentCodec:
         tracker.
         """
         seen = self._tracker().track(frame)
-        if seen is None:
+        if seen is None or not usable(seen, frame.pixels.shape):
             return UserMotion(self._faded(frame.stamp_ns), False)
         square = self._crop.update(seen.landmarks_px)
         face = cut(frame.pixels, square, self.image_size_px)
         self._last, self._seen_ns = self._encode(face[None])[0], frame.stamp_ns
-        return UserMotion(self._last, True)
+        return UserMotion(self._last.copy(), True)
 
     def coefficients(self, motion: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Rig coefficients ``[T, K]`` as far as the latents tell them (see `fit`)."""
-        return self._regression(self._magnitudes(motion))
+        """Rig coefficients ``[T, K]`` as far as the latents tell them (see `fit`).
+
+        All-zero latents are nobody, who rests.
+        """
+        somebody = np.any(motion, axis=1, keepdims=True)
+        return (self._regression(self._magnitudes(motion)) * somebody).astype(np.float32)
 
     @torch.inference_mode()
     def decode(self, motion: NDArray[np.float32]) -> Pixels:
         """Draw latents ``[T, D]``: ``[T, S, S, 3]`` uint8 RGB."""
         given = torch.from_numpy(np.asarray(motion, np.float32)).to(self._like)
-        return np.asarray(self._draw([given])[0].cpu().numpy(), np.uint8)
+        if self._levels not in self._drawings:  # each size is recorded once, and kept
+            self._drawings[self._levels] = self._record(
+                partial(_decode_tensors, self._net, self._appearance, self._levels)
+            )
+        return np.asarray(self._drawings[self._levels]([given])[0].cpu().numpy(), np.uint8)
 
     def reset(self) -> None:
         """Meet the next user afresh."""
@@ -156,31 +171,22 @@ class LatentCodec:
 
     def _faded(self, stamp_ns: int) -> NDArray[np.float32]:
         if self._seen_ns is None:
-            return self._last
+            return self._last.copy()
         lost_s = (stamp_ns - self._seen_ns) / 1e9
         part = min(1.0, max(0.0, (lost_s - HOLD_S) / FADE_S))
         return (self._last * (1.0 - part)).astype(np.float32)
 
     def _magnitudes(self, motion: NDArray[np.float32]) -> NDArray[np.float32]:
-        return motion @ self._like.float().cpu().numpy()
+        return motion @ self._basis
 
-    @torch.inference_mode()
     def _encode(self, pictures: Pixels) -> NDArray[np.float32]:
         """Latents ``[n, D]`` of face squares ``[n, S', S', 3]``."""
-        latents = self._watch([self._as_input(pictures)])[0]
+        return self._encode_with(self._watch, pictures)
+
+    @torch.inference_mode()
+    def _encode_with(self, work: Work, pictures: Pixels) -> NDArray[np.float32]:
+        latents = work([self._as_input(pictures)])[0]
         return np.asarray(latents.float().cpu().numpy(), np.float32)
-
-    def _encode_tensors(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        _, motion = self._net.encode(tensors[0])
-        return [motion]
-
-    def _decode_tensors(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        drawn = self._net.decode(self._appearance, tensors[0], self._levels)
-        if drawn.shape[-1] != self.image_size_px:
-            drawn = functional.interpolate(
-                drawn.float(), size=self.image_size_px, mode="bicubic", align_corners=False
-            )
-        return [to_pixels(drawn)]
 
     def _as_input(self, pictures: Pixels) -> Tensor:
         size = self.image_size_px
@@ -197,3 +203,21 @@ class LatentCodec:
     def _laid_out(self, images: Tensor) -> Tensor:
         """Channels last where that is what convolutions are fast with."""
         return images.contiguous(memory_format=torch.channels_last) if images.is_cuda else images
+
+
+def _encode_tensors(net: MotionAutoencoder, tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Pictures ``[n, 3, S, S]`` to latents ``[n, D]``."""
+    _, motion = net.encode(tensors[0])
+    return [motion]
+
+
+def _decode_tensors(
+    net: MotionAutoencoder, appearance: Appearance, levels: int, tensors: Sequence[Tensor]
+) -> list[Tensor]:
+    """Latents ``[n, D]`` to pictures ``[n, S, S, 3]`` uint8, drawn as far as `levels`."""
+    drawn, size_px = net.decode(appearance, tensors[0], levels), net.config.image_size_px
+    if drawn.shape[-1] != size_px:
+        drawn = functional.interpolate(
+            drawn.float(), size=size_px, mode="bicubic", align_corners=False
+        )
+    return [to_pixels(drawn)]

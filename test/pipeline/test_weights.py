@@ -88,7 +88,9 @@ def test_a_converted_file_is_understood(tmp_path: Path) -> None:
     assert text.endswith(f"Usable. Next: give it to a command as --preset paper --weights {made}")
     made.write_bytes(made.read_bytes()[:1000])
     assert "convert it again" in check(made)
-    assert "missing" in check(tmp_path / "none.safetensors")
+    for absent in ("none.safetensors", "nowhere"):
+        with pytest.raises(CheckpointError, match="nothing at"):
+            check(tmp_path / absent)
     with pytest.raises(CheckpointError, match="give its folder"):
         check(tmp_path / "release" / AUTOENCODER)
 

@@ -1,0 +1,273 @@
+"""``display_node``: shows the avatar on the robot's screen and plays its voice, in sync.
+
+Callbacks only convert and enqueue; ``Playout`` decides what is seen and heard when. The executor
+spins in a thread of its own, because windows belong to the main thread.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import rclpy
+from audio_common_msgs.msg import AudioStamped
+from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import CompressedImage, Image
+
+from avatar_forcing_ros.errors import AvatarForcingError
+from avatar_forcing_ros.nodes.bad_message import BadMessage
+from avatar_forcing_ros.nodes.convert_audio import AudioInput
+from avatar_forcing_ros.nodes.convert_image import compressed_to_rgb, image_to_rgb
+from avatar_forcing_ros.nodes.display_report import DisplayReport
+from avatar_forcing_ros.nodes.display_settings import DisplaySettings, declare_settings
+from avatar_forcing_ros.nodes.screen import AnyScreen, Screen
+from avatar_forcing_ros.nodes.speaker import AnySpeaker, Sound, Speaker
+from avatar_forcing_ros.pipeline.playout import Playout
+
+_LONGEST_WAIT_S = 0.01
+_SHORTEST_WAIT_S = 0.001
+_WARN_EVERY_S = 10.0
+# sensor data would keep 5: one block of frames that comes at once, and none to spare
+_IMAGE_DEPTH = 10
+_SOUND_DEPTH = 50
+
+
+class DisplayNode(Node):
+    """The node; `make_screen` and `make_speaker` open what the parameters ask for.
+
+    Raises MissingDependencyError where a window is asked for and cannot be had. A speaker that
+    cannot be had is a warning. It must be made, and `step` be called, in the main thread.
+    """
+
+    def __init__(
+        self,
+        *,
+        make_screen: Callable[[bool, str], AnyScreen] = Screen,
+        make_speaker: Callable[[str], AnySpeaker] = Speaker,
+        now_ns: Callable[[], int] = time.monotonic_ns,
+        **options: Any,
+    ) -> None:
+        super().__init__("display_node", **options)
+        self._now_ns = now_ns
+        self._lock = threading.Lock()  # around the playout, which three threads use
+        self.received: Counter[str] = Counter()
+        self.bad_messages: Counter[str] = Counter()
+        self._audio = AudioInput()
+        self.screen: AnyScreen | None = None
+        self.speaker: AnySpeaker | None = None
+        try:
+            self.settings: DisplaySettings = declare_settings(self)
+            self.playout = Playout(self.settings.delay_ms)
+            if self.settings.window:
+                self.screen = make_screen(self.settings.fullscreen, self.settings.title)
+            if self.settings.speaker:
+                self._open_speaker(make_speaker)
+            self._subscribe()
+            self.add_on_set_parameters_callback(self._on_parameters)
+            self._report = DisplayReport(self.get_fully_qualified_name()[1:], now_ns())
+            self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+            # diagnostics go on while simulated time stands still
+            steady = Clock(clock_type=ClockType.STEADY_TIME)
+            self.create_timer(1.0, self._publish_diagnostics, clock=steady)
+        except BaseException:
+            self.destroy_node()
+            raise
+
+    def step(self) -> bool:
+        """Show what is due and wait a little for the next; False once somebody wants to end."""
+        assert self.screen is not None
+        with self._lock:
+            frame = self.playout.frame_at(self._now_ns())
+            next_ns = self.playout.next_frame_ns
+        if frame is not None:
+            self.screen.show(frame.pixels)
+        wait_s = _LONGEST_WAIT_S if next_ns is None else (next_ns - self._now_ns()) / 1e9
+        return self.screen.wait(min(max(wait_s, _SHORTEST_WAIT_S), _LONGEST_WAIT_S))
+
+    def destroy_node(self) -> None:
+        """Close screen and speaker, then take the node out of the graph."""
+        if self.speaker is not None:
+            self.speaker.stop()
+        if self.screen is not None:
+            self.screen.close()
+        self.speaker = self.screen = None
+        super().destroy_node()
+
+    def _open_speaker(self, make_speaker: Callable[[str], AnySpeaker]) -> None:
+        speaker: AnySpeaker | None = None
+        try:
+            speaker = make_speaker(self.settings.speaker_device)
+            speaker.start(self._pull)
+        except AvatarForcingError as error:
+            self.get_logger().warning(f"{error}. The avatar is shown without sound.")
+            if speaker is not None:
+                speaker.stop()
+            return
+        self.speaker = speaker
+
+    def _subscribe(self) -> None:
+        """To what has a place to go: pictures without a screen would only cost bandwidth."""
+        overridable = QoSOverridingOptions.with_default_policies()
+        # made anew each time: rclpy writes the overrides into the profile that it is given
+        image_qos = QoSProfile(depth=_IMAGE_DEPTH, reliability=ReliabilityPolicy.BEST_EFFORT)
+        if self.screen is not None:
+            compressed = self.settings.image_transport == "compressed"
+            self.create_subscription(
+                CompressedImage if compressed else Image,
+                "avatar/image_raw/compressed" if compressed else "avatar/image_raw",
+                self._on_compressed if compressed else self._on_image,
+                image_qos,
+                qos_overriding_options=overridable,
+            )
+        if self.speaker is not None:
+            self.create_subscription(
+                AudioStamped,
+                "avatar/audio_aligned",
+                self._on_audio,
+                QoSProfile(depth=_SOUND_DEPTH),
+                qos_overriding_options=overridable,
+            )
+        if self.screen is None and self.speaker is None:
+            self.get_logger().warning("neither window nor speaker: nothing is shown or played")
+
+    def _on_image(self, msg: Any) -> None:
+        self._on_frame(msg, image_to_rgb)
+
+    def _on_compressed(self, msg: Any) -> None:
+        self._on_frame(msg, compressed_to_rgb)
+
+    def _on_frame(self, msg: Any, convert: Callable[[Any], Any]) -> None:
+        arrival_ns = self._now_ns()
+        self.received["frames"] += 1
+        try:
+            pixels = convert(msg)
+        except BadMessage as bad:
+            self._refuse(bad)
+            return
+        stamp_ns = self._stamp_ns(msg)
+        with self._lock:
+            self.playout.push_frame(stamp_ns, pixels, arrival_ns)
+
+    def _on_audio(self, msg: Any) -> None:
+        arrival_ns = self._now_ns()
+        self.received["sounds"] += 1
+        try:
+            chunks = self._audio.push(msg, self._stamp_ns(msg))
+        except BadMessage as bad:
+            self._refuse(bad)
+            return
+        if self.speaker is not None:
+            arrival_ns += self.speaker.lead_ns
+        with self._lock:
+            for chunk in chunks:
+                self.playout.push_sound(chunk.stamp_ns, chunk.samples, arrival_ns)
+
+    def _stamp_ns(self, msg: Any) -> int:
+        """The header's stamp; where it is empty, now."""
+        stamp = msg.header.stamp
+        stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec
+        if stamp_ns:
+            return stamp_ns
+        self.received["unstamped"] += 1
+        self.get_logger().warning(
+            "messages without a stamp: taken as of their arrival, so lips and voice may differ",
+            once=True,
+        )
+        return self.get_clock().now().nanoseconds
+
+    def _refuse(self, bad: BadMessage) -> None:
+        self.bad_messages[bad.reason] += 1
+        self.get_logger().warning(
+            f"dropped a bad message: {bad.detail}", throttle_duration_sec=_WARN_EVERY_S
+        )
+
+    def _pull(self, heard_ns: int, count: int) -> Sound:
+        with self._lock:
+            return self.playout.sound_for(heard_ns, count)
+
+    def _on_parameters(self, parameters: list[Any]) -> Any:
+        for parameter in parameters:
+            if parameter.name == "delay_ms":
+                with self._lock:
+                    self.playout.set_delay_ms(parameter.value)
+        return SetParametersResult(successful=True)
+
+    def _publish_diagnostics(self) -> None:
+        with self._lock:
+            status = self._report.status(
+                self.playout,
+                now_ns=self._now_ns(),
+                received=self.received,
+                bad_messages=self.bad_messages,
+                screen=self.screen,
+                speaker=self.speaker,
+                speaker_wanted=self.settings.speaker,
+            )
+        message = DiagnosticArray(status=[status])
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(message)
+
+
+def run(node: DisplayNode) -> None:
+    """Work until ROS is shut down, or the window is closed."""
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    if node.screen is None:
+        executor.spin()
+        return
+    failures: list[BaseException] = []
+
+    def spin() -> None:
+        try:
+            executor.spin()
+        except ExternalShutdownException:
+            pass
+        except BaseException as error:  # raised again by the main thread
+            failures.append(error)
+
+    thread = threading.Thread(target=spin, name="display_node executor", daemon=True)
+    thread.start()
+    try:
+        while rclpy.ok() and thread.is_alive() and node.step():
+            pass
+    finally:
+        executor.shutdown(timeout_sec=2.0)
+        thread.join(timeout=2.0)
+    if failures:
+        raise failures[0]
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """The executable; returns the exit code."""
+    rclpy.init(args=args)
+    node: DisplayNode | None = None
+    try:
+        node = DisplayNode()
+        run(node)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except AvatarForcingError as error:
+        print(f"display_node: {error}", file=sys.stderr)
+        return 1
+    except Exception:
+        if rclpy.ok():
+            raise  # else a signal came while the node was made, and took ROS away from under it
+    finally:
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,382 @@
+"""`avatar_node` over real DDS: what it offers, how it is told things, and what it survives."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rclpy
+from audio_common_msgs.msg import AudioStamped
+from avatar_forcing_ros.msg import AvatarMotion, AvatarState
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rclpy.executors import MultiThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
+from sensor_msgs.msg import CompressedImage, Image, JointState
+from std_msgs.msg import Header
+from std_srvs.srv import Trigger
+from visualization_msgs.msg import MarkerArray
+
+from avatar_forcing_ros.nodes.avatar_node import AvatarNode
+from avatar_forcing_ros.nodes.convert_audio import samples_to_msg
+from avatar_forcing_ros.nodes.convert_image import rgb_to_image
+from avatar_forcing_ros.nodes.interface import PARAMETERS, TOPICS
+from avatar_forcing_ros.resources import shipped
+from avatar_forcing_ros.rig.coefficients import NAMES
+
+PATIENCE_S = 60.0
+SMALL = {"image_size_px": 128, "autostart": False}
+Set = Callable[..., AvatarNode]
+
+
+class Robot(Node):
+    """Everything around the avatar: listens to all, says and shows what a test wants."""
+
+    def __init__(self) -> None:
+        super().__init__("robot")
+        self.got: dict[str, list[Any]] = {}
+        self._came = threading.Condition()
+        kinds = {
+            "avatar/image_raw": Image,
+            "avatar/image_raw/compressed": CompressedImage,
+            "avatar/motion": AvatarMotion,
+            "avatar/audio_aligned": AudioStamped,
+            "avatar/state": AvatarState,
+            "avatar/markers": MarkerArray,
+            "joint_states": JointState,
+            "/diagnostics": DiagnosticArray,
+        }
+        for topic, kind in kinds.items():
+            self.got[topic] = []
+            profile = QoSProfile(depth=50, reliability=QoSReliabilityPolicy.BEST_EFFORT)
+            if topic == "avatar/state":
+                profile = QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
+            self.create_subscription(kind, topic, self._taker(topic), profile)
+        self.says = self.create_publisher(AudioStamped, "avatar/audio", 200)
+        self.hears = self.create_publisher(AudioStamped, "user/audio", 50)
+        self.sees = self.create_publisher(Image, "user/image", 5)
+
+    def _taker(self, topic: str) -> Callable[[Any], None]:
+        def take(msg: Any) -> None:
+            with self._came:
+                self.got[topic].append(msg)
+                self._came.notify_all()
+
+        return take
+
+    def wait(self, done: Callable[[], Any]) -> Any:
+        """What `done` gives once it is true, looked at whenever a message comes."""
+        with self._came:
+            assert self._came.wait_for(done, PATIENCE_S), "waited in vain"
+            return done()
+
+    def some(self, topic: str, count: int) -> list[Any]:
+        """The next `count` messages of a topic."""
+        first = len(self.got[topic])
+        self.wait(lambda: len(self.got[topic]) >= first + count)
+        return self.got[topic][first : first + count]
+
+    def ask(self, kind: Any, name: str, request: Any = None) -> Any:
+        client = self.create_client(kind, name)
+        assert client.wait_for_service(PATIENCE_S)
+        done = threading.Event()
+        future = client.call_async(request or kind.Request())
+        future.add_done_callback(lambda _: done.set())
+        assert done.wait(PATIENCE_S)
+        self.destroy_client(client)
+        return future.result()
+
+    def troubles(self) -> dict[str, str]:
+        """The newest counts of what went wrong."""
+        for array in reversed(self.got["/diagnostics"]):
+            for status in array.status:
+                if status.name.endswith("troubles"):
+                    return {pair.key: pair.value for pair in status.values}
+        return {}
+
+    def header(self) -> Header:
+        return Header(stamp=self.get_clock().now().to_msg())
+
+
+@pytest.fixture(scope="module")
+def robot() -> Iterator[Robot]:
+    rclpy.init()
+    node = Robot()
+    executor = MultiThreadedExecutor(num_threads=2)
+    executor.add_node(node)
+    thread = threading.Thread(target=executor.spin, daemon=True)
+    thread.start()
+    node.executor_of_tests = executor  # type: ignore[attr-defined]
+    yield node
+    executor.shutdown()
+    thread.join(PATIENCE_S)
+    node.destroy_node()
+    rclpy.try_shutdown()
+
+
+@pytest.fixture
+def avatar(robot: Robot) -> Iterator[Set]:
+    made: list[AvatarNode] = []
+    executors: list[MultiThreadedExecutor] = []
+
+    def make(**parameters: Any) -> AvatarNode:
+        given = {**SMALL, **parameters}
+        overrides = [Parameter(name, value=value) for name, value in given.items()]
+        node = AvatarNode(parameter_overrides=overrides)
+        executor = MultiThreadedExecutor(num_threads=3)
+        executor.add_node(node)
+        threading.Thread(target=executor.spin, daemon=True).start()
+        made.append(node)
+        executors.append(executor)
+        return node
+
+    yield make
+    for node, executor in zip(made, executors, strict=True):
+        node.deactivate()
+        node.cleanup()
+        executor.shutdown()
+        node.destroy_node()
+
+
+def started(avatar: Set, **parameters: Any) -> AvatarNode:
+    node = avatar(**parameters)
+    node.trigger_configure()
+    node.trigger_activate()
+    return node
+
+
+def stamp(msg: Any) -> int:
+    return int(msg.header.stamp.sec * 10**9 + msg.header.stamp.nanosec)
+
+
+def test_every_frame_goes_to_all_topics_with_one_stamp(robot: Robot, avatar: Set) -> None:
+    started(avatar, publish_joint_states=True, publish_markers=True)
+    motions = robot.some("avatar/motion", 20)
+    stamps = [stamp(msg) for msg in motions]
+    assert set(np.diff(stamps)) == {40_000_000}
+    assert list(motions[0].names) == list(NAMES)
+    assert all(len(msg.values) == len(NAMES) for msg in motions)
+    assert [m.frame_in_block for m in motions[:6]].count(motions[0].frame_in_block) <= 2
+    for topic in ("avatar/image_raw", "avatar/image_raw/compressed", "avatar/audio_aligned",
+                  "joint_states"):  # fmt: skip
+        got = robot.got[topic]
+        robot.wait(lambda topic=topic: {stamp(m) for m in robot.got[topic]} & set(stamps))
+        assert all((stamp(m) - stamps[0]) % 40_000_000 == 0 for m in got), topic
+    picture = robot.got["avatar/image_raw"][-1]
+    assert (picture.width, picture.height, picture.encoding) == (128, 128, "rgb8")
+    sound = robot.got["avatar/audio_aligned"][-1].audio
+    assert (sound.info.rate, sound.info.channels) == (16_000, 1)
+    assert len(sound.audio_data.float32_data) == 640
+    assert list(robot.got["joint_states"][-1].name) == [
+        "head_pan",
+        "head_tilt",
+        "head_roll",
+        "jaw",
+    ]
+    assert len(robot.got["avatar/markers"][-1].markers) == 5
+
+
+def test_speech_moves_the_mouth_and_the_state(robot: Robot, avatar: Set) -> None:
+    from avatar_forcing_ros.pipeline.media_input import read_audio
+
+    started(avatar)
+    robot.some("avatar/motion", 5)
+    robot.wait(lambda: robot.says.get_subscription_count() > 0 or robot.some("avatar/motion", 1))
+    speech = read_audio(shipped("models/demo/avatar_speech.wav"))[: 16_000 * 3]
+    for k in range(0, len(speech), 3200):  # at once, as a synthesiser sends it
+        robot.says.publish(samples_to_msg(speech[k : k + 3200], robot.header()))
+    robot.wait(lambda: any(m.state == AvatarState.SPEAKING for m in robot.got["avatar/state"]))
+    loud = robot.wait(lambda: [m for m in robot.got["avatar/motion"] if m.speech_level > 0.5][20:])
+    jaw = NAMES.index("jaw_open")
+    assert max(m.values[jaw] for m in loud) > 0.15
+    assert all(m.speaking for m in loud)
+
+
+def test_lifecycle_by_its_services(robot: Robot, avatar: Set) -> None:
+    avatar()
+
+    def change(transition: int) -> bool:
+        request = ChangeState.Request(transition=Transition(id=transition))
+        return bool(robot.ask(ChangeState, "avatar_node/change_state", request).success)
+
+    def state() -> str:
+        return str(robot.ask(GetState, "avatar_node/get_state").current_state.label)
+
+    assert state() == "unconfigured"
+    for _ in range(2):
+        assert change(Transition.TRANSITION_CONFIGURE)
+        assert state() == "inactive"
+        count = len(robot.got["avatar/motion"])
+        assert change(Transition.TRANSITION_ACTIVATE)
+        robot.wait(lambda count=count: len(robot.got["avatar/motion"]) > count + 5)
+        assert change(Transition.TRANSITION_DEACTIVATE)
+        assert change(Transition.TRANSITION_CLEANUP)
+    assert state() == "unconfigured"
+    assert not change(Transition.TRANSITION_ACTIVATE)
+
+
+def test_what_cannot_be_loaded_leaves_the_node_as_it_was(robot: Robot, avatar: Set) -> None:
+    node = avatar(weights="/nowhere.safetensors")
+    assert node.trigger_configure().name == "FAILURE"
+    assert robot.ask(GetState, "avatar_node/get_state").current_state.label == "unconfigured"
+    other = avatar(guidance="loud")
+    assert other.trigger_configure().name == "FAILURE"
+
+
+def test_parameters_are_checked_and_take_effect(robot: Robot, avatar: Set, tmp_path: Path) -> None:
+    node = started(avatar)
+
+    def set_to(name: str, value: Any) -> str:
+        result = node.set_parameters([Parameter(name, value=value)])[0]
+        return "" if result.successful else result.reason
+
+    assert set_to("evaluations", 4) == ""
+    session = node._session
+    assert session
+    robot.some("avatar/motion", 10)
+    assert session.engine.sampling.evaluations == 4
+    assert "one of" in set_to("guidance", "loud")
+    assert set_to("guidance", "separate") == ""
+    assert set_to("audio_guidance", 2.0) == ""
+    robot.some("avatar/motion", 10)
+    assert len(session.engine.sampler.rows) == 3
+    assert set_to("evaluations", 1) != ""
+    assert set_to("jpeg_quality", 0) != ""
+    assert set_to("preset", "paper") != ""  # read-only
+    assert "no file" in set_to("portrait", str(tmp_path / "none.png"))
+    before = robot.some("avatar/image_raw", 1)[0]
+    assert set_to("portrait", str(shipped("models/portraits/ben.png"))) == ""
+    robot.wait(
+        lambda: np.abs(pixels(robot.got["avatar/image_raw"][-1]) - pixels(before)).mean() > 5
+    )
+    (tmp_path / "text.png").write_text("no picture")
+    assert set_to("portrait", str(tmp_path / "text.png")) == ""  # found out by the worker
+    robot.wait(lambda: "portrait" in robot.troubles())
+    robot.some("avatar/motion", 5)
+
+
+def pixels(msg: Any) -> np.ndarray:
+    return np.frombuffer(bytes(msg.data), np.uint8).astype(float)
+
+
+def test_services(robot: Robot, avatar: Set) -> None:
+    node = avatar()
+    for name in ("reset", "stop_speaking", "reload_portrait"):
+        assert not robot.ask(Trigger, f"avatar_node/{name}").success
+    node.trigger_configure()
+    node.trigger_activate()
+    robot.some("avatar/motion", 10)
+    robot.says.publish(samples_to_msg(np.full(160_000, 0.1, np.float32), robot.header()))
+    robot.wait(lambda: robot.got["avatar/state"][-1].state == AvatarState.SPEAKING)
+    told = robot.ask(Trigger, "avatar_node/stop_speaking")
+    assert told.success
+    assert int(told.message.split()[1]) > 0
+    assert robot.ask(Trigger, "avatar_node/reset").success
+    robot.wait(lambda: robot.got["avatar/motion"][-1].block_index <= 2)
+    assert robot.ask(Trigger, "avatar_node/reload_portrait").success
+
+
+def bad_messages(robot: Robot) -> dict[str, tuple[Any, Any]]:
+    """A message for each way of being wrong, and its publisher, by what is counted."""
+    picture = rgb_to_image(np.zeros((64, 64, 3), np.uint8), robot.header())
+
+    def image(**changes: Any) -> Any:
+        msg = rgb_to_image(np.zeros((64, 64, 3), np.uint8), robot.header())
+        for name, value in changes.items():
+            setattr(msg, name, value)
+        return msg
+
+    def sound(**info: Any) -> Any:
+        msg = samples_to_msg(np.zeros(640, np.float32), robot.header())
+        for name, value in info.items():
+            setattr(msg.audio.info, name, value)
+        return msg
+
+    future = image()
+    future.header.stamp = Time(sec=picture.header.stamp.sec + 3600)
+    return {
+        "user/image encoding": (robot.sees, image(encoding="yuv9")),
+        "user/image step": (robot.sees, image(step=5)),
+        "user/image size": (robot.sees, image(width=0, height=0)),
+        "user/image stamp_zero": (robot.sees, image(header=Header())),
+        "user/image stamp_far": (robot.sees, future),
+        "user/audio rate": (robot.hears, sound(rate=0)),
+        "user/audio format": (robot.hears, sound(format=77)),
+        "avatar/audio channels": (robot.says, sound(channels=0)),
+    }
+
+
+def test_no_message_ends_the_avatar_and_each_is_counted(robot: Robot, avatar: Set) -> None:
+    started(avatar)
+    robot.some("avatar/motion", 5)
+    broken = samples_to_msg(np.full(640, np.nan, np.float32), robot.header())
+    robot.hears.publish(broken)
+    wanted = bad_messages(robot)
+    deadline = time.monotonic() + PATIENCE_S
+    while missing := wanted.keys() - robot.troubles().keys():
+        assert time.monotonic() < deadline, missing
+        for name in missing:  # best-effort pictures may get lost
+            publisher, msg = wanted[name]
+            publisher.publish(msg)
+        robot.some("/diagnostics", 1)
+    motions = robot.some("avatar/motion", 10)
+    assert all(np.isfinite(m.values).all() for m in motions)
+
+
+def test_a_camera_that_stops_and_returns(robot: Robot, avatar: Set) -> None:
+    from avatar_forcing_ros.rig.portrait import load_image
+
+    face = load_image(shipped("models/portraits/ben.png"))[::4, ::4].copy()
+    started(avatar)
+    robot.some("avatar/motion", 5)
+
+    def watched(visible: bool) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while robot.got["avatar/state"][-1].face_visible != visible:
+            assert time.monotonic() < deadline
+            if visible:
+                robot.sees.publish(rgb_to_image(face, robot.header()))
+            else:
+                robot.sees.publish(rgb_to_image(np.zeros_like(face), robot.header()))
+            robot.some("avatar/motion", 1)
+
+    watched(True)
+    stopped = robot.some("avatar/state", 1)[0].filled_user_frames
+    robot.wait(lambda: robot.got["avatar/state"][-1].filled_user_frames > stopped)
+    watched(False)
+    watched(True)
+
+
+def test_the_graph_is_what_the_table_says(robot: Robot, avatar: Set) -> None:
+    started(avatar, publish_joint_states=True, publish_markers=True, publish_tf=True)
+    robot.some("avatar/motion", 2)
+    there = dict(robot.get_topic_names_and_types())
+    for topic in TOPICS:
+        if topic.name == "user/motion":
+            continue  # instead of the camera
+        name = topic.name if topic.name.startswith("/") else f"/{topic.name}"
+        robot.wait(lambda name=name: name in dict(robot.get_topic_names_and_types()))
+        assert topic.type in dict(robot.get_topic_names_and_types())[name]
+    assert there
+
+
+def test_parameters_are_declared_as_the_table_says(avatar: Set) -> None:
+    node = avatar()
+    for parameter in PARAMETERS:
+        descriptor = node.describe_parameter(parameter.name)
+        assert descriptor.description.startswith(parameter.meaning)
+        assert descriptor.read_only != parameter.runtime
+        if parameter.name not in SMALL:
+            assert node.get_parameter(parameter.name).value == parameter.default
+    paper = avatar(preset="paper")
+    told = {name: paper.get_parameter(name).value for name in ("evaluations", "guidance")}
+    assert told == {"evaluations": 10, "guidance": "separate"}

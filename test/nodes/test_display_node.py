@@ -1,0 +1,449 @@
+"""The display node with a screen and a speaker that write down what they get, over real DDS.
+
+Messages come over the wire in the time they need; the node's own clock is simulated, and moves
+only while the screen waits. So what is shown and heard when is exact.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import rclpy
+from audio_common_msgs.msg import AudioStamped
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from numpy.typing import NDArray
+from rcl_interfaces.msg import ParameterType
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CompressedImage, Image
+
+from avatar_forcing_ros.errors import ConfigError, MissingDependencyError, OutputError
+from avatar_forcing_ros.nodes.display_node import DisplayNode, run
+from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLES_PER_FRAME, frame_stamp_ns
+
+MEDIA_NS = 1_760_000_000 * 1_000_000_000
+BOUND_S = 20.0
+FRAMES = 25
+BLOCK = 160
+EXECUTABLE = """
+import sys
+from avatar_forcing_ros import standalone
+standalone.install()
+from avatar_forcing_ros.nodes.display_node import main
+sys.exit(main())
+"""
+BLOCK_NS = BLOCK * 62_500
+
+
+class SimulatedTime:
+    """Local time that moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.now_ns = 5_000_000_000
+
+    def __call__(self) -> int:
+        return self.now_ns
+
+
+class FakeSpeaker:
+    """Asks for a block each 10 ms, 30 ms before it is heard, and keeps what it got."""
+
+    def __init__(self, clock: SimulatedTime) -> None:
+        self.clock = clock
+        self.underruns = 0
+        self.lead_ns = 30_000_000 + BLOCK_NS
+        self.is_running = False
+        self.played: list[NDArray[np.float32]] = []
+
+    def start(self, pull: Callable[[int, int], NDArray[np.float32]]) -> None:
+        self.pull, self.is_running = pull, True
+        self.begin_ns = self.next_ns = self.clock.now_ns
+
+    def stop(self) -> None:
+        self.is_running = False
+
+    def play_until_now(self) -> None:
+        while self.is_running and self.next_ns <= self.clock.now_ns:
+            self.played.append(self.pull(self.next_ns + 30_000_000, BLOCK))
+            self.next_ns += BLOCK_NS
+
+    def heard_at_ns(self, value: np.float32) -> int:
+        place = int(np.flatnonzero(np.concatenate(self.played) == value)[0])
+        return self.begin_ns + 30_000_000 + place * 62_500
+
+
+class FakeScreen:
+    """Moves the clock while it waits, and keeps what it was shown: (value, local time)."""
+
+    def __init__(self, clock: SimulatedTime, speaker: FakeSpeaker) -> None:
+        self.clock, self.speaker = clock, speaker
+        self.shown: list[tuple[int, int]] = []
+        self.is_open = True
+        self.wanted = True
+
+    def show(self, pixels: NDArray[np.uint8]) -> None:
+        self.shown.append((int(pixels[0, 0, 0]), self.clock.now_ns))
+
+    def wait(self, timeout_s: float) -> bool:
+        self.clock.now_ns += max(1, round(timeout_s * 1e9))
+        self.speaker.play_until_now()
+        return self.wanted
+
+    def close(self) -> None:
+        self.is_open = False
+
+
+class Stage:
+    """A publishing node and a display node, one executor, and the fakes."""
+
+    def __init__(self, *parameters: Parameter, **factories: Any) -> None:
+        self.clock = SimulatedTime()
+        self.speaker = FakeSpeaker(self.clock)
+        self.screen = FakeScreen(self.clock, self.speaker)
+        self.asked: list[tuple[Any, ...]] = []
+        factories.setdefault("make_screen", self._make_screen)
+        factories.setdefault("make_speaker", self._make_speaker)
+        self.node = DisplayNode(
+            now_ns=self.clock, parameter_overrides=list(parameters), **factories
+        )
+        self.sender = rclpy.create_node("sender")
+        self.executor = SingleThreadedExecutor()
+        self.executor.add_node(self.node)
+        self.executor.add_node(self.sender)
+        self.reports: list[Any] = []
+        self.sender.create_subscription(DiagnosticArray, "/diagnostics", self.reports.append, 10)
+
+    def _make_screen(self, *asked: Any) -> FakeScreen:
+        self.asked.append(asked)
+        return self.screen
+
+    def _make_speaker(self, *asked: Any) -> FakeSpeaker:
+        self.asked.append(asked)
+        return self.speaker
+
+    def spin_until(self, done: Callable[[], object]) -> None:
+        end_s = time.monotonic() + BOUND_S
+        while not done():
+            assert time.monotonic() < end_s, "nothing came"
+            self.executor.spin_once(timeout_sec=0.1)
+
+    def publisher(self, kind: Any, topic: str) -> Any:
+        made = self.sender.create_publisher(kind, topic, 50)
+        self.spin_until(lambda: made.get_subscription_count())
+        return made
+
+    def show_for(self, seconds: float) -> None:
+        end_ns = self.clock.now_ns + round(seconds * 1e9)
+        while self.clock.now_ns < end_ns:
+            assert self.node.step()
+
+    def report(self) -> dict[str, str]:
+        """The next report of the node."""
+        self.reports.clear()
+        self.spin_until(lambda: self.reports)
+        status = self.reports[0].status[0]
+        return {value.key: value.value for value in status.values} | {
+            "message": status.message,
+            "warning": str(status.level == DiagnosticStatus.WARN),
+        }
+
+    def close(self) -> None:
+        self.executor.shutdown()
+        self.node.destroy_node()
+        self.sender.destroy_node()
+
+
+@pytest.fixture
+def _on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")  # each hears itself alone
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(40 + int(worker.removeprefix("gw")) % 10))
+
+
+@pytest.fixture
+def open_stage(_on_this_machine: None) -> Iterator[Callable[..., Stage]]:
+    rclpy.init(args=[])
+    stages: list[Stage] = []
+
+    def make(*parameters: Parameter, **factories: Any) -> Stage:
+        stages.append(Stage(*parameters, **factories))
+        return stages[-1]
+
+    yield make
+    for stage in stages:
+        stage.close()
+    rclpy.try_shutdown()
+
+
+def parameter(name: str, value: Any) -> Parameter:
+    return Parameter(name, value=value)
+
+
+RELIABLE = parameter("qos_overrides./avatar/image_raw.subscription.reliability", "reliable")
+DEEP = parameter("qos_overrides./avatar/image_raw.subscription.depth", 50)
+
+
+def stamped(message: Any, stamp_ns: int) -> Any:
+    message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_ns, 1_000_000_000)
+    return message
+
+
+def picture(value: int, stamp_ns: int) -> Any:
+    message = Image(height=4, width=4, encoding="rgb8", step=12, data=bytes([value]) * 48)
+    return stamped(message, stamp_ns)
+
+
+def sound(samples: NDArray[np.float32], stamp_ns: int) -> Any:
+    message = AudioStamped()
+    info = message.audio.info
+    info.format, info.channels, info.rate, info.chunk = 1, 1, 16_000, len(samples)
+    message.audio.audio_data.float32_data = samples.tolist()
+    return stamped(message, stamp_ns)
+
+
+def voice() -> NDArray[np.float32]:
+    samples = np.random.default_rng(0).uniform(0.1, 0.9, FRAMES * SAMPLES_PER_FRAME)
+    return samples.astype(np.float32)
+
+
+def send_a_second(stage: Stage) -> NDArray[np.float32]:
+    """25 frames of their own value, and their sound, all at once."""
+    images = stage.publisher(Image, "avatar/image_raw")
+    sounds = stage.publisher(AudioStamped, "avatar/audio_aligned")
+    said = voice()
+    for i in range(FRAMES):
+        stamp_ns = MEDIA_NS + frame_stamp_ns(i)
+        images.publish(picture(i, stamp_ns))
+        part = said[i * SAMPLES_PER_FRAME : (i + 1) * SAMPLES_PER_FRAME]
+        sounds.publish(sound(part, stamp_ns))
+    received = stage.node.received
+    stage.spin_until(lambda: received["frames"] == FRAMES and received["sounds"] == FRAMES)
+    return said
+
+
+def test_every_frame_is_shown_with_its_sound(open_stage: Callable[..., Stage]) -> None:
+    stage = open_stage(RELIABLE, DEEP)
+    assert stage.asked == [(False, "avatar"), ("",)]
+    said = send_a_second(stage)
+    stage.show_for(2.0)
+
+    values, times_ns = zip(*stage.screen.shown, strict=True)
+    assert list(values) == list(range(FRAMES))
+    assert np.abs(np.diff(times_ns) - FRAME_PERIOD_NS).max() <= 2_000_000
+    heard = np.concatenate(stage.speaker.played)
+    begin = int(np.flatnonzero(heard == said[0])[0])
+    assert np.array_equal(heard[begin : begin + len(said)], said)
+    for i in (0, 12, 24):
+        apart_ns = times_ns[i] - stage.speaker.heard_at_ns(said[i * SAMPLES_PER_FRAME])
+        assert abs(apart_ns) <= 2_000_000
+    report = stage.report()
+    assert report["frames shown"] == str(FRAMES)
+    assert report["frames skipped"] == report["rebuffers"] == report["bad messages"] == "0"
+    assert abs(float(report["A/V offset ms"])) <= 2
+
+
+def test_the_delay_can_be_changed_while_it_runs(open_stage: Callable[..., Stage]) -> None:
+    stage = open_stage(RELIABLE, DEEP)
+    said = send_a_second(stage)
+    stage.show_for(0.3)
+    [result] = stage.node.set_parameters([parameter("delay_ms", 320)])
+    assert result.successful
+    stage.show_for(2.0)
+    shown = dict(stage.screen.shown)
+    assert list(shown) == list(range(FRAMES))
+    # 200 ms later than without the change, and the sound with them
+    assert shown[24] - shown[0] == pytest.approx(24 * FRAME_PERIOD_NS + 200e6, abs=2e6)
+    apart_ns = shown[24] - stage.speaker.heard_at_ns(said[24 * SAMPLES_PER_FRAME])
+    assert abs(apart_ns) <= 2_000_000
+
+
+def test_parameters_are_described_and_guarded(open_stage: Callable[..., Stage]) -> None:
+    node = open_stage().node
+    names = ["window", "fullscreen", "speaker", "speaker_device", "image_transport", "title"]
+    for descriptor in node.describe_parameters(names):
+        assert descriptor.description
+        assert descriptor.read_only
+    [delay] = node.describe_parameters(["delay_ms"])
+    assert not delay.read_only
+    assert delay.type == ParameterType.PARAMETER_INTEGER
+    assert (delay.integer_range[0].from_value, delay.integer_range[0].to_value) == (0, 2000)
+    refused = node.set_parameters(
+        [parameter("delay_ms", 2001), parameter("delay_ms", -1), parameter("title", "other")]
+    )
+    assert not any(result.successful for result in refused)
+
+
+def test_an_unknown_transport_is_refused(open_stage: Callable[..., Stage]) -> None:
+    with pytest.raises(ConfigError, match="raw or compressed"):
+        open_stage(parameter("image_transport", "theora"))
+
+
+def test_compressed_frames(open_stage: Callable[..., Stage]) -> None:
+    stage = open_stage(parameter("image_transport", "compressed"))
+    images = stage.publisher(CompressedImage, "avatar/image_raw/compressed")
+    png = cv2.imencode(".png", np.full((4, 4, 3), 77, np.uint8))[1].tobytes()
+    images.publish(stamped(CompressedImage(format="png", data=png), MEDIA_NS))
+    stage.spin_until(lambda: stage.node.received["frames"])
+    stage.show_for(0.5)
+    assert [value for value, _ in stage.screen.shown] == [77]
+
+
+def test_bad_messages_are_counted_and_the_rest_goes_on(open_stage: Callable[..., Stage]) -> None:
+    stage = open_stage()
+    images = stage.publisher(Image, "avatar/image_raw")
+    sounds = stage.publisher(AudioStamped, "avatar/audio_aligned")
+    broken = picture(0, MEDIA_NS)
+    broken.height = 400
+    images.publish(broken)
+    strange = picture(0, MEDIA_NS)
+    strange.encoding = "nothing"
+    images.publish(strange)
+    silent = sound(np.zeros(8, np.float32), MEDIA_NS)
+    silent.audio.info.rate = 0
+    sounds.publish(silent)
+    images.publish(picture(9, MEDIA_NS))
+    received = stage.node.received
+    stage.spin_until(lambda: received["frames"] == 3 and received["sounds"] == 1)
+    stage.show_for(0.5)
+    assert [value for value, _ in stage.screen.shown] == [9]
+    report = stage.report()
+    assert report["bad messages"] == "3"
+    assert sum(key.startswith("bad messages: ") for key in report) >= 2
+    assert report["warning"] == "True"
+
+
+def test_messages_without_a_stamp_are_shown_as_they_come(
+    open_stage: Callable[..., Stage],
+) -> None:
+    stage = open_stage()
+    images = stage.publisher(Image, "avatar/image_raw")
+    images.publish(picture(5, 0))
+    stage.spin_until(lambda: stage.node.received["frames"])
+    stage.show_for(0.5)
+    assert [value for value, _ in stage.screen.shown] == [5]
+    assert stage.report()["messages without stamp"] == "1"
+
+
+def test_a_robot_without_a_sound_card_shows_silently(open_stage: Callable[..., Stage]) -> None:
+    def no_card(device: str) -> FakeSpeaker:
+        raise OutputError("speaker", expected="a sound card", got="none", remedy="connect one")
+
+    stage = open_stage(make_speaker=no_card)
+    images = stage.publisher(Image, "avatar/image_raw")
+    images.publish(picture(5, MEDIA_NS))
+    stage.spin_until(lambda: stage.node.received["frames"])
+    stage.show_for(0.5)
+    assert [value for value, _ in stage.screen.shown] == [5]
+    report = stage.report()
+    assert report["speaker"] == "failed"
+    assert report["warning"] == "True"
+
+
+def test_a_machine_without_a_display_is_told_so(open_stage: Callable[..., Stage]) -> None:
+    def no_display(fullscreen: bool, title: str) -> FakeScreen:
+        raise MissingDependencyError("window", expected="one", got="none", remedy="get one")
+
+    with pytest.raises(MissingDependencyError):
+        open_stage(make_screen=no_display)
+
+
+def test_neither_window_nor_speaker(open_stage: Callable[..., Stage]) -> None:
+    stage = open_stage(parameter("window", False), parameter("speaker", False))
+    assert stage.asked == []
+    report = stage.report()
+    assert (report["window"], report["speaker"]) == ("off", "off")
+    heard = {topic for topic, _ in stage.node.get_topic_names_and_types()}
+    assert not {"/avatar/image_raw", "/avatar/audio_aligned"} & heard
+
+
+def test_closing_the_window_ends_and_gives_everything_back(
+    open_stage: Callable[..., Stage],
+) -> None:
+    stage = open_stage()
+    stage.screen.wanted = False
+    assert not stage.node.step()
+    stage.node.destroy_node()
+    assert not stage.screen.is_open
+    assert not stage.speaker.is_running
+
+
+def test_subscriptions_match_senders_of_either_reliability(
+    open_stage: Callable[..., Stage],
+) -> None:
+    stage = open_stage()
+    for reliability in (ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT):
+        qos = QoSProfile(depth=5, reliability=reliability)
+        sender = stage.sender.create_publisher(Image, "avatar/image_raw", qos)
+        stage.spin_until(lambda sender=sender: sender.get_subscription_count())
+
+
+def test_run_shows_while_the_executor_spins_elsewhere(
+    open_stage: Callable[..., Stage],
+) -> None:
+    stage = open_stage()
+    stage.publisher(Image, "avatar/image_raw").publish(picture(6, MEDIA_NS))
+    stage.executor.remove_node(stage.node)
+    shown = threading.Event()
+    stage.screen.show = lambda pixels: shown.set()
+    ask = stage.screen.wait
+    end_s = time.monotonic() + BOUND_S
+
+    def wait(timeout_s: float) -> bool:
+        ask(timeout_s)
+        return not shown.wait(0.001) and time.monotonic() < end_s
+
+    stage.screen.wait = wait
+    run(stage.node)
+    assert shown.is_set()
+
+
+@pytest.mark.usefixtures("_on_this_machine")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_executable_cleanly(number: signal.Signals) -> None:
+    off = ["-p", "window:=false", "-p", "speaker:=false"]
+    with subprocess.Popen(
+        [sys.executable, "-c", EXECUTABLE, "--ros-args", *off],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        watchdog = threading.Timer(BOUND_S, process.kill)
+        watchdog.start()
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if "neither window nor speaker" in line:
+                process.send_signal(number)
+        watchdog.cancel()
+    assert process.returncode == 0, lines
+    assert "Traceback" not in "".join(lines)
+
+
+@pytest.mark.usefixtures("_on_this_machine")
+def test_the_executable_says_what_is_missing_in_one_line() -> None:
+    # an environment without any display, whatever this machine has
+    hidden = {k: v for k, v in os.environ.items() if not re.match("DISPLAY|WAYLAND", k)}
+    done = subprocess.run(
+        [sys.executable, "-c", EXECUTABLE, "--ros-args", "-p", "speaker:=false"],
+        env=hidden | {"QT_QPA_PLATFORM": "xcb"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "display_node: window: expected a display" in done.stderr
+    assert "Traceback" not in done.stderr
