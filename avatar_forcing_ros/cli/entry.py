@@ -10,10 +10,21 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-from avatar_forcing_ros.cli import benchmark, demo, render, rig, train, weights
+from avatar_forcing_ros.cli import (
+    bag,
+    benchmark,
+    demo,
+    launch,
+    node,
+    render,
+    rig,
+    topic,
+    train,
+    weights,
+)
 from avatar_forcing_ros.errors import AvatarForcingError, MissingDependencyError, OutputError
 
-COMMANDS = (demo, render, rig, benchmark, train, weights)
+COMMANDS = (demo, render, launch, node, bag, topic, rig, benchmark, train, weights)
 INTERRUPTED = 130
 PACKAGE = __name__.split(".")[0]
 

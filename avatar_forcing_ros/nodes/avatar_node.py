@@ -18,6 +18,7 @@ from typing import Any
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
 from rclpy.parameter import Parameter as RosParameter
 from std_srvs.srv import Trigger
@@ -78,7 +79,13 @@ class AvatarNode(LoggedLifecycleNode):
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self._state_publisher = quality.publisher(self, "avatar/state", AvatarState, managed=False)
         self._diagnostics = quality.publisher(self, "/diagnostics", DiagnosticArray, managed=False)
-        self.create_timer(REPORT_PERIOD_S, self._report, callback_group=self._health_group)
+        # a steady clock: a clock of a replay that stands still is to be told, too
+        self.create_timer(
+            REPORT_PERIOD_S,
+            self._report,
+            callback_group=self._health_group,
+            clock=Clock(clock_type=ClockType.STEADY_TIME),
+        )
         for name, answer in (
             ("~/reset", self._reset),
             ("~/stop_speaking", self._stop_speaking),
@@ -123,6 +130,7 @@ class AvatarNode(LoggedLifecycleNode):
         """Open the inputs; the first of them begins a conversation."""
         assert self._session
         assert self._outputs
+        self._session.codec.watch()
         settings = values(self, PARAMETERS)
         replay = bool(self.get_parameter("use_sim_time").value)
         live = LiveConfig(settings["deadline_ms"], settings["gather_ms"], keep_pace=not replay)
@@ -145,6 +153,7 @@ class AvatarNode(LoggedLifecycleNode):
         self._inputs = AvatarInputs(
             self, self._worker, settings, self._troubles, self._input_group
         )
+        self._publish_state()
 
     def deactivate(self) -> None:
         """Close the inputs, end the threads, forget the conversation."""

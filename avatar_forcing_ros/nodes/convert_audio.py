@@ -258,7 +258,9 @@ class AudioInput:
         """
         ahead_ns = stamp_ns - self._due_ns()
         if ahead_ns < 0:
-            return not self._queued and -ahead_ns > self._tolerance_ns
+            # what is resampled joins on; what passes through is put in its place by its stamp
+            joins = self._queued and self._resampler is not None
+            return not joins and -ahead_ns > self._tolerance_ns
         assert self._format
         lasts_ns = count * 1_000_000_000 // self._format.rate_hz
         if self._tolerance_ns > TOLERANCE_NS:  # stamps of arrival tell no loss

@@ -55,7 +55,7 @@ class Parameter:
 
 
 TOPICS = (
-    Topic("user/image", "sensor_msgs/msg/Image", False, True, 5,
+    Topic("user/image", "sensor_msgs/msg/Image", False, True, 25,
           "camera on the person; `user/image/compressed` instead, by `image_transport`"),
     Topic("user/motion", "avatar_forcing_ros/msg/AvatarMotion", False, True, 50,
           "the person's motion from `perception_node`, instead of the camera"),

@@ -7,6 +7,7 @@ grows when a block comes later than planned and shrinks when there has been room
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -16,6 +17,7 @@ HEADROOM_NS = 15_000_000
 ROOM_BLOCKS = 10  # that all had room, before the lag shrinks
 SHRINK_NS = 15_000_000  # at once; half a frame is not seen
 LONGEST_WAIT_S = 0.01
+STILL_S = 0.5
 
 
 class Lag:
@@ -57,6 +59,7 @@ class Pacer:
         self._waiting: deque[tuple[int, LiveFrame]] = deque()
         self._stopping = False
         self.lag = Lag()
+        self._seen_ns, self._seen_at_s = 0, 0.0
         self._thread = threading.Thread(target=self._run, name="avatar-pacer", daemon=True)
 
     def start(self) -> None:
@@ -85,13 +88,20 @@ class Pacer:
             self._waiting.clear()
             self.lag = Lag()
 
+    def _moves(self, now_ns: int) -> bool:
+        """Whether the clock goes on; one that stands still (a replay's end) holds nothing back."""
+        here_s = time.monotonic()
+        if now_ns != self._seen_ns:
+            self._seen_ns, self._seen_at_s = now_ns, here_s
+        return here_s - self._seen_at_s < STILL_S
+
     def _run(self) -> None:
         while True:
             with self._wake:
                 if self._stopping:
                     return
                 now_ns = self._now_ns()
-                if not self._waiting or now_ns < self._waiting[0][0]:
+                if not self._waiting or (now_ns < self._waiting[0][0] and self._moves(now_ns)):
                     due_s = (self._waiting[0][0] - now_ns) / 1e9 if self._waiting else 1.0
                     self._wake.wait(min(LONGEST_WAIT_S, due_s))
                     continue

@@ -29,6 +29,7 @@ from avatar_forcing_ros.timebase import (
 LONGEST_GAP_SAMPLES = 60 * SAMPLE_RATE_HZ
 JITTER_SAMPLES = SAMPLE_RATE_HZ // 50  # stamps closer than 20 ms to the expected one join on
 LIVE_SAMPLES = SAMPLE_RATE_HZ
+PAUSE_SAMPLES = SAMPLE_RATE_HZ // 5  # a longer hole in a voice is a pause, not a loss
 LIVE_NS = 1_000_000_000
 KEPT_PICTURES = 64  # that wait for their turn
 PERIODS_SEEN, FEW_PERIODS = 25, 5
@@ -75,7 +76,7 @@ class SoundTrack:
 
     def live(self, frame: int) -> bool:
         """Whether sound of `frame` or later can be expected."""
-        reach = LIVE_SAMPLES if self._continuous else 0
+        reach = LIVE_SAMPLES if self._continuous else PAUSE_SAMPLES
         newest = max((start + len(sound) for start, sound in self._pending), default=0)
         return max(self._heard, newest) > max(0, frames_to_samples(frame) - reach)
 
@@ -147,7 +148,10 @@ class SoundTrack:
         if not len(samples):
             return
         gap = place - self._cursor
-        self.filled_samples += gap if self._heard else 0
+        if self._continuous:
+            self.filled_samples += gap if self._heard else 0
+        elif place - self._heard <= PAUSE_SAMPLES:  # within an utterance
+            self.filled_samples += place - self._heard
         self._laid = np.concatenate((self._laid, np.zeros(gap, np.float32), samples))
         self._cursor = self._heard = place + len(samples)
 

@@ -44,6 +44,9 @@ class MotionCodec(Protocol):
     def prepare_portrait(self, portrait: Portrait) -> None:
         """Make ready to draw this face."""
 
+    def watch(self) -> None:
+        """Load now what the first picture of a user would load; nothing where none is watched."""
+
     def encode_user(self, frame: VideoFrame) -> UserMotion:
         """The motion of the person in the next frame of their video."""
 
@@ -74,6 +77,11 @@ class UserTracker:
             raise ValueError("this codec was made without a face tracker")
         self._tracker = self._tracker or self._make()
         return self._tracker
+
+    def load(self) -> None:
+        """Make the tracker now, where a user is watched."""
+        if self._make:
+            self()
 
     def close(self) -> None:
         """End the tracker: it would look first where the last user's face was."""
@@ -123,6 +131,10 @@ class RigCodec:
         self.portrait = portrait
         self.renderer = WarpRenderer(portrait)
         self._size_px = len(portrait.image)
+
+    def watch(self) -> None:
+        """Make the face tracker."""
+        self._tracker.load()
 
     def encode_user(self, frame: VideoFrame) -> UserMotion:
         """Track the face in `frame`. Raises ValueError if made without a tracker."""

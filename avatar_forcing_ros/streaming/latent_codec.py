@@ -122,6 +122,10 @@ class LatentCodec:
         self.portrait = portrait
         self._drawings.clear()  # what was recorded of the old face
 
+    def watch(self) -> None:
+        """Make the face tracker."""
+        self._tracker.load()
+
     def encode_user(self, frame: VideoFrame) -> UserMotion:
         """The latent of the face in `frame`.
 

@@ -205,7 +205,8 @@ def test_who_is_live_and_who_is_not() -> None:
         track.push(chunk(np.ones(6400), 0))
     pictures.push(VideoFrame(np.zeros((1, 1, 3), np.uint8), 0))
     assert all(track.live(5) for track in (voice, mic, pictures))
-    assert not voice.live(10)  # an utterance is over when it is over
+    assert voice.live(14)
+    assert not voice.live(15)  # an utterance is over after a pause
     assert mic.live(30)
     assert not mic.live(40)  # a second later nobody waits for a microphone either
     assert pictures.live(24)
@@ -229,3 +230,15 @@ def test_cleared_sound_is_gone_and_counted() -> None:
     assert not track.take(5).any()
     track.push(chunk(np.ones(640), 7 * 640))
     assert track.take(1).all()
+
+
+def test_a_piece_of_a_voice_that_is_lost_is_counted_a_pause_is_not() -> None:
+    """Wherever the borders of what is taken lie."""
+    voice = SoundTrack(continuous=False)
+    for k in range(20):
+        if k not in (4, 12):
+            voice.push(chunk(np.ones(640), 640 * k))
+    voice.push(chunk(np.ones(640), 640 * 40))  # the next utterance
+    for _ in range(10):
+        voice.take(5)
+    assert voice.filled_samples == 2 * 640

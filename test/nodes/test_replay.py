@@ -1,0 +1,224 @@
+"""A recorded conversation, replayed through `avatar_node` in real processes over real DDS.
+
+The same bag gives the same motion, bit for bit, twice and as `avatar-forcing render` makes it from
+the same inputs; and with messages late, out of order and lost, the same losses give the same.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import av
+import numpy as np
+import pytest
+import rclpy
+import soundfile
+from audio_common_msgs.msg import AudioStamped
+from avatar_forcing_ros.msg import AvatarMotion, AvatarState
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSDurabilityPolicy, QoSProfile
+from rclpy.serialization import deserialize_message
+from rosbags.rosbag2 import Reader, StoragePlugin, Writer
+from sensor_msgs.msg import CompressedImage
+
+from avatar_forcing_ros.cli import main
+from avatar_forcing_ros.nodes.convert_audio import samples
+from avatar_forcing_ros.nodes.convert_image import compressed_to_rgb
+
+BAG = Path(__file__).parent.parent / "bags" / "conversation"
+FRAMES = 150
+COMPARED = 145  # the last block may end after the bag's clock
+PATIENCE_S = 40.0
+TYPES = {"/user/image/compressed": CompressedImage, "/user/audio": AudioStamped,
+         "/avatar/audio": AudioStamped}  # fmt: skip
+LOST_BEFORE = 90  # messages of a topic, so that every wait for them ends within the bag
+DEADLINE_MS, LATEST_NS = 800.0, 150_000_000
+
+
+class Replay(NamedTuple):
+    """What came out of one replay."""
+
+    stamps: list[int]
+    latents: np.ndarray  # [T, D]
+    values: np.ndarray  # [T, K]
+    state: Any  # the last AvatarState
+
+
+class Listener(Node):
+    """Collects motion and state."""
+
+    def __init__(self) -> None:
+        super().__init__("listener")
+        self.motions: list[Any] = []
+        self.states: list[Any] = []
+        self._came = threading.Condition()
+        latched = QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
+        self.create_subscription(AvatarMotion, "avatar/motion", self._motion, 1000)
+        self.create_subscription(AvatarState, "avatar/state", self._state, latched)
+
+    def _motion(self, msg: Any) -> None:
+        with self._came:
+            self.motions.append(msg)
+            self._came.notify_all()
+
+    def _state(self, msg: Any) -> None:
+        with self._came:
+            self.states.append(msg)
+            self._came.notify_all()
+
+    def wait(self, done: Any) -> None:
+        with self._came:
+            assert self._came.wait_for(done, PATIENCE_S), f"{len(self.motions)} frames came"
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    rclpy.init()
+    node = Listener()
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    thread = threading.Thread(target=executor.spin, daemon=True)
+    thread.start()
+    yield node
+    executor.shutdown()
+    thread.join(PATIENCE_S)
+    node.destroy_node()
+    rclpy.try_shutdown()
+
+
+def command(*arguments: str) -> subprocess.Popen[str]:
+    given = [sys.executable, "-m", "avatar_forcing_ros.cli", *arguments]
+    return subprocess.Popen(given, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def replay(listener: Listener, bag: Path, frames: int) -> Replay:
+    """Play `bag` through a fresh node and wait for `frames`."""
+    listener.motions.clear()
+    listener.states.clear()
+    node = command(
+        "node", "avatar_node", "--", "--ros-args", "-p", "use_sim_time:=true",
+        "-p", "image_transport:=compressed", "-p", "image_size_px:=128",
+        "-p", f"deadline_ms:={DEADLINE_MS}", "-p", "publish_image:=false",
+        "-p", "publish_compressed:=false",
+    )  # fmt: skip
+    try:
+        listener.wait(lambda: any(state.drawn_size_px for state in listener.states))
+        player = command("bag", "play", str(bag), "--clock", "100", "--wait-for-subscribers", "20")
+        try:
+            assert player.wait(PATIENCE_S) == 0, player.communicate()[0]
+        finally:
+            player.kill()
+        listener.wait(lambda: len(listener.motions) >= frames)
+        listener.wait(lambda: listener.states[-1].blocks * 5 >= frames)
+        state = listener.states[-1]
+    finally:
+        node.terminate()
+        told = node.communicate(timeout=PATIENCE_S)[0]
+    assert "Traceback" not in told
+    motions = listener.motions[:frames]
+    return Replay(
+        [m.header.stamp.sec * 10**9 + m.header.stamp.nanosec for m in motions],
+        np.array([m.latent for m in motions], np.float32),
+        np.array([m.values for m in motions], np.float32),
+        state,
+    )
+
+
+def rows(bag: Path) -> list[tuple[int, str, bytes]]:
+    with Reader(bag) as reader:
+        return [(received, c.topic, data) for c, received, data in reader.messages()]
+
+
+def offline(folder: Path) -> dict[str, np.ndarray]:
+    """What `avatar-forcing render` makes of the bag's contents, as files."""
+    sound: dict[str, list[np.ndarray]] = {"/user/audio": [], "/avatar/audio": []}
+    with av.open(str(folder / "person.mov"), "w") as video:
+        stream = video.add_stream("png", rate=25)  # without loss
+        for _, topic, data in sorted(rows(BAG), key=lambda row: row[0]):
+            msg = deserialize_message(data, TYPES[topic])
+            if topic in sound:
+                sound[topic].append(samples(msg)[:, 0])
+                continue
+            picture = compressed_to_rgb(msg)
+            if not stream.codec_context.is_open:
+                stream.height, stream.width, stream.pix_fmt = *picture.shape[:2], "rgb24"
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            video.mux(stream.encode(frame))
+        video.mux(stream.encode())
+    for topic, name in (("/user/audio", "user.wav"), ("/avatar/audio", "avatar.wav")):
+        soundfile.write(folder / name, np.concatenate(sound[topic]), 16_000, subtype="FLOAT")
+    arguments = ["render", "--avatar-audio", "avatar.wav", "--user-audio", "user.wav",
+                 "--user-video", "person.mov", "-o", "out.mp4", "--motion", "out.npz"]  # fmt: skip
+    here = os.getcwd()
+    os.chdir(folder)
+    try:
+        assert main(arguments) == 0
+    finally:
+        os.chdir(here)
+    with np.load(folder / "out.npz") as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+def test_a_replay_is_repeatable_and_equals_rendering(listener: Listener, tmp_path: Path) -> None:
+    first, again = (replay(listener, BAG, COMPARED) for _ in range(2))
+    for run in (first, again):
+        assert (run.state.filled_audio_samples, run.state.filled_user_frames) == (0, 0)
+    assert first.stamps == again.stamps
+    assert first.stamps[0] == 1_700_000_000 * 10**9
+    assert set(np.diff(first.stamps)) == {40_000_000}
+    assert first.latents.tobytes() == again.latents.tobytes()
+    assert first.values.tobytes() == again.values.tobytes()
+    made = offline(tmp_path)
+    assert first.latents.tobytes() == made["latent"][:COMPARED].astype(np.float32).tobytes()
+    assert first.values.tobytes() == made["values"][:COMPARED].astype(np.float32).tobytes()
+    assert np.abs(np.diff(first.values, axis=0)).max() > 0.01
+
+
+def damaged(folder: Path) -> tuple[Path, dict[str, int]]:
+    """The bag with every message late by up to 150 ms and 5 % lost; how many of each topic."""
+    rng = np.random.default_rng(5)
+    lost = dict.fromkeys(TYPES, 0)
+    seen = dict.fromkeys(TYPES, 0)
+    late = []
+    for received, topic, data in rows(BAG):
+        seen[topic] += 1
+        if 5 < seen[topic] < LOST_BEFORE and rng.random() < 0.05 * FRAMES / LOST_BEFORE:
+            lost[topic] += 1
+        else:
+            late.append((received + int(rng.integers(0, LATEST_NS)), topic, data))
+    bag = folder / "damaged"
+    shutil.rmtree(bag, ignore_errors=True)
+    with (
+        Reader(BAG) as reader,
+        Writer(bag, version=8, storage_plugin=StoragePlugin.MCAP) as writer,
+    ):
+        made = {
+            c.topic: writer.add_connection(
+                c.topic, c.msgtype, msgdef=c.msgdef.data, rihs01=c.digest
+            )
+            for c in reader.connections
+        }
+        for received, topic, data in sorted(late):
+            writer.write(made[topic], received, data)
+    order = [row[1:] for row in sorted(late)]
+    assert order != [row[1:] for row in late]  # some have overtaken others
+    return bag, lost
+
+
+def test_late_and_lost_messages_cost_what_was_lost(listener: Listener, tmp_path: Path) -> None:
+    bag, lost = damaged(tmp_path)
+    assert min(lost.values()) >= 3
+    first, again = (replay(listener, bag, COMPARED) for _ in range(2))
+    for run in (first, again):
+        assert run.state.filled_user_frames == lost["/user/image/compressed"]
+        sounds = lost["/user/audio"] + lost["/avatar/audio"]
+        assert run.state.filled_audio_samples == 640 * sounds
+    assert first.latents.tobytes() == again.latents.tobytes()
