@@ -137,6 +137,7 @@ class SoundTrack:
         self.dropped_samples += dropped
         self._laid, self._pending = self._laid[:0], []
         self._cursor = self._taken
+        self._heard = 0  # nobody waits for the rest of it
         return dropped
 
     def _lay(self, start: int, samples: Sound) -> None:
