@@ -157,6 +157,11 @@ class AvatarNode(LoggedLifecycleNode):
 
     def deactivate(self) -> None:
         """Close the inputs, end the threads, forget the conversation."""
+        self.stop()
+        self._publish_state()
+
+    def stop(self) -> None:
+        """The same without a word: when the whole program ends, nobody listens any more."""
         if self._inputs:
             self._inputs.close()
         for thread in (self._worker, self._pacer):
@@ -165,7 +170,6 @@ class AvatarNode(LoggedLifecycleNode):
         self._inputs = self._worker = self._pacer = None
         if self._session:
             self._session.reset()
-        self._tell_change()
 
     def cleanup(self) -> None:
         """Free the networks."""
@@ -377,7 +381,7 @@ def main(args: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:
-        node.deactivate()
+        node.stop()
         node.cleanup()
         executor.shutdown()
         node.destroy_node()

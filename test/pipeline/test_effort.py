@@ -93,3 +93,17 @@ def test_a_rung_that_does_not_hold_is_tried_more_and_more_rarely() -> None:
     assert gaps == sorted(gaps)
     assert gaps[-1] >= LONGEST_CALM_BLOCKS
     assert len(tried) < 10
+
+
+def test_a_rung_that_has_held_long_is_trusted_again() -> None:
+    """What a busy hour taught about the better rung is not held against it for ever."""
+    control = EffortControl([Effort(10, 512), Effort(5, 512)])
+    cost = {10: 0.5, 5: 0.1}
+    run(control, lambda effort: cost[effort.evaluations], 3000)
+    quick = run(control, lambda effort: 0.1, 3 * LONGEST_CALM_BLOCKS)
+    assert quick[CALM_BLOCKS + JUDGED_BLOCKS].evaluations == 5  # it had become very patient
+    assert not control.reduced
+    run(control, lambda effort: 0.5, JUDGED_BLOCKS)
+    assert control.reduced
+    run(control, lambda effort: 0.1, CALM_BLOCKS + JUDGED_BLOCKS)
+    assert not control.reduced

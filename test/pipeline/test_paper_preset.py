@@ -129,3 +129,7 @@ def test_the_benchmark_times_it_too(weights: Path, tmp_path: Path) -> None:
     told = json.loads(figures.read_text())
     assert (told["preset"], told["block_frames"], told["guidance_rows"]) == ("paper", 10, 3)
     assert all(row["median"] > 0 for row in told["stages_ms"].values())
+    whole_ms = told["stages_ms"]["end_to_end_block"]["median"]
+    assert told["real_time_factor"] == round(400.0 / whole_ms, 2)  # 10 frames last 400 ms
+    blocks = [told["stages_ms"][f"block_motion{way}"]["median"] for way in ("_uncached", "")]
+    assert told["uncached_to_cached_ratio"] == round(blocks[0] / blocks[1], 2)

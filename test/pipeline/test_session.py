@@ -7,14 +7,18 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
-from tiny import TINY, talk, tiny_engine
+from tiny import TINY, ada_square, talk, tiny_engine
 
+from avatar_forcing_ros.config import AnchorConfig
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
 from avatar_forcing_ros.perception.user_motion import UserMotion
 from avatar_forcing_ros.pipeline.session import Session
 from avatar_forcing_ros.rig import coefficients
 from avatar_forcing_ros.rig.portrait import Portrait
+from avatar_forcing_ros.streaming.engine import BlockInput
+from avatar_forcing_ros.streaming.motion_anchor import AnchorState
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLES_PER_FRAME
 
 FRAMES = 40
@@ -189,3 +193,31 @@ def test_less_effort_is_made_from_the_next_block_on() -> None:
     assert session.efforts()[0] == full
     session.make_effort(full)
     assert session.engine.sampling.evaluations == full.evaluations
+
+
+class ManyFaces(FakeCodec):
+    """Each portrait has its own motion at rest."""
+
+    def prepare_portrait(self, portrait: Portrait) -> None:
+        self.reference = np.full(TINY.motion_dim, portrait.image.mean() / 255.0, np.float32)
+
+
+def test_another_face_brings_its_own_reference_and_the_conversation_goes_on() -> None:
+    """How far the motion strays is measured anew, too: from the new face."""
+    session = Session(tiny_engine(anchor=AnchorConfig()), ManyFaces())
+    for _ in range(4):
+        session.next_block()
+    before = session.state.clone()
+    session.set_portrait(ada_square(64))
+    reference = session.engine.reference(session.codec.reference)
+    assert torch.equal(session.state.reference, reference)
+    assert not torch.equal(before.reference, reference)
+    for mine, new in zip(session.state.motion.anchor, AnchorState.new(reference), strict=True):
+        assert torch.equal(mine, new)
+    assert before.motion.anchor.frames.item() == 20.0
+    assert session.state.motion.cache is before.motion.cache
+    assert session.state.motion.context is before.motion.context
+    heard = BlockInput(np.zeros(5 * SAMPLES_PER_FRAME, np.float32))
+    old = session.engine.step(before, heard).latent
+    assert not np.array_equal(session.next_block().motion.latent, old)
+    assert session.state.motion.block == 5

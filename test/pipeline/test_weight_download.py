@@ -11,7 +11,12 @@ import huggingface_hub
 import pytest
 from released import parameters, speech_folder, split, write_release
 
-from avatar_forcing_ros.errors import ConfigError, DownloadError, MissingDependencyError
+from avatar_forcing_ros.errors import (
+    ConfigError,
+    DownloadError,
+    MissingDependencyError,
+    OutputError,
+)
 from avatar_forcing_ros.model.released import silent
 from avatar_forcing_ros.pipeline.weight_download import fetch_weights
 
@@ -100,6 +105,31 @@ def test_the_repository_must_be_named(
     monkeypatch.setenv("AVATAR_FORCING_WEIGHTS_REPO", "them/theirs")
     fetch(tmp_path, None)
     assert hub.asked[0][0] == "them/theirs"
+
+
+@pytest.mark.parametrize("name", ["LICENSE", "LICENSE.md"])
+def test_a_folder_with_a_licence_of_its_own_is_left_alone(
+    name: str, use: Callable[[Any], Any], tmp_path: Path
+) -> None:
+    hub = use(Hub())
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(OutputError, match=r"a licence of its own.*the weights alone"):
+        fetch(tmp_path)
+    assert hub.asked == []
+    assert {path.name for path in tmp_path.iterdir()} == {name}
+    assert (tmp_path / name).read_text() == "mine"
+
+
+@pytest.mark.parametrize("part", [".cache/huggingface", "flow_transformer.pth"])
+def test_a_download_that_was_begun_goes_on(
+    part: str, use: Callable[[Any], Any], tmp_path: Path
+) -> None:
+    hub = use(Hub())
+    (tmp_path / "LICENSE").write_text("theirs")
+    (tmp_path / part).parent.mkdir(exist_ok=True)
+    (tmp_path / part).touch()
+    fetch(tmp_path)
+    assert [repository for repository, _, _ in hub.asked] == ["them/theirs", "speech/one"]
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,19 @@ def test_the_waves_gain_has_no_steps() -> None:
     assert at_borders.max() <= inside
 
 
+def test_a_step_of_the_gain_is_spread_over_its_frame() -> None:
+    """From the last frame's gain to the new one's, evenly from sample to sample."""
+    window = WaveWindow()
+    for loudness in (0.01, 0.01, 0.3, 0.3, 0.02):
+        before = window.gain
+        frame = np.full(640, loudness, np.float32)
+        gain = window.push(frame)[-640:] / frame
+        assert abs(gain[-1] / before - 1.0) > 0.02
+        np.testing.assert_allclose(gain[-1], window.gain, rtol=1e-5)
+        expected = before + (window.gain - before) * np.arange(1, 641) / 640
+        np.testing.assert_allclose(gain, expected, rtol=1e-4)
+
+
 def test_the_wave_window_of_parts_is_that_of_the_whole() -> None:
     sound = voice(100, 0.1)
     window = WaveWindow()

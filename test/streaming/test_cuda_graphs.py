@@ -9,20 +9,26 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from tiny import TINY, tiny_generator
+from tiny import TINY, TINY_LATENT
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from avatar_forcing_ros.config import AnchorConfig, SamplingConfig
+from avatar_forcing_ros.model.audio_encoder import SpeechEncoder
 from avatar_forcing_ros.model.flow_transformer import FlowTransformer
+from avatar_forcing_ros.model.motion_autoencoder import MotionAutoencoder, to_pixels
+from avatar_forcing_ros.model.motion_encoder import Appearance
 from avatar_forcing_ros.streaming.block_sampler import BlockSampler
-from avatar_forcing_ros.streaming.cuda_graphs import KEPT_GRAPHS, Recorder, Work
+from avatar_forcing_ros.streaming.cuda_graphs import KEPT_GRAPHS, KEPT_SHAPES, Recorder, Work
 from avatar_forcing_ros.streaming.motion_anchor import MotionAnchor
 from avatar_forcing_ros.streaming.state import Conditions, MotionState
 
 
 class Tape:
-    """Stands where a GPU records: notes what it recorded, and replays on fixed memory."""
+    """Stands where a GPU records: notes what it recorded, and replays on fixed memory.
+
+    The work itself is run anew; recordings that keep what work was are in test_recordings.
+    """
 
     def __init__(self) -> None:
         self.recorded: list[tuple[int, ...]] = []
@@ -66,34 +72,31 @@ def test_old_recordings_make_room() -> None:
     assert len(tape.recorded) == KEPT_GRAPHS + 2
 
 
+def test_shapes_that_come_once_take_no_recordings_place() -> None:
+    """Each new conversation begins with some; they are not remembered without end either."""
+    tape = Tape()
+    run = Recorder(double, tape)
+    for size in (1, 2) * 2:
+        run.replayed([torch.ones(size)])
+    assert tape.recorded == [(1,), (2,)]
+    for size in range(100, 100 + KEPT_SHAPES + 10):
+        run.replayed([torch.ones(size)])
+    for size in (1, 2) * 2:
+        assert run.replayed([torch.ones(size)])[0].tolist() == [2.0] * size
+    assert tape.recorded == [(1,), (2,)]
+    assert len(run._seen) == KEPT_SHAPES
+    run.replayed([torch.ones(100)])  # so long ago that it counts as never
+    assert len(tape.recorded) == 2
+    run.replayed([torch.ones(100 + KEPT_SHAPES + 9)])
+    assert len(tape.recorded) == 3
+
+
 def test_on_a_cpu_work_is_done_as_it_is() -> None:
     tape = Tape()
     run = Recorder(double, tape)
     for _ in range(3):
         assert run([torch.ones(1)])[0].tolist() == [2.0]
     assert tape.recorded == []
-
-
-def test_a_conversation_from_recordings_is_the_same() -> None:
-    generator = tiny_generator()
-    direct, taped = (
-        BlockSampler(generator.flow_transformer, SamplingConfig(), record=record)
-        for record in (lambda work: work, lambda work: Recorder(work, Tape()).replayed)
-    )
-    assert rolled(direct).equal(rolled(taped))
-
-
-def rolled(sampler: BlockSampler) -> Tensor:
-    reference, out = torch.zeros(1, TINY.motion_dim), []
-    state = MotionState.empty(TINY, reference)
-    drawn = torch.Generator().manual_seed(0)
-    widths = (TINY.audio_dim, TINY.audio_dim, TINY.motion_dim)
-    for _ in range(9):
-        told = Conditions(*(torch.randn(1, 5, width, generator=drawn) for width in widths))
-        noise = torch.randn(1, 5, TINY.motion_dim, generator=drawn)
-        block, state = sampler.next_block(state, reference, told, noise)
-        out.append(block)
-    return torch.cat(out)
 
 
 class Watch(TorchDispatchMode):
@@ -148,3 +151,35 @@ def test_a_block_never_leaves_the_device(guidance: str) -> None:
     assert watch.seen == []
     assert watch.count > 200
     assert block.device.type == "meta"
+
+
+def test_sound_never_leaves_the_device() -> None:
+    with torch.device("meta"):
+        encoder = SpeechEncoder(TINY_LATENT.speech_encoder, TINY_LATENT.audio_dim).eval()
+        sound = torch.zeros(2, 60 * 640)
+    with torch.inference_mode(), Watch() as watch:
+        features = encoder(sound)
+    assert watch.seen == []
+    assert watch.count > 50
+    assert features.shape == (2, 60, TINY_LATENT.audio_dim)
+    assert features.device.type == "meta"
+
+
+def test_pictures_never_leave_the_device() -> None:
+    config, dim = TINY_LATENT.autoencoder, TINY_LATENT.motion_dim
+    size = config.image_size_px
+    with torch.device("meta"):
+        net = MotionAutoencoder(config, dim).to("meta").eval()
+        images = torch.zeros(2, 3, size, size)
+    with torch.inference_mode(), Watch() as watch:
+        appearance, latents = net.encode(images)
+        one = Appearance(appearance.code[:1], tuple(f[:1] for f in appearance.features))
+        counts = [watch.count]
+        for levels in (None, len(net.dec.to_rgbs) - 1):
+            drawn = to_pixels(net.decode(one, latents, levels))
+            counts.append(watch.count)
+            assert drawn.device.type == "meta"
+            assert drawn.shape[1] == (size if levels is None else size // 2)
+    assert watch.seen == []
+    assert counts[0] > 50
+    assert counts[1] - counts[0] > 100

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tiny import TINY, part, roll, talk, tiny_engine, tiny_generator
+from tiny import TINY, TINY_LATENT, part, roll, talk, tiny_engine, tiny_generator
 
-from avatar_forcing_ros.config import SamplingConfig
+from avatar_forcing_ros.config import ModelConfig, SamplingConfig
 from avatar_forcing_ros.model.mel_encoder import MelEncoder
 from avatar_forcing_ros.streaming.audio_window import MelWindow
 from avatar_forcing_ros.streaming.block_sampler import BlockSampler, block_noise
@@ -213,3 +213,19 @@ def test_engine_runs_on_given_reference() -> None:
     lifted = engine.new_state(np.full(TINY.motion_dim, 0.3, np.float32))
     there, here = engine.step(lifted, heard), engine.step(engine.new_state(), heard)
     assert not np.array_equal(there.latent, here.latent)
+
+
+@pytest.mark.parametrize("config", [TINY, TINY_LATENT], ids=["rig", "latent"])
+def test_a_block_that_was_given_out_may_be_written_to(config: ModelConfig) -> None:
+    engine, heard = tiny_engine(SamplingConfig(evaluations=3), config=config), talk(60)
+    heard = replace(heard, user_motion=None)
+    state, spoilt, at = engine.new_state(), engine.new_state(), 0
+    for _ in range(2):
+        inputs = part(heard, at, at + engine.frames(state))
+        at += engine.frames(state)
+        clean, block = engine.step(state, inputs), engine.step(spoilt, inputs)
+        assert clean.latent.tobytes() == block.latent.tobytes()
+        assert clean.motion.tobytes() == block.motion.tobytes()
+        block.latent[:] = 99.0
+        block.motion[:] = -99.0
+    assert torch.equal(state.motion.context, spoilt.motion.context)

@@ -7,11 +7,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from tiny import TINY_LATENT, ada_square, tiny_autoencoder
 
+from avatar_forcing_ros.errors import MediaError
 from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.perception.face_tracker import FaceObservation
 from avatar_forcing_ros.rig import coefficients
+from avatar_forcing_ros.rig.portrait import Portrait
 from avatar_forcing_ros.streaming.codec import MotionCodec
 from avatar_forcing_ros.streaming.latent_codec import LatentCodec
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS
@@ -23,13 +26,15 @@ DIM = TINY_LATENT.motion_dim
 class SeesAda:
     """A tracker that finds ADA's landmarks wherever the picture is not black."""
 
-    def __init__(self) -> None:
+    def __init__(self, landmarks: NDArray[np.float32] | None = None) -> None:
+        """`landmarks` that it finds instead."""
+        self._landmarks = ada_square(SIZE).landmarks if landmarks is None else landmarks
         self.closed = False
 
     def track(self, frame: VideoFrame) -> FaceObservation | None:
         if not frame.pixels.any():
             return None
-        return FaceObservation(ada_square(SIZE).landmarks, frame.stamp_ns)
+        return FaceObservation(self._landmarks, frame.stamp_ns)
 
     def close(self) -> None:
         self.closed = True
@@ -93,6 +98,81 @@ def test_the_same_person_looks_the_same_after_a_reset(codec: LatentCodec) -> Non
         codec.reset()
         runs.append(np.stack([codec.encode_user(frame(k)).values for k in range(3)]))
     assert np.array_equal(*runs)
+
+
+def test_a_lost_face_is_gone_after_a_fifth_of_a_second_and_a_second(codec: LatentCodec) -> None:
+    codec.reset()
+    seen = codec.encode_user(frame(0)).values
+    lost = np.stack([codec.encode_user(frame(k, brightness=0.0)).values for k in range(1, 40)])
+    lost_s = 0.04 * np.arange(1, 40)
+    left = np.clip((1.2 - lost_s) / 1.0, 0.0, 1.0)
+    np.testing.assert_allclose(lost, left[:, None] * seen, atol=1e-6)
+    assert lost[lost_s < 1.19].any(axis=1).all()
+    assert not lost[lost_s > 1.21].any()
+
+
+def test_a_reset_forgets_where_the_last_face_was() -> None:
+    """A crop that was locked on somebody near would cut too much around somebody far."""
+    near = ada_square(SIZE).landmarks
+    far = near * np.float32(0.5) + np.float32([20.0, 4.0, 0.0])
+    found = [far, near, far]
+    codec = LatentCodec(tiny_autoencoder(), ada_square(SIZE), lambda: SeesAda(found.pop(0)))
+    runs = []
+    for _ in range(3):
+        runs.append(np.stack([codec.encode_user(frame(k)).values for k in range(12)]))
+        codec.reset()
+    assert np.array_equal(runs[0], runs[2])
+    assert not np.allclose(runs[0], runs[1], atol=1e-3)
+
+
+def test_a_users_motion_may_be_written_to(codec: LatentCodec) -> None:
+    codec.reset()
+    seen = codec.encode_user(frame(0)).values
+    kept = seen.copy()
+    seen[:] = 99.0
+    for k in (1, 2):  # held, and given out again
+        held = codec.encode_user(frame(k, brightness=0.0)).values
+        assert np.array_equal(held, kept)
+        held[:] = -99.0
+    codec.reset()
+    codec.encode_user(frame(3, brightness=0.0)).values[:] = 99.0
+    assert not codec.encode_user(frame(4, brightness=0.0)).values.any()
+
+
+@pytest.mark.parametrize("flaw", ["NaN", "infinite", "a point", "gigantic"])
+def test_landmarks_that_are_no_face_are_nobody(flaw: str) -> None:
+    """And leave the crop where it was."""
+    face = ada_square(SIZE).landmarks
+    broken = {
+        "NaN": np.where(np.arange(len(face))[:, None] == 7, np.nan, face),
+        "infinite": np.where(np.arange(len(face))[:, None] == 7, np.inf, face),
+        "a point": np.zeros_like(face),
+        "gigantic": face * 200.0,
+    }[flaw].astype(np.float32)
+    found = [face, broken]
+    codec = LatentCodec(tiny_autoencoder(), ada_square(SIZE), lambda: SeesAda(found.pop(0)))
+    seen = codec.encode_user(frame(0))
+    square = codec._crop.square
+    codec.close()  # the next picture gets the next tracker
+    lost = codec.encode_user(frame(1))
+    assert seen.face_visible
+    assert not lost.face_visible
+    assert np.array_equal(lost.values, seen.values)
+    assert codec._crop.square == square
+
+
+def test_a_refused_portrait_leaves_the_face_as_it_was(codec: LatentCodec) -> None:
+    ada = ada_square(SIZE)
+    unmoved = LatentCodec(tiny_autoencoder(), ada)
+    broken = Portrait(ada.image[::-1].copy(), np.full_like(ada.landmarks, np.nan))
+    with pytest.raises(MediaError, match="NaN or inf"):
+        unmoved.prepare_portrait(broken)
+    motion = np.stack([codec.reference, 1.5 * codec.reference])
+    assert unmoved.portrait is ada
+    assert np.array_equal(unmoved.reference, codec.reference)
+    assert unmoved.fit == codec.fit
+    assert np.array_equal(unmoved.coefficients(motion), codec.coefficients(motion))
+    assert np.array_equal(unmoved.decode(motion), codec.decode(motion))
 
 
 def test_coefficients_are_read_with_a_stated_fit(codec: LatentCodec) -> None:
