@@ -168,8 +168,9 @@ def test_cmake_installs_python_package_after_the_generated_one() -> None:
         assert not (ROOT / "avatar_forcing_ros" / name).exists()
 
 
-def test_ros_and_pip_offer_the_same_commands() -> None:
-    commands = {}
+def test_ros_offers_pips_commands_and_the_nodes() -> None:
+    nodes = (ROOT / "avatar_forcing_ros" / "nodes").glob("*_node.py")
+    commands = {node.stem: f"avatar_forcing_ros.nodes.{node.stem}:main" for node in nodes}
     for line in setup_cfg()["options.entry_points"]["console_scripts"].strip().splitlines():
         name, target = line.split("=")
         commands[name.strip()] = target.strip()

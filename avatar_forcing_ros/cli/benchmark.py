@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,20 @@ def add(commands: Any) -> None:
         "benchmark",
         help="measure each stage on this machine",
         description="Times audio features, transformer, block, renderer, tracker and the whole "
-        "path, and the same block with caching off as the baseline.",
+        "path, and the same block with caching off as the baseline. With --graph: what publishing "
+        "costs between two processes, and what gets lost.",
     )
     benchmark.add_argument("--json", type=Path, metavar="F", help="also write the figures to F")
     benchmark.add_argument(
         "--repeats", type=int, default=100, help="runs of each stage (default: 100)"
+    )
+    benchmark.add_argument(
+        "--graph",
+        action="store_true",
+        help="measure the topics instead (needs 'standalone' or ROS)",
+    )
+    benchmark.add_argument(
+        "--seconds", type=float, default=60.0, help="how long --graph listens (default: 60)"
     )
     add_avatar_options(benchmark)
     benchmark.set_defaults(run=run)
@@ -27,6 +38,9 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Measure, print the table."""
+    if options.graph:
+        _run_graph(options)
+        return
     from avatar_forcing_ros.pipeline.benchmark import as_table, run_benchmark
     from avatar_forcing_ros.pipeline.media_output import json_file
 
@@ -35,3 +49,15 @@ def run(options: argparse.Namespace) -> None:
     print(as_table(figures))
     if options.json:
         print(f"Wrote {options.json}")
+
+
+def _run_graph(options: argparse.Namespace) -> None:
+    from avatar_forcing_ros.standalone import install
+
+    install()
+    from avatar_forcing_ros.nodes.graph_benchmark import run_graph_benchmark
+    from avatar_forcing_ros.pipeline.media_output import json_file
+
+    with json_file(options.json) as figures:
+        figures |= run_graph_benchmark(options.seconds, lambda text: print(text, file=sys.stderr))
+    print(json.dumps(figures, indent=2))

@@ -71,6 +71,7 @@ class AvatarNode(LoggedLifecycleNode):
         self._outputs: AvatarOutputs | None = None
         self._troubles = health.Troubles(self)
         self._frames_then, self._fps = 0, 0.0
+        self._sending_then_s = self._sending_share = 0.0
         self._device = ""
         self._last_state: tuple[object, ...] = ()
         self._input_group = MutuallyExclusiveCallbackGroup()
@@ -283,6 +284,9 @@ class AvatarNode(LoggedLifecycleNode):
         frames = self._outputs.frames if self._outputs else 0
         self._fps = (frames - self._frames_then) / REPORT_PERIOD_S
         self._frames_then = frames
+        sending_s = self._pacer.sending_cpu_s if self._pacer else 0.0
+        self._sending_share = max(0.0, sending_s - self._sending_then_s) / REPORT_PERIOD_S
+        self._sending_then_s = sending_s
         self._publish_state()
         self._diagnostics.publish(health.array(self, self._statuses()))
 
@@ -337,7 +341,15 @@ class AvatarNode(LoggedLifecycleNode):
         elif status.reduced:
             level, message = DiagnosticStatus.WARN, "makes less effort to keep up"
         figures = {key: value for key, value in asdict(status).items() if key != "effort"}
-        figures |= {"fps": self._fps, **asdict(status)["effort"]} if status.effort else {}
+        figures |= (
+            {
+                "fps": self._fps,
+                "sending_percent_of_a_core": 100 * self._sending_share,
+                **asdict(status)["effort"],
+            }
+            if status.effort
+            else {}
+        )
         out = [health.status(level, f"{name}: avatar", message, figures)]
         if inputs:
             out.append(

@@ -59,6 +59,7 @@ class Pacer:
         self._waiting: deque[tuple[int, LiveFrame]] = deque()
         self._stopping = False
         self.lag = Lag()
+        self.sending_cpu_s = 0.0  # processor time that `emit` has taken in all
         self._seen_ns, self._seen_at_s = 0, 0.0
         self._thread = threading.Thread(target=self._run, name="avatar-pacer", daemon=True)
 
@@ -106,7 +107,9 @@ class Pacer:
                     self._wake.wait(min(LONGEST_WAIT_S, due_s))
                     continue
                 _, frame = self._waiting.popleft()
+            began_s = time.thread_time()
             try:
                 self._emit(frame)
             except Exception as error:  # one frame that cannot be sent must not end the rest
                 self._trouble(f"a frame could not be sent ({type(error).__name__}: {error})")
+            self.sending_cpu_s += time.thread_time() - began_s

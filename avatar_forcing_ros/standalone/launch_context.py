@@ -28,8 +28,12 @@ class LaunchContext:
     def __init__(self) -> None:
         self.launch_configurations: dict[str, str] = {}
         self.environment: dict[str, str] = dict(os.environ)
-        self.files: list[Path] = []
         self.service: Any = None
+
+    @property
+    def is_shutdown(self) -> bool:
+        """Whether the end has been told."""
+        return bool(self.service and self.service.is_ending)
 
     def perform_substitution(self, substitution: Substitution) -> str:
         """The text that a substitution stands for."""

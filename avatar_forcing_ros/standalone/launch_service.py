@@ -27,7 +27,9 @@ _TURN_S = 0.1
 
 
 def _print(line: str) -> None:
-    print(line, flush=True)
+    """Shows a line in one piece: many threads have something to say."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 class LaunchService:
@@ -48,7 +50,7 @@ class LaunchService:
         self._running: dict[int, Process] = {}
         self._numbers = itertools.count(1)
         self._watch: StateWatch | None = None
-        self._is_ending = False
+        self.is_ending = False
         self._failed = False
 
     def say(self, text: str) -> None:
@@ -68,7 +70,7 @@ class LaunchService:
         times: StopTimes,
     ) -> None:
         """Starts the process of an action; raises OSError where that fails."""
-        if self._is_ending:
+        if self.is_ending:
             return
         label = f"{name}-{next(self._numbers)}"
 
@@ -101,9 +103,9 @@ class LaunchService:
 
     def shut_down(self, reason: str) -> None:
         """Ends everything."""
-        if self._is_ending:
+        if self.is_ending:
             return
-        self._is_ending = True
+        self.is_ending = True
         self._timers.clear()
         if self._running:
             self.say(f"ending {len(self._running)} process(es): {reason}")
@@ -159,7 +161,7 @@ class LaunchService:
         code = event.returncode
         if code == 0:
             self._show(f"[INFO] [{event.process_name}]: process has finished cleanly")
-        elif self._is_ending:
+        elif self.is_ending:
             self._show(f"[INFO] [{event.process_name}]: process has ended, exit code {code}")
         else:
             self._failed = True
@@ -179,4 +181,3 @@ class LaunchService:
                 continue
             if isinstance(event, ProcessExited):
                 self._note_end(event)
-        sys.stdout.flush()

@@ -245,6 +245,13 @@ class WaitList:
         self._waitset.attach(self._guard)
         self._attached: set[Any] = set()
 
+    def close(self) -> None:
+        """Lets go of the readers, which may then be deleted."""
+        for condition in self._attached:
+            self._ignoring_deleted(self._waitset.detach, condition)
+        self._waitset.attached[:] = []
+        self._attached = set()
+
     def wake(self) -> None:
         """Ends the present or the next wait; harmless when the domain has been left."""
         self._ignoring_deleted(self._guard.set, True)
