@@ -5,9 +5,10 @@ Run it with ``ros2 launch avatar_forcing_ros avatar.launch.py display:=true came
 
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
-from launch.substitutions import LaunchConfiguration
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.substitutions import FindPackageShare
 
 PACKAGE = "avatar_forcing_ros"
 
@@ -40,7 +41,8 @@ ARGUMENTS = [
         "params_file",
         default_value="",
         description="YAML file with parameters of the nodes, for all that has no argument here. "
-        "Arguments that are given win over it. Empty means each parameter's own default.",
+        "Arguments that are given win over it. Empty means config/avatar.yaml of this package, "
+        "which has every parameter of avatar_node at its default.",
     ),
     DeclareLaunchArgument(
         "namespace",
@@ -160,6 +162,7 @@ TOPICS = {
     "user/audio": LaunchConfiguration("user_audio"),
     "avatar/audio": LaunchConfiguration("avatar_audio"),
 }
+DEFAULTS = [FindPackageShare(PACKAGE), "config", "avatar.yaml"]
 CAMERAS = {"usb_cam": "usb_cam_node_exe", "v4l2_camera": "v4l2_camera_node"}
 
 
@@ -205,7 +208,7 @@ def avatar(context: LaunchContext, perception: bool) -> LifecycleNode:
         executable="avatar_node",
         name="avatar_node",
         on_exit=end_all,
-        **common(context, settings),
+        **common(context, settings, PathJoinSubstitution(DEFAULTS)),
     )
 
 
@@ -227,9 +230,11 @@ def transport(context: LaunchContext) -> dict[str, object]:
     return {"image_transport": text(given)} if given else {}
 
 
-def common(context: LaunchContext, settings: dict[str, object]) -> dict[str, object]:
-    """What the nodes of this package have in common."""
-    params_file = LaunchConfiguration("params_file").perform(context)
+def common(
+    context: LaunchContext, settings: dict[str, object], defaults: object = None
+) -> dict[str, object]:
+    """What the nodes of this package have in common; `defaults` is a node's own file."""
+    params_file = LaunchConfiguration("params_file").perform(context) or defaults
     use_sim_time = LaunchConfiguration("use_sim_time").perform(context) == "true"
     remappings = []
     for topic, argument in TOPICS.items():

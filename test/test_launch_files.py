@@ -108,6 +108,7 @@ def test_the_avatar_alone_is_as_its_defaults() -> None:
     assert list(recorded.started) == ["avatar_node"]
     words = recorded.started["avatar_node"]
     assert after(words, "-r") == ["__node:=avatar_node", "__ns:=/"]
+    assert after(words, "--params-file") == [str(ROOT / "config" / "avatar.yaml")]
     assert after(words, "-p") == ["autostart:=true", "use_sim_time:=false"]
     assert after(words, "--log-level") == ["info"]
     assert recorded.watched == ["/avatar_node"]
@@ -163,6 +164,9 @@ def test_perception_and_display_are_started_when_asked() -> None:
     assert display == ["fullscreen:=false", "speaker:=true", "use_sim_time:=false"]
     kept = launched("avatar", perception="true", user_motion_source="camera")
     assert 'user_motion_source:="camera"' in after(kept.started["avatar_node"], "-p")
+    assert "--params-file" not in recorded.started["display_node"]
+    shared = launched("avatar", display="true", params_file="/x/mine.yaml")
+    assert after(shared.started["display_node"], "--params-file") == ["/x/mine.yaml"]
     quiet = launched("avatar", display="true", speaker="none")
     assert "speaker:=false" in after(quiet.started["display_node"], "-p")
 

@@ -155,8 +155,8 @@ def test_looping_ends_when_told(conversation: tuple[Path, dict[str, list[bytes]]
     path, _ = conversation
     with Program("bag", "play", path, "--loop", "--wait-for-subscribers", 0) as player:
         with Program("topic", "echo", "/words", "--field", "data") as listener:
-            listener.says("word 0\n")
-            listener.says("word 39\n")
+            listener.says("word 0")
+            listener.says("word 39")
         player.interrupt()
         assert player.ends() == 0
         assert "Played" in player.text
