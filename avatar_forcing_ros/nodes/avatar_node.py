@@ -8,6 +8,7 @@ both, so that a model that hangs is told.
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -139,8 +140,9 @@ class AvatarNode(LoggedLifecycleNode):
         outputs = self._outputs
 
         def emit(frame: LiveFrame) -> None:
-            outputs.publish(frame)
-            self._tell_change()
+            if rclpy.ok(context=self.context):  # else the program is ending
+                outputs.publish(frame)
+                self._tell_change()
 
         self._pacer = Pacer(self._now_ns, emit, lambda text: self._trouble("sending", text))
         self._worker = AvatarWorker(
@@ -394,6 +396,8 @@ def main(args: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:
+        # launch, and a terminal, send it twice; the second must not cut the ending short
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         node.stop()
         node.cleanup()
         executor.shutdown()
