@@ -67,6 +67,17 @@ class AvatarInputs:
                 quality.subscribe(node, "user/motion", AvatarMotion, self._motion, group)
             )
 
+    def look_for_rivals(self) -> None:
+        """Note inputs that more than one publisher sends to: they would cut each other up."""
+        for tap in self._taps:
+            senders = self._node.count_publishers(tap.topic_name)
+            if senders > 1:
+                self._troubles.note(
+                    f"{tap.topic_name} publishers",
+                    f"{tap.topic_name}: expected one publisher, got {senders}; what comes twice "
+                    "for the same time is dropped: stop one of them, or remap it",
+                )
+
     def close(self) -> None:
         """Close the taps."""
         for tap in self._taps:

@@ -290,6 +290,8 @@ class AvatarNode(LoggedLifecycleNode):
         sending_s = self._pacer.sending_cpu_s if self._pacer else 0.0
         self._sending_share = max(0.0, sending_s - self._sending_then_s) / REPORT_PERIOD_S
         self._sending_then_s = sending_s
+        if self._inputs:
+            self._inputs.look_for_rivals()
         self._publish_state()
         self._diagnostics.publish(health.array(self, self._statuses()))
 

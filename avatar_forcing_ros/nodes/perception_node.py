@@ -50,7 +50,7 @@ class PerceptionNode(Node):
         )
         self._tracker = tracker or FaceMeshTracker()
         self._estimator = UserMotionEstimator()
-        self._wake = threading.Condition()
+        self._picture_came = threading.Condition()
         self._newest: tuple[Any, Any] | None = None  # message and its header
         self._ending = False
         self.received = self.skipped = self.seen = self.sent = 0
@@ -77,23 +77,23 @@ class PerceptionNode(Node):
 
     def close(self) -> None:
         """End the tracker's thread."""
-        with self._wake:
+        with self._picture_came:
             self._ending = True
-            self._wake.notify()
+            self._picture_came.notify()
         self._thread.join(5.0)
 
     def _take(self, msg: Any) -> None:
-        with self._wake:
+        with self._picture_came:
             self.received += 1
             self.skipped += self._newest is not None
             self._newest = msg, self._stamp(msg, "user/image")
-            self._wake.notify()
+            self._picture_came.notify()
 
     def _run(self) -> None:
         while True:
-            with self._wake:
+            with self._picture_came:
                 while not (self._newest or self._ending):
-                    self._wake.wait()
+                    self._picture_came.wait()
                 if self._ending:
                     break
                 assert self._newest

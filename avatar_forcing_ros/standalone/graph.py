@@ -86,6 +86,7 @@ class Graph:
     def __init__(self, participant: wire.Participant) -> None:
         self._participant = participant
         self._lock = threading.Lock()
+        self._builtin_lock = threading.Lock()
         self._own: list[_Node] = []
         self._heard: dict[bytes, bytes] = {}
         self._cls = message_class(_INFO)
@@ -163,7 +164,9 @@ class Graph:
         return node.writers if isinstance(endpoint, wire.Writer) else node.readers
 
     def _read(self, topic: Any) -> list[Any]:
-        samples = self._builtin[topic].read(N=_MAX_SAMPLES)
+        # two reads of one reader at a time disturb each other in cyclonedds' C layer
+        with self._builtin_lock:
+            samples = self._builtin[topic].read(N=_MAX_SAMPLES)
         return [s for s in samples if s.sample_info.instance_state == InstanceState.Alive]
 
     @property

@@ -380,3 +380,32 @@ def test_parameters_are_declared_as_the_table_says(avatar: Set) -> None:
     paper = avatar(preset="paper")
     told = {name: paper.get_parameter(name).value for name in ("evaluations", "guidance")}
     assert told == {"evaluations": 10, "guidance": "separate"}
+
+
+def test_a_second_publisher_is_told(robot: Robot, avatar: Set) -> None:
+    started(avatar)
+    robot.some("avatar/motion", 2)
+    assert not [reason for reason in robot.troubles() if "publishers" in reason]
+    rival = robot.create_publisher(AudioStamped, "user/audio", 10)
+    robot.wait(lambda: "/user/audio publishers" in robot.troubles())
+    robot.destroy_publisher(rival)
+
+
+def test_a_worker_that_hangs_is_told_and_comes_back(robot: Robot, avatar: Set) -> None:
+    node = started(avatar)
+    robot.some("avatar/motion", 2)
+    go_on = threading.Event()
+    assert node._worker
+    node._worker.call(lambda session: go_on.wait(PATIENCE_S))
+
+    def told() -> str:
+        return next(
+            s.message for s in robot.got["/diagnostics"][-1].status if s.name.endswith("avatar")
+        )
+
+    try:
+        robot.wait(lambda: "hangs" in told())
+    finally:
+        go_on.set()
+    robot.wait(lambda: "hangs" not in told())
+    robot.some("avatar/motion", 10)
