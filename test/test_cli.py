@@ -326,3 +326,10 @@ def test_help_names_every_command() -> None:
     )
     for command in ("demo", "render", "rig", "benchmark", "train", "weights"):
         assert command in done.stdout
+
+
+@pytest.mark.parametrize(("package", "extra"), [("cyclonedds", "standalone"), ("nowhere", "all")])
+def test_a_missing_package_names_the_extra_that_brings_it(package: str, extra: str) -> None:
+    from avatar_forcing_ros.cli.entry import _missing
+
+    assert f"avatar_forcing_ros[{extra}]" in str(_missing(f"{package}.core"))

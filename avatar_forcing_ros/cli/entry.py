@@ -81,12 +81,23 @@ def _file_trouble(error: OSError) -> OutputError:
     )
 
 
+EXTRA_OF = {
+    "mediapipe": "mediapipe",
+    "cyclonedds": "standalone",
+    "rosbags": "standalone",
+    "sounddevice": "display",
+    "transformers": "paper",
+    "huggingface_hub": "paper",
+    "espeakng_loader": "train",
+}
+
+
 def _missing(name: str) -> MissingDependencyError:
     return MissingDependencyError(
         f"Python package '{name}'",
         expected="it to be installed",
         got=f"no module of that name for {sys.executable}",
-        remedy="run: pip install 'avatar_forcing_ros[mediapipe]'",
+        remedy=f"run: pip install 'avatar_forcing_ros[{EXTRA_OF.get(name.partition('.')[0], 'all')}]'",
     )
 
 
