@@ -93,11 +93,12 @@ EXTRA_OF = {
 
 
 def _missing(name: str) -> MissingDependencyError:
+    extra = EXTRA_OF.get(name.partition(".")[0], "all")
     return MissingDependencyError(
         f"Python package '{name}'",
         expected="it to be installed",
         got=f"no module of that name for {sys.executable}",
-        remedy=f"run: pip install 'avatar_forcing_ros[{EXTRA_OF.get(name.partition('.')[0], 'all')}]'",
+        remedy=f"run: pip install 'avatar_forcing_ros[{extra}]'",
     )
 
 
