@@ -6,12 +6,12 @@ grows when a block comes later than planned and shrinks when there has been room
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
 from avatar_forcing_ros.pipeline.live import LiveFrame
+from avatar_forcing_ros.pipeline.waking_thread import WakingThread
 
 HEADROOM_NS = 15_000_000
 ROOM_BLOCKS = 10  # that all had room, before the lag shrinks
@@ -45,7 +45,7 @@ class Lag:
         return self.lag_ns
 
 
-class Pacer:
+class Pacer(WakingThread):
     """A thread that gives every frame to `emit` when it is due."""
 
     def __init__(
@@ -55,26 +55,11 @@ class Pacer:
         trouble: Callable[[str], None],
     ) -> None:
         self._now_ns, self._emit, self._trouble = now_ns, emit, trouble
-        self._wake = threading.Condition()
+        super().__init__("avatar-pacer")
         self._waiting: deque[tuple[int, LiveFrame]] = deque()
-        self._stopping = False
         self.lag = Lag()
         self.sending_cpu_s = 0.0  # processor time that `emit` has taken in all
         self._seen_ns, self._seen_at_s = 0, 0.0
-        self._thread = threading.Thread(target=self._run, name="avatar-pacer", daemon=True)
-
-    def start(self) -> None:
-        """Begin to emit."""
-        self._thread.start()
-
-    def stop(self, timeout_s: float = 2.0) -> bool:
-        """End the thread; frames that wait are not emitted any more."""
-        with self._wake:
-            self._stopping = True
-            self._wake.notify()
-        if self._thread.is_alive():
-            self._thread.join(timeout_s)
-        return not self._thread.is_alive()
 
     def put(self, frames: Sequence[LiveFrame], ready_ns: int) -> None:
         """Take a block's frames, ready at `ready_ns`."""

@@ -23,7 +23,6 @@ from avatar_forcing_ros.model.released import (
 )
 
 REPOSITORY_VARIABLE = "AVATAR_FORCING_WEIGHTS_REPO"
-SPEECH_REPOSITORY = "facebook/wav2vec2-base-960h"
 LICENCE_NOTICE = """\
 The weights of Avatar Forcing belong to the authors of the paper (arXiv 2601.00664). This package
 ships none of them and is not theirs. They gave them out under Creative Commons BY-NC 4.0

@@ -7,7 +7,6 @@ and all live inputs have come, or a deadline later with what is there.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from avatar_forcing_ros.pipeline.effort import EffortControl
 from avatar_forcing_ros.pipeline.live import LiveConfig, LiveFrame, LiveStatus
 from avatar_forcing_ros.pipeline.metrics import Durations, VoiceMeter
 from avatar_forcing_ros.pipeline.session import Session
+from avatar_forcing_ros.pipeline.waking_thread import WakingThread
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLES_PER_FRAME
 
 T = TypeVar("T")
@@ -49,7 +49,7 @@ class _Conversation:
     refused_inputs: int = 0
 
 
-class AvatarWorker:
+class AvatarWorker(WakingThread):
     """Runs a session in a thread of its own.
 
     `now_ns` is the clock; `deliver` is called in the worker's thread with each block's frames and
@@ -66,10 +66,9 @@ class AvatarWorker:
     ) -> None:
         self._session, self._config = session, config
         self._now_ns, self._deliver, self._trouble = now_ns, deliver, trouble
-        self._wake = threading.Condition()
+        super().__init__("avatar-worker")
         self._inbox: deque[tuple[int, Callable[[int], None]]] = deque()
         self._commands: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
-        self._stopping = False
         self._talk = _Conversation()
         self._durations = Durations()
         self._control = EffortControl(session.efforts())
@@ -77,20 +76,6 @@ class AvatarWorker:
         self._last_now_ns = 0
         self._status = LiveStatus(effort=self._control.effort)
         self._beat_s = time.monotonic()
-        self._thread = threading.Thread(target=self._run, name="avatar-worker", daemon=True)
-
-    def start(self) -> None:
-        """Begin to work."""
-        self._thread.start()
-
-    def stop(self, timeout_s: float = 5.0) -> bool:
-        """End the thread; False if it was still busy after `timeout_s`."""
-        with self._wake:
-            self._stopping = True
-            self._wake.notify()
-        if self._thread.is_alive():
-            self._thread.join(timeout_s)
-        return not self._thread.is_alive()
 
     def tick(self) -> None:
         """The clock may have moved."""
