@@ -7,25 +7,16 @@ a YAML file, then parameters or command-line flags.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any
 
-import yaml
-
-from avatar_forcing_ros.errors import ConfigError
+from avatar_forcing_ros.strict import from_mapping, one_of, require
 
 GUIDANCE_MODES = ("separate", "joint")
 MOTION_SPACES = ("rig", "latent")
 AUDIO_ENCODERS = ("mel", "wav2vec2")
 PRECISIONS = ("auto", "float32", "bfloat16")
-
-
-def _require(name: str, value: Any, expected: str, holds: bool) -> None:
-    if not holds:
-        raise ConfigError(name, expected=expected, got=repr(value), remedy="correct the value")
 
 
 @dataclass(frozen=True)
@@ -42,9 +33,9 @@ class SpeechEncoderConfig:
     def __post_init__(self) -> None:
         for part in dataclasses.fields(self):
             value = getattr(self, part.name)
-            _require(part.name, value, "a whole number above 0", value > 0)
+            require(part.name, value, "a whole number above 0", value > 0)
         for name, of in (("heads", self.heads), ("position_groups", self.position_groups)):
-            _require(name, of, f"a divisor of {self.hidden_dim}", self.hidden_dim % of == 0)
+            require(name, of, f"a divisor of {self.hidden_dim}", self.hidden_dim % of == 0)
 
 
 @dataclass(frozen=True)
@@ -59,10 +50,10 @@ class AutoencoderConfig:
     def __post_init__(self) -> None:
         sizes = (16, 32, 64, 128, 256, 512, 1024)
         size = self.image_size_px
-        _require("image_size_px", size, f"one of {', '.join(map(str, sizes))}", size in sizes)
+        require("image_size_px", size, f"one of {', '.join(map(str, sizes))}", size in sizes)
         for name in ("directions", "channel_limit"):
             value = getattr(self, name)
-            _require(name, value, "a whole number above 0", value > 0)
+            require(name, value, "a whole number above 0", value > 0)
 
 
 @dataclass(frozen=True)
@@ -110,48 +101,48 @@ class ModelConfig:
             "window_frames",
             "look_ahead_frames",
         ):
-            _require(name, getattr(self, name), "a whole number above 0", getattr(self, name) > 0)
-        _require(
+            require(name, getattr(self, name), "a whole number above 0", getattr(self, name) > 0)
+        require(
             "hidden_dim",
             self.hidden_dim,
             f"a multiple of 2 * heads = {2 * self.heads}",
             self.hidden_dim % (2 * self.heads) == 0,
         )
-        _require(
+        require(
             "audio_dim",
             self.audio_dim,
             f"a multiple of condition_heads = {self.condition_heads}",
             self.audio_dim % self.condition_heads == 0,
         )
-        _require(
+        require(
             "first_block_frames",
             self.first_block_frames,
             f"at least 2 * look_ahead_frames = {2 * self.look_ahead_frames}",
             self.first_block_frames >= 2 * self.look_ahead_frames,
         )
-        _require(
+        require(
             "window_frames",
             self.window_frames,
             "more than block_frames + look_ahead_frames",
             self.cache_frames > 0,
         )
-        _require(
+        require(
             "condition_history_frames",
             self.condition_history_frames,
             f"at least look_ahead_frames = {self.look_ahead_frames}",
             self.condition_history_frames >= self.look_ahead_frames,
         )
-        _require(
+        require(
             "block_frames",
             self.block_frames,
             f"at least look_ahead_frames = {self.look_ahead_frames}",
             self.block_frames >= self.look_ahead_frames,
         )
-        _require("mlp_ratio", self.mlp_ratio, "above 0", self.mlp_ratio > 0)
+        require("mlp_ratio", self.mlp_ratio, "above 0", self.mlp_ratio > 0)
         for name, kinds in (("motion_space", MOTION_SPACES), ("audio_encoder", AUDIO_ENCODERS)):
             kind = getattr(self, name)
-            _require(name, kind, " or ".join(map(repr, kinds)), kind in kinds)
-        _require(
+            require(name, kind, " or ".join(map(repr, kinds)), kind in kinds)
+        require(
             "avatar_audio_delay_frames",
             self.avatar_audio_delay_frames,
             "0 or more",
@@ -174,11 +165,11 @@ class SamplingConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _require("evaluations", self.evaluations, "3 to 1000", 3 <= self.evaluations <= 1000)
-        _require(
+        require("evaluations", self.evaluations, "3 to 1000", 3 <= self.evaluations <= 1000)
+        require(
             "schedule_power", self.schedule_power, "0.5 to 4", 0.5 <= self.schedule_power <= 4.0
         )
-        _require(
+        require(
             "guidance",
             self.guidance,
             " or ".join(map(repr, GUIDANCE_MODES)),
@@ -186,8 +177,8 @@ class SamplingConfig:
         )
         for name in ("audio_guidance", "user_guidance"):
             value = getattr(self, name)
-            _require(name, value, "a number in -10 … 10", -10.0 <= value <= 10.0)
-        _require("seed", self.seed, "0 or more", self.seed >= 0)
+            require(name, value, "a number in -10 … 10", -10.0 <= value <= 10.0)
+        require("seed", self.seed, "0 or more", self.seed >= 0)
 
 
 @dataclass(frozen=True)
@@ -205,7 +196,7 @@ class AnchorConfig:
 
     def __post_init__(self) -> None:
         for name in ("dead_band", "mean_s", "return_s"):
-            _require(name, getattr(self, name), "above 0", getattr(self, name) > 0)
+            require(name, getattr(self, name), "above 0", getattr(self, name) > 0)
 
 
 @dataclass(frozen=True)
@@ -231,17 +222,17 @@ class AvatarConfig:
     anchor: AnchorConfig = field(default_factory=AnchorConfig)
 
     def __post_init__(self) -> None:
-        _require("preset", self.preset, _one_of(PRESETS, self.preset), self.preset in PRESETS)
+        require("preset", self.preset, one_of(PRESETS, self.preset), self.preset in PRESETS)
         if self.sampling is None:
             object.__setattr__(self, "sampling", PRESETS[self.preset].sampling)
-        _require(
+        require(
             "image_size_px",
             self.image_size_px,
             "an even number in 128 … 2048",
             128 <= self.image_size_px <= 2048 and self.image_size_px % 2 == 0,
         )
-        _require("cpu_threads", self.cpu_threads, "1 or more", self.cpu_threads >= 1)
-        _require(
+        require("cpu_threads", self.cpu_threads, "1 or more", self.cpu_threads >= 1)
+        require(
             "precision",
             self.precision,
             ", ".join(map(repr, PRECISIONS)),
@@ -280,18 +271,18 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         for name in ("steps", "batch_windows", "checkpoint_every_steps", "validate_every_steps"):
             value = getattr(self, name)
-            _require(name, value, "a whole number above 0", value > 0)
+            require(name, value, "a whole number above 0", value > 0)
         for name in ("learning_rate", "gradient_clip"):
-            _require(name, getattr(self, name), "above 0", getattr(self, name) > 0)
+            require(name, getattr(self, name), "above 0", getattr(self, name) > 0)
         for name in ("weight_decay", "warm_up_steps", "smoothness", "seed"):
-            _require(name, getattr(self, name), "0 or more", getattr(self, name) >= 0)
-        _require(
+            require(name, getattr(self, name), "0 or more", getattr(self, name) >= 0)
+        require(
             "loss_weighting",
             self.loss_weighting,
             "'uniform' or 'bell'",
             self.loss_weighting in ("uniform", "bell"),
         )
-        _require(
+        require(
             "precision",
             self.precision,
             "'float32' or 'bfloat16'",
@@ -299,7 +290,7 @@ class TrainingConfig:
         )
         for name in ("condition_dropout", "clean_context_probability", "ema_decay"):
             value = getattr(self, name)
-            _require(name, value, "a probability in 0 … 1", 0.0 <= value <= 1.0)
+            require(name, value, "a probability in 0 … 1", 0.0 <= value <= 1.0)
 
 
 # The released model's sizes.
@@ -342,57 +333,6 @@ PRESETS: dict[str, Preset] = {
     ),
 }
 
-T = TypeVar("T")
-
-
-def from_mapping(kind: type[T], values: Mapping[str, Any], where: str = "configuration") -> T:
-    """A frozen configuration of `kind` from nested plain values, strictly.
-
-    Raises ConfigError for an unknown key (naming the nearest known one), a value of another type
-    or one out of range.
-    """
-    if not isinstance(values, Mapping):
-        raise ConfigError(
-            where,
-            expected="a table of names and values",
-            got=f"{type(values).__name__}",
-            remedy="write one 'name: value' a line",
-        )
-    hints = get_type_hints(kind)
-    known = {f.name: hints[f.name] for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    out: dict[str, Any] = {}
-    for name, value in values.items():
-        if name not in known:
-            raise ConfigError(
-                f"{where}: unknown key '{name}'",
-                expected=_one_of(known, str(name)),
-                got=f"'{name}'",
-                remedy="correct or remove it",
-            )
-        out[name] = _convert(known[name], value, f"{where}.{name}")
-    return kind(**out)
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """The plain values in the YAML file at `path`; raises ConfigError."""
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(
-            "configuration file",
-            expected="a readable YAML file",
-            got=f"{path}: {error.strerror or error}",
-            remedy="check the path and its permissions",
-        ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            "configuration file",
-            expected="valid YAML",
-            got=f"{path}: {' '.join(str(error).split())}",
-            remedy="correct the file at that place",
-        ) from error
-    return values if values is not None else {}
-
 
 def merged_config(
     file: Mapping[str, Any], flags: Mapping[str, Any], where: str = "configuration"
@@ -414,36 +354,3 @@ def merged_config(
                 return from_mapping(AvatarConfig, {"sampling": part}, where)
             values["sampling"] |= part
     return from_mapping(AvatarConfig, values, where)
-
-
-def load_yaml(path: Path) -> AvatarConfig:
-    """The avatar configuration in the YAML file at `path`; raises ConfigError."""
-    return merged_config(read_yaml(path), {}, path.name)
-
-
-def override(config: T, **values: Any) -> T:
-    """`config` with those of `values` that are not None, validated again."""
-    given = {name: value for name, value in values.items() if value is not None}
-    return dataclasses.replace(config, **given)  # type: ignore[type-var]
-
-
-def _convert(hint: Any, value: Any, where: str) -> Any:
-    if dataclasses.is_dataclass(hint):
-        return from_mapping(hint, value, where)  # type: ignore[arg-type]
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
-        raise ConfigError(
-            where,
-            expected=f"a value of type {hint.__name__}",
-            got=f"{value!r} ({type(value).__name__})",
-            remedy="correct the value",
-        )
-    return value
-
-
-def _one_of(known: Mapping[str, Any], name: str) -> str:
-    names = sorted(known)
-    nearest = difflib.get_close_matches(name, names, n=1)
-    hint = f" (nearest: '{nearest[0]}')" if nearest else ""
-    return f"one of {', '.join(names)}{hint}"

@@ -14,14 +14,11 @@ from avatar_forcing_ros.config import (
     ModelConfig,
     SamplingConfig,
     TrainingConfig,
-    from_mapping,
-    load_yaml,
     merged_config,
-    override,
-    read_yaml,
 )
 from avatar_forcing_ros.errors import ConfigError
 from avatar_forcing_ros.resources import shipped
+from avatar_forcing_ros.strict import from_mapping, override, read_yaml
 
 
 def test_unknown_key_names_the_nearest() -> None:
@@ -82,7 +79,7 @@ def test_shipped_settings_file_states_the_defaults() -> None:
     import yaml
 
     path = shipped("config/settings.yaml")
-    assert load_yaml(path) == AvatarConfig()
+    assert merged_config(read_yaml(path), {}, "file") == AvatarConfig()
     values = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert set(values) == {f.name for f in dataclasses.fields(AvatarConfig)}
     assert set(values["anchor"]) == {f.name for f in dataclasses.fields(AnchorConfig)}
@@ -114,17 +111,17 @@ def test_files_that_are_no_settings_are_refused(text: str, tmp_path: Path) -> No
     path = tmp_path / "bad.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError, match="expected"):
-        load_yaml(path)
+        merged_config(read_yaml(path), {}, "file")
 
 
 def test_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
-        load_yaml(tmp_path / "none.yaml")
+        merged_config(read_yaml(tmp_path / "none.yaml"), {}, "file")
 
 
 def test_empty_file_means_defaults(tmp_path: Path) -> None:
     (tmp_path / "empty.yaml").write_text("# nothing\n")
-    assert load_yaml(tmp_path / "empty.yaml") == AvatarConfig()
+    assert merged_config(read_yaml(tmp_path / "empty.yaml"), {}, "file") == AvatarConfig()
 
 
 def test_cache_lengths_follow_from_the_window() -> None:

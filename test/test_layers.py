@@ -17,6 +17,7 @@ LAYER = {
     "timebase": 0,
     "media": 0,
     "config": 0,
+    "strict": 0,
     "resources": 0,
     "files": 0,
     "model": 1,

@@ -12,8 +12,8 @@ from avatar_forcing_ros.config import (
     PRESETS,
     AvatarConfig,
     merged_config,
-    read_yaml,
 )
+from avatar_forcing_ros.strict import read_yaml
 
 
 def add_avatar_options(parser: argparse.ArgumentParser) -> None:

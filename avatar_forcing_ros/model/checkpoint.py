@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from avatar_forcing_ros.config import ModelConfig, from_mapping
+from avatar_forcing_ros.config import ModelConfig
 from avatar_forcing_ros.errors import CheckpointError, ConfigError, OutputError
 from avatar_forcing_ros.files import whole_file
 from avatar_forcing_ros.model.generator import MotionGenerator
@@ -24,6 +24,7 @@ from avatar_forcing_ros.model.motion_autoencoder import MotionAutoencoder
 from avatar_forcing_ros.model.tensor_check import Findings, compare, few
 from avatar_forcing_ros.model.unfilled import AUTOENCODER_PREFIX, Networks, unfilled
 from avatar_forcing_ros.model.weight_report import FileReport, WeightReport
+from avatar_forcing_ros.strict import from_mapping
 
 FORMAT = "avatar_forcing_ros motion generator 1"
 

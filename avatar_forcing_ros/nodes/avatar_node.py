@@ -25,7 +25,7 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter as RosParameter
 from std_srvs.srv import Trigger
 
-from avatar_forcing_ros.config import AvatarConfig, SamplingConfig, merged_config, override
+from avatar_forcing_ros.config import AvatarConfig, SamplingConfig, merged_config
 from avatar_forcing_ros.errors import AvatarForcingError, ConfigError
 from avatar_forcing_ros.msg import AvatarState
 from avatar_forcing_ros.nodes import health, quality
@@ -48,6 +48,7 @@ from avatar_forcing_ros.pipeline.outline import FaceOutline
 from avatar_forcing_ros.pipeline.pacer import Pacer
 from avatar_forcing_ros.pipeline.session import Session
 from avatar_forcing_ros.pipeline.worker import AvatarWorker
+from avatar_forcing_ros.strict import override
 
 MODEL = ("preset", "weights", "portrait", "image_size_px", "device", "precision", "cpu_threads")
 SAMPLING = ("evaluations", "guidance", "audio_guidance", "user_guidance")

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from avatar_forcing_ros.config import PRESETS, TrainingConfig, from_mapping, read_yaml
+from avatar_forcing_ros.config import PRESETS, TrainingConfig
 from avatar_forcing_ros.model.checkpoint import load_checkpoint
+from avatar_forcing_ros.strict import from_mapping, read_yaml
 from avatar_forcing_ros.training.dataset import ConversationWindows
 from avatar_forcing_ros.training.trainer import Trainer
 
