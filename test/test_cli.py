@@ -22,8 +22,8 @@ from tiny import TINY, tiny_generator
 
 from avatar_forcing_ros.cli import main
 from avatar_forcing_ros.config import PRESETS
+from avatar_forcing_ros.media_files.reading import read_audio
 from avatar_forcing_ros.model.checkpoint import save_checkpoint
-from avatar_forcing_ros.pipeline.media_input import read_audio
 from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.rig.coefficients import NAMES
 
@@ -262,7 +262,8 @@ def test_a_missing_package_is_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As on a robot where ROS is there but torch is not."""
-    for name in [n for n in sys.modules if n.startswith("avatar_forcing_ros.pipeline")]:
+    places = ("avatar_forcing_ros.pipeline", "avatar_forcing_ros.media_files")
+    for name in [n for n in sys.modules if n.startswith(places)]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "soundfile", None)
     assert run("render", "--avatar-audio", speech, "-o", tmp_path / "out.mp4") == 1

@@ -27,8 +27,8 @@ from rclpy.time import Time  # noqa: E402
 from sensor_msgs.msg import CompressedImage  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
 
+from avatar_forcing_ros.media_files.reading import read_audio, read_video  # noqa: E402
 from avatar_forcing_ros.nodes.convert_audio import samples_to_msg  # noqa: E402
-from avatar_forcing_ros.pipeline.media_input import read_audio, read_video  # noqa: E402
 from avatar_forcing_ros.resources import shipped  # noqa: E402
 from avatar_forcing_ros.standalone.store import standard  # noqa: E402
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLES_PER_FRAME  # noqa: E402

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from avatar_forcing_ros.files import whole_file
-from avatar_forcing_ros.pipeline.media_input import read_audio
-from avatar_forcing_ros.pipeline.media_output import Mp4Writer
+from avatar_forcing_ros.media_files.reading import read_audio
+from avatar_forcing_ros.media_files.writing import Mp4Writer
 from avatar_forcing_ros.pipeline.portraits import load_portrait
 from avatar_forcing_ros.rig.warp_renderer import WarpRenderer
 from avatar_forcing_ros.timebase import frames_to_samples

@@ -41,8 +41,8 @@ def run(options: argparse.Namespace) -> None:
     if options.graph:
         _run_graph(options)
         return
+    from avatar_forcing_ros.media_files.writing import json_file
     from avatar_forcing_ros.pipeline.benchmark import as_table, run_benchmark
-    from avatar_forcing_ros.pipeline.media_output import json_file
 
     with json_file(options.json) as figures:
         figures |= run_benchmark(avatar_config(options), options.repeats)
@@ -55,8 +55,8 @@ def _run_graph(options: argparse.Namespace) -> None:
     from avatar_forcing_ros.standalone import install
 
     install()
+    from avatar_forcing_ros.media_files.writing import json_file
     from avatar_forcing_ros.nodes.graph_benchmark import run_graph_benchmark
-    from avatar_forcing_ros.pipeline.media_output import json_file
 
     with json_file(options.json) as figures:
         figures |= run_graph_benchmark(options.seconds, lambda text: print(text, file=sys.stderr))

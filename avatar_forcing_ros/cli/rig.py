@@ -23,7 +23,7 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Draw the page."""
-    from avatar_forcing_ros.pipeline.media_output import save_image
+    from avatar_forcing_ros.media_files.writing import save_image
     from avatar_forcing_ros.pipeline.portraits import load_portrait
     from avatar_forcing_ros.rig.sheet import coefficient_sheet
 

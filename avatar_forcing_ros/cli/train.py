@@ -41,11 +41,13 @@ def add(commands: Any) -> None:
 def _train_data(options: argparse.Namespace) -> None:
     from tqdm import tqdm
 
-    from avatar_forcing_ros.pipeline.media_output import json_file
-    from avatar_forcing_ros.training.dataset import data_card, prepare
+    from avatar_forcing_ros.media_files.writing import json_file
+    from avatar_forcing_ros.training.synthetic_data import data_card, make_conversations
 
     for split, count in (("train", options.count), ("valid", options.valid)):
-        made = prepare(options.folder, split, count, options.workers, options.natural_share)
+        made = make_conversations(
+            options.folder, split, count, options.workers, options.natural_share
+        )
         for _ in tqdm(made, total=count, desc=split, unit="conversation"):
             pass
     card = options.folder / "data_card.json"

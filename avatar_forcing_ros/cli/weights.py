@@ -78,7 +78,7 @@ def _say(stage: str) -> None:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from avatar_forcing_ros.pipeline.media_output import json_file
+    from avatar_forcing_ros.media_files.writing import json_file
     from avatar_forcing_ros.pipeline.weights import as_text, check_weights
 
     with json_file(options.json) as figures:

@@ -17,10 +17,10 @@ from tqdm import tqdm
 from avatar_forcing_ros.config import AvatarConfig
 from avatar_forcing_ros.errors import ConfigError
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
+from avatar_forcing_ros.media_files.reading import read_audio
 from avatar_forcing_ros.model.generator import MotionGenerator
 from avatar_forcing_ros.pipeline.build import build_session
 from avatar_forcing_ros.pipeline.demo import AVATAR_SPEECH, USER_SPEECH
-from avatar_forcing_ros.pipeline.media_input import read_audio
 from avatar_forcing_ros.pipeline.session import Session
 from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.rig import coefficients

@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 
 from avatar_forcing_ros.config import AvatarConfig
+from avatar_forcing_ros.media_files.writing import json_file
 from avatar_forcing_ros.pipeline.build import build_session
-from avatar_forcing_ros.pipeline.figures import (
+from avatar_forcing_ros.pipeline.render import Progress, RenderResult, read_inputs, render
+from avatar_forcing_ros.resources import shipped
+from avatar_forcing_ros.rig.figures import (
     blinks,
     loudness,
     mouth_speech_r,
     nods,
     smile_reactions,
 )
-from avatar_forcing_ros.pipeline.media_output import json_file
-from avatar_forcing_ros.pipeline.render import Progress, RenderResult, read_inputs, render
-from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ, frames_to_samples
 
 AVATAR_SPEECH = "models/demo/avatar_speech.wav"

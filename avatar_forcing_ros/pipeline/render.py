@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from avatar_forcing_ros.errors import MediaError
 from avatar_forcing_ros.files import whole_file
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
-from avatar_forcing_ros.pipeline.media_input import read_audio, read_video, video_duration_s
-from avatar_forcing_ros.pipeline.media_output import Mp4Writer
+from avatar_forcing_ros.media_files.reading import read_audio, read_video, video_duration_s
+from avatar_forcing_ros.media_files.writing import Mp4Writer
 from avatar_forcing_ros.pipeline.session import Session
 from avatar_forcing_ros.rig.coefficients import NAMES
 from avatar_forcing_ros.timebase import (

@@ -93,9 +93,9 @@ def flow_matching_loss(
     x_t, target = training_pair(clean, noise, sigma_at(timestep))
     keep = draw_condition_masks(len(clean), training.condition_dropout, generator)
     condition = model.flow_transformer.embed_conditions(
-        user_audio=model.audio_encoder(batch.user_mel) * keep["user_audio"],
+        user_audio=model.audio_encoder(batch.user_sound) * keep["user_audio"],
         user_motion=model.normalise(batch.user_motion) * keep["user_motion"],
-        avatar_audio=model.audio_encoder(batch.avatar_mel) * keep["avatar_audio"],
+        avatar_audio=model.audio_encoder(batch.avatar_sound) * keep["avatar_audio"],
         mask=streaming_condition_mask(model.config),
     )
     reference = model.normalise(batch.reference) * keep["reference"][:, 0]

@@ -186,7 +186,7 @@ def test_every_frame_goes_to_all_topics_with_one_stamp(robot: Robot, avatar: Set
 
 
 def test_speech_moves_the_mouth_and_the_state(robot: Robot, avatar: Set) -> None:
-    from avatar_forcing_ros.pipeline.media_input import read_audio
+    from avatar_forcing_ros.media_files.reading import read_audio
 
     started(avatar)
     robot.some("avatar/motion", 5)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from avatar_forcing_ros.cli import main
-from avatar_forcing_ros.pipeline.media_input import read_audio
+from avatar_forcing_ros.media_files.reading import read_audio
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,9 @@ from tiny import TINY_LATENT, tiny_autoencoder, tiny_generator
 from avatar_forcing_ros.cli import main
 from avatar_forcing_ros.config import PRESETS, AvatarConfig, merged_config
 from avatar_forcing_ros.errors import CheckpointError
+from avatar_forcing_ros.media_files.reading import read_audio
 from avatar_forcing_ros.model.checkpoint import save_checkpoint
 from avatar_forcing_ros.pipeline.build import build_session
-from avatar_forcing_ros.pipeline.media_input import read_audio
 from avatar_forcing_ros.pipeline.render import RenderInputs, RenderResult, render
 from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.rig.coefficients import NAMES

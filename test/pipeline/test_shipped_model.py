@@ -10,10 +10,10 @@ import pytest
 
 from avatar_forcing_ros.config import AvatarConfig, SamplingConfig
 from avatar_forcing_ros.media import AudioChunk
+from avatar_forcing_ros.media_files.reading import read_audio
 from avatar_forcing_ros.pipeline.build import build_session
-from avatar_forcing_ros.pipeline.figures import best_lag, blinks, mouth_opening
-from avatar_forcing_ros.pipeline.media_input import read_audio
 from avatar_forcing_ros.rig.coefficients import INDEX, NAMES
+from avatar_forcing_ros.rig.figures import best_lag, blinks, mouth_opening
 from avatar_forcing_ros.timebase import samples_to_frames
 
 DATA = Path(__file__).parent.parent / "data"

@@ -16,11 +16,8 @@ from avatar_forcing_ros.model.checkpoint import load_checkpoint
 from avatar_forcing_ros.model.mel_encoder import SILENCE
 from avatar_forcing_ros.rig.coefficients import COUNT
 from avatar_forcing_ros.streaming.audio_window import MelWindow
-from avatar_forcing_ros.training.dataset import (
-    ConversationWindows,
-    prepare,
-    sound_features,
-)
+from avatar_forcing_ros.training.conversation_file import sound_features
+from avatar_forcing_ros.training.dataset import ConversationWindows
 from avatar_forcing_ros.training.losses import (
     draw_condition_masks,
     draw_timesteps,
@@ -29,6 +26,7 @@ from avatar_forcing_ros.training.losses import (
     streaming_condition_mask,
     streaming_horizon,
 )
+from avatar_forcing_ros.training.synthetic_data import make_conversations
 from avatar_forcing_ros.training.trainer import Trainer, learning_rate
 
 FRAMES = 40
@@ -48,6 +46,7 @@ def data(tmp_path: Path) -> Path:
             user_mel=-rows,
             avatar_motion=motion,
             user_motion=motion + 100,
+            reference=np.zeros(COUNT, np.float32),
         )
     return tmp_path
 
@@ -62,12 +61,12 @@ def test_windows_are_aligned_as_in_a_stream(data: Path) -> None:
         assert batch.motion[i, :, 0].tolist() == list(range(start, start + TINY.window_frames))
         assert float(batch.user_motion[i, 0, 0]) == start + 100
         last = start + TINY.window_frames
-        told = [(batch.avatar_mel[i], 4 * (last + ahead)), (-batch.user_mel[i], 4 * last)]
+        told = [(batch.avatar_sound[i], 4 * (last + ahead)), (-batch.user_sound[i], 4 * last)]
         for mel, stop in told:
             assert mel.shape == (4 * (7 + TINY.window_frames), 80)
             assert float(mel[-1, 0]) == pytest.approx((stop - 1) / 100, abs=2e-3)
         if start < 7:
-            assert float(batch.user_mel[i, 0, 0]) == pytest.approx(SILENCE)
+            assert float(batch.user_sound[i, 0, 0]) == pytest.approx(SILENCE)
 
 
 def test_training_hears_what_a_stream_hears() -> None:
@@ -248,7 +247,7 @@ def test_impossible_orders_for_conversations_are_refused(
     workers: int, share: float, tmp_path: Path
 ) -> None:
     with pytest.raises(ConfigError):
-        next(prepare(tmp_path, "train", 1, workers, share))
+        next(make_conversations(tmp_path, "train", 1, workers, share))
 
 
 def test_missing_data_is_told(tmp_path: Path) -> None:
@@ -260,7 +259,7 @@ def test_prepared_conversations_are_kept_and_splits_are_apart(tmp_path: Path) ->
     made = [
         path
         for split, count in (("train", 2), ("valid", 1))
-        for path in prepare(tmp_path, split, count, workers=1)
+        for path in make_conversations(tmp_path, split, count, workers=1)
     ]
     assert [p.name for p in made] == [
         "train-0000000.npz",
@@ -268,7 +267,7 @@ def test_prepared_conversations_are_kept_and_splits_are_apart(tmp_path: Path) ->
         "valid-1000000.npz",
     ]
     before = made[0].stat().st_mtime_ns
-    assert list(prepare(tmp_path, "train", 2, workers=1)) == made[:2]
+    assert list(make_conversations(tmp_path, "train", 2, workers=1)) == made[:2]
     assert made[0].stat().st_mtime_ns == before
     with np.load(made[0]) as stored:
         assert stored["avatar_motion"].shape == (500, COUNT)

@@ -61,8 +61,13 @@ def low_pass(values: Curve, cutoff_hz: float, lag_s: float = 0.0) -> Curve:
     return smooth
 
 
-def soft_activity(active: NDArray[np.bool_], rise_s: float = 0.25) -> Curve:
-    """A 0/1 mask ``[T]`` with soft edges, symmetric in time."""
+def soft(values: Curve, rise_s: float) -> Curve:
+    """`values` ``[T]`` averaged over a bell of twice `rise_s`, symmetric in time."""
     width = max(int(2 * rise_s * FRAME_RATE_HZ), 1)
     window = np.hanning(width + 2)[1:-1]
-    return np.convolve(active.astype(float), window / window.sum(), mode="same")[: len(active)]
+    return np.convolve(values, window / window.sum(), mode="same")[: len(values)]
+
+
+def soft_activity(active: NDArray[np.bool_], rise_s: float = 0.25) -> Curve:
+    """A 0/1 mask ``[T]`` with soft edges, symmetric in time."""
+    return soft(active.astype(float), rise_s)

@@ -16,6 +16,7 @@ from avatar_forcing_ros.training.synthetic.curves import (
     ease,
     frame_times,
     nod,
+    soft,
     soft_activity,
 )
 from avatar_forcing_ros.training.synthetic.reactions import Act, Seen
@@ -68,7 +69,7 @@ def spontaneous_acts(
 ) -> list[Act]:
     """Acts that come from the person: emphasis, friendly smiles, laughs, furrows of thought."""
     acts = [
-        Act("laugh", act.start_s - rng.uniform(0.1, 0.3), rng.uniform(0.6, 0.95), act.hold_s)
+        Act("laugh", act.start_s - rng.uniform(0.0, 0.08), rng.uniform(0.6, 0.95), act.hold_s)
         for act in laughs_of(own)
     ]
     for time_s in own.stresses_s():
@@ -78,7 +79,7 @@ def spontaneous_acts(
             acts.append(Act("emphasis", time_s, rng.uniform(*stats.EMPHASIS_NOD_RAD)))
         if rng.random() < weight * stats.EMPHASIS_BROW_PROBABILITY:
             size = rng.uniform(*stats.EMPHASIS_BROW) * style.expressiveness
-            acts.append(Act("brow", time_s - 0.15, size, rng.uniform(0.05, 0.3)))
+            acts.append(Act("brow", time_s - 0.05, size, rng.uniform(0.05, 0.3)))
     minutes = frames / FRAME_RATE_HZ / 60.0
     chances = [s.end_s - 0.3 for s in own.of_kind("turn") if s.ends_turn]
     chances += [s.start_s for s in own.of_kind("turn")]
@@ -149,7 +150,8 @@ def add_acts(rng: np.random.Generator, style: PersonStyle, motion: Curve, acts: 
             )
         elif act.kind == "emphasis":
             beat_s = rng.uniform(0.14, 0.20)
-            shape = bump(times_s, act.start_s - beat_s, beat_s, 0.0, 1.3 * beat_s)
+            first_s = act.start_s + stats.EMPHASIS_PEAK_S - beat_s
+            shape = bump(times_s, first_s, beat_s, 0.0, 1.3 * beat_s)
             motion[:, INDEX["head_pitch"]] += act.size * style.expressiveness * shape
         elif act.kind in ("smile", "laugh"):
             rise_s, fall_s = rng.uniform(*stats.SMILE_RISE_S), rng.uniform(*stats.SMILE_FALL_S)
@@ -210,7 +212,8 @@ def add_eyes(
     rests = eyes.fixations(rng, style, own, frames)
     target, contact = eyes.gaze_curves(rests, where, frames)
     # the head goes a fifth of the way with an averted gaze, later than the eyes
-    aside = soft_activity(contact < 0.5, 0.3)[:, None] * target
+    away = (contact < 0.5)[:, None] * target
+    aside = np.stack([soft(away[:, k], 0.3) for k in range(2)], axis=1)
     motion[:, INDEX["head_yaw"]] += 0.2 * stats.GAZE_UNIT_RAD * aside[:, 0]
     motion[:, INDEX["head_pitch"]] -= 0.2 * stats.GAZE_UNIT_RAD * aside[:, 1]
     back = stats.EYE_COUNTER_ROTATION / stats.GAZE_UNIT_RAD

@@ -83,6 +83,7 @@ BREATH_HZ: Final[Range] = (0.22, 0.32)
 BREATH_HEAD_Y: Final = 0.003
 EMPHASIS_NOD_PROBABILITY: Final = 0.30  # per primary stress of average loudness
 EMPHASIS_NOD_RAD: Final[Range] = (0.025, 0.075)
+EMPHASIS_PEAK_S: Final = 0.04  # after the middle of the stressed vowel: it must be heard first
 EMPHASIS_BROW_PROBABILITY: Final = 0.22
 EMPHASIS_BROW: Final[Range] = (0.15, 0.50)
 
@@ -118,7 +119,7 @@ CHEEK_OF_SMILE: Final = 0.75
 SILENT_SMILES_PER_MIN: Final[Range] = (0.5, 3.0)  # style of the user: smiles while not talking
 BASE_SMILE: Final[Range] = (0.00, 0.12)  # style
 SMILE_TREMOR: Final = 0.05  # relative, below 2 Hz: nobody holds a smile still
-FURROWS_PER_MIN: Final = 1.2
+FURROWS_PER_MIN: Final = 2.5
 FURROW_SIZE: Final[Range] = (0.15, 0.45)
 
 # --- style and tracking -----------------------------------------------------------------------

@@ -14,8 +14,8 @@ import soundfile
 from avatar_forcing_ros.errors import MediaError, OutputError
 from avatar_forcing_ros.files import whole_file
 from avatar_forcing_ros.media import VideoFrame
-from avatar_forcing_ros.pipeline.media_input import read_audio, read_video, video_duration_s
-from avatar_forcing_ros.pipeline.media_output import Mp4Writer, save_image
+from avatar_forcing_ros.media_files.reading import read_audio, read_video, video_duration_s
+from avatar_forcing_ros.media_files.writing import Mp4Writer, save_image
 from avatar_forcing_ros.pipeline.render import at_frame_rate
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from avatar_forcing_ros.pipeline import figures
+from avatar_forcing_ros.rig import figures
 from avatar_forcing_ros.rig.coefficients import COUNT, INDEX
 
 

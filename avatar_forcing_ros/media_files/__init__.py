@@ -1,0 +1,1 @@
+"""Sound, pictures, video and tables from files and to files."""
