@@ -73,10 +73,17 @@ class ModelConfig:
     """``mel``: a small causal network, trained with the rest; ``wav2vec2``: the released one."""
     speech_encoder: SpeechEncoderConfig = field(default_factory=SpeechEncoderConfig)
     autoencoder: AutoencoderConfig = field(default_factory=AutoencoderConfig)
-    block_frames: int = 5
-    first_block_frames: int = 5
+    block_frames: int = 3
+    first_block_frames: int = 3
     window_frames: int = 50
     look_ahead_frames: int = 2
+    block_causal: bool = True
+    """Whether what a frame sees ends with its own block for good. The paper's last two frames of
+    a block are looked at again beside the next one; without that a stream computes nothing twice,
+    and training can show every block of a clip its clean past at once."""
+    condition_ages: bool = True
+    """Whether the condition encoder knows how old what it sees is. The paper's does not: a smile
+    that begins and one that ends a second ago are the same to it."""
     condition_history_frames: int = 25
     """Frames before a block whose conditions are embedded with it. The paper has its two frames
     of context; a second of the user's past is what a reaction after 200 to 600 ms is due to."""
@@ -84,9 +91,14 @@ class ModelConfig:
     """How much later than it came in the avatar's voice is shown and heard."""
 
     @property
+    def context_frames(self) -> int:
+        """Frames before a block that are computed again beside it."""
+        return 0 if self.block_causal else self.look_ahead_frames
+
+    @property
     def cache_frames(self) -> int:
         """Self-attention memory: what of a window is neither new nor recomputed context."""
-        return self.window_frames - self.block_frames - self.look_ahead_frames
+        return self.window_frames - self.block_frames - self.context_frames
 
     def __post_init__(self) -> None:
         for name in (
@@ -117,13 +129,13 @@ class ModelConfig:
         require(
             "first_block_frames",
             self.first_block_frames,
-            f"at least 2 * look_ahead_frames = {2 * self.look_ahead_frames}",
-            self.first_block_frames >= 2 * self.look_ahead_frames,
+            f"at least {self.look_ahead_frames + self.context_frames}",
+            self.first_block_frames >= self.look_ahead_frames + self.context_frames,
         )
         require(
             "window_frames",
             self.window_frames,
-            "more than block_frames + look_ahead_frames",
+            "more than a block and its context",
             self.cache_frames > 0,
         )
         require(
@@ -242,10 +254,13 @@ class AvatarConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How a generator is trained by diffusion forcing."""
+    """How a generator is trained: the optimiser, and diffusion forcing."""
 
     steps: int = 12_000
-    batch_windows: int = 32
+    batch_windows: int = 16
+    """Windows a batch; a step takes one batch from each process and each accumulation."""
+    accumulate_batches: int = 1
+    """Batches whose gradients are added up before a step, where memory is short."""
     learning_rate: float = 1e-3
     warm_up_steps: int = 300
     weight_decay: float = 0.01
@@ -261,6 +276,11 @@ class TrainingConfig:
     """The paper drops a tenth; joint guidance at scale 1 asks for fewer incomplete examples."""
     clean_context_probability: float = 0.5
     """How often a window begins with clean frames, as it does when streaming."""
+    parallel_share: float = 0.7
+    """How many batches show every block its clean past at once, where blocks are causal; in the
+    others all blocks are noisy, each at a level of its own."""
+    other_block_share: float = 0.3
+    """How many batches have blocks of another length than the network's own: 2, 5 or 10 frames."""
     precision: str = "bfloat16"
     """``bfloat16`` runs matrix products in half the bits (1.5 times as fast on two AVX-512 cores);
     the weights themselves stay in float32."""
@@ -269,7 +289,13 @@ class TrainingConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_windows", "checkpoint_every_steps", "validate_every_steps"):
+        for name in (
+            "steps",
+            "batch_windows",
+            "accumulate_batches",
+            "checkpoint_every_steps",
+            "validate_every_steps",
+        ):
             value = getattr(self, name)
             require(name, value, "a whole number above 0", value > 0)
         for name in ("learning_rate", "gradient_clip"):
@@ -288,9 +314,40 @@ class TrainingConfig:
             "'float32' or 'bfloat16'",
             self.precision in ("float32", "bfloat16"),
         )
-        for name in ("condition_dropout", "clean_context_probability", "ema_decay"):
+        for name in (
+            "condition_dropout",
+            "clean_context_probability",
+            "parallel_share",
+            "other_block_share",
+            "ema_decay",
+        ):
             value = getattr(self, name)
             require(name, value, "a probability in 0 … 1", 0.0 <= value <= 1.0)
+
+
+@dataclass(frozen=True)
+class PreferenceConfig:
+    """The preference step: real motion over what is made without the user."""
+
+    training: TrainingConfig = field(
+        default_factory=lambda: TrainingConfig(
+            steps=1_500, learning_rate=1e-4, warm_up_steps=100, condition_dropout=0.0
+        )
+    )
+    beta: float = 300.0
+    """How much nearer to the winner than to the loser, beyond the model before, is enough: the
+    greater, the sooner a pair counts as told apart and is left alone."""
+    flow_weight: float = 1.0
+    """Weight of the flow-matching loss that keeps the model a generator."""
+    conversations: int = 600
+    """How many conversations losing samples are made of."""
+
+    def __post_init__(self) -> None:
+        require("beta", self.beta, "above 0", self.beta > 0)
+        require("flow_weight", self.flow_weight, "0 or more", self.flow_weight >= 0)
+        require(
+            "conversations", self.conversations, "a whole number above 0", self.conversations > 0
+        )
 
 
 # The released model's sizes.
@@ -306,6 +363,8 @@ PAPER_MODEL = ModelConfig(
     block_frames=10,
     first_block_frames=50,
     window_frames=50,
+    block_causal=False,
+    condition_ages=False,
     condition_history_frames=2,
     avatar_audio_delay_frames=0,
 )

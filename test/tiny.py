@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -29,8 +30,15 @@ TINY = ModelConfig(
     heads=2,
     blocks=2,
     condition_heads=2,
+    block_frames=5,
+    first_block_frames=5,
     window_frames=20,
+    block_causal=False,
+    condition_ages=False,
     condition_history_frames=7,
+)
+TINY_CAUSAL = replace(
+    TINY, block_frames=3, first_block_frames=3, block_causal=True, condition_ages=True
 )
 
 
@@ -48,6 +56,8 @@ TINY_LATENT = ModelConfig(
     block_frames=10,
     first_block_frames=50,
     window_frames=50,
+    block_causal=False,
+    condition_ages=False,
     condition_history_frames=2,
     avatar_audio_delay_frames=0,
 )

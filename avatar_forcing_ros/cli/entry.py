@@ -89,6 +89,10 @@ EXTRA_OF = {
     "transformers": "paper",
     "huggingface_hub": "paper",
     "espeakng_loader": "train",
+    "matplotlib": "train",
+    "PIL": "train",
+    "lightning_fabric": "train",
+    "tensorboard": "train",
 }
 
 

@@ -7,19 +7,25 @@ import os
 from pathlib import Path
 from typing import Any
 
+from avatar_forcing_ros.cli import train_view
+from avatar_forcing_ros.config import PRESETS
+
 
 def add(commands: Any) -> None:
     """Add the command to the sub-parsers `commands`."""
     train = commands.add_parser(
         "train",
         help="make training conversations, train the motion generator",
-        description="Two steps: 'data' makes conversations from seeds, 'flow' trains on them.",
+        description="Three steps: 'data' makes conversations from seeds (or 'avatar-forcing "
+        "prepare' takes recorded ones), 'flow' trains a generator on them, and 'preference' "
+        "makes it answer the user more. Each goes on where it was interrupted. 'view' shows a "
+        "conversation.",
     )
     steps = train.add_subparsers(title="steps", metavar="STEP", required=True)
     data = steps.add_parser("data", help="make conversations (needs the extra [train])")
     data.add_argument("folder", type=Path, help="where to put them; those there are kept")
-    data.add_argument("--count", type=int, default=1200, help="for training (default: 1200)")
-    data.add_argument("--valid", type=int, default=48, help="for validation (default: 48)")
+    data.add_argument("--count", type=int, default=4000, help="for training (default: 4000)")
+    data.add_argument("--valid", type=int, default=64, help="for validation (default: 64)")
     data.add_argument(
         "--natural-share",
         type=float,
@@ -30,12 +36,49 @@ def add(commands: Any) -> None:
     )
     data.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     data.set_defaults(run=_train_data)
-    flow = steps.add_parser("flow", help="train by diffusion forcing; goes on where it stopped")
-    flow.add_argument("folder", type=Path, help="folder with the conversations")
-    flow.add_argument("-o", "--output-dir", type=Path, required=True)
-    flow.add_argument("--config", type=Path, metavar="YAML", help="training settings")
-    flow.add_argument("--init", type=Path, metavar="F", help="checkpoint to begin from")
+    flow = steps.add_parser(
+        "flow",
+        help="train by diffusion forcing",
+        description="Train a generator by diffusion forcing on the conversations in a folder. "
+        "Curves are for TensorBoard: tensorboard --logdir OUTPUT_DIR. Several devices: "
+        "--devices 8; several machines: start this command on each with --nodes by torchrun or "
+        "your cluster's launcher.",
+    )
+    _add_run_options(flow)
+    flow.add_argument(
+        "--init",
+        type=Path,
+        metavar="CKPT",
+        help="checkpoint to begin from (the paper preset needs one: its speech encoder is kept)",
+    )
     flow.set_defaults(run=_train_flow)
+    preference = steps.add_parser(
+        "preference",
+        help="prefer real motion to motion made without the user",
+        description="Make losing samples: what the model makes of the same voices when it neither "
+        "sees nor hears the user. Then train it to come nearer to the real motion and not to "
+        "those (diffusion DPO). Nothing is labelled by hand.",
+    )
+    _add_run_options(preference)
+    preference.add_argument(
+        "--init", type=Path, required=True, metavar="CKPT", help="weights from 'train flow'"
+    )
+    preference.set_defaults(run=_train_preference)
+    train_view.add_step(steps)
+
+
+def _add_run_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, help="folder with the conversations")
+    parser.add_argument("-o", "--output-dir", type=Path, required=True)
+    parser.add_argument("--config", type=Path, metavar="YAML", help="training settings")
+    parser.add_argument("--preset", choices=sorted(PRESETS), default="compact")
+    parser.add_argument(
+        "--accelerator", default="auto", metavar="A", help="cpu, cuda, … (default: auto)"
+    )
+    parser.add_argument(
+        "--devices", type=int, default=1, metavar="N", help="processes on this machine"
+    )
+    parser.add_argument("--nodes", type=int, default=1, metavar="N", help="machines")
 
 
 def _train_data(options: argparse.Namespace) -> None:
@@ -59,4 +102,25 @@ def _train_data(options: argparse.Namespace) -> None:
 def _train_flow(options: argparse.Namespace) -> None:
     from avatar_forcing_ros.training.run import train_flow
 
-    train_flow(options.folder, options.output_dir, options.config, options.init)
+    train_flow(_run(options))
+
+
+def _train_preference(options: argparse.Namespace) -> None:
+    from avatar_forcing_ros.training.run import train_preference
+
+    train_preference(_run(options))
+
+
+def _run(options: argparse.Namespace) -> Any:
+    from avatar_forcing_ros.training.run import Run
+
+    return Run(
+        data=options.folder,
+        folder=options.output_dir,
+        preset=options.preset,
+        settings=options.config,
+        initial=options.init,
+        accelerator=options.accelerator,
+        devices=options.devices,
+        nodes=options.nodes,
+    )

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from avatar_forcing_ros.config import ModelConfig
 from avatar_forcing_ros.model.attention import cross_attention_mask, self_attention_mask
+from avatar_forcing_ros.model.block_masks import parallel_masks
 from avatar_forcing_ros.model.blocks import (
     Block,
     BlockKeys,
@@ -22,7 +23,7 @@ from avatar_forcing_ros.model.blocks import (
     TimestepEmbedder,
 )
 from avatar_forcing_ros.model.dual_motion_encoder import DualMotionEncoder
-from avatar_forcing_ros.model.rotary import rotation
+from avatar_forcing_ros.model.rotary import Rotation, rotation
 
 
 class MotionEmbedder(nn.Module):
@@ -51,7 +52,11 @@ class FlowTransformer(nn.Module):
         self.x_embedder = MotionEmbedder(config.motion_dim, dim)
         self.t_embedder = TimestepEmbedder(dim)
         self.c_embedder = DualMotionEncoder(
-            config.motion_dim, config.audio_dim, dim, config.condition_heads
+            config.motion_dim,
+            config.audio_dim,
+            dim,
+            config.condition_heads,
+            config.condition_ages,
         )
         self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(dim, 6 * dim))
         self.blocks = nn.ModuleList(
@@ -93,6 +98,44 @@ class FlowTransformer(nn.Module):
         """
         sight = self._sight(x, past, horizon)
         told = self.modulation(timestep) if isinstance(timestep, Tensor) else timestep
+        return self._through(x, told, reference, condition, past, sight)
+
+    def parallel(
+        self,
+        clean: Tensor,
+        noisy: Tensor,
+        timestep: Tensor,
+        reference: Tensor,
+        condition: Tensor,
+        block_frames: int,
+    ) -> Tensor:
+        """Velocity ``[B, T, D]`` of every block of a clip, each after the clean blocks before it.
+
+        What a stream with causal blocks computes one after another, at once: `clean` and `noisy`
+        ``[B, T, D]`` go through as one sequence in which no block sees another's answer.
+        `timestep` ``[B, T]`` is that of the noisy frames; the rest is as in `forward`.
+        """
+        frames = noisy.shape[1]
+        head_dim = self.config.hidden_dim // self.config.heads
+        ahead = self.config.look_ahead_frames
+        masks = parallel_masks(frames, block_frames, ahead, noisy.device)
+        once = rotation(frames, head_dim, noisy)
+        turn = Rotation(once.cos.repeat(2, 1), once.sin.repeat(2, 1))
+        sight = Sight(turn, *masks)
+        x = torch.cat((clean, noisy), dim=1)  # [B, 2 T, D]
+        told = self.modulation(torch.cat((torch.zeros_like(timestep), timestep), dim=1))
+        velocity, _ = self._through(x, told, reference, condition, None, sight)
+        return velocity[:, frames:]
+
+    def _through(
+        self,
+        x: Tensor,
+        told: Modulation,
+        reference: Tensor,
+        condition: Tensor,
+        past: Sequence[BlockKeys] | None,
+        sight: Sight,
+    ) -> tuple[Tensor, list[BlockKeys]]:
         modulation = told.blocks.chunk(6, dim=-1)
         hidden = self.x_embedder(x, reference)  # [B, T, H]
         present: list[BlockKeys] = []

@@ -142,7 +142,7 @@ def _evaluation(engine: MotionEngine, repeats: int) -> Figures:
     quiet = np.zeros(SAMPLE_RATE_HZ, np.float32)
     state, _ = _fresh_state(engine, (quiet, quiet))
     config, rows = engine.config, len(engine.sampler.rows)
-    tokens = config.block_frames + config.look_ahead_frames
+    tokens = config.block_frames + config.context_frames
     reference = state.reference.expand(rows, -1)
     x = torch.randn(rows, tokens, config.motion_dim).to(reference)
     timestep = torch.full((rows, tokens), 500.0).to(reference)

@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 
 from avatar_forcing_ros.config import SamplingConfig
+from avatar_forcing_ros.model.block_masks import block_span, condition_mask
 from avatar_forcing_ros.model.blocks import BlockKeys, Modulation
 from avatar_forcing_ros.model.flow_matching import guidance_rows, solver_steps, step
 from avatar_forcing_ros.model.flow_transformer import FlowTransformer
 from avatar_forcing_ros.streaming import kv_cache
 from avatar_forcing_ros.streaming.cuda_graphs import Work
-from avatar_forcing_ros.streaming.kv_cache import KVCache
+from avatar_forcing_ros.streaming.kv_cache import KVCache, empty_cache
 from avatar_forcing_ros.streaming.motion_anchor import AnchorState, MotionAnchor
 from avatar_forcing_ros.streaming.state import Conditions, MotionState
 
@@ -63,7 +64,7 @@ class BlockSampler:
         self.transformer = transformer
         self.cached, self.anchor = cached, anchor
         self.context_frames = (
-            config.look_ahead_frames if cached else config.window_frames - config.block_frames
+            config.context_frames if cached else config.window_frames - config.block_frames
         )
         self.history_frames = max(self.context_frames, config.condition_history_frames)
         self.steps = solver_steps(sampling.evaluations, sampling.schedule_power)
@@ -148,15 +149,15 @@ class BlockSampler:
         moments = 5 + len(AnchorState._fields)
         anchor = AnchorState(*rest[5:moments])
         config = self.transformer.config
-        cache = KVCache(config.cache_frames, config.look_ahead_frames).with_tensors(rest[moments:])
+        cache = empty_cache(config).with_tensors(rest[moments:])
         frames, before = noise.shape[1], context.shape[1]
-        embedded = self._embed(history)[:, -(before + frames) :]  # [B R, C + N, H]
+        embedded = self._embed(history, frames)[:, -(before + frames) :]  # [B R, C + N, H]
         portrait = reference.repeat_interleave(len(self.rows), dim=0)  # [B R, D]
-        past = cache.peek()
+        past, horizon = cache.peek(), self._horizon(before, frames, noise.device)
         x = torch.cat((context, noise.to(context)), dim=1)  # [B, C + N, D]
         for k, s in enumerate(self.steps):
             level = table.spread(before, k + 1, frames)
-            velocity = self._guided_velocity(x, level, portrait, embedded, past)
+            velocity = self._guided_velocity(x, level, portrait, embedded, past, horizon)
             new = step(x[:, before:], velocity[:, before:], s.sigma, s.next_sigma)
             x = torch.cat((context, new), dim=1)
         if self.anchor:
@@ -164,7 +165,7 @@ class BlockSampler:
             x = torch.cat((context, held), dim=1)
         if self.cached:
             clean = table.spread(before + frames, 0, 0)
-            _, keys = self.transformer(self._rows(x), clean, portrait, embedded, past)
+            _, keys = self.transformer(self._rows(x), clean, portrait, embedded, past, horizon)
             cache = cache.commit(keys, [0.0] * (before + frames))
         return [x, *anchor, *cache.tensors()]
 
@@ -173,8 +174,11 @@ class BlockSampler:
         rows = x.repeat_interleave(len(self.rows), dim=0)  # [B R, T, D]
         return rows.to(self.transformer.x_embedder.proj.weight.dtype)
 
-    def _embed(self, window: Conditions) -> Tensor:
-        """Each guidance row's condition for all frames of the window: ``[B R, T, H]``."""
+    def _embed(self, window: Conditions, new: int) -> Tensor:
+        """Each guidance row's condition for all frames of the window: ``[B R, T, H]``.
+
+        The window ends with the block of `new` frames.
+        """
 
         def shown(part: Tensor, row_has: Sequence[bool]) -> Tensor:
             nothing = torch.zeros_like(part)
@@ -185,7 +189,26 @@ class BlockSampler:
             user_audio=shown(window.user_audio, user),
             user_motion=shown(window.user_motion, user),
             avatar_audio=shown(window.avatar_audio, [row.avatar_audio for row in self.rows]),
+            mask=self._condition_mask(window.frames, window.user_motion.device),
         )
+
+    def _condition_mask(self, frames: int, device: torch.device) -> Tensor | None:
+        """Who sees whom among the conditions of a window that ends with a block."""
+        config = self.transformer.config
+        if not config.block_causal:
+            return None
+        length = config.block_frames
+        return condition_mask(
+            frames, length, config.condition_history_frames, device, -frames % length
+        )
+
+    def _horizon(self, context: int, new: int, device: torch.device) -> Tensor | None:
+        """The last frame that each of a window's frames may see ``[1, C + N]``; None: any."""
+        length = self.transformer.config.block_frames
+        if not self.transformer.config.block_causal or not context:
+            return None
+        frames = context + new
+        return block_span(frames, length, -frames % length, device)[1][None] - 1
 
     def _guided_velocity(
         self,
@@ -194,9 +217,10 @@ class BlockSampler:
         portrait: Tensor,
         embedded: Tensor,
         past: Sequence[BlockKeys] | None,
+        horizon: Tensor | None,
     ) -> Tensor:
         """The weighted sum of the guidance rows' velocities: ``[B, T, D]``, in the type of `x`."""
-        velocity, _ = self.transformer(self._rows(x), level, portrait, embedded, past)
+        velocity, _ = self.transformer(self._rows(x), level, portrait, embedded, past, horizon)
         rows = velocity.to(x.dtype).unflatten(0, (-1, len(self.rows)))  # [B, R, T, D]
         total = self.rows[0].weight * rows[:, 0]
         for k, row in enumerate(self.rows[1:], 1):

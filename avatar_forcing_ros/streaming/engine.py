@@ -17,7 +17,7 @@ from avatar_forcing_ros.model.generator import MotionGenerator
 from avatar_forcing_ros.streaming.audio_window import SoundWindow, sound_window
 from avatar_forcing_ros.streaming.block_sampler import BlockSampler, block_noise
 from avatar_forcing_ros.streaming.cuda_graphs import Work
-from avatar_forcing_ros.streaming.kv_cache import KVCache
+from avatar_forcing_ros.streaming.kv_cache import empty_cache
 from avatar_forcing_ros.streaming.motion_anchor import MotionAnchor
 from avatar_forcing_ros.streaming.state import Conditions, MotionState, StreamState
 from avatar_forcing_ros.timebase import SAMPLES_PER_FRAME
@@ -188,8 +188,7 @@ class MotionEngine:
         """`motion`, without its keys where they were made for other guidance rows."""
         if motion.cache.shown in ((), self.sampler.shown):
             return motion
-        config = self.config
-        return replace(motion, cache=KVCache(config.cache_frames, config.look_ahead_frames))
+        return replace(motion, cache=empty_cache(self.config))
 
     def _watch(self, motion: NDArray[np.float32] | None, frames: int) -> Tensor:
         """The user's motion ``[1, N, D]``, normalised; zeros where there is no such input."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from avatar_forcing_ros.config import ModelConfig
 from avatar_forcing_ros.model.attention import KeysValues
 from avatar_forcing_ros.model.blocks import BlockKeys
 
@@ -32,6 +33,8 @@ class KVCache:
 
     capacity: int
     context_frames: int
+    reach_frames: int
+    """How far back conditions are seen: so many of their keys are kept."""
     shown: tuple[tuple[bool, bool], ...] = ()
     """What each guidance row was shown (avatar audio, user) when the keys were made."""
     blocks: tuple[BlockKeys, ...] = ()
@@ -65,7 +68,9 @@ class KVCache:
             blocks.append(
                 BlockKeys(
                     _kept(seen, max(0, stop - self.capacity), stop),
-                    _kept(keys.cross_attention, max(0, cross_stop - drop), cross_stop),
+                    _kept(
+                        keys.cross_attention, max(0, cross_stop - self.reach_frames), cross_stop
+                    ),
                 )
             )
         return replace(self, blocks=tuple(blocks))
@@ -83,6 +88,11 @@ class KVCache:
             self,
             blocks=tuple(BlockKeys(KeysValues(a, b), KeysValues(c, d)) for a, b, c, d in groups),
         )
+
+
+def empty_cache(config: ModelConfig) -> KVCache:
+    """The cache of a conversation that has not begun."""
+    return KVCache(config.cache_frames, config.context_frames, config.look_ahead_frames)
 
 
 def join(caches: Sequence[KVCache]) -> KVCache:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from avatar_forcing_ros.config import ModelConfig
 from avatar_forcing_ros.streaming.audio_window import SoundWindow
-from avatar_forcing_ros.streaming.kv_cache import KVCache
+from avatar_forcing_ros.streaming.kv_cache import KVCache, empty_cache
 from avatar_forcing_ros.streaming.motion_anchor import AnchorState
 
 
@@ -63,7 +63,7 @@ class MotionState:
         Tensors are on the device of `reference`, conditions in its type.
         """
         return cls(
-            cache=KVCache(config.cache_frames, config.look_ahead_frames),
+            cache=empty_cache(config),
             context=reference.new_zeros(1, 0, config.motion_dim, dtype=torch.float32),
             past_conditions=Conditions(
                 reference.new_zeros(1, 0, config.audio_dim),

@@ -72,10 +72,16 @@ class ConversationWindows:
         motion = np.concatenate([talk.avatar_motion for talk in self.conversations])
         return motion.mean(0), np.maximum(motion.std(0), 1e-3)
 
-    def places(self, count: int, rng: np.random.Generator) -> list[Place]:
-        """`count` random windows; they may begin anywhere in a conversation."""
+    def places(
+        self, count: int, rng: np.random.Generator, among: int | None = None
+    ) -> list[Place]:
+        """`count` random windows; they may begin anywhere in a conversation.
+
+        `among` takes only the first so many conversations.
+        """
+        most = len(self.conversations) if among is None else among
         frames = self.config.window_frames + self.config.avatar_audio_delay_frames
-        chosen = [int(rng.integers(len(self.conversations))) for _ in range(count)]
+        chosen = [int(rng.integers(most)) for _ in range(count)]
         return [
             Place(i, int(rng.integers(self.conversations[i].frames - frames + 1))) for i in chosen
         ]

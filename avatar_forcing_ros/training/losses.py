@@ -1,11 +1,21 @@
-"""Diffusion-forcing targets and losses as pure functions (MODEL: one timestep per block)."""
+"""Diffusion forcing as pure functions: what chance decides, the network's error, and its loss.
+
+Every block of a clip has a timestep of its own (arXiv 2407.01392). A stream, though, makes a block
+from pure noise after blocks that are clean, and of this a clip with independent noise levels shows
+little. So where blocks are causal most batches go through `FlowTransformer.parallel`: each noisy
+block after the clean past, all blocks of the clip at once.
+"""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from avatar_forcing_ros.config import ModelConfig, TrainingConfig
+from avatar_forcing_ros.model.block_masks import condition_mask
 from avatar_forcing_ros.model.flow_matching import (
     TRAINING_TIMESTEPS,
     sigma_at,
@@ -16,13 +26,31 @@ from avatar_forcing_ros.model.flow_matching import (
 from avatar_forcing_ros.model.generator import MotionGenerator
 from avatar_forcing_ros.training.dataset import Batch
 
+OTHER_BLOCKS = (2, 5, 10)
+
+
+def draw_block_length(
+    config: ModelConfig, training: TrainingConfig, generator: torch.Generator
+) -> ModelConfig:
+    """`config`, or now and then the same network with blocks of another length.
+
+    What is learned so runs at any of these lengths: shorter ones answer sooner, longer ones cost
+    less.
+    """
+    drawn = torch.rand(1, generator=generator).item()
+    which = int(torch.randint(len(OTHER_BLOCKS), (1,), generator=generator))
+    if drawn >= training.other_block_share:
+        return config
+    length = max(OTHER_BLOCKS[which], config.look_ahead_frames)
+    return replace(config, block_frames=length, first_block_frames=2 * length)
+
 
 def draw_timesteps(
-    batch: int, config: ModelConfig, training: TrainingConfig, generator: torch.Generator
+    batch: int, config: ModelConfig, clean_context_probability: float, generator: torch.Generator
 ) -> Tensor:
     """Timesteps ``[B, T]``: independent for each block of frames, the same inside a block.
 
-    With the configured probability the blocks before a random one are clean (0), which is how
+    With that probability the blocks before a random one are clean (0), which is how
     context looks when streaming.
     """
     frames, length = config.window_frames, config.block_frames
@@ -30,7 +58,7 @@ def draw_timesteps(
     table, _ = timestep_table()
     drawn = table[torch.randint(TRAINING_TIMESTEPS, (batch, blocks), generator=generator)]
     first_noisy = torch.randint(blocks, (batch, 1), generator=generator)
-    streaming = torch.rand(batch, 1, generator=generator) < training.clean_context_probability
+    streaming = torch.rand(batch, 1, generator=generator) < clean_context_probability
     drawn[streaming & (torch.arange(blocks) < first_noisy)] = 0.0
     return drawn.repeat_interleave(length, dim=1)[:, :frames]
 
@@ -41,21 +69,11 @@ def streaming_horizon(timestep: Tensor, config: ModelConfig) -> Tensor:
     A frame that is being made sees nothing after its own block, because that has not begun; a
     clean one was computed again, as context, when the next block was there.
     """
-    frame = torch.arange(config.window_frames)
+    frame = torch.arange(config.window_frames, device=timestep.device)
     block_end = frame // config.block_frames * config.block_frames + config.block_frames - 1
+    if config.block_causal:
+        return block_end.expand_as(timestep)
     return torch.where(timestep > 0, block_end, config.window_frames)
-
-
-def streaming_condition_mask(config: ModelConfig) -> Tensor:
-    """Which conditions of a clip a frame sees when streaming: bool ``[T, T]``, row sees column.
-
-    Those of its own block and of the history before it. Seeing the whole clip at once, as the
-    paper trains, would show the future.
-    """
-    frame = torch.arange(config.window_frames)
-    start = frame // config.block_frames * config.block_frames  # of each frame's block
-    first, last = start - config.condition_history_frames, start + config.block_frames
-    return (frame >= first[:, None]) & (frame < last[:, None])
 
 
 def draw_condition_masks(
@@ -80,48 +98,92 @@ def draw_condition_masks(
     return {name: (~drop).float()[:, None, None] for name, drop in dropped.items()}
 
 
-def flow_matching_loss(
-    model: MotionGenerator,
-    batch: Batch,
+class Chance(NamedTuple):
+    """What is drawn for one batch of B windows."""
+
+    config: ModelConfig  # the network's, now and then with blocks of another length
+    parallel: bool  # every block after its clean past, or all blocks beside each other
+    timestep: Tensor  # [B, T]
+    noise: Tensor  # [B, T, D]
+    keep: dict[str, Tensor]  # 1 for the inputs that a window keeps, 0 for those it must do without
+
+
+def draw(
+    windows: int,
+    config: ModelConfig,
     training: TrainingConfig,
     generator: torch.Generator,
-) -> Tensor:
-    """Weighted mean square of predicted minus true velocity over the noisy frames, a scalar."""
+    device: torch.device,
+) -> Chance:
+    """All chance of a batch, drawn on the host: the same on every device."""
+    config = draw_block_length(config, training, generator)
+    drawn = torch.rand(1, generator=generator).item()
+    parallel = config.block_causal and drawn < training.parallel_share
+    clean = 0.0 if parallel else training.clean_context_probability
+    timestep = draw_timesteps(windows, config, clean, generator)
+    noise = torch.randn(windows, config.window_frames, config.motion_dim, generator=generator)
+    keep = draw_condition_masks(windows, training.condition_dropout, generator)
+    keep = {name: mask.to(device) for name, mask in keep.items()}
+    return Chance(config, parallel, timestep.to(device), noise.to(device), keep)
+
+
+def velocity_error(model: MotionGenerator, batch: Batch, chance: Chance) -> Tensor:
+    """Predicted minus true velocity ``[B, T, D]``."""
+    config, keep = chance.config, chance.keep
     clean = model.normalise(batch.motion)  # [B, T, D]
-    timestep = draw_timesteps(len(clean), model.config, training, generator)  # [B, T]
-    noise = torch.randn(clean.shape, generator=generator)
-    x_t, target = training_pair(clean, noise, sigma_at(timestep))
-    keep = draw_condition_masks(len(clean), training.condition_dropout, generator)
-    condition = model.flow_transformer.embed_conditions(
+    x_t, target = training_pair(clean, chance.noise, sigma_at(chance.timestep))
+    span = (config.window_frames, config.block_frames, config.condition_history_frames)
+    transformer = model.flow_transformer
+    condition = transformer.embed_conditions(
         user_audio=model.audio_encoder(batch.user_sound) * keep["user_audio"],
         user_motion=model.normalise(batch.user_motion) * keep["user_motion"],
         avatar_audio=model.audio_encoder(batch.avatar_sound) * keep["avatar_audio"],
-        mask=streaming_condition_mask(model.config),
+        mask=condition_mask(*span, clean.device),
     )
     reference = model.normalise(batch.reference) * keep["reference"][:, 0]
-    horizon = streaming_horizon(timestep, model.config)
-    velocity, _ = model.flow_transformer(x_t, timestep, reference, condition, horizon=horizon)
-    weight = (timestep > 0).float()
+    if chance.parallel:
+        velocity = transformer.parallel(
+            clean, x_t, chance.timestep, reference, condition, config.block_frames
+        )
+    else:
+        horizon = streaming_horizon(chance.timestep, config)
+        velocity, _ = transformer(x_t, chance.timestep, reference, condition, horizon=horizon)
+    return velocity - target
+
+
+def frame_weight(chance: Chance, training: TrainingConfig) -> Tensor:
+    """How much each frame's error counts: ``[B, T]``, nothing for clean ones."""
+    weight = (chance.timestep > 0).float()
     if training.loss_weighting == "bell":
-        weight = weight * timestep_weight(timestep)
-    error = velocity - target  # [B, T, D]
-    size = error.square().mean(dim=-1)  # [B, T]
-    loss = (weight * size).sum() / weight.sum().clamp_min(1e-6)
+        weight = weight * timestep_weight(chance.timestep)
+    return weight
+
+
+def flow_matching_loss(error: Tensor, chance: Chance, training: TrainingConfig) -> Tensor:
+    """Weighted mean square of `error` ``[B, T, D]`` over the noisy frames, a scalar."""
+    weight = frame_weight(chance, training)
+    loss = (weight * error.square().mean(dim=-1)).sum() / weight.sum().clamp_min(1e-6)
     if training.smoothness:
-        loss = loss + training.smoothness * roughness(error, timestep, weight, model.config)
+        loss = loss + training.smoothness * roughness(error, chance, weight)
     return loss
 
 
-def roughness(error: Tensor, timestep: Tensor, weight: Tensor, config: ModelConfig) -> Tensor:
+def roughness(error: Tensor, chance: Chance, weight: Tensor) -> Tensor:
     """Weighted mean square change of `error` ``[B, T, D]`` from frame to frame, a scalar.
 
     Counted inside blocks and from clean context, which has no error, into a block. Two blocks of
     different noise levels have errors of different scale: that change is left out.
     """
-    noisy = (timestep > 0)[..., None]
-    change = (noisy * error).diff(dim=1).square().mean(dim=-1)  # [B, T - 1]
-    frame = torch.arange(1, config.window_frames)
-    inside = frame % config.block_frames != 0
-    from_context = (timestep[:, :-1] == 0) & (timestep[:, 1:] > 0)
-    counted = weight[:, 1:] * (inside | from_context)
-    return (counted * change).sum() / counted.sum().clamp_min(1e-6)
+    timestep, config = chance.timestep, chance.config
+    error = (timestep > 0)[..., None] * error
+    frame = torch.arange(1, config.window_frames, device=error.device)
+    inside = (frame % config.block_frames != 0).expand_as(timestep[:, 1:])
+    if chance.parallel:  # each block comes out of its own clean context
+        change = torch.where(inside[..., None], error.diff(dim=1), error[:, 1:])
+        counted = weight[:, 1:]
+    else:
+        change = error.diff(dim=1)
+        from_context = (timestep[:, :-1] == 0) & (timestep[:, 1:] > 0)
+        counted = weight[:, 1:] * (inside | from_context)
+    size = change.square().mean(dim=-1)  # [B, T - 1]
+    return (counted * size).sum() / counted.sum().clamp_min(1e-6)

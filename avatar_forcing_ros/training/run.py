@@ -1,48 +1,207 @@
-"""A training run from a folder of conversations and a settings file, with progress."""
+"""Training runs from a folder of conversations and a settings file, with progress and curves."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import torch
+from lightning_fabric import Fabric
+from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from avatar_forcing_ros.config import PRESETS, TrainingConfig
-from avatar_forcing_ros.model.checkpoint import load_checkpoint
+from avatar_forcing_ros.config import (
+    PRESETS,
+    ModelConfig,
+    PreferenceConfig,
+    SamplingConfig,
+    TrainingConfig,
+)
+from avatar_forcing_ros.errors import CheckpointError, ConfigError
+from avatar_forcing_ros.model.audio_encoder import SpeechEncoder
+from avatar_forcing_ros.model.checkpoint import Checkpoint, load_checkpoint
+from avatar_forcing_ros.model.generator import MotionGenerator
 from avatar_forcing_ros.strict import from_mapping, read_yaml
 from avatar_forcing_ros.training.dataset import ConversationWindows
-from avatar_forcing_ros.training.trainer import Trainer
+from avatar_forcing_ros.training.objectives import FlowMatching, Preference
+from avatar_forcing_ros.training.preferences import PairWindows, make_losing_samples
+from avatar_forcing_ros.training.trainer import Report, Sources, Trainer, start_at_zero
 
 SMOOTHING = 0.02
+FABRIC_PRECISION = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 
 
-def train_flow(data: Path, folder: Path, settings: Path | None, initial: Path | None) -> None:
-    """Train the compact generator on the conversations in `data`; results go to `folder`.
+@dataclass(frozen=True)
+class Run:
+    """Where a run reads and writes, and what it runs on."""
 
-    `initial` is a checkpoint to begin from instead of random weights.
+    data: Path
+    folder: Path
+    preset: str = "compact"
+    settings: Path | None = None
+    initial: Path | None = None
+    """Checkpoint to begin from; None: random weights."""
+    accelerator: str = "auto"
+    devices: int = 1
+    nodes: int = 1
+
+
+def train_flow(run: Run) -> None:
+    """Train a generator by diffusion forcing on the conversations in ``run.data``.
+
     A folder that already holds a run is gone on with. Writes ``generator.safetensors`` (averaged
-    weights) and ``training_state.pt`` at every checkpoint, and a line of figures to ``log.csv``.
+    weights) and ``training_state.pt`` at every checkpoint, and curves for TensorBoard. Raises
+    ConfigError, MediaError or CheckpointError for settings, data or weights that do not fit.
     """
-    values = read_yaml(settings) if settings else {}
-    config = from_mapping(TrainingConfig, values, settings.name if settings else "training")
-    begin = load_checkpoint(initial) if initial else None
-    model = PRESETS["compact"].model
-    trainer = Trainer(
-        model,
-        config,
-        ConversationWindows(data, "train", model),
-        ConversationWindows(data, "valid", model),
-        folder,
-        begin,
+    config = _settings(TrainingConfig, run.settings)
+    fabric = _fabric(run, config)
+    model = PRESETS[run.preset].model
+    sources = Sources(*(ConversationWindows(run.data, s, model) for s in ("train", "valid")))
+    torch.manual_seed(config.seed)
+    begun = _beginning(run, model, sources.train)
+    objective = FlowMatching(_trainable(begun.generator), config)
+    _train(run, Trainer(fabric, objective, sources, config, run.folder, begun))
+
+
+def train_preference(run: Run) -> None:
+    """Make losing samples with ``run.initial``, then train it to prefer real motion to them.
+
+    Writes what `train_flow` writes, and the samples in ``losing/train`` and ``losing/valid``.
+    Raises as `train_flow` does, and ConfigError without a model to begin from.
+    """
+    config = _settings(PreferenceConfig, run.settings)
+    if run.initial is None:
+        raise ConfigError(
+            "preference training",
+            expected="a trained model to begin from",
+            got="none",
+            remedy="give --init with the weights of 'avatar-forcing train flow'",
+        )
+    fabric = _fabric(run, config.training)
+    begun, before = (load_checkpoint(run.initial) for _ in range(2))
+    model, sampling = begun.generator.config, PRESETS[run.preset].sampling
+    _require_preset(model, run)
+    windows = {s: ConversationWindows(run.data, s, model) for s in ("train", "valid")}
+    wanted = {"train": config.conversations, "valid": max(16, config.conversations // 20)}
+    if fabric.is_global_zero:
+        before.generator.to(fabric.device)
+        for split, count in wanted.items():
+            _make_losing(run.folder / "losing" / split, windows[split], before, sampling, count)
+    fabric.barrier()
+    sources = Sources(
+        *(PairWindows(windows[s], run.folder / "losing" / s) for s in ("train", "valid"))
     )
-    if trainer.resume():
-        print(f"Going on from step {trainer.step} of {folder}")
-    folder.mkdir(parents=True, exist_ok=True)
-    with (
-        tqdm(total=config.steps, initial=trainer.step, unit="step", disable=None) as bar,
-        (folder / "log.csv").open("a", encoding="utf-8", buffering=1) as log,
-    ):
-        if log.tell() == 0:
-            log.write("step,loss,valid_loss,step_s\n")
+    objective = Preference(_trainable(begun.generator), before.generator, config.training, config)
+    _train(run, Trainer(fabric, objective, sources, config.training, run.folder, begun))
+
+
+def _settings(kind: type[Any], path: Path | None) -> Any:
+    values = read_yaml(path) if path else {}
+    return from_mapping(kind, values, path.name if path else "training")
+
+
+def _fabric(run: Run, config: TrainingConfig) -> Fabric:
+    precision: Any = FABRIC_PRECISION.get(config.precision, "32-true")
+    many = run.devices * run.nodes > 1
+    try:
+        fabric = Fabric(
+            accelerator=run.accelerator,
+            devices=run.devices,
+            num_nodes=run.nodes,
+            strategy="ddp" if many else "auto",
+            precision=precision,
+        )
+    except (RuntimeError, ValueError) as error:
+        raise ConfigError(
+            "training devices",
+            expected="an accelerator and a number of devices that this machine has",
+            got=f"'{run.accelerator}', {run.devices} ({error})",
+            remedy="correct --accelerator and --devices",
+        ) from error
+    fabric.launch()
+    return fabric
+
+
+def _beginning(run: Run, model: ModelConfig, windows: Any) -> Checkpoint:
+    """The generator to train, its origin, and the autoencoder that it came with."""
+    if run.initial:
+        begun = load_checkpoint(run.initial)
+        _require_preset(begun.generator.config, run)
+        return begun
+    if model.audio_encoder == "wav2vec2":
+        raise ConfigError(
+            "training from nothing",
+            expected="weights to begin from: the speech encoder was trained on far more sound",
+            got="none",
+            remedy="give --init with weights of this preset (see 'avatar-forcing weights')",
+        )
+    generator = MotionGenerator(model)
+    start_at_zero(generator)
+    mean, std = windows.statistics()
+    generator.motion_mean.copy_(torch.from_numpy(mean))
+    generator.motion_std.copy_(torch.from_numpy(std))
+    return Checkpoint(generator, None, {})
+
+
+def _require_preset(found: ModelConfig, run: Run) -> None:
+    model = PRESETS[run.preset].model
+    if found != model:
+        raise CheckpointError(
+            f"initial weights {run.initial}",
+            expected=f"a network of {model}",
+            got=f"one of {found}",
+            remedy="give weights of the same preset, or name it with --preset",
+        )
+
+
+def _trainable(generator: MotionGenerator) -> MotionGenerator:
+    """All of it but a speech encoder, which was trained on far more sound than there is here."""
+    generator.train().requires_grad_(True)
+    if isinstance(generator.audio_encoder, SpeechEncoder):
+        generator.audio_encoder.wav2vec2.requires_grad_(False)
+        generator.audio_encoder.wav2vec2.eval()
+    return generator
+
+
+def _make_losing(
+    folder: Path,
+    windows: ConversationWindows,
+    before: Checkpoint,
+    sampling: SamplingConfig,
+    count: int,
+) -> None:
+    count = min(count, len(windows.conversations))
+    name = f"losing samples, {folder.name}"
+    with tqdm(total=count, desc=name, unit="conversation", disable=None) as bar:
+        for done in make_losing_samples(
+            folder, windows, before.generator, replace(sampling, seed=0), count
+        ):
+            bar.update(done)
+
+
+def _train(run: Run, trainer: Trainer) -> None:
+    run.folder.mkdir(parents=True, exist_ok=True)
+    leads = trainer.fabric.is_global_zero
+    if trainer.resume() and leads:
+        print(f"Going on from step {trainer.step} of {run.folder}")
+    with _progress(run.folder, trainer, shown=leads) as report:
+        trainer.run(report)
+    if leads:
+        print(f"Wrote {run.folder / 'generator.safetensors'}")
+
+
+@contextmanager
+def _progress(folder: Path, trainer: Trainer, *, shown: bool) -> Iterator[Report]:
+    """What is told about a run as it goes: a bar with the smoothed loss, and all curves."""
+    if not shown:
+        yield lambda figures: None
+        return
+    steps = trainer.config.steps
+    curves = SummaryWriter(str(folder / "tensorboard"), purge_step=trainer.step + 1)
+    with tqdm(total=steps, initial=trainer.step, unit="step", disable=None) as bar:
         smooth: float | None = None
 
         def report(figures: dict[str, float]) -> None:
@@ -51,8 +210,11 @@ def train_flow(data: Path, folder: Path, settings: Path | None, initial: Path | 
             smooth = loss if smooth is None else smooth + SMOOTHING * (loss - smooth)
             bar.update()
             bar.set_postfix_str(f"loss {smooth:.4f}")
-            valid = f"{figures['valid_loss']:.5f}" if "valid_loss" in figures else ""
-            log.write(f"{figures['step']:.0f},{loss:.5f},{valid},{figures['step_s']:.3f}\n")
+            for name, value in figures.items():
+                if name != "step":
+                    curves.add_scalar(name, value, int(figures["step"]))
 
-        trainer.run(report)
-    print(f"Wrote {folder / 'generator.safetensors'}")
+        try:
+            yield report
+        finally:
+            curves.close()

@@ -1,4 +1,8 @@
-"""The training loop, top to bottom: resume, batches, loss, step, average, validate, save."""
+"""The training loop, top to bottom: resume, batches, loss, step, average, validate, save.
+
+Lightning Fabric places the networks, runs them in half precision and joins several processes or
+machines; the loop is ours.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +14,43 @@ import pickle
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
-from torch import nn
+from lightning_fabric import Fabric
+from torch import Tensor, nn
 
-from avatar_forcing_ros.config import ModelConfig, TrainingConfig
+from avatar_forcing_ros.config import TrainingConfig
 from avatar_forcing_ros.errors import CheckpointError
 from avatar_forcing_ros.files import whole_file
 from avatar_forcing_ros.model.checkpoint import Checkpoint, save_checkpoint
 from avatar_forcing_ros.model.generator import MotionGenerator
-from avatar_forcing_ros.training.dataset import ConversationWindows
-from avatar_forcing_ros.training.losses import flow_matching_loss
+from avatar_forcing_ros.training.objectives import FlowMatching, Preference
 
 VALIDATION_BATCHES = 8
 Report = Callable[[dict[str, float]], None]
+
+
+class OnDevice(Protocol):
+    """A batch."""
+
+    def to(self, device: torch.device) -> Any:
+        """The same on `device`."""
+
+
+class Source(Protocol):
+    """Where batches come from."""
+
+    def batch(self, count: int, rng: np.random.Generator) -> OnDevice:
+        """`count` random windows."""
+
+
+class Sources(NamedTuple):
+    """What is learned from, and what the learning is judged by."""
+
+    train: Source
+    valid: Source
 
 
 def learning_rate(step: int, config: TrainingConfig) -> float:
@@ -37,51 +62,38 @@ def learning_rate(step: int, config: TrainingConfig) -> float:
 
 
 class Trainer:
-    """Trains a motion generator by diffusion forcing; everything needed to go on is in one file.
+    """Minimises an objective; everything needed to go on is in one file.
 
-    Each step draws its batch and its noise from generators seeded by (seed, step), so a resumed
-    run sees what an uninterrupted one would have seen.
+    A step's batches and noise come from generators seeded by (seed, step, part), so a resumed run
+    sees what an uninterrupted one would have seen, and two processes see what one that
+    accumulates two batches sees.
     """
 
     def __init__(
         self,
-        model_config: ModelConfig,
+        fabric: Fabric,
+        objective: FlowMatching | Preference,
+        sources: Sources,
         config: TrainingConfig,
-        train: ConversationWindows,
-        valid: ConversationWindows,
         folder: Path,
-        initial: Checkpoint | None = None,
+        begun: Checkpoint,
     ) -> None:
-        """`initial` holds a generator to begin from (its normalisation is kept) and its origin.
-
-        Raises CheckpointError if that generator is another network.
-        """
-        self.config, self.train, self.valid, self.folder = config, train, valid, folder
-        torch.manual_seed(config.seed)
-        self.model = MotionGenerator(model_config)
-        self.begun_from: dict[str, Any] | None = None
-        if initial:
-            generator, self.begun_from = initial.generator, initial.origin
-            if generator.config != model_config:
-                raise CheckpointError(
-                    "initial weights",
-                    expected=f"a network of {model_config}",
-                    got=f"one of {generator.config}",
-                    remedy="give weights of the same preset",
-                )
-            self.model.load_state_dict(generator.state_dict())
-        else:
-            start_at_zero(self.model)
-            mean, std = train.statistics()
-            self.model.motion_mean.copy_(torch.from_numpy(mean))
-            self.model.motion_std.copy_(torch.from_numpy(std))
+        """`begun` holds the generator that `objective` trains, its partner and its origin."""
+        self.fabric, self.sources = fabric, sources
+        self.config, self.folder, self.begun = config, folder, begun
+        self.model = objective.model
         self.average = copy.deepcopy(self.model).requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(
-            self.model.parameters(),
+        self.judge = copy.copy(objective)  # the same question to the averaged weights
+        self.judge._modules = {**objective._modules, "model": self.average}
+        optimizer = torch.optim.AdamW(
+            [p for p in self.model.parameters() if p.requires_grad],
             lr=config.learning_rate,
             betas=(0.9, 0.99),
             weight_decay=config.weight_decay,
+            fused=True,
         )
+        self.objective, self.optimizer = fabric.setup(objective, optimizer)
+        self.average.to(fabric.device)
         self.step = 0
 
     @property
@@ -92,32 +104,48 @@ class Trainer:
         """Train until the configured number of steps; `report` gets figures after every step."""
         while self.step < self.config.steps:
             started = time.perf_counter()
-            figures = {"step": float(self.step + 1), "loss": self.train_step()}
-            figures["step_s"] = time.perf_counter() - started
+            figures = self.train_step()
+            figures["windows_per_s"] = self._windows_a_step / (time.perf_counter() - started)
             if self.step % self.config.validate_every_steps == 0:
-                figures["valid_loss"] = self.validate()
+                figures |= {f"valid_{name}": value for name, value in self.validate().items()}
             report(figures)
             if self.step % self.config.checkpoint_every_steps == 0:
                 self.save()
         self.save()
 
-    def train_step(self) -> float:
-        """One optimiser step; returns its loss."""
+    @property
+    def _windows_a_step(self) -> int:
+        parts = self.fabric.world_size * self.config.accumulate_batches
+        return self.config.batch_windows * parts
+
+    def train_step(self) -> dict[str, float]:
+        """One optimiser step; its figures, the loss among them, averaged over all batches."""
+        config, fabric = self.config, self.fabric
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.step, self.config)
-        rng = np.random.default_rng([self.config.seed, self.step])
-        noise = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        batch = self.train.batch(self.config.batch_windows, rng)
-        half = self.config.precision == "bfloat16"
-        with torch.autocast("cpu", torch.bfloat16, enabled=half):
-            loss = flow_matching_loss(self.model, batch, self.config, noise)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)
+            group["lr"] = learning_rate(self.step, config)
+        total: dict[str, Tensor] = {}
+        for k in range(config.accumulate_batches):
+            part = fabric.global_rank * config.accumulate_batches + k
+            rng = np.random.default_rng([config.seed, self.step, part])
+            last = k == config.accumulate_batches - 1
+            with fabric.no_backward_sync(self.objective, enabled=not last):
+                figures = self.objective(*self._batch(self.sources.train, rng))
+                fabric.backward(figures["loss"] / config.accumulate_batches)
+            for name, value in figures.items():
+                total[name] = total.get(name, 0.0) + value.detach() / config.accumulate_batches
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.gradient_clip)
         self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
         self._follow()
-        return float(loss.detach())
+        shared: Any = fabric.all_reduce(total, reduce_op="mean")
+        done = {name: float(value) for name, value in shared.items()}
+        rate = self.optimizer.param_groups[0]["lr"]
+        return {"step": self.step, **done, "gradient_norm": float(norm), "learning_rate": rate}
+
+    def _batch(self, source: Source, rng: np.random.Generator) -> tuple[Any, torch.Generator]:
+        noise = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        return source.batch(self.config.batch_windows, rng).to(self.fabric.device), noise
 
     @torch.no_grad()
     def _follow(self) -> None:
@@ -129,39 +157,50 @@ class Trainer:
         )
 
     @torch.no_grad()
-    def validate(self) -> float:
-        """Mean loss of the averaged weights on fixed windows of conversations never trained on."""
-        losses = []
+    def validate(self) -> dict[str, float]:
+        """Mean figures of the averaged weights on fixed windows that are never trained on."""
+        seen: dict[str, list[float]] = {}
         for i in range(VALIDATION_BATCHES):
             rng = np.random.default_rng([7, i])
-            batch = self.valid.batch(self.config.batch_windows, rng)
-            noise = torch.Generator().manual_seed(i)
-            losses.append(float(flow_matching_loss(self.average, batch, self.config, noise)))
-        return float(np.mean(losses))
+            for name, value in self.judge(*self._batch(self.sources.valid, rng)).items():
+                seen.setdefault(name, []).append(float(value))
+        return {name: float(np.mean(values)) for name, values in seen.items()}
 
     def save(self) -> None:
         """Write all that resuming needs, and beside it the averaged weights for use."""
-        state = {
-            "step": self.step,
-            "config": self._config_text(),
-            "begun_from": self.begun_from,
-            "model": self.model.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-        }
-        with whole_file(self.state_path) as part:
-            torch.save(state, part)
-        save_checkpoint(self.folder / "generator.safetensors", self.average, self.origin())
+        if self.fabric.is_global_zero:
+            state = {
+                "step": self.step,
+                "config": self._config_text(),
+                "begun_from": self.begun.origin,
+                "model": self.model.state_dict(),
+                "average": self.average.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+            }
+            with whole_file(self.state_path) as part:
+                torch.save(state, part)
+            save_checkpoint(
+                self.folder / "generator.safetensors",
+                self.average,
+                self.origin(),
+                motion_autoencoder=self.begun.motion_autoencoder,
+            )
+        self.fabric.barrier()
 
     def origin(self) -> dict[str, Any]:
         """How these weights came to be, for the checkpoint's metadata."""
-        return {
-            "method": "diffusion forcing on generated conversations",
+        objective = self.judge
+        told = {
+            "method": "diffusion forcing",
             "steps": self.step,
-            "conversations": len(self.train.conversations),
             "training": dataclasses.asdict(self.config),
-            "begun_from": self.begun_from,
+            "batches_a_step": self.fabric.world_size * self.config.accumulate_batches,
+            "begun_from": self.begun.origin or None,
         }
+        if isinstance(objective, Preference):
+            told["method"] = "preference of real motion over motion made without the user"
+            told["preference"] = dataclasses.asdict(objective.preference)
+        return told
 
     def resume(self) -> bool:
         """Go on from the folder's last state, if there is one; False if not.
@@ -171,7 +210,7 @@ class Trainer:
         if not self.state_path.exists():
             return False
         try:
-            stored = torch.load(self.state_path, weights_only=True)
+            stored = torch.load(self.state_path, "cpu", weights_only=True)
         except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
             raise CheckpointError(
                 f"training state {self.state_path}",
@@ -186,7 +225,7 @@ class Trainer:
                 got="another one",
                 remedy="train into an empty folder, or use the old configuration",
             )
-        self.begun_from = stored["begun_from"]
+        self.begun = self.begun._replace(origin=stored["begun_from"])
         self.model.load_state_dict(stored["model"])
         self.average.load_state_dict(stored["average"])
         self.optimizer.load_state_dict(stored["optimizer"])
@@ -194,8 +233,10 @@ class Trainer:
         return True
 
     def _config_text(self) -> str:
-        training = dataclasses.asdict(self.config)
-        return json.dumps([dataclasses.asdict(self.model.config), training], sort_keys=True)
+        parts = [dataclasses.asdict(self.model.config), dataclasses.asdict(self.config)]
+        if isinstance(self.judge, Preference):
+            parts.append(dataclasses.asdict(self.judge.preference))
+        return json.dumps(parts, sort_keys=True)
 
 
 def start_at_zero(model: MotionGenerator) -> None:

@@ -52,7 +52,7 @@ def perform(
     attention = 1.0 - 0.5 * soft_activity(own.active(frames), 0.5)
     if seen:
         motion[:, POSE] += reactions.mirrored_pose(style, seen.motion, attention)
-    add_acts(rng, style, motion, acts)
+    add_acts(rng, style, own, motion, acts)
     blinks = add_eyes(rng, style, motion, own, partner, seen)
     return clip(motion), tuple(sorted(acts, key=lambda act: act.start_s)), blinks
 
@@ -114,7 +114,10 @@ def sway(
     phase = rng.uniform(0.0, 2 * np.pi)
     breath = np.sin(2 * np.pi * breath_hz * frame_times(frames) + phase)
     pose *= style.sway
+    for k in (INDEX["head_yaw"], INDEX["head_pitch"], INDEX["head_roll"]):
+        pose[:, k] += stats.NEVER_STILL_RAD * band_noise(rng, frames, stats.NEVER_STILL_BAND_HZ)
     pose[:, INDEX["head_y"]] += stats.BREATH_HEAD_Y * breath
+    pose[:, INDEX["head_pitch"]] += stats.BREATH_PITCH_RAD * breath
     return pose + posture_shifts(rng, style, frames)
 
 
@@ -125,19 +128,26 @@ def posture_shifts(rng: np.random.Generator, style: PersonStyle, frames: int) ->
     out = np.zeros((frames, POSE_COUNT))
     posture = np.zeros(POSE_COUNT)
     if style.shifts_per_min > 0:  # already sitting somehow at the start
-        posture = 0.7 * rng.normal(0.0, stats.POSTURE_SHIFT)
+        posture = 0.7 * _posture(rng)
         out += posture
     count = rng.poisson(style.shifts_per_min * minutes)
     for start_s in np.sort(rng.uniform(0.0, frames / FRAME_RATE_HZ, count)):
-        new = rng.normal(0.0, stats.POSTURE_SHIFT)
+        new = _posture(rng)
         step = ease(times_s, start_s, rng.uniform(*stats.POSTURE_SHIFT_S))
         out += step[:, None] * (new - posture)
         posture = new
     return out
 
 
-def add_acts(rng: np.random.Generator, style: PersonStyle, motion: Curve, acts: list[Act]) -> None:
-    """Add the acts to `motion` ``[T, K]`` in place."""
+def _posture(rng: np.random.Generator) -> Curve:
+    limit = stats.POSTURE_SHIFT_LIMIT
+    return np.clip(rng.normal(size=POSE_COUNT), -limit, limit) * stats.POSTURE_SHIFT
+
+
+def add_acts(
+    rng: np.random.Generator, style: PersonStyle, own: Speech, motion: Curve, acts: list[Act]
+) -> None:
+    """Add the acts of a person who says `own` to `motion` ``[T, K]`` in place."""
     frames = len(motion)
     times_s = frame_times(frames)
     smile = np.full(frames, style.base_smile)
@@ -145,8 +155,10 @@ def add_acts(rng: np.random.Generator, style: PersonStyle, motion: Curve, acts: 
     for act in acts:
         if act.kind == "nod":
             cycles = int(rng.integers(stats.NOD_CYCLES[0], stats.NOD_CYCLES[1] + 1))
+            fastest_hz = stats.NOD_SPEED_RAD_S / (np.pi * act.size)
+            rate_hz = min(rng.uniform(*stats.NOD_HZ), fastest_hz)
             motion[:, INDEX["head_pitch"]] += act.size * nod(
-                times_s, act.start_s, cycles, rng.uniform(*stats.NOD_HZ)
+                times_s, act.start_s, cycles, rate_hz
             )
         elif act.kind == "emphasis":
             beat_s = rng.uniform(0.14, 0.20)
@@ -164,7 +176,9 @@ def add_acts(rng: np.random.Generator, style: PersonStyle, motion: Curve, acts: 
             if act.kind == "laugh":  # the head goes back and bobs with the calls
                 motion[:, INDEX["head_pitch"]] -= 0.12 * shape
         elif act.kind == "brow":
-            brow = np.maximum(brow, act.size * bump(times_s, act.start_s, 0.18, act.hold_s, 0.35))
+            shape = bump(times_s, act.start_s, 0.18, act.hold_s, 0.35)
+            shape *= 1.0 - stats.BROW_SINKS * ease(times_s, act.start_s + 0.15, act.hold_s + 0.3)
+            brow = np.maximum(brow, act.size * shape)
         elif act.kind == "tilt":
             shape = bump(times_s, act.start_s, 0.6, act.hold_s, 0.9)
             motion[:, INDEX["head_roll"]] += act.size * shape
@@ -172,6 +186,8 @@ def add_acts(rng: np.random.Generator, style: PersonStyle, motion: Curve, acts: 
             shape = act.size * bump(times_s, act.start_s, 0.4, act.hold_s, 0.6)
             furrow = np.maximum(furrow, shape)
     smile *= 1.0 + stats.SMILE_TREMOR * band_noise(rng, frames, (0.1, 2.0))
+    smile *= 1.0 - (1.0 - stats.SMILE_WHILE_SPEAKING) * soft_activity(own.active(frames), 0.4)
+    brow *= 1.0 + stats.BROW_TREMOR * band_noise(rng, frames, (0.3, 3.0))
     _set_expression(style, motion, smile, cheek, brow, furrow, teeth)
 
 
@@ -186,6 +202,7 @@ def _set_expression(
 ) -> None:
     pucker = motion[:, INDEX["mouth_pucker"]]
     smile = smile * (1.0 - 0.4 * np.clip(pucker, 0.0, 1.0))
+    smile *= 1.0 - (1.0 - stats.SMILE_ON_CLOSED_LIPS) * motion[:, INDEX["lips_close"]]
     motion[:, INDEX["smile_left"]] = smile * (1.0 + style.smile_asymmetry)
     motion[:, INDEX["smile_right"]] = smile * (1.0 - style.smile_asymmetry)
     motion[:, INDEX["cheek_raise"]] = cheek
@@ -217,11 +234,15 @@ def add_eyes(
     motion[:, INDEX["head_yaw"]] += 0.2 * stats.GAZE_UNIT_RAD * aside[:, 0]
     motion[:, INDEX["head_pitch"]] -= 0.2 * stats.GAZE_UNIT_RAD * aside[:, 1]
     back = stats.EYE_COUNTER_ROTATION / stats.GAZE_UNIT_RAD
+    drift = [band_noise(rng, frames, stats.GAZE_DRIFT_BAND_HZ) for _ in range(2)]
+    target = target + stats.GAZE_DRIFT * np.stack(drift, axis=1)
     motion[:, INDEX["gaze_x"]] = target[:, 0] - back * motion[:, INDEX["head_yaw"]]
     motion[:, INDEX["gaze_y"]] = target[:, 1] + back * motion[:, INDEX["head_pitch"]]
     blinks = eyes.blink_times(rng, style, own, partner, rests, frames)
     lids = eyes.lid_curves(rng, blinks, frames)
     squint = 0.25 * motion[:, INDEX["cheek_raise"]]  # felt smiles narrow the eyes
+    lowered = stats.LID_FOLLOWS_GAZE * np.maximum(-motion[:, INDEX["gaze_y"]], 0.0)
+    squint = np.maximum(squint, lowered)
     motion[:, INDEX["blink_left"]] = np.maximum(lids[:, 0], squint)
     motion[:, INDEX["blink_right"]] = np.maximum(lids[:, 1], squint)
     return blinks

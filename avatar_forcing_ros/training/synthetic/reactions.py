@@ -52,8 +52,9 @@ def listen(
     for end in partner.phrase_ends():
         if _speaking_at(own, end.time_s - 0.3):
             continue  # overlapped: nobody listens
-        if rng.random() < style.nod_probability:
-            start_s = end.time_s + rng.uniform(*stats.NOD_DELAY_S)
+        start_s = end.time_s + rng.uniform(*stats.NOD_DELAY_S)
+        about_to_speak = _speaking_at(own, start_s + stats.NOD_CLEAR_OF_SPEECH_S)
+        if not about_to_speak and rng.random() < style.nod_probability:
             size = rng.uniform(*stats.NOD_RAD) * style.expressiveness
             acts.append(Act("nod", start_s, size, caused_by_s=end.time_s))
         if end.question and rng.random() < stats.QUESTION_BROW_PROBABILITY:

@@ -40,9 +40,9 @@ _VOWELS: Final[dict[str, tuple[float, ...]]] = {
     "ɐ": (0.36, 0, 0.12, 0.02, 0.10, 0.20), "ə": (0.24, 0, 0.10, 0.05, 0.08, 0.16),
     "ɛ": (0.40, 0, 0.34, 0.00, 0.18, 0.28), "e": (0.32, 0, 0.40, 0.00, 0.18, 0.26),
     "ɪ": (0.20, 0, 0.36, 0.00, 0.16, 0.22), "i": (0.15, 0, 0.55, 0.00, 0.20, 0.24),
-    "ɔ": (0.44, 0, 0.00, 0.42, 0.10, 0.24), "ɒ": (0.48, 0, 0.02, 0.30, 0.12, 0.26),
-    "o": (0.36, 0, 0.00, 0.55, 0.08, 0.20), "ʊ": (0.22, 0, 0.00, 0.58, 0.08, 0.18),
-    "u": (0.16, 0, 0.00, 0.78, 0.08, 0.14), "ɜ": (0.30, 0, 0.08, 0.22, 0.12, 0.22),
+    "ɔ": (0.46, 0, 0.00, 0.52, 0.06, 0.18), "ɒ": (0.48, 0, 0.02, 0.36, 0.10, 0.24),
+    "o": (0.40, 0, 0.00, 0.70, 0.04, 0.12), "ʊ": (0.22, 0, 0.00, 0.66, 0.05, 0.12),
+    "u": (0.16, 0, 0.00, 0.95, 0.02, 0.04), "ɜ": (0.30, 0, 0.08, 0.22, 0.12, 0.22),
     "ɚ": (0.26, 0, 0.06, 0.24, 0.12, 0.20), "y": (0.15, 0, 0.00, 0.75, 0.10, 0.14),
     "ø": (0.28, 0, 0.00, 0.55, 0.10, 0.18), "œ": (0.38, 0, 0.00, 0.45, 0.12, 0.22),
     "ᵻ": (0.20, 0, 0.28, 0.00, 0.14, 0.20),
@@ -50,11 +50,11 @@ _VOWELS: Final[dict[str, tuple[float, ...]]] = {
 _VOWEL_DOMINANCE: Final = (1.0, 1.0, 1.0, 1.6, 0.8, 0.8)
 # (targets, dominances); a dominance near 0 takes the shape of the neighbours
 _CONSONANTS: Final[dict[str, tuple[tuple[float, ...], tuple[float, ...]]]] = {
-    "m": ((0.05, 1, 0.04, 0.05, 0.00, 0.00), (2.0, 9, 0.3, 0.2, 3.0, 3.0)),
-    "b": ((0.05, 1, 0.04, 0.05, 0.00, 0.00), (2.0, 9, 0.3, 0.2, 3.0, 3.0)),
-    "p": ((0.05, 1, 0.04, 0.05, 0.00, 0.00), (2.0, 9, 0.3, 0.2, 3.0, 3.0)),
-    "f": ((0.08, 0.45, 0.12, 0.00, 0.34, 0.00), (2.0, 5, 0.3, 0.3, 3.0, 3.0)),
-    "v": ((0.08, 0.45, 0.12, 0.00, 0.32, 0.00), (2.0, 5, 0.3, 0.3, 3.0, 3.0)),
+    "m": ((0.05, 1, 0.04, 0.05, 0.00, 0.00), (2.0, 5.5, 0.3, 0.2, 3.0, 3.0)),
+    "b": ((0.05, 1, 0.04, 0.05, 0.00, 0.00), (2.0, 5.5, 0.3, 0.2, 3.0, 3.0)),
+    "p": ((0.05, 1, 0.04, 0.05, 0.00, 0.00), (2.0, 5.5, 0.3, 0.2, 3.0, 3.0)),
+    "f": ((0.08, 0.20, 0.12, 0.00, 0.60, 0.00), (2.0, 5, 0.3, 0.3, 3.0, 3.0)),
+    "v": ((0.08, 0.20, 0.12, 0.00, 0.55, 0.00), (2.0, 5, 0.3, 0.3, 3.0, 3.0)),
     "θ": ((0.14, 0, 0.16, 0.00, 0.18, 0.24), (1.2, 1, 0.3, 0.2, 1.0, 1.0)),
     "s": ((0.06, 0, 0.26, 0.00, 0.20, 0.30), (2.2, 1, 0.6, 0.2, 1.0, 1.2)),
     "ʃ": ((0.08, 0, 0.00, 0.45, 0.26, 0.34), (2.2, 1, 0.6, 1.2, 1.2, 1.4)),
@@ -75,6 +75,9 @@ _SAME_AS: Final = {
 }  # fmt: skip
 _CLOSING: Final = ("m", "b", "p")
 _UNSTRESSED: Final = 0.80  # opening of an unstressed vowel, against a stressed one
+_PUCKER: Final = MOUTH_NAMES.index("mouth_pucker")  # rounding does not shrink with stress
+_BURST: Final = 0.65  # of a /p/, the lips are closed so long; then they let go of the breath
+_SEEN: Final = slice(2, 6)  # of a frame's 8 steps, where a closure counts: its middle 20 ms
 
 
 def sounds_of(ipa: str) -> list[str]:
@@ -98,7 +101,8 @@ def mouth_curves(
 
     `articulation` scales all openings; `loudness` ``[T]`` (1 is this voice's average) opens the
     jaw wider in loud syllables. Frame i is the mean over its 40 ms, except `lips_close`, the
-    maximum: a closure shorter than a frame is still seen. All zero away from any phoneme.
+    maximum over its middle: a closure shorter than a frame is still seen. All zero away from any
+    phoneme.
     """
     steps = frames * _FINE_PER_FRAME
     target, dominance = _score(phonemes, steps, articulation)
@@ -112,7 +116,7 @@ def mouth_curves(
         out[:, k] = blend / weight
     fine = out.reshape(frames, _FINE_PER_FRAME, len(MOUTH_NAMES))  # [T, 8, 6]
     mouth = fine.mean(axis=1)  # [T, 6]
-    mouth[:, 1] = fine[:, :, 1].max(axis=1)
+    mouth[:, 1] = fine[:, _SEEN, 1].max(axis=1)
     if loudness is not None:
         gain = np.clip(loudness, 0.3, 2.0) ** 0.35
         mouth[:, [0, 4, 5]] *= gain[:, None]
@@ -130,7 +134,9 @@ def _score(
         sounds = sounds_of(ipa)
         edges = np.linspace(start_s, end_s, len(sounds) + 1) * FINE_RATE_HZ
         for i, sound in enumerate(sounds):
-            span = slice(max(round(edges[i]), 0), max(round(edges[i + 1]), 0))
+            length = _BURST if sound == "p" else 1.0
+            end = edges[i] + length * (edges[i + 1] - edges[i])
+            span = slice(max(round(edges[i]), 0), max(round(end), 0))
             values, weights = _gesture(sound, ipa, articulation)
             target[span], dominance[span] = values, weights
     return target, dominance
@@ -141,4 +147,6 @@ def _gesture(sound: str, ipa: str, articulation: float) -> tuple[Sequence[float]
         return _CONSONANTS[sound]
     stressed = ipa[:1] in ("ˈ", "ˌ")
     size = articulation * (1.0 if stressed else _UNSTRESSED)
-    return tuple(size * value for value in _VOWELS[sound]), _VOWEL_DOMINANCE
+    values = [size * value for value in _VOWELS[sound]]
+    values[_PUCKER] = _VOWELS[sound][_PUCKER]
+    return values, _VOWEL_DOMINANCE

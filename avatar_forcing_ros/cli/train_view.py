@@ -1,0 +1,158 @@
+"""``avatar-forcing train view``: a conversation to look at, as a video and as pages."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from avatar_forcing_ros.cli.progress import ProgressBar
+from avatar_forcing_ros.config import AvatarConfig
+from avatar_forcing_ros.errors import ConfigError, OutputError
+
+if TYPE_CHECKING:
+    from avatar_forcing_ros.training.viewed_talk import ViewedTalk
+
+FACE_PX = 256
+MOUTH_FACE_PX = 512  # of the page of mouths, which shows a part of it
+LONGEST_S = 600.0
+PORTRAITS = {"avatar": "models/portraits/ada.png", "user": "models/portraits/ben.png"}
+
+
+def add_step(steps: Any) -> None:
+    """Add the step to the sub-parsers `steps` of ``train``."""
+    view = steps.add_parser(
+        "view",
+        help="look at a conversation: video, pictures, curves (needs the extra [train])",
+        description="Writes an MP4 of one conversation: both faces, both voices, the sounds that "
+        "are said. The same seed, split and length give the same conversation as 'data' makes.",
+    )
+    view.add_argument("seed", nargs="?", metavar="SEED", help="of a conversation to be made")
+    view.add_argument(
+        "-o", "--output", type=Path, metavar="OUT.mp4", help="default: conversation-SEED.mp4"
+    )
+    view.add_argument("--split", choices=("train", "valid"), default="train")
+    view.add_argument("--seconds", type=float, default=20.0, help="its length (default: 20)")
+    view.add_argument(
+        "--model",
+        nargs="?",
+        const="",
+        metavar="CKPT",
+        help="also show the avatar as a generator moves it (default: the weights that ship); "
+        "write SEED before it",
+    )
+    view.add_argument(
+        "--sheet", type=Path, metavar="PNG", help="also a page of pictures and curves"
+    )
+    view.add_argument(
+        "--phonemes", type=Path, metavar="PNG", help="also a page of mouths at a, i, u, o, m, f"
+    )
+    view.add_argument("--data", type=Path, metavar="NPZ", help="show a prepared file instead")
+    view.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Make what was asked for, and say where it is."""
+    output = options.output or _default_output(options)
+    _check(options, output)
+    from avatar_forcing_ros.media_files.writing import save_image
+    from avatar_forcing_ros.pipeline.portraits import load_portrait
+    from avatar_forcing_ros.resources import shipped
+    from avatar_forcing_ros.rig.warp_renderer import WarpRenderer
+    from avatar_forcing_ros.timebase import FRAME_PERIOD_S
+    from avatar_forcing_ros.training.contact_sheet import contact_sheet
+    from avatar_forcing_ros.training.phoneme_sheet import phoneme_sheet
+    from avatar_forcing_ros.training.view import write_view
+
+    talk = _talk(options)
+    faces = {who: shipped(path) for who, path in PORTRAITS.items()}
+    if options.phonemes:
+        close = WarpRenderer(load_portrait(faces["avatar"], MOUTH_FACE_PX))
+        save_image(phoneme_sheet(talk, close), options.phonemes)
+        print(f"Wrote {options.phonemes}")
+    renderers = {who: WarpRenderer(load_portrait(path, FACE_PX)) for who, path in faces.items()}
+    if options.sheet:
+        save_image(contact_sheet(talk, renderers), options.sheet)
+        print(f"Wrote {options.sheet}")
+    with ProgressBar(FRAME_PERIOD_S) as progress:
+        write_view(talk, renderers, output, progress)
+    silent = "" if talk.sound is not None else "; silent: the file has no voices to play"
+    print(f"Wrote {output}: {talk.frames} frames{silent}")
+
+
+def _talk(options: argparse.Namespace) -> ViewedTalk:
+    from avatar_forcing_ros.training.synthetic import generate_conversation
+    from avatar_forcing_ros.training.viewed_talk import generated_talk, stored_talk, with_generator
+
+    if options.data:
+        return stored_talk(options.data, options.seconds)
+    if options.model is None:
+        made = generate_conversation(_seed(options.seed), options.seconds, options.split)
+        return generated_talk(made)
+    from avatar_forcing_ros.pipeline.load import load_avatar
+    from avatar_forcing_ros.streaming.engine import MotionEngine
+    from avatar_forcing_ros.training.streamed_motion import streamed_motion
+
+    config = AvatarConfig(weights=options.model)
+    engine = MotionEngine(load_avatar(config).generator, config.sampling, anchor=config.anchor)
+    made = generate_conversation(_seed(options.seed), options.seconds, options.split)
+    motion = streamed_motion(
+        engine, made.avatar_audio, made.user_audio, made.user_motion, made.seed
+    )
+    return with_generator(generated_talk(made), motion, engine.config.block_frames)
+
+
+def _default_output(options: argparse.Namespace) -> Path:
+    return Path(f"{options.data.stem}.mp4" if options.data else f"conversation-{options.seed}.mp4")
+
+
+def _check(options: argparse.Namespace, output: Path) -> None:
+    """Refuse what cannot be done before anything takes time."""
+    if (options.seed is None) == (options.data is None):
+        raise ConfigError(
+            "conversation",
+            expected="either a SEED or --data NPZ",
+            got="neither" if options.seed is None else "both",
+            remedy="give one of them",
+        )
+    if options.seed is not None:
+        _seed(options.seed)
+    for flag, value in (("--model", options.model), ("--phonemes", options.phonemes)):
+        if options.data and value is not None:
+            raise ConfigError(
+                flag,
+                expected="a conversation with its voices",
+                got="a prepared file, which has none",
+                remedy="give a SEED instead of --data",
+            )
+    if not 0.2 <= options.seconds <= LONGEST_S:
+        raise ConfigError(
+            "--seconds",
+            expected=f"a length of 0.2 … {LONGEST_S:g} s",
+            got=f"{options.seconds:g}",
+            remedy="choose another",
+        )
+    _check_names(options, output)
+
+
+def _check_names(options: argparse.Namespace, output: Path) -> None:
+    pages = [(page, (".png", ".jpg")) for page in (options.sheet, options.phonemes) if page]
+    taken = [options.data.resolve()] if options.data else []
+    for path, endings in [(output, (".mp4",)), *pages]:
+        if path.suffix.lower() not in endings or path.resolve() in taken:
+            raise OutputError(
+                f"output {path}",
+                expected=f"a name of its own that ends in {' or '.join(endings)}",
+                got="one taken already" if path.resolve() in taken else path.suffix or "no ending",
+                remedy="choose another name",
+            )
+        taken.append(path.resolve())
+
+
+def _seed(text: str) -> int:
+    """The whole number in `text`; raises ConfigError for anything else."""
+    if not (text.isascii() and text.isdigit()):
+        raise ConfigError(
+            "SEED", expected="a whole number, 0 or more", got=f"'{text}'", remedy="correct it"
+        )
+    return int(text)
