@@ -14,8 +14,10 @@ from avatar_forcing_ros.cli import (
     bag,
     benchmark,
     demo,
+    evaluate,
     launch,
     node,
+    prepare,
     render,
     rig,
     topic,
@@ -24,7 +26,20 @@ from avatar_forcing_ros.cli import (
 )
 from avatar_forcing_ros.errors import AvatarForcingError, MissingDependencyError, OutputError
 
-COMMANDS = (demo, render, launch, node, bag, topic, rig, benchmark, train, weights)
+COMMANDS = (
+    demo,
+    render,
+    launch,
+    node,
+    bag,
+    topic,
+    rig,
+    benchmark,
+    prepare,
+    train,
+    evaluate,
+    weights,
+)
 INTERRUPTED = 130
 PACKAGE = __name__.split(".")[0]
 

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from avatar_forcing_ros.errors import MediaError
 from avatar_forcing_ros.media import VideoFrame
-from avatar_forcing_ros.timebase import FRAME_RATE_HZ, SAMPLE_RATE_HZ
+from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, FRAME_RATE_HZ, SAMPLE_RATE_HZ
 
 LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 1_000, 768_000
+STAMP_TOLERANCE_S = 0.02  # sound is not moved for less: rounded stamps are no gaps
 AUDIO_REMEDY = "give a WAV, FLAC, OGG, MP3 or any file with a sound track that FFmpeg reads"
 VIDEO_REMEDY = "give an MP4, WebM or any file with a video track that FFmpeg reads"
 
@@ -40,6 +41,12 @@ def read_audio(path: Path) -> NDArray[np.float32]:
             got=f"{rate_hz} Hz",
             remedy="export the file again",
         )
+    _require_finite(path, samples)
+    mono = samples.mean(axis=1, dtype=np.float32)
+    return np.clip(soxr.resample(mono, rate_hz, SAMPLE_RATE_HZ), -1.0, 1.0).astype(np.float32)
+
+
+def _require_finite(path: Path, samples: NDArray[np.float32]) -> None:
     broken = int(np.count_nonzero(~np.isfinite(samples)))
     if broken:
         raise MediaError(
@@ -48,8 +55,6 @@ def read_audio(path: Path) -> NDArray[np.float32]:
             got=f"{broken} that are NaN or infinite",
             remedy="export the file again",
         )
-    mono = samples.mean(axis=1, dtype=np.float32)
-    return np.clip(soxr.resample(mono, rate_hz, SAMPLE_RATE_HZ), -1.0, 1.0).astype(np.float32)
 
 
 def _decode_audio(path: Path) -> tuple[NDArray[np.float32], int]:
@@ -62,12 +67,7 @@ def _decode_audio(path: Path) -> tuple[NDArray[np.float32], int]:
     try:
         with av.open(str(path)) as container:
             if not container.streams.audio:
-                raise MediaError(
-                    f"sound {path}",
-                    expected="a sound track",
-                    got="a file without one",
-                    remedy=AUDIO_REMEDY,
-                )
+                raise _no_sound_track(path)
             rate_hz = container.streams.audio[0].rate
             resampler = av.AudioResampler(format="fltp", rate=rate_hz)  # any format to float
             parts = [
@@ -101,6 +101,86 @@ def read_video(path: Path) -> Iterator[VideoFrame]:
         container.close()
         raise _bad_video(path, "a file without a video track")
     return _frames(container, path)
+
+
+def at_frame_rate(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
+    """Any frame rate to 25 fps: for each period the newest picture not after its beginning."""
+    newest: VideoFrame | None = None
+    period = 0
+    for frame in itertools.chain(frames, (None,)):
+        if newest is not None:
+            end_ns = frame.stamp_ns if frame else newest.stamp_ns + 1  # the last is shown once
+            while period * FRAME_PERIOD_NS < end_ns:
+                yield VideoFrame(newest.pixels, period * FRAME_PERIOD_NS)
+                period += 1
+        newest = frame
+
+
+def read_sound_of_video(path: Path, channels: int = 1) -> NDArray[np.float32]:
+    """The sound in the video `path` ``[n, C]`` at 16 kHz, from its first picture on.
+
+    Sound is put where its time stamps say: what lies before the first picture is left out, what
+    is missing is silence. Raises MediaError as `read_audio` and `read_video` do, and for fewer
+    than `channels`.
+    """
+    first_s = _first_picture_s(path)
+    parts: list[NDArray[np.float32]] = []
+    at = 0  # samples so far, from the first picture on
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.audio:
+                raise _no_sound_track(path)
+            stream = container.streams.audio[0]
+            rate_hz = stream.rate
+            if stream.channels < channels:
+                raise MediaError(
+                    f"sound {path}",
+                    expected=f"{channels} channels",
+                    got=str(stream.channels),
+                    remedy="give one with a channel for each person",
+                )
+            resampler = av.AudioResampler(format="fltp", layout=stream.layout, rate=rate_hz)
+            for frame in container.decode(audio=0):
+                for part in resampler.resample(frame):
+                    samples = part.to_ndarray().T.astype(np.float32)  # [n, channels]
+                    told = at if frame.time is None else round((frame.time - first_s) * rate_hz)
+                    if abs(told - at) > STAMP_TOLERANCE_S * rate_hz or at == 0:
+                        samples = _moved(samples, told - at)
+                    parts.append(samples)
+                    at += len(samples)
+    except (FFmpegError, OSError) as error:
+        raise MediaError(
+            f"sound {path}",
+            expected="a readable sound track",
+            got=_reason(error),
+            remedy=AUDIO_REMEDY,
+        ) from error
+    if at == 0:
+        raise MediaError(
+            f"sound {path}", expected="at least one sample", got="none", remedy=AUDIO_REMEDY
+        )
+    sound = np.concatenate(parts).astype(np.float32)
+    _require_finite(path, sound)
+    return np.clip(soxr.resample(sound, rate_hz, SAMPLE_RATE_HZ), -1.0, 1.0).astype(np.float32)
+
+
+def _moved(samples: NDArray[np.float32], by: int) -> NDArray[np.float32]:
+    """`samples` ``[n, channels]`` with `by` of silence before them, or with so much cut off."""
+    return np.pad(samples, ((by, 0), (0, 0))) if by > 0 else samples[-by:]
+
+
+def _first_picture_s(path: Path) -> float:
+    """The time stamp of the first picture in `path`, on the file's own clock."""
+    _require_file(path, "video")
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise _bad_video(path, "a file without a video track")
+            for frame in container.decode(video=0):
+                return frame.time or 0.0
+    except (FFmpegError, OSError) as error:
+        raise _bad_video(path, _reason(error)) from error
+    raise _bad_video(path, "a video track without a picture")
 
 
 def video_duration_s(path: Path) -> float:
@@ -140,6 +220,12 @@ def _upright(pixels: NDArray[np.uint8], rotation_deg: int) -> NDArray[np.uint8]:
 def _require_file(path: Path, kind: str) -> None:
     if not path.is_file():
         raise MediaError(kind, expected="a file", got=f"none at {path}", remedy="check the path")
+
+
+def _no_sound_track(path: Path) -> MediaError:
+    return MediaError(
+        f"sound {path}", expected="a sound track", got="a file without one", remedy=AUDIO_REMEDY
+    )
 
 
 def _bad_video(path: Path, got: str) -> MediaError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +16,16 @@ from numpy.typing import NDArray
 from avatar_forcing_ros.errors import MediaError
 from avatar_forcing_ros.files import whole_file
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
-from avatar_forcing_ros.media_files.reading import read_audio, read_video, video_duration_s
+from avatar_forcing_ros.media_files.reading import (
+    at_frame_rate,
+    read_audio,
+    read_video,
+    video_duration_s,
+)
 from avatar_forcing_ros.media_files.writing import Mp4Writer
 from avatar_forcing_ros.pipeline.session import Session
 from avatar_forcing_ros.rig.coefficients import NAMES
 from avatar_forcing_ros.timebase import (
-    FRAME_PERIOD_NS,
     FRAME_RATE_HZ,
     SAMPLE_RATE_HZ,
     SAMPLES_PER_FRAME,
@@ -95,19 +99,6 @@ def read_inputs(
             remedy="give a longer file",
         )
     return inputs
-
-
-def at_frame_rate(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
-    """Any frame rate to 25 fps: for each period the newest picture not after its beginning."""
-    newest: VideoFrame | None = None
-    period = 0
-    for frame in itertools.chain(frames, (None,)):
-        if newest is not None:
-            end_ns = frame.stamp_ns if frame else newest.stamp_ns + 1  # the last is shown once
-            while period * FRAME_PERIOD_NS < end_ns:
-                yield VideoFrame(newest.pixels, period * FRAME_PERIOD_NS)
-                period += 1
-        newest = frame
 
 
 def render(

@@ -19,7 +19,7 @@ from avatar_forcing_ros.training.synthetic import describe, generate_conversatio
 DURATION_S = 20.0
 CARD_CONVERSATIONS = 60
 # Conversations of one split never share a seed with another's.
-FIRST_SEED = {"train": 0, "valid": 1_000_000}
+FIRST_SEED = {"train": 0, "valid": 1_000_000, "test": 2_000_000}
 
 
 def make_conversations(

@@ -10,13 +10,19 @@ import av
 import numpy as np
 import pytest
 import soundfile
+import toy_people
 
 from avatar_forcing_ros.errors import MediaError, OutputError
 from avatar_forcing_ros.files import whole_file
 from avatar_forcing_ros.media import VideoFrame
-from avatar_forcing_ros.media_files.reading import read_audio, read_video, video_duration_s
+from avatar_forcing_ros.media_files.reading import (
+    at_frame_rate,
+    read_audio,
+    read_sound_of_video,
+    read_video,
+    video_duration_s,
+)
 from avatar_forcing_ros.media_files.writing import Mp4Writer, save_image
-from avatar_forcing_ros.pipeline.render import at_frame_rate
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS
 
 
@@ -164,6 +170,32 @@ def test_any_frame_rate_becomes_25(rate_hz: int) -> None:
         assert frame.stamp_ns == i * FRAME_PERIOD_NS
         taken = [k for k, stamp in enumerate(stamps) if stamp <= i * FRAME_PERIOD_NS]
         assert int(frame.pixels[0, 0, 0]) == taken[-1]  # the newest, never from the future
+
+
+@pytest.mark.parametrize(("pictures_ms", "sound_ms"), [(0, 400), (320, 0)])
+def test_sound_and_pictures_of_a_video_share_one_clock(
+    pictures_ms: int, sound_ms: int, tmp_path: Path
+) -> None:
+    """A click is where it was, counted from the first picture, in each of two channels."""
+    sound = np.zeros((2, 16_000), np.float32)
+    sound[0, 8_000:8_160] = sound[1, 12_000:12_160] = 0.9
+    stamps = [pictures_ms + 40 * k for k in range(30)]
+    path = tmp_path / "late.mkv"
+    shown = [toy_people.picture(0.0, k) for k in range(30)]
+    toy_people.write_video(path, shown, sound, stamps, sound_ms)
+    heard = read_sound_of_video(path, channels=2)
+    for channel, at_ms in enumerate((500, 750)):
+        loudest_ms = np.abs(heard[:, channel]).argmax() / 16
+        assert loudest_ms == pytest.approx(at_ms + sound_ms - pictures_ms, abs=25)
+
+
+def test_missing_channels_and_sound_are_told(tmp_path: Path) -> None:
+    write_video(tmp_path / "one.mp4")
+    with pytest.raises(MediaError, match="expected 2 channels, got 1"):
+        read_sound_of_video(tmp_path / "one.mp4", channels=2)
+    soundfile.write(tmp_path / "only.wav", np.zeros(100), 16_000)
+    with pytest.raises(MediaError, match="without a video track"):
+        read_sound_of_video(tmp_path / "only.wav")
 
 
 def test_the_same_frames_give_the_same_file(tmp_path: Path) -> None:

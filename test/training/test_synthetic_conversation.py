@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("espeakng_loader")
 
 import itertools
+import zlib
 
 from avatar_forcing_ros.rig.coefficients import COUNT, HIGH, INDEX, LOW
 from avatar_forcing_ros.timebase import SAMPLES_PER_FRAME
@@ -22,6 +23,9 @@ from avatar_forcing_ros.training.synthetic import (
 from avatar_forcing_ros.training.synthetic import statistics as stats
 from avatar_forcing_ros.training.synthetic.visemes import closes_lips
 
+# of the pools and draws that training has had since its data were first made
+TRAIN_CORPUS_CRC, TRAIN_VOICES_CRC = 1878734814, 2651556433
+TRAIN_VOICE_OF_SEED_3 = ("en-gb-scotland+sandro", 204, 41)
 JAW, LIPS = INDEX["jaw_open"], INDEX["lips_close"]
 
 
@@ -64,21 +68,35 @@ def test_shapes_types_and_ranges(conversations: list[Conversation]) -> None:
 
 def test_a_wrong_split_or_duration_is_refused() -> None:
     with pytest.raises(ValueError, match="split"):
-        generate_conversation(0, 5.0, "test")
+        generate_conversation(0, 5.0, "dev")
     with pytest.raises(ValueError, match="duration_s"):
         generate_conversation(0, 0.0)
 
 
-def test_train_and_valid_share_no_voice_and_no_sentence() -> None:
-    assert not set(speech.TRAIN_VARIANTS) & set(speech.VALID_VARIANTS)
+def test_splits_share_no_voice_and_no_sentence_or_word() -> None:
+    splits = ("train", "valid", "test")
     rng = np.random.default_rng(0)
-    for question in (False, True):
-        said = [
-            {corpus.sentence(rng, split, question) for _ in range(1500)}
-            for split in ("train", "valid")
-        ]
-        assert not said[0] & said[1]
-        assert len(said[0]) > 500
+    for one, other in itertools.combinations(splits, 2):
+        assert not set(speech.VARIANTS[one]) & set(speech.VARIANTS[other])
+        for kind in ("statement", "question", *corpus.SLOTS):
+            pools = [set(corpus._choices(kind, split)) for split in (one, other)]
+            assert all(pools)
+            assert not pools[0] & pools[1]
+    said = {s: {corpus.sentence(rng, s) for _ in range(1500)} for s in splits}
+    assert not said["train"] & said["valid"]
+    assert not said["train"] & said["test"]
+    assert len(said["train"]) > 500
+
+
+def test_what_training_says_never_changes() -> None:
+    """The held-out pools may be divided anew; a training run must get the same conversations."""
+    chosen = [corpus._choices(kind, "train") for kind in ("statement", "question", *corpus.SLOTS)]
+    told = "|".join(text for pool in chosen for text in pool)
+    assert zlib.crc32(told.encode()) == TRAIN_CORPUS_CRC
+    assert zlib.crc32(" ".join(speech.TRAIN_VARIANTS).encode()) == TRAIN_VOICES_CRC
+    rng = np.random.default_rng([0, 3])
+    voice = speech.draw_voice(rng, "train")
+    assert (voice.name, voice.rate_wpm, voice.pitch) == TRAIN_VOICE_OF_SEED_3
 
 
 def test_lips_are_closed_in_the_middle_of_m_b_p(conversations: list[Conversation]) -> None:

@@ -18,7 +18,7 @@ from avatar_forcing_ros.training.synthetic.tracking import track
 from avatar_forcing_ros.training.synthetic.turns import PEOPLE, Speech, plan
 
 Event = tuple[str, str, float]  # kind, who, start_s
-SPLITS = ("train", "valid")
+SPLITS = ("train", "valid", "test")  # the order is part of the random draws
 _one_synthesiser = threading.Lock()  # the library has one state in a process
 _LEAD_S = 6.0  # talk before the clip, so that a clip may begin in the middle of one
 _SHOWN = ("nod", "smile", "laugh", "brow", "tilt")
@@ -56,10 +56,11 @@ def generate_conversation(
 ) -> Conversation:
     """The conversation of `seed`: the same every time, `duration_s` rounded to whole frames.
 
-    `split` is "train" or "valid": disjoint voices, sentences and random draws. `natural_share` is
-    the probability that a person of "train" has one of flite's recorded voices, which must then
-    be installed; the default needs none, and is the same on every machine. Raises ValueError
-    for another split or a duration of less than one frame, MissingDependencyError without
+    `split` is "train", "valid" or "test": disjoint voices, sentences and random draws; accents,
+    back-channels and the ranges of pitch, tempo and style are common. `natural_share` is the
+    probability that a person of "train" has one of flite's recorded voices, which must then be
+    installed; the default needs none, and is the same on every machine. Raises ValueError for
+    another split or a duration of less than one frame, MissingDependencyError without
     espeakng-loader.
     """
     if split not in SPLITS:

@@ -1,7 +1,8 @@
 """Sentences of everyday talk with a robot or a person, from templates that this project wrote.
 
-A template has slots in braces; templates and slot words are split by a hash of their text, so that
-"valid" speaks sentences and content words that "train" never does.
+A template has slots in braces. A hash of their text keeps a fifth of the templates and slot words
+from "train"; "valid" and "test" take turns with these, so that each of the three speaks sentences
+and content words that the other two never do.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ SLOTS: dict[str, tuple[str, ...]] = {
              "every evening", "at the weekend", "a moment ago", "at five o'clock", "in February"),
     "weather": ("sunny", "rainy", "foggy", "windy", "freezing", "cloudy", "mild",
                 "perfectly clear", "rather chilly", "muggy", "unbelievably hot",
-                "a bit humid", "snowing", "stormy"),
+                "a bit humid", "snowing", "stormy", "hazy", "overcast", "wonderfully mild"),
     "person": ("my brother", "the doctor", "your friend", "my neighbour", "the manager",
                "our teacher", "my grandmother", "the engineer", "a nice woman", "the bus driver",
                "my boss", "the whole family", "everybody", "one of my colleagues"),
@@ -131,6 +132,12 @@ STATEMENTS: tuple[str, ...] = (
     "Joyful voices echoed through the smooth marble hallway.",
     "My boy enjoys choosing new shoes, but he never ties them properly.",
     "Could be that {person} forgot about it, it happens to all of us.",
+    "I must remember to buy milk, butter and a bunch of plums before the shop closes.",
+    "A small brown puppy jumped up and grabbed {thing}.",
+    "Bob and {name} brought {food} to the party {time}.",
+    "Someone painted the old gate in {place} purple.",
+    "Thanks, I feel {feeling} now that I have seen {person}.",
+    "The report says that {place} needs a new roof.",
 )
 QUESTIONS: tuple[str, ...] = (
     "How are you feeling {time}?",
@@ -163,6 +170,8 @@ QUESTIONS: tuple[str, ...] = (
     "You were {activity} {time}, weren't you?",
     "Could we stop for a moment and have {food}?",
     "Would you mind repeating that, please?",
+    "Might it be better to begin with {food}?",
+    "Why is everybody {activity} today?",
 )
 # hums are written in the synthesiser's phonemes, or it would spell their letters
 BACKCHANNELS: tuple[str, ...] = (
@@ -196,19 +205,17 @@ BACKCHANNELS: tuple[str, ...] = (
 _SLOT = re.compile(r"\{(\w+)\}")
 
 
-def _belongs(text: str, split: str) -> bool:
-    is_valid = zlib.crc32(text.encode()) % 5 == 0
-    return is_valid == (split == "valid")
-
-
 @cache
 def _choices(kind: str, split: str) -> tuple[str, ...]:
     pools = {"statement": STATEMENTS, "question": QUESTIONS, **SLOTS}
-    return tuple(text for text in pools[kind] if _belongs(text, split))
+    held_out = [text for text in pools[kind] if zlib.crc32(text.encode()) % 5 == 0]
+    if split == "train":
+        return tuple(text for text in pools[kind] if text not in held_out)
+    return tuple(held_out[split == "test" :: 2])
 
 
 def sentence(rng: np.random.Generator, split: str, question: bool = False) -> str:
-    """One sentence of the split ("train" or "valid") with its slots filled."""
+    """One sentence of the split ("train", "valid" or "test") with its slots filled."""
     template = str(rng.choice(_choices("question" if question else "statement", split)))
 
     def fill(match: re.Match[str]) -> str:
@@ -219,5 +226,5 @@ def sentence(rng: np.random.Generator, split: str, question: bool = False) -> st
 
 
 def backchannel(rng: np.random.Generator) -> str:
-    """A short sound of attention; these few words are common to both splits."""
+    """A short sound of attention; these few words are common to all splits."""
     return str(rng.choice(BACKCHANNELS))

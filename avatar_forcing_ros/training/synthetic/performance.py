@@ -157,9 +157,7 @@ def add_acts(
             cycles = int(rng.integers(stats.NOD_CYCLES[0], stats.NOD_CYCLES[1] + 1))
             fastest_hz = stats.NOD_SPEED_RAD_S / (np.pi * act.size)
             rate_hz = min(rng.uniform(*stats.NOD_HZ), fastest_hz)
-            motion[:, INDEX["head_pitch"]] += act.size * nod(
-                times_s, act.start_s, cycles, rate_hz
-            )
+            motion[:, INDEX["head_pitch"]] += act.size * nod(times_s, act.start_s, cycles, rate_hz)
         elif act.kind == "emphasis":
             beat_s = rng.uniform(0.14, 0.20)
             first_s = act.start_s + stats.EMPHASIS_PEAK_S - beat_s

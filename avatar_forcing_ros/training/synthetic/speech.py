@@ -106,22 +106,9 @@ TRAIN_VARIANTS = (
     "whisper",
     "zac",
 )
-VALID_VARIANTS = (
-    "f4",
-    "m5",
-    "m8",
-    "Andrea",
-    "Mario",
-    "Hugo",
-    "paul",
-    "robert",
-    "steph2",
-    "klatt3",
-    "edward2",
-    "victor",
-    "mike2",
-    "iven3",
-)
+VALID_VARIANTS = ("f4", "m5", "Andrea", "Hugo", "paul", "steph2", "victor")
+TEST_VARIANTS = ("m8", "Mario", "robert", "klatt3", "edward2", "mike2", "iven3")
+VARIANTS = {"train": TRAIN_VARIANTS, "valid": VALID_VARIANTS, "test": TEST_VARIANTS}
 
 _SYNCHRONOUS, _PHONEME_EVENTS_IN_IPA = 2, 3  # the words of espeak_Initialize and _Synth
 _UTF8_AND_PHONEMES = 0x101  # text may hold phonemes, as [[m@]]
@@ -253,16 +240,15 @@ def _espeak() -> _Espeak:
 
 
 def draw_voice(rng: np.random.Generator, split: str, natural_share: float = 0.0) -> Voice:
-    """A random speaker; the voice variants of "train" and "valid" are disjoint.
+    """A random speaker; the voice variants of the splits are disjoint.
 
     `natural_share` is the probability of one of flite's voices, in "train" only.
     """
     natural = split == "train" and natural_share > 0 and rng.random() < natural_share
-    variants = TRAIN_VARIANTS if split == "train" else VALID_VARIANTS
     return Voice(
         name=f"flite:{rng.choice(flite.TRAIN_VOICES)}"
         if natural
-        else f"{rng.choice(ACCENTS)}+{rng.choice(variants)}",
+        else f"{rng.choice(ACCENTS)}+{rng.choice(VARIANTS[split])}",
         rate_wpm=round(rng.uniform(*stats.SPEAKING_RATE_WPM)),
         pitch=round(rng.uniform(*stats.PITCH)),
         pitch_range=round(rng.uniform(*stats.PITCH_RANGE)),
