@@ -4,7 +4,7 @@ OUT ?= out
 JOBS ?= auto
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint benchmark rig clean
+.PHONY: help demo test lint benchmark model rig clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,6 +21,14 @@ lint: $(VENV)/.installed-test  ## lint and types alone
 
 benchmark: $(VENV)/.installed  ## measure each stage on this machine
 	$(BIN)/avatar-forcing benchmark --json $(OUT)/benchmark.json
+
+model: $(VENV)/.installed-test  ## make the data and train the compact model anew, to out/model (hours)
+	$(BIN)/avatar-forcing train data $(OUT)/model/data --natural-share 0.35
+	$(BIN)/avatar-forcing train flow $(OUT)/model/data -o $(OUT)/model/flow --config config/train_compact.yaml
+	$(BIN)/avatar-forcing train preference $(OUT)/model/data -o $(OUT)/model/preference \
+	    --init $(OUT)/model/flow/generator.safetensors --config config/prefer_compact.yaml
+	$(BIN)/avatar-forcing evaluate -o $(OUT)/model/evaluation \
+	    --weights $(OUT)/model/preference/generator.safetensors --before $(OUT)/model/flow/generator.safetensors
 
 rig: $(VENV)/.installed  ## draw the page of rig coefficients for the docs
 	$(BIN)/avatar-forcing rig -o docs/rig.jpg

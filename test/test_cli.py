@@ -297,7 +297,8 @@ def test_rig_page_is_drawn(tmp_path: Path) -> None:
 
 
 def test_benchmark_reports_every_stage(tmp_path: Path) -> None:
-    assert run("benchmark", "--repeats", 10, "--json", tmp_path / "b.json") == 0
+    given = ("--repeats", 10, "--seconds", 2, "--json", tmp_path / "b.json")
+    assert run("benchmark", *given) == 0
     figures = json.loads((tmp_path / "b.json").read_text())
     assert set(figures["stages_ms"]) == {
         "audio_features",
@@ -311,6 +312,10 @@ def test_benchmark_reports_every_stage(tmp_path: Path) -> None:
     for row in figures["stages_ms"].values():
         assert 0 < row["median"] <= row["p95"] <= row["p99"]
     assert figures["uncached_to_cached_ratio"] > 0
+    assert ("reaction" in figures) == (figures["real_time_factor"] > 1)
+    live = figures.get("reaction", {"reaction_ms": {}, "parts_ms": {}})
+    for row in (live["reaction_ms"], *live["parts_ms"].values()):
+        assert list(row.values()) == sorted(row.values())
 
 
 def test_too_few_repeats_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ from avatar_forcing_ros.config import (
     AnchorConfig,
     AvatarConfig,
     ModelConfig,
+    PreferenceConfig,
     SamplingConfig,
     TrainingConfig,
     merged_config,
@@ -45,8 +46,10 @@ def test_unknown_preset_names_the_known_ones() -> None:
         (AvatarConfig, {"cpu_threads": 0}),
         (ModelConfig, {"hidden_dim": 100, "heads": 8}),
         (ModelConfig, {"audio_dim": 30, "condition_heads": 4}),
-        (ModelConfig, {"window_frames": 7}),
-        (ModelConfig, {"first_block_frames": 3}),
+        (ModelConfig, {"window_frames": 3}),
+        (ModelConfig, {"first_block_frames": 1}),
+        (ModelConfig, {"block_causal": False, "first_block_frames": 3}),
+        (PreferenceConfig, {"beta": 0.0}),
         (ModelConfig, {"blocks": 0}),
         (ModelConfig, {"block_frames": 1}),
         (TrainingConfig, {"seed": -1}),
@@ -127,4 +130,4 @@ def test_empty_file_means_defaults(tmp_path: Path) -> None:
 def test_cache_lengths_follow_from_the_window() -> None:
     assert PAPER_MODEL.cache_frames == 38
     compact = PRESETS["compact"].model
-    assert compact.cache_frames == compact.window_frames - compact.block_frames - 2
+    assert compact.cache_frames == compact.window_frames - compact.block_frames

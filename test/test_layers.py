@@ -18,6 +18,7 @@ LAYER = {
     "media": 0,
     "config": 0,
     "strict": 0,
+    "picture_track": 0,
     "resources": 0,
     "files": 0,
     "model": 1,

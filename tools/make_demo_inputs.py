@@ -94,7 +94,7 @@ def person_motion(
     mouth = [INDEX[name] for name in MOUTH_NAMES]
     motion[:, mouth] = mouth_curves(own.phonemes(), frames, PERSON.articulation, loudness)
     motion[:, POSE] = performance.sway(rng, PERSON, own, partner, frames)
-    performance.add_acts(rng, PERSON, motion, list(SCRIPT))
+    performance.add_acts(rng, PERSON, own, motion, list(SCRIPT))
     performance.add_eyes(rng, PERSON, motion, own, partner, None)
     return clip(motion)
 

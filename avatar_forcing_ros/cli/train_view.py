@@ -91,14 +91,12 @@ def _talk(options: argparse.Namespace) -> ViewedTalk:
         return generated_talk(made)
     from avatar_forcing_ros.pipeline.load import load_avatar
     from avatar_forcing_ros.streaming.engine import MotionEngine
-    from avatar_forcing_ros.training.streamed_motion import streamed_motion
+    from avatar_forcing_ros.training.evaluation.rollout import Script, roll
 
     config = AvatarConfig(weights=options.model)
     engine = MotionEngine(load_avatar(config).generator, config.sampling, anchor=config.anchor)
     made = generate_conversation(_seed(options.seed), options.seconds, options.split)
-    motion = streamed_motion(
-        engine, made.avatar_audio, made.user_audio, made.user_motion, made.seed
-    )
+    (motion,) = roll(engine, [Script([made])], [made.seed])
     return with_generator(generated_talk(made), motion, engine.config.block_frames)
 
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from avatar_forcing_ros.errors import MediaError
 from avatar_forcing_ros.media import VideoFrame
-from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, FRAME_RATE_HZ, SAMPLE_RATE_HZ
+from avatar_forcing_ros.picture_track import PictureTrack
+from avatar_forcing_ros.timebase import FRAME_RATE_HZ, SAMPLE_RATE_HZ, frame_stamp_ns
 
 LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 1_000, 768_000
 STAMP_TOLERANCE_S = 0.02  # sound is not moved for less: rounded stamps are no gaps
@@ -104,16 +105,16 @@ def read_video(path: Path) -> Iterator[VideoFrame]:
 
 
 def at_frame_rate(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
-    """Any frame rate to 25 fps: for each period the newest picture not after its beginning."""
-    newest: VideoFrame | None = None
-    period = 0
-    for frame in itertools.chain(frames, (None,)):
-        if newest is not None:
-            end_ns = frame.stamp_ns if frame else newest.stamp_ns + 1  # the last is shown once
-            while period * FRAME_PERIOD_NS < end_ns:
-                yield VideoFrame(newest.pixels, period * FRAME_PERIOD_NS)
-                period += 1
-        newest = frame
+    """Any frame rate to 25 fps, as `PictureTrack` does it; where it gives none the last stays."""
+    track, period = PictureTrack(), 0
+    shown: VideoFrame | None = None
+    for frame in frames:
+        track.push(frame)
+        while track.settled(period):
+            new = track.take(1)
+            shown = new[0] if new else shown or frame
+            yield VideoFrame(shown.pixels, frame_stamp_ns(period))
+            period += 1
 
 
 def read_sound_of_video(path: Path, channels: int = 1) -> NDArray[np.float32]:

@@ -21,6 +21,7 @@ from avatar_forcing_ros.media_files.reading import read_audio
 from avatar_forcing_ros.model.generator import MotionGenerator
 from avatar_forcing_ros.pipeline.build import build_session
 from avatar_forcing_ros.pipeline.demo import AVATAR_SPEECH, USER_SPEECH
+from avatar_forcing_ros.pipeline.reaction import Picture, measure_reaction, reaction_table
 from avatar_forcing_ros.pipeline.session import Session
 from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.rig import coefficients
@@ -36,10 +37,17 @@ Sound = NDArray[np.float32]
 Speech = tuple[Sound, Sound]  # the avatar's and the user's, 16 kHz
 
 
-def run_benchmark(config: AvatarConfig, repeats: int) -> dict[str, Any]:
+def run_benchmark(
+    config: AvatarConfig,
+    repeats: int,
+    reaction_s: float = 0.0,
+    trouble: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
     """Time every stage `repeats` times; medians and tails in milliseconds, and ratios.
 
-    Raises ConfigError for fewer than 10 repeats, which would have no tail.
+    With `reaction_s`, and where the machine is faster than real time, also how long a picture of
+    the user waits for its answer, in so many seconds of a live conversation; `trouble` is told
+    what goes wrong there. Raises ConfigError for fewer than 10 repeats, which would have no tail.
     """
     if repeats < 10:
         raise ConfigError(
@@ -56,9 +64,13 @@ def run_benchmark(config: AvatarConfig, repeats: int) -> dict[str, Any]:
     stages["renderer_frame"] = pictures["renderer_frame"]
     stages["tracker_frame"] = pictures["tracker_frame"]
     stages["end_to_end_block"] = _end_to_end(session, speech, repeats)
-    session.close()
     frames = session.engine.config.block_frames
     block_ms = frames * 1000.0 / FRAME_RATE_HZ
+    real_time = round(block_ms / stages["end_to_end_block"]["median"], 2)
+    live = {}
+    if reaction_s > 0 and real_time > 1.0:
+        live["reaction"] = measure_reaction(session, _faces(session), speech, reaction_s, trouble)
+    session.close()
     return {
         "preset": config.preset,
         "evaluations": config.sampling.evaluations,
@@ -68,7 +80,8 @@ def run_benchmark(config: AvatarConfig, repeats: int) -> dict[str, Any]:
         "machine": _machine(),
         "repeats": repeats,
         "stages_ms": stages,
-        "real_time_factor": round(block_ms / stages["end_to_end_block"]["median"], 2),
+        **live,
+        "real_time_factor": real_time,
         "uncached_to_cached_ratio": round(
             stages["block_motion_uncached"]["median"] / stages["block_motion"]["median"], 2
         ),
@@ -90,6 +103,8 @@ def as_table(figures: Mapping[str, Any]) -> str:
         f"{machine['cpu']}; {figures['evaluations']} evaluations, "
         f"{figures['guidance_rows']} guidance row(s), blocks of {figures['block_frames']} frames",
     ]
+    if "reaction" in figures:
+        lines += ["", reaction_table(figures["reaction"])]
     return "\n".join(lines)
 
 
@@ -192,6 +207,16 @@ def _pictures(session: Session, repeats: int) -> dict[str, Figures]:
     tracking = _times(lambda i: session.codec.encode_user(frames[i]), repeats, "tracker")
     session.reset()
     return {"renderer_frame": drawing, "tracker_frame": tracking}
+
+
+def _faces(session: Session) -> tuple[Picture, Picture]:
+    """Somebody at rest and smiling; where motion has no names, at rest and moved."""
+    rest = session.codec.reference
+    other = _moves(session, 1)[0]
+    if session.engine.config.motion_space == "rig":
+        other = coefficients.vector(smile_left=0.8, smile_right=0.8)
+    still, smiling = session.codec.decode(np.stack([rest, other]))
+    return still, smiling
 
 
 def _moves(session: Session, count: int) -> NDArray[np.float32]:

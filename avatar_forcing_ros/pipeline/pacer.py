@@ -1,7 +1,8 @@
 """Frames out at their pace: a block comes at once, but a face has to move evenly.
 
-Every frame is due a constant lag after its stamp. The lag is what the slowest block needed; it
-grows when a block comes later than planned and shrinks when there has been room for long.
+Every frame is due a lag after its stamp. The lag is what the slowest frame of the last seconds
+needed and a little more: it grows at once when a frame comes later than planned, and goes back
+so slowly that nobody sees it.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from collections.abc import Callable, Sequence
 from avatar_forcing_ros.pipeline.live import LiveFrame
 from avatar_forcing_ros.pipeline.waking_thread import WakingThread
 
-HEADROOM_NS = 15_000_000
-ROOM_BLOCKS = 10  # that all had room, before the lag shrinks
-SHRINK_NS = 15_000_000  # at once; half a frame is not seen
+HEADROOM_NS = 8_000_000
+REMEMBERED_FRAMES = 50
+SHRINK_NS = 2_000_000  # a frame: motion is a twentieth faster for a while
 LONGEST_WAIT_S = 0.01
 STILL_S = 0.5
 
@@ -26,22 +27,27 @@ class Lag:
     def __init__(self) -> None:
         self.lag_ns = 0
         self.late_blocks = 0
-        self._known = False
-        self._room_ns: deque[int] = deque(maxlen=ROOM_BLOCKS)
+        self._first_block: int | None = None
+        self._late_block: int | None = None  # the newest that was
+        self._needed_ns: deque[int] = deque(maxlen=REMEMBERED_FRAMES)
 
-    def after_block(self, first_stamp_ns: int, ready_ns: int) -> int:
-        """Note when a block was ready, by its first frame's stamp; the lag from now on."""
-        needed = ready_ns - first_stamp_ns + HEADROOM_NS
-        if not self._known or needed > self.lag_ns:
-            self.late_blocks += self._known
-            self._known = True
+    def after(self, frame: LiveFrame, ready_ns: int) -> int:
+        """Note when `frame` was ready; the lag from now on.
+
+        The first block may be longer than all others, so what it needed is soon forgotten.
+        """
+        needed = ready_ns - frame.stamp_ns + HEADROOM_NS
+        if self._first_block is None:
+            self._first_block = self._late_block = frame.block_index
             self.lag_ns = needed
-            self._room_ns.clear()
-            return self.lag_ns
-        self._room_ns.append(self.lag_ns - needed)
-        if len(self._room_ns) == ROOM_BLOCKS and min(self._room_ns) > SHRINK_NS:
-            self.lag_ns -= SHRINK_NS
-            self._room_ns.clear()
+        if frame.block_index != self._first_block:
+            self._needed_ns.append(needed)
+        if needed > self.lag_ns:
+            self.late_blocks += frame.block_index != self._late_block
+            self._late_block = frame.block_index
+            self.lag_ns = needed
+        elif self._needed_ns:
+            self.lag_ns = max(self.lag_ns - SHRINK_NS, *self._needed_ns)
         return self.lag_ns
 
 
@@ -62,10 +68,10 @@ class Pacer(WakingThread):
         self._seen_ns, self._seen_at_s = 0, 0.0
 
     def put(self, frames: Sequence[LiveFrame], ready_ns: int) -> None:
-        """Take a block's frames, ready at `ready_ns`."""
-        lag_ns = self.lag.after_block(frames[0].stamp_ns, ready_ns)
+        """Take a block's next frames, ready at `ready_ns`."""
         with self._wake:
-            self._waiting.extend((frame.stamp_ns + lag_ns, frame) for frame in frames)
+            for frame in frames:
+                self._waiting.append((frame.stamp_ns + self.lag.after(frame, ready_ns), frame))
             self._wake.notify()
 
     def clear(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -9,14 +10,9 @@ from numpy.typing import NDArray
 
 from avatar_forcing_ros.config import SamplingConfig
 from avatar_forcing_ros.media import AudioChunk, AvatarBlock, VideoFrame
+from avatar_forcing_ros.picture_track import MotionTrack, PictureTrack
 from avatar_forcing_ros.pipeline.effort import Effort, ladder
-from avatar_forcing_ros.pipeline.timeline import (
-    MotionTrack,
-    PictureTrack,
-    SoundTrack,
-    Track,
-    complete,
-)
+from avatar_forcing_ros.pipeline.timeline import SoundTrack, Track, complete
 from avatar_forcing_ros.rig.portrait import Portrait
 from avatar_forcing_ros.streaming.codec import MotionCodec
 from avatar_forcing_ros.streaming.engine import BlockInput, MotionEngine
@@ -92,7 +88,7 @@ class Session:
         self.user_sound.push(chunk)
 
     def push_user_frame(self, frame: VideoFrame) -> None:
-        """Picture of the person, in any order; it is looked at when its block is made."""
+        """Picture of the person, in any order; see `look` for when it is looked at."""
         self.pictures.push(frame)
 
     def push_user_motion(self, motion: NDArray[np.float32], stamp_ns: int) -> None:
@@ -107,6 +103,18 @@ class Session:
         if not self.pictures.ever:
             tracks.append(self.user_motion)  # else it is made of the pictures
         return complete(tracks, first + self._skipped, last + self._skipped)
+
+    def look(self) -> bool:
+        """Look at the next picture of the next block now; whether there was one.
+
+        Only at one that the block would see in any case, and in the block's own order: what the
+        block will be stays the same bit for bit, it is only made sooner.
+        """
+        end = self.next_frame + self._skipped + self.engine.frames(self.state)
+        picture = self.pictures.ahead(end)
+        if picture:
+            self._see(picture)
+        return picture is not None
 
     def skip(self, frames: int) -> None:
         """Give up `frames` of all inputs unheard and unseen: the next block comes after them."""
@@ -167,14 +175,17 @@ class Session:
         )
 
     def _watch(self, frames: int) -> None:
-        """Look at the block's pictures, and take the motion that they or others told."""
+        """Look at the rest of the block's pictures; take the motion that all or others told."""
         for picture in self.pictures.take(frames):
-            motion = self.codec.encode_user(picture)
-            self.user_motion.push(motion.values, picture.stamp_ns)
-            self.watched_pictures += 1
-            self.faces_seen += motion.face_visible
-            self.face_visible = motion.face_visible
+            self._see(picture)
         self.last_user_motion = self.user_motion.take(frames)
+
+    def _see(self, picture: VideoFrame) -> None:
+        motion = self.codec.encode_user(picture)
+        self.user_motion.push(motion.values, picture.stamp_ns)
+        self.watched_pictures += 1
+        self.faces_seen += motion.face_visible
+        self.face_visible = motion.face_visible
 
     @property
     def _sees_user(self) -> bool:
@@ -183,3 +194,13 @@ class Session:
     def draw(self, block: AvatarBlock, frames: int | None = None) -> NDArray[np.uint8]:
         """Pictures ``[T, S, S, 3]`` RGB of the first `frames` of `block`, by default of all."""
         return self.codec.decode(block.motion.motion[:frames])
+
+    def drawn(self, block: AvatarBlock) -> Iterator[NDArray[np.uint8]]:
+        """The same pictures in order, a few at a time: the first can be shown before the last.
+
+        A warped portrait comes one by one; a network draws many at once in less time than singly.
+        """
+        motion = block.motion.motion
+        at_once = 1 if self.engine.config.motion_space == "rig" else len(motion)
+        for first in range(0, len(motion), at_once):
+            yield from self.codec.decode(motion[first : first + at_once])

@@ -2,39 +2,27 @@
 
 A track begins at media time zero. What comes in is laid at its stamp when it is taken, so the
 order of arrival does not matter. What comes late, twice or not at all is counted, never guessed:
-missing sound is silence, a missing picture is the last face seen. An input that nobody sends is no
-loss and counts nothing; one that has sent something within the last second is live and expected to
-go on.
+missing sound is silence, a missing picture (`picture_track`) is the last face seen. An input that
+nobody sends is no loss and counts nothing; one that has sent something within the last second is
+live and expected to go on.
 """
 
 from __future__ import annotations
 
 import bisect
 from collections.abc import Sequence
-from itertools import pairwise
-from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar_forcing_ros.media import AudioChunk, VideoFrame
-from avatar_forcing_ros.timebase import (
-    FRAME_PERIOD_NS,
-    SAMPLE_RATE_HZ,
-    SAMPLES_PER_FRAME,
-    frame_stamp_ns,
-    frames_to_samples,
-)
+from avatar_forcing_ros.media import AudioChunk
+from avatar_forcing_ros.picture_track import MotionTrack, PictureTrack
+from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, frames_to_samples
 
 LONGEST_GAP_SAMPLES = 60 * SAMPLE_RATE_HZ
 JITTER_SAMPLES = SAMPLE_RATE_HZ // 50  # stamps closer than 20 ms to the expected one join on
 LIVE_SAMPLES = SAMPLE_RATE_HZ
 PAUSE_SAMPLES = SAMPLE_RATE_HZ // 5  # a longer hole in a voice is a pause, not a loss
-LIVE_NS = 1_000_000_000
-KEPT_PICTURES = 64  # that wait for their turn
-PERIODS_SEEN, FEW_PERIODS = 25, 5
-USUAL_SHARE = 0.8  # of all periods are no longer than the usual one: cameras are not regular
-GAP_PERIODS = 1.5  # of the usual one between two pictures: one is missing
 
 Sound = NDArray[np.float32]
 
@@ -165,171 +153,6 @@ class SoundTrack:
             return cursor if start - cursor <= min(JITTER_SAMPLES, count * 3 // 4) else start
         joins = cursor - start <= JITTER_SAMPLES
         return cursor if joins or not self._continuous else start
-
-
-class _Stamped:
-    """Stamps of pictures or of motion in order, and whether one is missing among them."""
-
-    def __init__(self) -> None:
-        self.stamps: list[int] = []  # waiting
-        self.last_ns: int | None = None  # given last
-        self._newest_ns: int | None = None
-        self._periods: list[int] = []
-
-    @property
-    def ever(self) -> bool:
-        """Whether anything has come at all."""
-        return self._newest_ns is not None
-
-    def note(self, stamp_ns: int) -> int | None:
-        """Where `stamp_ns` belongs among those waiting; None if its time is over."""
-        if self.last_ns is not None and stamp_ns <= self.last_ns:
-            return None
-        if self._newest_ns is None or stamp_ns > self._newest_ns:
-            self._newest_ns = stamp_ns
-        at = bisect.bisect_right(self.stamps, stamp_ns)
-        self.stamps.insert(at, stamp_ns)
-        return at
-
-    def due(self, frame: int) -> int:
-        """How many of those waiting are not after the beginning of `frame`."""
-        return bisect.bisect_right(self.stamps, frame_stamp_ns(frame))
-
-    def given(self, count: int) -> None:
-        """The first `count` of those waiting have been given out."""
-        path = self._path(count)
-        self._periods = [*self._periods, *(b - a for a, b in pairwise(path))][-PERIODS_SEEN:]
-        self.last_ns = self.stamps[count - 1]
-        del self.stamps[:count]
-
-    def has(self, frame: int) -> bool:
-        """Whether all up to the beginning of `frame` have come, as far as their rhythm tells."""
-        if self._newest_ns is None or self._newest_ns < frame_stamp_ns(frame):
-            return False
-        here = [b - a for a, b in pairwise(self._path(len(self.stamps)))]
-        longest = GAP_PERIODS * self._usual_period_ns(here)
-        return all(period <= longest for period in here)
-
-    def _usual_period_ns(self, here: list[int]) -> float:
-        """The sender's rhythm by what was given; at first by what is `here`."""
-        if len(self._periods) < FEW_PERIODS:
-            return max(FRAME_PERIOD_NS, median(here or [FRAME_PERIOD_NS]))
-        return sorted(self._periods)[int(USUAL_SHARE * len(self._periods))]
-
-    def _path(self, count: int) -> list[int]:
-        """The stamp given last and the first `count` of those waiting."""
-        return [s for s in (self.last_ns, *self.stamps[:count]) if s is not None]
-
-    def live(self, frame: int) -> bool:
-        """Whether something of `frame` or later can be expected."""
-        return self._newest_ns is not None and self._newest_ns > frame_stamp_ns(frame) - LIVE_NS
-
-
-class PictureTrack:
-    """Pictures of the user at any rate, taken frame by frame at 25 Hz."""
-
-    def __init__(self) -> None:
-        self._order = _Stamped()
-        self._pictures: list[VideoFrame] = []
-        self._taken = 0
-        self.filled_frames = 0
-        self.dropped_pictures = 0
-
-    @property
-    def ever(self) -> bool:
-        """Whether any picture has come at all."""
-        return self._order.ever
-
-    def push(self, frame: VideoFrame) -> None:
-        """Note a picture, in any order; one that is too late is dropped."""
-        at = self._order.note(frame.stamp_ns)
-        if at is None:
-            self.dropped_pictures += 1
-            return
-        self._pictures.insert(at, frame)
-        if len(self._pictures) > KEPT_PICTURES:
-            self._order.given(1)
-            del self._pictures[0]
-            self.dropped_pictures += 1
-
-    def has(self, frame: int) -> bool:
-        """Whether the picture for `frame`, and all before, have come."""
-        return self._order.has(frame)
-
-    def live(self, frame: int) -> bool:
-        """Whether a picture for `frame` or later can be expected."""
-        return self._order.live(frame)
-
-    def take(self, frames: int) -> list[VideoFrame]:
-        """For each of the next `frames` the newest picture not after its beginning, if it is new.
-
-        Each carries the stamp of its frame. A live stream's frame without a new one is counted.
-        """
-        out = []
-        for frame in range(self._taken, self._taken + frames):
-            due = self._order.due(frame)
-            if due:
-                out.append(VideoFrame(self._pictures[due - 1].pixels, frame_stamp_ns(frame)))
-                self._order.given(due)
-                del self._pictures[:due]
-            elif self.live(frame):
-                self.filled_frames += 1
-        self._taken += frames
-        return out
-
-
-class MotionTrack:
-    """The user's motion, taken frame by frame: the newest value not after the frame's beginning.
-
-    So a frame is settled as soon as a value of that time or later has come, in order.
-    """
-
-    def __init__(self, width: int) -> None:
-        self._order = _Stamped()
-        self._values: list[NDArray[np.float32]] = []
-        self._last = np.zeros(width, np.float32)
-        self._taken = 0
-        self.filled_frames = 0
-        self.dropped_values = 0
-
-    @property
-    def ever(self) -> bool:
-        """Whether any motion has come at all."""
-        return self._order.ever
-
-    def push(self, values: NDArray[np.float32], stamp_ns: int) -> None:
-        """Note the motion ``[D]`` at `stamp_ns`, in any order; one that is too late is dropped."""
-        at = self._order.note(stamp_ns)
-        if at is None:
-            self.dropped_values += 1
-        else:
-            self._values.insert(at, values)
-
-    def has(self, frame: int) -> bool:
-        """Whether a value at or after the beginning of `frame`, and all before, have come."""
-        return self._order.has(frame)
-
-    def live(self, frame: int) -> bool:
-        """Whether a value for `frame` or later can be expected."""
-        return self._order.live(frame)
-
-    def take(self, frames: int) -> NDArray[np.float32]:
-        """The next `frames` values ``[frames, D]``; the last one where none is new.
-
-        That is counted for a live stream.
-        """
-        rows = []
-        for frame in range(self._taken, self._taken + frames):
-            due = self._order.due(frame)
-            if due:
-                self._last = self._values[due - 1]
-                self._order.given(due)
-                del self._values[:due]
-            elif self.live(frame):
-                self.filled_frames += 1
-            rows.append(self._last)
-        self._taken += frames
-        return np.stack(rows)
 
 
 Track = SoundTrack | PictureTrack | MotionTrack

@@ -7,9 +7,10 @@ and all live inputs have come, or a deadline later with what is there.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.config import SamplingConfig
-from avatar_forcing_ros.media import AudioChunk, VideoFrame
+from avatar_forcing_ros.media import AudioChunk, AvatarBlock, VideoFrame
 from avatar_forcing_ros.pipeline.effort import EffortControl
 from avatar_forcing_ros.pipeline.live import LiveConfig, LiveFrame, LiveStatus
 from avatar_forcing_ros.pipeline.metrics import Durations, VoiceMeter
@@ -30,7 +31,7 @@ T = TypeVar("T")
 HOLD_NS = 500_000_000  # so far behind nothing is drawn: the last picture stays
 SKIP_NS = 2_000_000_000  # so far behind the time is given up
 BACK_NS = 1_000_000_000  # a clock that goes back by more has begun anew
-LONGEST_WAIT_S = 0.02
+LONGEST_WAIT_S, SHORTEST_WAIT_S = 0.02, 0.001
 TROUBLE_LIMIT = 5  # blocks in a row that could not be made
 
 
@@ -47,13 +48,15 @@ class _Conversation:
     skipped_blocks: int = 0
     undrawn_frames: int = 0
     refused_inputs: int = 0
+    looking_s: float = 0.0  # at pictures of the next block, so far
 
 
 class AvatarWorker(WakingThread):
     """Runs a session in a thread of its own.
 
-    `now_ns` is the clock; `deliver` is called in the worker's thread with each block's frames and
-    the time they were ready; `trouble` with a sentence whenever something went wrong.
+    `now_ns` is the clock; `deliver` is called in the worker's thread with frames as soon as they
+    are drawn, in order, and the time they were ready; `trouble` with a sentence whenever something
+    went wrong.
     """
 
     def __init__(
@@ -155,10 +158,11 @@ class AvatarWorker(WakingThread):
             self._wake.notify()
 
     def _run(self) -> None:
+        busy = False
         while True:
             with self._wake:
-                if not (self._inbox or self._commands or self._stopping):
-                    self._wake.wait(LONGEST_WAIT_S)
+                if not (busy or self._inbox or self._commands or self._stopping):
+                    self._wake.wait(self._wait_s())
                 if self._stopping:
                     break
                 inbox, self._inbox = self._inbox, deque()
@@ -172,10 +176,17 @@ class AvatarWorker(WakingThread):
                 self._begin_anew()
             self._last_now_ns = now_ns
             self._accept(inbox, now_ns)
-            while self._due(self._now_ns()) and not self._stopping and not self._commands:
-                self._step()
-                self._beat_s = time.monotonic()
+            busy = self._work()  # then round again: a late block, too, is made of all that came
         self._session.close()
+
+    def _wait_s(self) -> float:
+        """How long nothing can be due unless an input comes."""
+        if self._talk.origin_ns is None:
+            return LONGEST_WAIT_S
+        left_ns = self._talk.origin_ns + self._session.next_end_ns - self._now_ns()
+        if left_ns <= 0:
+            left_ns += round(1e6 * self._config.deadline_ms)
+        return min(LONGEST_WAIT_S, max(SHORTEST_WAIT_S, left_ns / 1e9))
 
     def _begin_anew(self) -> None:
         self._session.reset()
@@ -215,6 +226,33 @@ class AvatarWorker(WakingThread):
             return True
         return now_ns >= end_ns + 1e6 * self._config.deadline_ms
 
+    def _work(self) -> bool:
+        """Make the block that is due, else look at a picture of it; whether there was either."""
+        if self._talk.origin_ns is None:
+            return False
+        try:
+            if self._due(self._now_ns()):
+                self._step()
+                self._failed_in_a_row = 0
+                return True
+            return self._look()
+        except Exception as error:  # whatever it is, the avatar goes on living
+            self._failed += 1
+            self._failed_in_a_row += 1
+            self._trouble(f"a block could not be made ({type(error).__name__}: {error})")
+            if self._failed_in_a_row >= TROUBLE_LIMIT:
+                time.sleep(1.0)  # nothing helps: do not burn the machine, do not fill the log
+            self._begin_anew()
+            self._status = replace(self._status, failed_blocks=self._failed)
+            return True
+
+    def _look(self) -> bool:
+        started = time.perf_counter()
+        looked = self._session.look()
+        if looked:
+            self._talk.looking_s += time.perf_counter() - started
+        return looked
+
     def _step(self) -> None:
         """Make the next block, or give up its time."""
         assert self._talk.origin_ns is not None
@@ -226,49 +264,50 @@ class AvatarWorker(WakingThread):
             self._talk.skipped_blocks += blocks
             return
         draw = not (self._config.keep_pace and behind_ns > HOLD_NS)
-        try:
-            self._make(frames, draw=draw, behind_ns=behind_ns)
-            self._failed_in_a_row = 0
-        except Exception as error:  # whatever it is, the avatar goes on living
-            self._failed += 1
-            self._failed_in_a_row += 1
-            self._trouble(f"a block could not be made ({type(error).__name__}: {error})")
-            if self._failed_in_a_row >= TROUBLE_LIMIT:
-                time.sleep(1.0)  # nothing helps: do not burn the machine, do not fill the log
-            self._begin_anew()
-            self._status = replace(self._status, failed_blocks=self._failed)
+        self._make(frames, draw=draw, behind_ns=behind_ns)
 
     def _make(self, frames: int, *, draw: bool, behind_ns: int) -> None:
         started = time.perf_counter()
         session, talk = self._session, self._talk
         block = session.next_block()
-        pixels = session.draw(block) if draw else None
-        took_s = time.perf_counter() - started
-        level, speaking = talk.voice.hear(block.audio)
-        user_speaking = talk.user_voice.hear(session.last_user_sound)[1]
-        talk.blocks += 1
-        talk.undrawn_frames += 0 if draw else frames
-        self._durations.add(took_s)
-        if self._config.keep_pace and self._control.after_block(took_s, frames):
-            session.make_effort(self._control.effort)
-        assert talk.origin_ns is not None
-        first_ns = talk.origin_ns + block.stamp_ns
-        out = [
+        frames_out = self._frames_of(block)
+        user_speaking = bool(talk.user_voice.hear(session.last_user_sound)[1][-1])
+        pictures: Iterator[NDArray[np.uint8] | None]
+        pictures = session.drawn(block) if draw else itertools.repeat(None, frames)
+        for frame, pixels in zip(frames_out, pictures, strict=True):
+            if frame is frames_out[-1]:
+                talk.blocks += 1
+                talk.undrawn_frames += 0 if draw else frames
+                self._judge(talk.looking_s + time.perf_counter() - started, frames)
+                talk.looking_s = 0.0
+                self._note(frame.speaking, user_speaking, behind_ns)
+            self._deliver([replace(frame, pixels=pixels)], self._now_ns())
+
+    def _frames_of(self, block: AvatarBlock) -> list[LiveFrame]:
+        """The frames of `block`, without their pictures."""
+        assert self._talk.origin_ns is not None
+        first_ns = self._talk.origin_ns + block.stamp_ns
+        level, speaking = self._talk.voice.hear(block.audio)
+        return [
             LiveFrame(
                 stamp_ns=first_ns + i * FRAME_PERIOD_NS,
                 block_index=block.motion.block_index,
                 frame_in_block=i,
                 latent=block.motion.latent[i],
                 coefficients=block.coefficients[i],
-                pixels=None if pixels is None else pixels[i],
+                pixels=None,
                 audio=block.audio[i * SAMPLES_PER_FRAME : (i + 1) * SAMPLES_PER_FRAME],
                 speech_level=float(level[i]),
                 speaking=bool(speaking[i]),
             )
-            for i in range(frames)
+            for i in range(len(level))
         ]
-        self._note(bool(speaking[-1]), bool(user_speaking[-1]), behind_ns)
-        self._deliver(out, self._now_ns())
+
+    def _judge(self, took_s: float, frames: int) -> None:
+        """Note what a block took, and make less or more effort where that is called for."""
+        self._durations.add(took_s)
+        if self._config.keep_pace and self._control.after_block(took_s, frames):
+            self._session.make_effort(self._control.effort)
 
     def _note(self, speaking: bool, user_speaking: bool, behind_ns: int) -> None:
         session, talk = self._session, self._talk

@@ -36,11 +36,15 @@ from avatar_forcing_ros.nodes.convert_image import compressed_to_rgb
 BAG = Path(__file__).parent.parent / "bags" / "conversation"
 FRAMES = 150
 COMPARED = 145  # the last block may end after the bag's clock
-PATIENCE_S = 40.0
+PATIENCE_S = 120.0  # for processes to start, where there are many
 TYPES = {"/user/image/compressed": CompressedImage, "/user/audio": AudioStamped,
          "/avatar/audio": AudioStamped}  # fmt: skip
 LOST_BEFORE = 90  # messages of a topic, so that every wait for them ends within the bag
-DEADLINE_MS, LATEST_NS = 800.0, 150_000_000
+# A message that waits in a queue for longer than the deadline is as good as lost, and a busy
+# machine may let it wait: so the deadline is far longer than any delay in the bag, whose time runs
+# slowly where it matters.
+DEADLINE_MS, LATEST_NS = 1200.0, 150_000_000
+SLOW = 0.5
 
 
 class Replay(NamedTuple):
@@ -99,8 +103,8 @@ def command(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(given, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
-def replay(listener: Listener, bag: Path, frames: int) -> Replay:
-    """Play `bag` through a fresh node and wait for `frames`."""
+def replay(listener: Listener, bag: Path, frames: int, rate: float = 1.0) -> Replay:
+    """Play `bag` through a fresh node, `rate` times as fast as it was, and wait for `frames`."""
     listener.motions.clear()
     listener.states.clear()
     node = command(
@@ -111,7 +115,10 @@ def replay(listener: Listener, bag: Path, frames: int) -> Replay:
     )  # fmt: skip
     try:
         listener.wait(lambda: any(state.drawn_size_px for state in listener.states))
-        player = command("bag", "play", str(bag), "--clock", "100", "--wait-for-subscribers", "20")
+        player = command(
+            "bag", "play", str(bag), "--clock", "100", "--rate", str(rate),
+            "--wait-for-subscribers", "20",
+        )  # fmt: skip
         try:
             assert player.wait(PATIENCE_S) == 0, player.communicate()[0]
         finally:
@@ -216,7 +223,7 @@ def damaged(folder: Path) -> tuple[Path, dict[str, int]]:
 def test_late_and_lost_messages_cost_what_was_lost(listener: Listener, tmp_path: Path) -> None:
     bag, lost = damaged(tmp_path)
     assert min(lost.values()) >= 3
-    first, again = (replay(listener, bag, COMPARED) for _ in range(2))
+    first, again = (replay(listener, bag, COMPARED, SLOW) for _ in range(2))
     for run in (first, again):
         assert run.state.filled_user_frames == lost["/user/image/compressed"]
         sounds = lost["/user/audio"] + lost["/avatar/audio"]

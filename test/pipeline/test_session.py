@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from tiny import TINY, ada_square, talk, tiny_engine
 
-from avatar_forcing_ros.config import AnchorConfig
+from avatar_forcing_ros.config import AnchorConfig, ModelConfig
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
 from avatar_forcing_ros.perception.user_motion import UserMotion
 from avatar_forcing_ros.pipeline.session import Session
@@ -56,8 +57,8 @@ class FakeCodec:
         return np.zeros((len(motion), 1, 1, 3), np.uint8)
 
 
-def new_session() -> Session:
-    return Session(tiny_engine(), FakeCodec())
+def new_session(config: ModelConfig = TINY) -> Session:
+    return Session(tiny_engine(config=config), FakeCodec())
 
 
 def picture(i: int) -> VideoFrame:
@@ -221,3 +222,122 @@ def test_another_face_brings_its_own_reference_and_the_conversation_goes_on() ->
     old = session.engine.step(before, heard).latent
     assert not np.array_equal(session.next_block().motion.latent, old)
     assert session.state.motion.block == 5
+
+
+def watched(
+    arrivals: Sequence[VideoFrame], looks: NDArray[np.bool_] | None
+) -> tuple[bytes, list[int], tuple[int, int], int]:
+    """All blocks' motion, the pictures looked at in order, losses, and how many were seen early.
+
+    A block is made once nothing can come for it any more; `looks` says after which arrivals the
+    session may look ahead.
+    """
+    session, seen, early = new_session(), [], 0
+    encode = session.codec.encode_user
+
+    def note(frame: VideoFrame) -> UserMotion:
+        seen.append(int(frame.pixels[0, 0, 0]))
+        return encode(frame)
+
+    session.codec.encode_user = note  # type: ignore[method-assign]
+    made: list[NDArray[np.float32]] = []
+    reach_ns = 0
+    for k, frame in enumerate(arrivals):
+        session.push_user_frame(frame)
+        while looks is not None and looks[k] and session.look():
+            early += 1
+        reach_ns = max(reach_ns, frame.stamp_ns)
+        if reach_ns > session.next_end_ns + LATEST_NS:
+            made.append(session.next_block().motion.latent)
+    while session.next_end_ns <= reach_ns + LATEST_NS:
+        made.append(session.next_block().motion.latent)
+    lost = session.pictures.filled_frames, session.pictures.dropped_pictures
+    return np.concatenate(made).tobytes(), seen, lost, early
+
+
+LATEST_NS = 3 * FRAME_PERIOD_NS
+
+
+@pytest.mark.parametrize("rate_hz", [15, 25, 30, 60])
+@pytest.mark.parametrize("seed", range(3))
+def test_looking_ahead_changes_nothing(rate_hz: int, seed: int) -> None:
+    """With pictures late, out of order and lost, and stamps that jitter."""
+    rng = np.random.default_rng(seed)
+    count, period_ns = 2 * rate_hz, 1e9 / rate_hz
+    stamps = np.arange(count) * period_ns + rng.uniform(0, 0.08 * period_ns, count)
+    stamps += rng.uniform(0, FRAME_PERIOD_NS)
+    pictures = [
+        VideoFrame(np.full((4, 4, 3), k, np.uint8), round(stamp))
+        for k, stamp in enumerate(stamps)
+        if k < 10 or rng.random() > 0.08
+    ]
+    delays = rng.uniform(0, LATEST_NS, len(pictures)) * (rng.random(len(pictures)) < 0.3)
+    order = np.argsort([p.stamp_ns + delay for p, delay in zip(pictures, delays, strict=True)])
+    arrivals = [pictures[i] for i in order]
+    expected = watched(arrivals, None)
+    assert expected[3] == 0
+    for share in (0.3, 1.0):
+        got = watched(arrivals, rng.random(len(arrivals)) < share)
+        assert got[:3] == expected[:3]
+    assert got[3] > len(expected[1]) // 4
+
+
+def test_a_hole_is_not_looked_over() -> None:
+    session = new_session()
+    for k in range(20):
+        session.push_user_frame(picture(k))
+    assert not session.look()  # the camera's rhythm is not known yet
+    for _ in range(2):
+        session.next_block()
+    assert [session.look() for _ in range(6)] == [True] * 5 + [False]  # the next block's alone
+    session.next_block()
+    assert session.look()
+    session.next_block()
+    for k in (20, 22, 23):
+        session.push_user_frame(picture(k))
+    assert [session.look() for _ in range(2)] == [True, False]
+    session.push_user_frame(picture(21))
+    assert [session.look() for _ in range(4)] == [True] * 3 + [False]
+
+
+def test_time_given_up_takes_what_was_looked_at_along() -> None:
+    session = new_session()
+    for k in range(20):
+        session.push_user_frame(picture(k))
+    for _ in range(2):
+        session.next_block()
+    for _ in range(3):
+        assert session.look()
+    session.skip(5)
+    session.next_block()
+    told = [session.codec.encode_user(picture(k)).values for k in range(15, 20)]
+    assert np.array_equal(session.last_user_motion, np.stack(told))
+
+
+def test_pictures_come_one_by_one_as_all_at_once() -> None:
+    session = new_session()
+    block = session.next_block()
+    assert np.array_equal(np.stack(list(session.drawn(block))), session.draw(block))
+
+
+SHORT = replace(TINY, block_frames=3, first_block_frames=6)
+
+
+@pytest.mark.parametrize(("config", "first", "usual"), [(TINY, 5, 5), (SHORT, 6, 3)])
+@pytest.mark.parametrize("smile", [2, 11, 12, 13])
+def test_a_smile_is_answered_by_the_block_it_falls_into(
+    config: ModelConfig, first: int, usual: int, smile: int
+) -> None:
+    """By all of that block's frames, and by none before: what is shown first depends on it."""
+    runs = []
+    for smiles in (False, True):
+        session = new_session(config)
+        for k in range(18):
+            face = np.full((4, 4, 3), 200 if smiles and k >= smile else 50, np.uint8)
+            stamp_ns = k * FRAME_PERIOD_NS + FRAME_PERIOD_NS // 2  # in the middle of its period
+            session.push_user_frame(VideoFrame(face, stamp_ns))
+        blocks = [session.next_block().coefficients for _ in range(4)]
+        runs.append(np.concatenate(blocks))
+    differs = np.flatnonzero((runs[0] != runs[1]).any(axis=1))
+    begins = 0 if smile < first else first + (smile - first) // usual * usual
+    assert differs[0] == begins

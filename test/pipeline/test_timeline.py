@@ -8,13 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
-from avatar_forcing_ros.pipeline.timeline import (
-    KEPT_PICTURES,
-    MotionTrack,
-    PictureTrack,
-    SoundTrack,
-    complete,
-)
+from avatar_forcing_ros.picture_track import KEPT_PICTURES, MotionTrack, PictureTrack
+from avatar_forcing_ros.pipeline.timeline import SoundTrack, complete
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS
 
 RATE = 16_000
@@ -87,13 +82,13 @@ def test_another_rate_is_refused() -> None:
         SoundTrack().push(AudioChunk(np.zeros(10, np.float32), 44_100, 0))
 
 
-def test_motion_is_the_newest_not_later_than_the_frame() -> None:
+def test_motion_is_that_of_the_frames_own_period() -> None:
     track = MotionTrack(1)
     for stamp_frames, value in ((0.0, 1.0), (2.5, 3.0), (1.2, 2.0)):  # out of order
         track.push(np.array([value], np.float32), round(stamp_frames * FRAME_PERIOD_NS))
     assert track.has(2)
     assert not track.has(3)
-    assert track.take(4)[:, 0].tolist() == [1.0, 1.0, 2.0, 3.0]
+    assert track.take(4)[:, 0].tolist() == [1.0, 2.0, 3.0, 3.0]
     assert track.filled_frames == 1
     track.push(np.array([9.0], np.float32), 2 * FRAME_PERIOD_NS)  # older than what was given
     assert track.dropped_values == 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -15,7 +14,7 @@ from tiny import TINY, talk, tiny_engine
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
 from avatar_forcing_ros.perception.user_motion import UserMotion
 from avatar_forcing_ros.pipeline.live import LiveConfig, LiveFrame
-from avatar_forcing_ros.pipeline.pacer import ROOM_BLOCKS, Lag, Pacer
+from avatar_forcing_ros.pipeline.pacer import REMEMBERED_FRAMES, SHRINK_NS, Lag, Pacer
 from avatar_forcing_ros.pipeline.session import Session
 from avatar_forcing_ros.pipeline.worker import TROUBLE_LIMIT, AvatarWorker
 from avatar_forcing_ros.rig import coefficients
@@ -281,6 +280,53 @@ def test_a_replay_never_gives_anything_up(bench: Callable[..., Bench]) -> None:
     assert b.worker.status.skipped_blocks == 0
 
 
+def test_a_late_block_is_made_of_all_that_has_come(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Inputs that come while an earlier block is made, however late that is."""
+    b = bench(deadline_ms=80.0).at(0)
+    b.sound(0, 4)
+    b.settle()
+    step = b.session.engine.step
+
+    def meanwhile(*arguments: object) -> object:
+        first = b.session.next_frame
+        b.sound(first + 5, first + 9)
+        return step(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(b.session.engine, "step", meanwhile)
+    b.at(2000).until(10)
+    assert b.worker.status.filled_audio_samples == 0
+
+
+def test_a_frame_goes_out_before_the_next_is_drawn(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    b = bench().at(0)
+    b.sound(0, 4)
+    decode, out = b.session.codec.decode, []
+
+    def drawing(motion: NDArray[np.float32]) -> NDArray[np.uint8]:
+        out.append(len(b.frames))
+        return decode(motion)
+
+    monkeypatch.setattr(b.session.codec, "decode", drawing)
+    b.at(200).until(1)
+    assert out == [0, 1, 2, 3, 4]
+
+
+def test_pictures_are_looked_at_before_their_block_is_due(bench: Callable[..., Bench]) -> None:
+    b = bench().at(0)
+    for k in range(18):
+        stamp_ns = START + k * FRAME_PERIOD_NS
+        b.worker.put_picture(VideoFrame(np.full((2, 2, 3), k, np.uint8), stamp_ns))
+    b.at(400).until(2)
+    for _ in range(4):
+        assert b.settle() == 2
+    assert b.session.watched_pictures == 3 * BLOCK
+    assert b.at(600).until(3)[-1].block_index == 2
+
+
 def test_speaking_is_told_frame_by_frame(bench: Callable[..., Bench]) -> None:
     b = bench().at(0)
     b.sound(0, 9, user=False)
@@ -293,17 +339,42 @@ def test_speaking_is_told_frame_by_frame(bench: Callable[..., Bench]) -> None:
     assert b.frames[-1].speech_level < 0.05
 
 
+def bare_frame(number: int, block: int = 0) -> LiveFrame:
+    nothing = np.zeros(1, np.float32)
+    stamp_ns = number * FRAME_PERIOD_NS
+    return LiveFrame(stamp_ns, block, number, nothing, nothing, None, nothing, 0.0, False)
+
+
 def test_lag_grows_at_once_and_shrinks_slowly() -> None:
     lag = Lag()
-    first = lag.after_block(0, 300 * MS)
+
+    def after(number: int, waited_ms: int) -> int:
+        frame = bare_frame(number, number // 5)
+        return lag.after(frame, frame.stamp_ns + waited_ms * MS)
+
+    first = after(5, 300)
     assert lag.late_blocks == 0
-    assert lag.after_block(200 * MS, 480 * MS) == first
-    later = lag.after_block(400 * MS, 900 * MS)
-    assert later > first
+    assert after(10, 299) == first - 1 * MS
+    assert after(15, 500) == after(16, 460) == first + 200 * MS
     assert lag.late_blocks == 1
-    at = [lag.after_block(k * 200 * MS, (k * 200 + 250) * MS) for k in range(3, 40 * ROOM_BLOCKS)]
-    assert all(a >= b for a, b in pairwise(at))
-    assert 250 * MS < at[-1] < 320 * MS
+    at = [after(number, 250) for number in range(17, 20 + REMEMBERED_FRAMES)]
+    assert set(np.diff(at[:-10])) == {0}
+    at += [after(number, 250) for number in range(20 + REMEMBERED_FRAMES, 500)]
+    assert 0 <= -np.diff(at).min() <= SHRINK_NS
+    assert np.diff(at).max() <= 0
+    assert 250 * MS < at[-1] < 270 * MS
+
+
+def test_a_longer_first_block_does_not_hold_the_lag() -> None:
+    lag = Lag()
+    lags = [lag.after(bare_frame(k), 260 * MS) for k in range(6)]
+    assert set(lags) == {lags[0]}
+    for k in range(6, 126, 3):
+        block = [bare_frame(k + i, k) for i in range(3)]
+        lags += [lag.after(frame, block[0].stamp_ns + 140 * MS) for frame in block]
+    assert lags[6] < lags[5]
+    assert 140 * MS < lags[-1] < 150 * MS
+    assert lag.late_blocks == 0
 
 
 def test_frames_are_emitted_in_their_time() -> None:
@@ -318,12 +389,7 @@ def test_frames_are_emitted_in_their_time() -> None:
 
     pacer = Pacer(lambda: now[0], emit, lambda text: None)
     pacer.start()
-    nothing = np.zeros(1, np.float32)
-    frames = [
-        LiveFrame(k * FRAME_PERIOD_NS, 0, k, nothing, nothing, None, nothing, 0.0, False)
-        for k in range(5)
-    ]
-    pacer.put(frames, 250 * MS)
+    pacer.put([bare_frame(k) for k in range(5)], 250 * MS)
     for ms in range(250, 1000):
         now[0] = ms * MS
         if done.wait(0.001):
@@ -346,8 +412,7 @@ def test_a_frame_that_cannot_be_sent_does_not_end_the_rest() -> None:
 
     pacer = Pacer(lambda: 10**12, emit, troubles.append)
     pacer.start()
-    nothing = np.zeros(1, np.float32)
-    pacer.put([LiveFrame(k, 0, k, nothing, nothing, None, nothing, 0, False) for k in (0, 1)], 1)
+    pacer.put([bare_frame(k) for k in (0, 1)], 1)
     assert done.wait(PATIENCE_S)
     assert pacer.stop()
     assert "no route" in troubles[0]

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from tiny import TINY, TINY_LATENT
+from tiny import TINY, TINY_CAUSAL, TINY_LATENT
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from avatar_forcing_ros.config import AnchorConfig, SamplingConfig
+from avatar_forcing_ros.config import AnchorConfig, ModelConfig, SamplingConfig
 from avatar_forcing_ros.model.audio_encoder import SpeechEncoder
 from avatar_forcing_ros.model.flow_transformer import FlowTransformer
 from avatar_forcing_ros.model.motion_autoencoder import MotionAutoencoder, to_pixels
@@ -120,15 +120,16 @@ class Watch(TorchDispatchMode):
         return out
 
 
+@pytest.mark.parametrize("config", [TINY, TINY_CAUSAL], ids=["again", "causal"])
 @pytest.mark.parametrize("guidance", ["joint", "separate"])
-def test_a_block_never_leaves_the_device(guidance: str) -> None:
+def test_a_block_never_leaves_the_device(guidance: str, config: ModelConfig) -> None:
     """Between its inputs and its outputs nothing is copied to or from the host, or waited for.
 
     Tensors without contents show it on any machine: a value that is looked at raises, and an
     operation that mixes devices is noted.
     """
     with torch.device("meta"):
-        transformer = FlowTransformer(TINY)
+        transformer = FlowTransformer(config)
     with Watch() as watch:
         sampler = BlockSampler(
             transformer,
@@ -136,14 +137,14 @@ def test_a_block_never_leaves_the_device(guidance: str) -> None:
             anchor=MotionAnchor(AnchorConfig()),
         )
         reference = torch.zeros(1, TINY.motion_dim, device="meta")
-        state = MotionState.empty(TINY, reference)
+        state = MotionState.empty(config, reference)
         told = Conditions(
             *(
-                torch.zeros(1, 5, w, device="meta")
+                torch.zeros(1, config.block_frames, w, device="meta")
                 for w in (TINY.audio_dim, TINY.audio_dim, TINY.motion_dim)
             )
         )
-        noise = torch.zeros(1, 5, TINY.motion_dim, device="meta")
+        noise = torch.zeros(1, config.block_frames, TINY.motion_dim, device="meta")
         _, state = sampler.next_block(state, reference, told, noise)
         watch.seen.clear()  # timesteps are sent to the device once
         watch.count = 0

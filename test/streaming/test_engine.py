@@ -14,7 +14,7 @@ from avatar_forcing_ros.model.mel_encoder import MelEncoder
 from avatar_forcing_ros.streaming.audio_window import MelWindow
 from avatar_forcing_ros.streaming.block_sampler import BlockSampler, block_noise
 from avatar_forcing_ros.streaming.engine import BlockInput
-from avatar_forcing_ros.streaming.kv_cache import KVCache
+from avatar_forcing_ros.streaming.kv_cache import empty_cache
 from avatar_forcing_ros.streaming.state import Conditions, MotionState
 
 BLOCKS = 9
@@ -133,7 +133,7 @@ def test_only_clean_frames_are_committed() -> None:
     x, timestep = torch.zeros(1, 5, TINY.motion_dim), torch.zeros(1, 5)
     reference, condition = x[:, 0], torch.zeros(1, 5, TINY.hidden_dim)
     _, keys = transformer(x, timestep, reference, condition)
-    cache = KVCache(TINY.cache_frames, TINY.look_ahead_frames)
+    cache = empty_cache(TINY)
     assert cache.commit(keys, [0.0] * 5).frames == 3
     with pytest.raises(ValueError, match="clean"):
         cache.commit(keys, [0.0] * 4 + [125.0])
@@ -150,7 +150,7 @@ def test_the_cache_holds_the_keys_of_the_clean_motion() -> None:
     told = state.motion.past_conditions._asdict()
     condition = transformer.embed_conditions(**told)[:, -frames:]
     _, keys = transformer(clean, torch.zeros(1, frames), state.reference, condition)
-    afresh = KVCache(TINY.cache_frames, TINY.look_ahead_frames).commit(keys, [0.0] * frames)
+    afresh = empty_cache(TINY).commit(keys, [0.0] * frames)
     for stored, expected in zip(state.motion.cache.tensors(), afresh.tensors(), strict=True):
         torch.testing.assert_close(stored, expected, atol=1e-5, rtol=0)
     noisy = block_noise(0, 0, frames, TINY.motion_dim)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from tiny import TINY, talk, tiny_engine
 
 from avatar_forcing_ros.model.attention import KeysValues
 from avatar_forcing_ros.model.blocks import BlockKeys
-from avatar_forcing_ros.streaming.kv_cache import KVCache, join, split
+from avatar_forcing_ros.streaming.kv_cache import KVCache, empty_cache, join, split
 
 
 def cache_of(seed: int) -> KVCache:
     """Two guidance rows, two heads, three frames, four channels."""
     drawn = torch.Generator().manual_seed(seed)
     keys = KeysValues(*(torch.randn(2, 2, 3, 4, generator=drawn) for _ in range(2)))
-    return KVCache(TINY.cache_frames, TINY.look_ahead_frames, (), (BlockKeys(keys, keys),))
+    return replace(empty_cache(TINY), blocks=(BlockKeys(keys, keys),))
 
 
 def owns_its_memory(cache: KVCache) -> bool:

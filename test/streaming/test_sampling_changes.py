@@ -10,7 +10,7 @@ from tiny import TINY, part, talk, tiny_engine
 
 from avatar_forcing_ros.config import SamplingConfig
 from avatar_forcing_ros.streaming.engine import KEPT_SAMPLERS, MotionEngine
-from avatar_forcing_ros.streaming.kv_cache import KVCache
+from avatar_forcing_ros.streaming.kv_cache import empty_cache
 from avatar_forcing_ros.streaming.state import StreamState
 
 FRAMES = TINY.block_frames
@@ -88,7 +88,7 @@ def test_as_many_rows_that_were_shown_something_else_are_other_rows(order: int) 
     stepped(engine, state, range(4))
     shown = state.motion.cache.shown
     fresh = state.clone()
-    fresh.motion = replace(fresh.motion, cache=KVCache(TINY.cache_frames, TINY.look_ahead_frames))
+    fresh.motion = replace(fresh.motion, cache=empty_cache(TINY))
     engine.set_sampling(after)
     assert len(engine.sampler.shown) == len(shown) == 2
     assert np.array_equal(stepped(engine, state, range(4, 6)), stepped(engine, fresh, range(4, 6)))

@@ -8,18 +8,15 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from tiny import tiny_generator
 
 pytest.importorskip("espeakng_loader")
 pytest.importorskip("matplotlib")
 
-from avatar_forcing_ros.config import SamplingConfig
 from avatar_forcing_ros.errors import MediaError
 from avatar_forcing_ros.pipeline.portraits import load_portrait
 from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.rig.coefficients import COUNT, INDEX, vector
 from avatar_forcing_ros.rig.warp_renderer import WarpRenderer
-from avatar_forcing_ros.streaming.engine import MotionEngine
 from avatar_forcing_ros.training.contact_sheet import WIDTH_PX, contact_sheet
 from avatar_forcing_ros.training.conversation_file import (
     StoredConversation,
@@ -28,7 +25,6 @@ from avatar_forcing_ros.training.conversation_file import (
 )
 from avatar_forcing_ros.training.moments import moments
 from avatar_forcing_ros.training.phoneme_sheet import phoneme_sheet, sound_frames
-from avatar_forcing_ros.training.streamed_motion import streamed_motion
 from avatar_forcing_ros.training.synthetic import Conversation, generate_conversation
 from avatar_forcing_ros.training.view import MADE, TELLING, write_view
 from avatar_forcing_ros.training.viewed_talk import (
@@ -184,27 +180,6 @@ def test_the_page_of_mouths_shows_each_sound_that_is_said(
     assert page[i, right:-28].std() < 1.0  # not said
     with pytest.raises(MediaError, match="seed"):
         phoneme_sheet(replace(talk, phonemes={}), renderers["avatar"])
-
-
-def test_a_generator_hears_each_frame_when_it_is_due(made: Conversation) -> None:
-    engine = MotionEngine(tiny_generator(), SamplingConfig(evaluations=3))
-    frames = FRAMES - 2  # no whole number of blocks
-    user = made.user_motion[:frames]
-    voice, other = (sound[: frames * 640] for sound in (made.avatar_audio, made.user_audio))
-    motion = streamed_motion(engine, voice, other, user)
-    assert motion.shape == (frames, COUNT)
-    # the block of frames 15 to 19 is the first that hears the voice's frame 17, the user's at 15
-    ahead = engine.config.avatar_audio_delay_frames
-    for first, changed in (
-        (15 + ahead, lambda sound: (sound, other, user)),
-        (15, lambda sound: (voice, sound, user)),
-    ):
-        sound = (voice if first > 15 else other).copy()
-        sound[first * 640 :] = np.sin(np.arange(len(sound) - first * 640))
-        moved = streamed_motion(engine, *changed(sound))
-        np.testing.assert_array_equal(motion[:15], moved[:15])
-        assert not np.array_equal(motion[15:20], moved[15:20])
-    assert not np.array_equal(motion, streamed_motion(engine, voice, other, user, seed=5))
 
 
 def test_a_prepared_file_is_shown_without_sound(made: Conversation, tmp_path: Path) -> None:

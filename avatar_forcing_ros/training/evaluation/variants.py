@@ -111,7 +111,7 @@ def in_blocks(generator: MotionGenerator, frames: int) -> MotionGenerator:
     The first block is the smallest number of blocks that the look-ahead asks for.
     """
     config = generator.config
-    least = 2 * config.look_ahead_frames
+    least = config.look_ahead_frames + config.context_frames
     first = frames * -(-least // frames)
     made = copy.deepcopy(generator)
     changed = replace(config, block_frames=frames, first_block_frames=first)

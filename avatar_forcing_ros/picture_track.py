@@ -1,0 +1,245 @@
+"""Pictures of the user, or the motion somebody has seen in them: one for each frame at most.
+
+A frame gets the first picture of its own 40 ms, so what a camera sees at any moment of a block is
+answered by that block, and a frame is settled as soon as its picture has come. A picture that came
+just before the period and that no frame has got yet counts as within it: stamps jitter, and a
+camera whose pictures fall on the border between two frames would lose some of them.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Sequence
+from itertools import pairwise
+from statistics import median
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avatar_forcing_ros.media import VideoFrame
+from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, frame_stamp_ns
+
+LIVE_NS = 1_000_000_000
+JITTER_NS = 8_000_000  # a picture may be so much before its frame's period
+KEPT_PICTURES = 64  # that wait for their turn
+PERIODS_SEEN, FEW_PERIODS = 25, 5
+USUAL_SHARE = 0.8  # of all periods are no longer than the usual one: cameras are not regular
+GAP_PERIODS = 1.5  # of the usual one between two pictures: one is missing
+
+
+class _Stamped:
+    """Stamps of pictures or of motion in order, and whether one is missing among them."""
+
+    def __init__(self) -> None:
+        self.stamps: list[int] = []  # waiting
+        self._given: list[int] = []  # the newest that `learn` knows, and those given since
+        self._newest_ns: int | None = None
+        self._periods: list[int] = []
+
+    @property
+    def ever(self) -> bool:
+        """Whether anything has come at all."""
+        return self._newest_ns is not None
+
+    def note(self, stamp_ns: int) -> int | None:
+        """Where `stamp_ns` belongs among those waiting; None if its time is over."""
+        if self._given and stamp_ns <= self._given[-1]:
+            return None
+        if self._newest_ns is None or stamp_ns > self._newest_ns:
+            self._newest_ns = stamp_ns
+        at = bisect.bisect_right(self.stamps, stamp_ns)
+        self.stamps.insert(at, stamp_ns)
+        return at
+
+    def due(self, frame: int, start: int = 0) -> int:
+        """Up to where those waiting from `start` on are used up by `frame`; the last is its own.
+
+        That is the first of its period, else the newest before it.
+        """
+        first = self._in_period(frame, start)
+        own = first < len(self.stamps) and self.stamps[first] < frame_stamp_ns(frame + 1)
+        return first + own
+
+    def given(self, count: int) -> None:
+        """The first `count` of those waiting have been given out."""
+        self._given += self.stamps[:count]
+        del self.stamps[:count]
+
+    def learn(self) -> None:
+        """Take the rhythm of those given since the last time into account."""
+        periods = (b - a for a, b in pairwise(self._given))
+        self._periods = [*self._periods, *periods][-PERIODS_SEEN:]
+        self._given = self._given[-1:]
+
+    def has(self, first: int, last: int) -> bool:
+        """Whether all for the frames `first` to `last` have come, as far as their rhythm tells.
+
+        Frames before `first` have got theirs.
+        """
+        here = [*self._given, *self.stamps]
+        return self.reaches(first, last) and not _gap(here, self._usual_period_ns())
+
+    def has_surely(self, frame: int) -> bool:
+        """Whether what `frame`, the next one, gets cannot change any more.
+
+        So the rhythm is known, and nothing is missing up to what it gets.
+        """
+        if len(self._periods) < FEW_PERIODS or not self.reaches(frame, frame):
+            return False
+        path = [*self._given[-1:], *self.stamps[: self._in_period(frame, 0) + 1]]
+        return not _gap(path, median(self._periods))
+
+    def live(self, frame: int) -> bool:
+        """Whether something of `frame` or later can be expected."""
+        return self._newest_ns is not None and self._newest_ns > frame_stamp_ns(frame) - LIVE_NS
+
+    def _in_period(self, frame: int, start: int) -> int:
+        """The first of those waiting from `start` on that is not before the period of `frame`."""
+        return bisect.bisect_left(self.stamps, frame_stamp_ns(frame) - JITTER_NS, start)
+
+    def reaches(self, first: int, last: int) -> bool:
+        """The same where they come in order and none is missing."""
+        at = 0
+        for frame in range(first, last + 1):
+            if self._in_period(frame, at) == len(self.stamps):
+                return False
+            at = self.due(frame, at)
+        return True
+
+    def _usual_period_ns(self) -> float:
+        """The sender's rhythm by what was given; at first by what is here."""
+        if len(self._periods) < FEW_PERIODS:
+            here = [b - a for a, b in pairwise((*self._given, *self.stamps))]
+            return max(FRAME_PERIOD_NS, median(here or [FRAME_PERIOD_NS]))
+        return sorted(self._periods)[int(USUAL_SHARE * len(self._periods))]
+
+
+def _gap(stamps: Sequence[int], period_ns: float) -> bool:
+    """Whether one is missing among `stamps` of that rhythm."""
+    return any(b - a > GAP_PERIODS * period_ns for a, b in pairwise(stamps))
+
+
+class PictureTrack:
+    """Pictures of the user at any rate, taken frame by frame at 25 Hz."""
+
+    def __init__(self) -> None:
+        self._order = _Stamped()
+        self._pictures: list[VideoFrame] = []
+        self._given = self._taken = 0  # frames: given may be ahead
+        self.filled_frames = 0
+        self.dropped_pictures = 0
+
+    @property
+    def ever(self) -> bool:
+        """Whether any picture has come at all."""
+        return self._order.ever
+
+    def push(self, frame: VideoFrame) -> None:
+        """Note a picture, in any order; one that is too late is dropped."""
+        at = self._order.note(frame.stamp_ns)
+        if at is None:
+            self.dropped_pictures += 1
+            return
+        self._pictures.insert(at, frame)
+        if len(self._pictures) > KEPT_PICTURES:
+            self._order.given(1)
+            del self._pictures[0]
+            self.dropped_pictures += 1
+
+    def has(self, frame: int) -> bool:
+        """Whether the picture for `frame`, and all before, have come."""
+        return self._order.has(self._given, frame)
+
+    def settled(self, frame: int) -> bool:
+        """The same for pictures that come in order, however far apart: those of a file."""
+        return self._order.reaches(self._given, frame)
+
+    def live(self, frame: int) -> bool:
+        """Whether a picture for `frame` or later can be expected."""
+        return self._order.live(frame)
+
+    def ahead(self, end: int) -> VideoFrame | None:
+        """The next picture that a later `take`, up to frame `end`, would give for certain.
+
+        None where there is none yet, or something may still come before it: pictures given ahead
+        are those that `take` would have given, in the same order, and it gives the others.
+        """
+        while self._given < end and self._order.has_surely(self._given):
+            picture = self._next()
+            if picture:
+                return picture
+        return None
+
+    def take(self, frames: int) -> list[VideoFrame]:
+        """For each of the next `frames` its picture, if there is one that was not given yet.
+
+        Each carries the stamp of its frame. A live stream's frame without one is counted.
+        """
+        self._taken += frames
+        pictures = [self._next() for _ in range(self._given, self._taken)]
+        self._order.learn()
+        return [picture for picture in pictures if picture]
+
+    def _next(self) -> VideoFrame | None:
+        """Give the picture of the next frame."""
+        frame, due = self._given, self._order.due(self._given)
+        self._given += 1
+        if due:
+            picture = VideoFrame(self._pictures[due - 1].pixels, frame_stamp_ns(frame))
+            self._order.given(due)
+            del self._pictures[:due]
+            return picture
+        self.filled_frames += self.live(frame)
+        return None
+
+
+class MotionTrack:
+    """The user's motion, taken frame by frame: like pictures, but the last one stays."""
+
+    def __init__(self, width: int) -> None:
+        self._order = _Stamped()
+        self._values: list[NDArray[np.float32]] = []
+        self._last = np.zeros(width, np.float32)
+        self._taken = 0
+        self.filled_frames = 0
+        self.dropped_values = 0
+
+    @property
+    def ever(self) -> bool:
+        """Whether any motion has come at all."""
+        return self._order.ever
+
+    def push(self, values: NDArray[np.float32], stamp_ns: int) -> None:
+        """Note the motion ``[D]`` at `stamp_ns`, in any order; one that is too late is dropped."""
+        at = self._order.note(stamp_ns)
+        if at is None:
+            self.dropped_values += 1
+        else:
+            self._values.insert(at, values)
+
+    def has(self, frame: int) -> bool:
+        """Whether the value for `frame`, and all before, have come."""
+        return self._order.has(self._taken, frame)
+
+    def live(self, frame: int) -> bool:
+        """Whether a value for `frame` or later can be expected."""
+        return self._order.live(frame)
+
+    def take(self, frames: int) -> NDArray[np.float32]:
+        """The next `frames` values ``[frames, D]``; the last one where none is new.
+
+        That is counted for a live stream.
+        """
+        rows = []
+        for frame in range(self._taken, self._taken + frames):
+            due = self._order.due(frame)
+            if due:
+                self._last = self._values[due - 1]
+                self._order.given(due)
+                del self._values[:due]
+            elif self.live(frame):
+                self.filled_frames += 1
+            rows.append(self._last)
+        self._taken += frames
+        self._order.learn()
+        return np.stack(rows)

@@ -1,0 +1,156 @@
+"""The preference step: what loses, what is minimised, and that a model learns to prefer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny import TINY_CAUSAL, tiny_generator
+
+from avatar_forcing_ros import config as presets
+from avatar_forcing_ros.config import (
+    PRESETS,
+    PreferenceConfig,
+    Preset,
+    SamplingConfig,
+    TrainingConfig,
+)
+from avatar_forcing_ros.errors import CheckpointError, MediaError
+from avatar_forcing_ros.model.checkpoint import load_checkpoint, save_checkpoint
+from avatar_forcing_ros.training.dataset import ConversationWindows
+from avatar_forcing_ros.training.objectives import Preference
+from avatar_forcing_ros.training.preferences import Pairs, PairWindows, make_losing_samples
+from avatar_forcing_ros.training.rollout import roll_out
+from avatar_forcing_ros.training.run import Run, train_preference
+
+SAMPLING = SamplingConfig(evaluations=4)
+TRAINING = TrainingConfig(
+    steps=6, batch_windows=4, precision="float32", condition_dropout=0.0, smoothness=0.0
+)
+
+
+@pytest.fixture
+def windows(data: Path) -> ConversationWindows:
+    return ConversationWindows(data, "train", TINY_CAUSAL)
+
+
+def pairs(windows: ConversationWindows) -> Pairs:
+    winner = windows.batch(4, np.random.default_rng(0))
+    loser = torch.randn(winner.motion.shape, generator=torch.Generator().manual_seed(1))
+    return Pairs(winner, loser)
+
+
+def test_what_loses_does_not_depend_on_the_user(windows: ConversationWindows) -> None:
+    """The same voice and noise with another user: the same motion without the user, not with."""
+    model = tiny_generator(TINY_CAUSAL)
+    talk = windows.conversations[0]
+    other = replace(talk, user_motion=talk.user_motion + 1.0, user_sound=-talk.user_sound)
+    for user, same in ((False, True), (True, False)):
+        both = [roll_out(model, SAMPLING, [t], user=user, seeds=[3])[0] for t in (talk, other)]
+        assert np.array_equal(*both) == same
+        assert both[0].shape == talk.avatar_motion.shape
+
+
+def test_many_rolled_out_together_are_what_each_is_alone(windows: ConversationWindows) -> None:
+    model = tiny_generator(TINY_CAUSAL)
+    first, second = windows.conversations[:2]
+    short = replace(
+        second,
+        avatar_motion=second.avatar_motion[:25],
+        user_motion=second.user_motion[:25],
+        avatar_sound=second.avatar_sound[:100],
+        user_sound=second.user_sound[:100],
+    )
+    together = roll_out(model, SAMPLING, [first, short], user=True, seeds=[5, 6])
+    for talk, seed, motion in zip([first, short], [5, 6], together, strict=True):
+        alone = roll_out(model, SAMPLING, [talk], user=True, seeds=[seed])[0]
+        np.testing.assert_allclose(motion, alone, atol=1e-4)
+
+
+def test_before_anything_is_learned_nothing_is_preferred(windows: ConversationWindows) -> None:
+    """Against itself a model is indifferent: log 2, and the flow loss is all that is left."""
+    model, before = tiny_generator(TINY_CAUSAL), tiny_generator(TINY_CAUSAL)
+    preference = PreferenceConfig(training=TRAINING, beta=50.0, flow_weight=0.5)
+    objective = Preference(model, before, TRAINING, preference)
+    figures = objective(pairs(windows), torch.Generator().manual_seed(0))
+    assert float(figures["margin"]) == 0.0
+    expected = 2.0 / 50.0 * np.log(2.0) + 0.5 * float(figures["flow"])
+    assert float(figures["loss"]) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_gradient_goes_towards_the_winner_and_away_from_the_loser(
+    windows: ConversationWindows,
+) -> None:
+    model = tiny_generator(TINY_CAUSAL).train().requires_grad_(True)
+    preference = PreferenceConfig(training=TRAINING, beta=5.0, flow_weight=0.0)
+    objective = Preference(model, tiny_generator(TINY_CAUSAL), TRAINING, preference)
+    optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
+    given = pairs(windows)
+    for _ in range(20):
+        figures = objective(given, torch.Generator().manual_seed(0))
+        optimizer.zero_grad()
+        figures["loss"].backward()
+        optimizer.step()
+    figures = objective(given, torch.Generator().manual_seed(0))
+    assert float(figures["margin"]) > 0.0
+    assert float(figures["preferred"]) > 0.9
+    assert float(figures["towards_winner"]) > float(figures["towards_loser"])
+    same = tiny_generator(TINY_CAUSAL).state_dict()
+    for name, tensor in objective.before.state_dict().items():
+        assert torch.equal(tensor, same[name])  # the yardstick does not move
+
+
+def test_losing_samples_are_kept_and_belong_to_one_model(
+    windows: ConversationWindows, tmp_path: Path
+) -> None:
+    model = tiny_generator(TINY_CAUSAL)
+    folder = tmp_path / "losing"
+    assert sum(make_losing_samples(folder, windows, model, SAMPLING, 2)) == 2
+    kept = {path: path.stat().st_mtime_ns for path in folder.glob("*.npy")}
+    assert len(kept) == 2
+    assert sum(make_losing_samples(folder, windows, model, SAMPLING, 3)) == 3
+    assert all(path.stat().st_mtime_ns == at for path, at in kept.items())
+    batch = PairWindows(windows, folder).batch(8, np.random.default_rng(0))
+    assert batch.loser.shape == batch.winner.motion.shape
+    start = round(float(batch.winner.motion[0, 0, 0]))  # the fixture's frame number
+    made = [np.load(path) for path in sorted(folder.glob("*.npy"))]
+    rows = [m[start : start + TINY_CAUSAL.window_frames] for m in made]
+    assert any(np.array_equal(batch.loser[0].numpy(), row) for row in rows)
+    with pytest.raises(CheckpointError, match="another"):
+        next(make_losing_samples(folder, windows, model, SamplingConfig(evaluations=5), 3))
+    with pytest.raises(CheckpointError, match="another"):
+        next(make_losing_samples(folder, windows, tiny_generator(TINY_CAUSAL, 1), SAMPLING, 3))
+    np.save(next(iter(kept)), np.zeros((3, 3), np.float32))
+    with pytest.raises(MediaError, match="shape"):
+        PairWindows(windows, folder)
+    with pytest.raises(MediaError, match=r"losing-\*"):
+        PairWindows(windows, tmp_path)
+
+
+def test_the_whole_step_from_weights_to_weights(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(
+        presets.PRESETS, "compact", Preset(TINY_CAUSAL, PRESETS["compact"].sampling)
+    )
+    initial = tmp_path / "initial.safetensors"
+    save_checkpoint(initial, tiny_generator(TINY_CAUSAL), {"method": "none"})
+    settings = tmp_path / "preference.yaml"
+    settings.write_text(
+        "conversations: 2\ntraining:\n  steps: 3\n  batch_windows: 4\n  precision: float32\n"
+    )
+    run = Run(data, tmp_path / "run", settings=settings, initial=initial, accelerator="cpu")
+    train_preference(run)
+    trained = load_checkpoint(run.folder / "generator.safetensors")
+    assert trained.origin["begun_from"] == {"method": "none"}
+    assert trained.origin["preference"]["conversations"] == 2
+    before = load_checkpoint(initial).generator.state_dict()
+    changed = [
+        name
+        for name, tensor in trained.generator.state_dict().items()
+        if not torch.equal(tensor, before[name])
+    ]
+    assert len(changed) > 20
