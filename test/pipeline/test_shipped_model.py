@@ -12,8 +12,8 @@ from avatar_forcing_ros.config import AvatarConfig, SamplingConfig
 from avatar_forcing_ros.media import AudioChunk
 from avatar_forcing_ros.media_files.reading import read_audio
 from avatar_forcing_ros.pipeline.build import build_session
-from avatar_forcing_ros.rig.coefficients import INDEX, NAMES
 from avatar_forcing_ros.resources import shipped
+from avatar_forcing_ros.rig.coefficients import INDEX, NAMES
 from avatar_forcing_ros.rig.figures import best_lag, blinks, mouth_opening
 from avatar_forcing_ros.timebase import samples_to_frames
 
