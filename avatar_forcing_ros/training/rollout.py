@@ -30,12 +30,13 @@ def roll_out(
     """The avatar's motion ``[T, D]`` in each of `talks`, in its own units.
 
     Without `user` the model neither hears nor sees the other person. Each conversation draws its
-    noise by its own seed, and gets what it would get alone, up to rounding. Shorter ones of a
-    group are filled with silence to the length of the longest and cut again.
+    noise by its own seed, and gets what it would get alone, up to rounding: all are filled with
+    silence to whole blocks and to the length of the longest, and cut again.
     """
     config = model.config
     device = model.motion_mean.device
-    frames = max(talk.frames for talk in talks)
+    beyond = max(0, max(talk.frames for talk in talks) - config.first_block_frames)
+    frames = config.first_block_frames + -(-beyond // config.block_frames) * config.block_frames
     told = _conditions(model, talks, frames, user)
     reference = model.normalise(_stack([talk.reference for talk in talks], device))
     sampler = BlockSampler(model.flow_transformer, sampling)
@@ -44,7 +45,7 @@ def roll_out(
     done = 0
     while done < frames:
         count = sampler.frames(states[0])
-        block = Conditions(*(_part(kind, done, count) for kind in told))
+        block = Conditions(*(kind[:, done : done + count] for kind in told))
         noise = [block_noise(seed, states[0].block, count, config.motion_dim) for seed in seeds]
         motion, states = sampler.next_blocks(states, reference, block, torch.cat(noise).to(device))
         out.append(motion)
@@ -93,13 +94,6 @@ def _features(
     length = model.config.window_frames * SAMPLES_PER_FRAME
     parts = _stack(waves, device).split(length, dim=1)
     return torch.cat([model.audio_encoder(part) for part in parts], dim=1)
-
-
-def _part(values: Tensor, start: int, count: int) -> Tensor:
-    """Frames from `start`, zeros after the end."""
-    part = values[:, start : start + count]
-    missing = count - part.shape[1]
-    return torch.nn.functional.pad(part, (0, 0, 0, missing)) if missing else part
 
 
 def _stack(rows: Sequence[NDArray[np.float32]], device: torch.device) -> Tensor:
