@@ -13,6 +13,7 @@ from typing import Any
 
 from avatar_forcing_ros.strict import from_mapping, one_of, require
 
+SOLVERS = ("euler", "adams")
 GUIDANCE_MODES = ("separate", "joint")
 MOTION_SPACES = ("rig", "latent")
 AUDIO_ENCODERS = ("mel", "wav2vec2")
@@ -171,6 +172,10 @@ class SamplingConfig:
     schedule_power: float = 1.5
     """1 spaces the noise levels evenly, as the paper does; more makes the last steps shorter,
     which leaves less jitter in the motion."""
+    solver: str = "adams"
+    """``euler`` is the paper's. ``adams`` (Adams-Bashforth, second order) also uses the velocity
+    of the step before: with few steps Euler's method loses a third of the motion's variance, this
+    one far less, for the same evaluations."""
     guidance: str = "joint"
     audio_guidance: float = 1.0
     user_guidance: float = 1.0
@@ -187,6 +192,7 @@ class SamplingConfig:
             " or ".join(map(repr, GUIDANCE_MODES)),
             self.guidance in GUIDANCE_MODES,
         )
+        require("solver", self.solver, " or ".join(map(repr, SOLVERS)), self.solver in SOLVERS)
         for name in ("audio_guidance", "user_guidance"):
             value = getattr(self, name)
             require(name, value, "a number in -10 … 10", -10.0 <= value <= 10.0)
@@ -385,6 +391,7 @@ PRESETS: dict[str, Preset] = {
         SamplingConfig(
             evaluations=10,
             schedule_power=1.0,
+            solver="euler",
             guidance="separate",
             audio_guidance=2.0,
             user_guidance=1.0,

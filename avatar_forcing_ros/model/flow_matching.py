@@ -6,6 +6,7 @@ the network predicts the velocity ``noise - clean`` (arXiv 2210.02747).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -62,6 +63,18 @@ def solver_steps(evaluations: int, power: float = 1.0) -> list[SolverStep]:
         SolverStep(float(timesteps[k]), float(sigmas[k]), float(sigmas[k + 1]))
         for k in range(len(timesteps) - 1)
     ]
+
+
+def extrapolation(steps: Sequence[SolverStep], solver: str) -> list[float]:
+    """How much of the velocity's change since the step before each step adds to it.
+
+    Nothing for ``euler``. For ``adams`` half the ratio of this step's length to the last one's
+    (Adams-Bashforth of second order for uneven steps); the first step has nothing to go by.
+    """
+    if solver == "euler":
+        return [0.0] * len(steps)
+    lengths = [s.next_sigma - s.sigma for s in steps]
+    return [0.0] + [0.5 * lengths[k] / lengths[k - 1] for k in range(1, len(steps))]
 
 
 def step(x: Tensor, velocity: Tensor, sigma: Tensor | float, next_sigma: Tensor | float) -> Tensor:

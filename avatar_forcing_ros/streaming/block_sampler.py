@@ -16,7 +16,12 @@ from torch import Tensor
 from avatar_forcing_ros.config import SamplingConfig
 from avatar_forcing_ros.model.block_masks import block_span, condition_mask
 from avatar_forcing_ros.model.blocks import BlockKeys, Modulation
-from avatar_forcing_ros.model.flow_matching import guidance_rows, solver_steps, step
+from avatar_forcing_ros.model.flow_matching import (
+    extrapolation,
+    guidance_rows,
+    solver_steps,
+    step,
+)
 from avatar_forcing_ros.model.flow_transformer import FlowTransformer
 from avatar_forcing_ros.streaming import kv_cache
 from avatar_forcing_ros.streaming.cuda_graphs import Work
@@ -68,6 +73,7 @@ class BlockSampler:
         )
         self.history_frames = max(self.context_frames, config.condition_history_frames)
         self.steps = solver_steps(sampling.evaluations, sampling.schedule_power)
+        self._reuse = extrapolation(self.steps, sampling.solver)
         self.rows = guidance_rows(
             sampling.guidance, sampling.audio_guidance, sampling.user_guidance
         )
@@ -155,10 +161,14 @@ class BlockSampler:
         portrait = reference.repeat_interleave(len(self.rows), dim=0)  # [B R, D]
         past, horizon = cache.peek(), self._horizon(before, frames, noise.device)
         x = torch.cat((context, noise.to(context)), dim=1)  # [B, C + N, D]
+        previous = noise  # no velocity yet
         for k, s in enumerate(self.steps):
             level = table.spread(before, k + 1, frames)
             velocity = self._guided_velocity(x, level, portrait, embedded, past, horizon)
-            new = step(x[:, before:], velocity[:, before:], s.sigma, s.next_sigma)
+            here = velocity[:, before:]
+            along = torch.lerp(previous, here, 1.0 + self._reuse[k]) if self._reuse[k] else here
+            previous = here
+            new = step(x[:, before:], along, s.sigma, s.next_sigma)
             x = torch.cat((context, new), dim=1)
         if self.anchor:
             held, anchor = self.anchor.hold(x[:, before:], reference, anchor)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from avatar_forcing_ros.model.flow_matching import (
+    extrapolation,
     guidance_rows,
     sigma_at,
     solver_steps,
@@ -116,3 +117,23 @@ def test_timestep_weight_has_mean_one_and_vanishes_at_the_ends() -> None:
     assert float(weight.mean()) == pytest.approx(1.0, abs=1e-5)
     assert float(weight[-1]) == pytest.approx(0.0, abs=1e-6)
     assert int(weight.argmax()) in (499, 500)
+
+
+@pytest.mark.parametrize(("solver", "order"), [("euler", 1), ("adams", 2)])
+@pytest.mark.parametrize("power", [1.0, 1.5])
+def test_solvers_have_their_order(solver: str, order: int, power: float) -> None:
+    """dx/dsigma = x from 1 to 0 ends at 1/e: twice the steps, half or a quarter of the error."""
+
+    def error(evaluations: int) -> float:
+        steps = solver_steps(evaluations, power)
+        reuse = extrapolation(steps, solver)
+        x = previous = torch.ones(1)
+        for k, s in enumerate(steps):
+            along = torch.lerp(previous, x, 1.0 + reuse[k])
+            previous = x
+            x = step(x, along, s.sigma, s.next_sigma)
+        return abs(float(x) - float(np.exp(-1.0)))
+
+    ratio = error(8 + 2) / error(16 + 2)  # noise levels come from a table of 1000
+    assert 0.7 * 2**order < ratio < 1.4 * 2**order
+    assert error(8) < 0.1
