@@ -167,9 +167,9 @@ class ModelConfig:
 class SamplingConfig:
     """How motion is drawn from the model."""
 
-    evaluations: int = 8
+    evaluations: int = 10
     """Function evaluations a block: evaluations - 2 solver steps and one pass for the cache."""
-    schedule_power: float = 1.5
+    schedule_power: float = 2.0
     """1 spaces the noise levels evenly, as the paper does; more makes the last steps shorter,
     which leaves less jitter in the motion."""
     solver: str = "adams"
