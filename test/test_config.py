@@ -12,14 +12,13 @@ from avatar_forcing_ros.config import (
     AnchorConfig,
     AvatarConfig,
     ModelConfig,
-    PreferenceConfig,
     SamplingConfig,
-    TrainingConfig,
     merged_config,
 )
 from avatar_forcing_ros.errors import ConfigError
 from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.strict import from_mapping, override, read_yaml
+from avatar_forcing_ros.training.settings import PreferenceConfig, TrainingConfig
 
 
 def test_unknown_key_names_the_nearest() -> None:

@@ -97,7 +97,7 @@ def _talk(options: argparse.Namespace) -> ViewedTalk:
     engine = MotionEngine(load_avatar(config).generator, config.sampling, anchor=config.anchor)
     made = generate_conversation(_seed(options.seed), options.seconds, options.split)
     (motion,) = roll(engine, [Script([made])], [made.seed])
-    return with_generator(generated_talk(made), motion, engine.config.block_frames)
+    return with_generator(generated_talk(made), motion, engine.config)
 
 
 def _default_output(options: argparse.Namespace) -> Path:

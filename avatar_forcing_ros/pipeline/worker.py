@@ -31,6 +31,7 @@ T = TypeVar("T")
 HOLD_NS = 500_000_000  # so far behind nothing is drawn: the last picture stays
 SKIP_NS = 2_000_000_000  # so far behind the time is given up
 BACK_NS = 1_000_000_000  # a clock that goes back by more has begun anew
+HELD_INPUTS = 200  # of before the clock begins: pictures are large
 LONGEST_WAIT_S, SHORTEST_WAIT_S = 0.02, 0.001
 TROUBLE_LIMIT = 5  # blocks in a row that could not be made
 
@@ -71,7 +72,8 @@ class AvatarWorker(WakingThread):
         self._now_ns, self._deliver, self._trouble = now_ns, deliver, trouble
         super().__init__("avatar-worker")
         self._inbox: deque[tuple[int, Callable[[int], None]]] = deque()
-        self._commands: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
+        # the number is that of the inputs since the command before
+        self._commands: deque[tuple[Callable[[], Any], Future[Any], int]] = deque()
         self._talk = _Conversation()
         self._durations = Durations()
         self._control = EffortControl(session.efforts())
@@ -108,21 +110,12 @@ class AvatarWorker(WakingThread):
         self._put(stamp_ns, lambda at: self._session.push_user_motion(motion, at))
 
     def call(self, command: Callable[[Session], T]) -> Future[T]:
-        """Have `command` run between two blocks; its result or exception is in the future."""
-        future: Future[T] = Future()
-        with self._wake:
-            self._commands.append((lambda: command(self._session), future))
-            self._wake.notify()
-        return future
+        """Have `command` run between two blocks, after the inputs that were put before it."""
+        return self._order(lambda: command(self._session))
 
     def reset(self) -> Future[None]:
         """Begin a new conversation; inputs that wait are forgotten."""
-        future: Future[None] = Future()
-        with self._wake:
-            self._inbox.clear()
-            self._commands.append((self._begin_anew, future))
-            self._wake.notify()
-        return future
+        return self._order(self._begin_anew)
 
     def set_sampling(self, sampling: SamplingConfig) -> Future[None]:
         """Draw motion in another way from the next block on."""
@@ -152,6 +145,14 @@ class AvatarWorker(WakingThread):
         """Whether the thread runs."""
         return self._thread.is_alive()
 
+    def _order(self, command: Callable[[], T]) -> Future[T]:
+        future: Future[T] = Future()
+        with self._wake:
+            before = len(self._inbox) - sum(count for *_, count in self._commands)
+            self._commands.append((command, future, before))
+            self._wake.notify()
+        return future
+
     def _put(self, stamp_ns: int, push: Callable[[int], None]) -> None:
         with self._wake:
             self._inbox.append((stamp_ns, push))
@@ -168,14 +169,16 @@ class AvatarWorker(WakingThread):
                 inbox, self._inbox = self._inbox, deque()
                 commands, self._commands = self._commands, deque()
             self._beat_s = time.monotonic()
-            for command, future in commands:
-                _settle(command, future)
             now_ns = self._now_ns()
             if now_ns < self._last_now_ns - BACK_NS:
                 self._trouble("the clock went back: a new conversation begins")
                 self._begin_anew()
             self._last_now_ns = now_ns
-            self._accept(inbox, now_ns)
+            came = iter(inbox)
+            for command, future, before in commands:
+                self._accept(list(itertools.islice(came, before)), now_ns)
+                _settle(command, future)
+            self._accept(list(came), now_ns)
             busy = self._work()  # then round again: a late block, too, is made of all that came
         self._session.close()
 
@@ -193,7 +196,7 @@ class AvatarWorker(WakingThread):
         self._talk = _Conversation()
         self._status = LiveStatus(effort=self._control.effort, reduced=self._control.reduced)
 
-    def _accept(self, inbox: deque[tuple[int, Callable[[int], None]]], now_ns: int) -> None:
+    def _accept(self, inbox: list[tuple[int, Callable[[int], None]]], now_ns: int) -> None:
         """Hand inputs to the session, on media time; until that has begun they are held."""
         talk = self._talk
         if talk.origin_ns is None:
@@ -201,18 +204,20 @@ class AvatarWorker(WakingThread):
                 talk.gather_until_ns = None  # the first input has a window of its own
             talk.held.extend(inbox)
             if now_ns <= 0:
+                del talk.held[:-HELD_INPUTS]  # the clock may never begin
                 return
             if talk.gather_until_ns is None:
                 talk.gather_until_ns = now_ns + round(1e6 * self._config.gather_ms)
             if now_ns < talk.gather_until_ns:
                 return
-            talk.origin_ns = min((stamp for stamp, _ in talk.held), default=now_ns)
-            inbox = deque(talk.held)
+            # what came without a stamp before there was a clock came by now
+            inbox = [(stamp if stamp > 0 else now_ns, push) for stamp, push in talk.held]
+            talk.origin_ns = min((stamp for stamp, _ in inbox), default=now_ns)
             talk.held = []
         for stamp_ns, push in inbox:
             try:
                 push(stamp_ns - talk.origin_ns)
-            except ValueError as error:
+            except Exception as error:  # no input ends the avatar
                 talk.refused_inputs += 1
                 self._trouble(f"an input was left out: {error}")
 

@@ -74,9 +74,9 @@ def load_conversation(path: Path, config: ModelConfig) -> StoredConversation:
     try:
         with np.load(path) as stored:
             arrays = {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise _unusable(path, f"one that cannot be read ({type(error).__name__})") from error
-    frames = len(arrays.get("avatar_motion", ()))
+    frames = len(np.atleast_1d(arrays.get("avatar_motion", ())))
     heard = (frames * MEL_PER_FRAME, BANDS) if kind == "mel" else (frames * SAMPLES_PER_FRAME,)
     wanted = {
         "avatar_motion": (frames, config.motion_dim),
@@ -90,15 +90,16 @@ def load_conversation(path: Path, config: ModelConfig) -> StoredConversation:
             raise _unusable(path, f"no array '{name}'")
         if arrays[name].shape != shape:
             raise _unusable(path, f"'{name}' of shape {arrays[name].shape}, not {shape}")
-        if not np.isfinite(arrays[name]).all():
+        if arrays[name].dtype.kind != "f" or not np.isfinite(arrays[name]).all():
             raise _unusable(path, f"'{name}' with values that are not numbers")
     return StoredConversation(
         kind,
         arrays[f"avatar_{kind}"],
         arrays[f"user_{kind}"],
-        arrays["avatar_motion"],
-        arrays["user_motion"],
-        arrays["reference"],
+        *(
+            arrays[name].astype(np.float32)
+            for name in ("avatar_motion", "user_motion", "reference")
+        ),
     )
 
 

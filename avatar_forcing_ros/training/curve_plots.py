@@ -114,8 +114,8 @@ def _shade(axis: Any, talk: ViewedTalk, first: int, stop: int) -> None:
                 (first + start) / FRAME_RATE_HZ, (first + end) / FRAME_RATE_HZ, low, high,
                 color=_tone(face_colour(face)), alpha=0.10, linewidth=0.0,
             )  # fmt: skip
-    if talk.block_frames:
-        borders = np.arange(first, min(stop, talk.frames), talk.block_frames) / FRAME_RATE_HZ
+    borders = [frame / FRAME_RATE_HZ for frame in talk.borders if first <= frame < stop]
+    if borders:
         axis.vlines(
             borders, 0.0, 1.0, transform=axis.get_xaxis_transform(), color=_tone(SOFT_INK),
             alpha=0.16, linewidth=0.5,

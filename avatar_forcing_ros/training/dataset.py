@@ -70,7 +70,9 @@ class ConversationWindows:
     def statistics(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Mean and standard deviation ``[D]`` of the avatars' motion."""
         motion = np.concatenate([talk.avatar_motion for talk in self.conversations])
-        return motion.mean(0), np.maximum(motion.std(0), 1e-3)
+        # summed in double precision: in single the millionth frame hardly counts
+        mean, std = motion.mean(0, dtype=np.float64), motion.std(0, dtype=np.float64)
+        return mean.astype(np.float32), np.maximum(std, 1e-3).astype(np.float32)
 
     def places(
         self, count: int, rng: np.random.Generator, among: int | None = None

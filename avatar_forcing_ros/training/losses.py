@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from avatar_forcing_ros.config import ModelConfig, TrainingConfig
+from avatar_forcing_ros.config import ModelConfig
 from avatar_forcing_ros.model.block_masks import condition_mask
 from avatar_forcing_ros.model.flow_matching import (
     TRAINING_TIMESTEPS,
@@ -25,6 +25,7 @@ from avatar_forcing_ros.model.flow_matching import (
 )
 from avatar_forcing_ros.model.generator import MotionGenerator
 from avatar_forcing_ros.training.dataset import Batch
+from avatar_forcing_ros.training.settings import TrainingConfig
 
 OTHER_BLOCKS = (2, 5, 10)
 

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from avatar_forcing_ros.config import PreferenceConfig, TrainingConfig
 from avatar_forcing_ros.model.generator import MotionGenerator
 from avatar_forcing_ros.training.dataset import Batch
 from avatar_forcing_ros.training.losses import (
@@ -21,6 +20,7 @@ from avatar_forcing_ros.training.losses import (
     velocity_error,
 )
 from avatar_forcing_ros.training.preferences import Pairs
+from avatar_forcing_ros.training.settings import PreferenceConfig, TrainingConfig
 
 Figures = dict[str, Tensor]
 """Scalars by name; ``loss`` is what is minimised."""
@@ -75,8 +75,9 @@ class Preference(nn.Module):
         weight = frame_weight(chance, self.training_config)
 
         def size(error: Tensor) -> Tensor:
-            """Weighted mean square of each window: ``[B]``."""
-            return (weight * error.square().mean(dim=-1)).sum(dim=1) / weight.sum(dim=1)
+            """Weighted mean square of each window ``[B]``, 0 where chance left it no noise."""
+            total = (weight * error.square().mean(dim=-1)).sum(dim=1)
+            return total / weight.sum(dim=1).clamp_min(1e-6)
 
         towards = size(error_w) - size(before_w)  # below 0: nearer to the winner than before
         away = size(error_l) - size(before_l)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,7 +46,8 @@ class PairWindows:
 
         Raises MediaError where it holds none, or one of another length.
         """
-        paths = sorted(folder.glob("losing-*.npy"))
+        numbers = range(len(windows.conversations))
+        paths = list(takewhile(Path.exists, (_path(folder, i) for i in numbers)))
         if not paths:
             raise MediaError(
                 "losing samples",
@@ -86,7 +88,7 @@ def make_losing_samples(
     CheckpointError where those in `folder` came from another model or were drawn otherwise.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    _require_same_origin(folder / "origin.json", model, sampling)
+    _require_same_origin(folder / "origin.json", model, sampling, windows)
     count = min(count, len(windows.conversations))
     wanted = [i for i in range(count) if not _path(folder, i).exists()]
     yield count - len(wanted)
@@ -106,15 +108,23 @@ def _path(folder: Path, conversation: int) -> Path:
     return folder / f"losing-{conversation:07d}.npy"
 
 
-def _require_same_origin(path: Path, model: MotionGenerator, sampling: SamplingConfig) -> None:
-    origin = {"model": _digest(model.state_dict().values()), "sampling": repr(sampling)}
+def _require_same_origin(
+    path: Path, model: MotionGenerator, sampling: SamplingConfig, windows: ConversationWindows
+) -> None:
+    motions = (torch.from_numpy(talk.avatar_motion) for talk in windows.conversations)
+    origin = {
+        "model": _digest(model.state_dict().values()),
+        "sampling": repr(sampling),
+        "conversations": _digest(motions),
+    }
     if not path.exists():
         with whole_file(path) as part:
             part.write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
     elif json.loads(path.read_text(encoding="utf-8")) != origin:
         raise CheckpointError(
             f"losing samples in {path.parent}",
-            expected="samples of the model that is to be trained, drawn as it is sampled now",
+            expected="samples of the model that is to be trained, drawn as it is sampled now, in "
+            "these conversations",
             got="those of another",
             remedy="train into an empty folder, or remove that one",
         )

@@ -5,21 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.strategies.ddp import DDPStrategy
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from avatar_forcing_ros.config import (
-    PRESETS,
-    ModelConfig,
-    PreferenceConfig,
-    SamplingConfig,
-    TrainingConfig,
-)
+from avatar_forcing_ros.config import PRESETS, ModelConfig, SamplingConfig
 from avatar_forcing_ros.errors import CheckpointError, ConfigError
 from avatar_forcing_ros.model.audio_encoder import SpeechEncoder
 from avatar_forcing_ros.model.checkpoint import Checkpoint, load_checkpoint
@@ -28,6 +24,7 @@ from avatar_forcing_ros.strict import from_mapping, read_yaml
 from avatar_forcing_ros.training.dataset import ConversationWindows
 from avatar_forcing_ros.training.objectives import FlowMatching, Preference
 from avatar_forcing_ros.training.preferences import PairWindows, make_losing_samples
+from avatar_forcing_ros.training.settings import PreferenceConfig, TrainingConfig
 from avatar_forcing_ros.training.trainer import Report, Sources, Trainer, start_at_zero
 
 SMOOTHING = 0.02
@@ -111,10 +108,11 @@ def _fabric(run: Run, config: TrainingConfig) -> Fabric:
             accelerator=run.accelerator,
             devices=run.devices,
             num_nodes=run.nodes,
-            strategy="ddp" if many else "auto",
+            # the others wait while one makes losing samples
+            strategy=DDPStrategy(timeout=timedelta(hours=12)) if many else "auto",
             precision=precision,
         )
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, TypeError, ImportError) as error:
         raise ConfigError(
             "training devices",
             expected="an accelerator and a number of devices that this machine has",

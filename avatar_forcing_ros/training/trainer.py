@@ -21,12 +21,12 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from avatar_forcing_ros.config import TrainingConfig
 from avatar_forcing_ros.errors import CheckpointError
 from avatar_forcing_ros.files import whole_file
 from avatar_forcing_ros.model.checkpoint import Checkpoint, save_checkpoint
 from avatar_forcing_ros.model.generator import MotionGenerator
 from avatar_forcing_ros.training.objectives import FlowMatching, Preference
+from avatar_forcing_ros.training.settings import TrainingConfig
 
 VALIDATION_BATCHES = 8
 Report = Callable[[dict[str, float]], None]
@@ -211,29 +211,31 @@ class Trainer:
             return False
         try:
             stored = torch.load(self.state_path, "cpu", weights_only=True)
-        except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
+            same = stored["config"] == self._config_text()
+            begun_from, step = stored["begun_from"], int(stored["step"])
+            weights = stored["model"], stored["average"], stored["optimizer"]
+        except (RuntimeError, OSError, EOFError, pickle.UnpicklingError, LookupError) as error:
             raise CheckpointError(
                 f"training state {self.state_path}",
                 expected="one that a training run wrote",
                 got=f"one that cannot be read ({type(error).__name__})",
                 remedy="remove it to begin anew",
             ) from error
-        if stored["config"] != self._config_text():
+        if not same:
             raise CheckpointError(
                 f"training state {self.state_path}",
                 expected="the configuration it was begun with",
                 got="another one",
                 remedy="train into an empty folder, or use the old configuration",
             )
-        self.begun = self.begun._replace(origin=stored["begun_from"])
-        self.model.load_state_dict(stored["model"])
-        self.average.load_state_dict(stored["average"])
-        self.optimizer.load_state_dict(stored["optimizer"])
-        self.step = int(stored["step"])
+        self.begun, self.step = self.begun._replace(origin=begun_from), step
+        for part, tensors in zip((self.model, self.average, self.optimizer), weights, strict=True):
+            part.load_state_dict(tensors)
         return True
 
     def _config_text(self) -> str:
-        parts = [dataclasses.asdict(self.model.config), dataclasses.asdict(self.config)]
+        parts: list[Any] = [dataclasses.asdict(self.model.config), dataclasses.asdict(self.config)]
+        parts.append(self.fabric.world_size)  # another number would draw other batches
         if isinstance(self.judge, Preference):
             parts.append(dataclasses.asdict(self.judge.preference))
         return json.dumps(parts, sort_keys=True)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from avatar_forcing_ros.config import ModelConfig
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ
 from avatar_forcing_ros.training.conversation_file import load_conversation
+from avatar_forcing_ros.training.evaluation.measuring import borders
 from avatar_forcing_ros.training.synthetic import Conversation
 from avatar_forcing_ros.training.synthetic.speech import Phoneme
 
@@ -40,7 +41,7 @@ class ViewedTalk:
     sound: NDArray[np.float32] | None = None  # [640 T], both voices
     speaking: dict[str, NDArray[np.bool_]] = field(default_factory=dict)  # by `who`: [T]
     phonemes: dict[str, list[Phoneme]] = field(default_factory=dict)
-    block_frames: int = 0
+    borders: tuple[int, ...] = ()
     """Frames of the generator's blocks, 0 where none is shown."""
 
     @property
@@ -71,10 +72,11 @@ def stored_talk(path: Path, seconds: float) -> ViewedTalk:
     return ViewedTalk(f"{path.name}, no sound stored", faces)
 
 
-def with_generator(talk: ViewedTalk, motion: Motion, block_frames: int) -> ViewedTalk:
+def with_generator(talk: ViewedTalk, motion: Motion, model: ModelConfig) -> ViewedTalk:
     """`talk` with the avatar's face as a generator moves it, ``[T, K]``, in the middle."""
     face = ViewedFace("avatar, generator", "avatar", motion, made=True)
-    return replace(talk, faces=(talk.faces[0], face, talk.faces[-1]), block_frames=block_frames)
+    first = np.flatnonzero(borders(model, len(motion))) + 1
+    return replace(talk, faces=(talk.faces[0], face, talk.faces[-1]), borders=tuple(first))
 
 
 def _two_faces(avatar: Motion, user: Motion) -> tuple[ViewedFace, ...]:

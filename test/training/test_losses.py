@@ -10,7 +10,7 @@ import pytest
 import torch
 from tiny import TINY, TINY_CAUSAL, tiny_generator
 
-from avatar_forcing_ros.config import ModelConfig, TrainingConfig
+from avatar_forcing_ros.config import ModelConfig
 from avatar_forcing_ros.model.block_masks import condition_mask
 from avatar_forcing_ros.training.dataset import ConversationWindows
 from avatar_forcing_ros.training.losses import (
@@ -25,6 +25,7 @@ from avatar_forcing_ros.training.losses import (
     streaming_horizon,
     velocity_error,
 )
+from avatar_forcing_ros.training.settings import TrainingConfig
 
 CPU = torch.device("cpu")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,20 +12,17 @@ import torch
 from tiny import TINY_CAUSAL, tiny_generator
 
 from avatar_forcing_ros import config as presets
-from avatar_forcing_ros.config import (
-    PRESETS,
-    PreferenceConfig,
-    Preset,
-    SamplingConfig,
-    TrainingConfig,
-)
+from avatar_forcing_ros.config import PRESETS, Preset, SamplingConfig
 from avatar_forcing_ros.errors import CheckpointError, MediaError
 from avatar_forcing_ros.model.checkpoint import load_checkpoint, save_checkpoint
+from avatar_forcing_ros.training import objectives
 from avatar_forcing_ros.training.dataset import ConversationWindows
+from avatar_forcing_ros.training.losses import Chance
 from avatar_forcing_ros.training.objectives import Preference
 from avatar_forcing_ros.training.preferences import Pairs, PairWindows, make_losing_samples
 from avatar_forcing_ros.training.rollout import roll_out
 from avatar_forcing_ros.training.run import Run, train_preference
+from avatar_forcing_ros.training.settings import PreferenceConfig, TrainingConfig
 
 SAMPLING = SamplingConfig(evaluations=4)
 TRAINING = TrainingConfig(
@@ -82,6 +80,26 @@ def test_before_anything_is_learned_nothing_is_preferred(windows: ConversationWi
     assert float(figures["loss"]) == pytest.approx(expected, rel=1e-5)
 
 
+def test_a_window_that_chance_left_without_noise_tells_nothing(
+    windows: ConversationWindows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It happens in one of some ten thousand; not a number would spoil all weights for good."""
+    drawn = objectives.draw
+
+    def without_noise(*arguments: Any) -> Chance:
+        chance = drawn(*arguments)
+        chance.timestep[1] = 0.0
+        return chance
+
+    monkeypatch.setattr(objectives, "draw", without_noise)
+    preference = PreferenceConfig(training=TRAINING)
+    objective = Preference(
+        tiny_generator(TINY_CAUSAL), tiny_generator(TINY_CAUSAL, 1), TRAINING, preference
+    )
+    figures = objective(pairs(windows), torch.Generator().manual_seed(0))
+    assert all(bool(torch.isfinite(value)) for value in figures.values())
+
+
 def test_the_gradient_goes_towards_the_winner_and_away_from_the_loser(
     windows: ConversationWindows,
 ) -> None:
@@ -125,6 +143,13 @@ def test_losing_samples_are_kept_and_belong_to_one_model(
         next(make_losing_samples(folder, windows, model, SamplingConfig(evaluations=5), 3))
     with pytest.raises(CheckpointError, match="another"):
         next(make_losing_samples(folder, windows, tiny_generator(TINY_CAUSAL, 1), SAMPLING, 3))
+    middle = sorted(folder.glob("*.npy"))[1]
+    middle.rename(tmp_path / "elsewhere")  # an unfinished run leaves such holes
+    found = PairWindows(windows, folder).batch(8, np.random.default_rng(0))
+    for winner, loser in zip(found.winner.motion, found.loser, strict=True):
+        start = round(float(winner[0, 0]))
+        assert np.array_equal(loser, made[0][start : start + TINY_CAUSAL.window_frames])
+    (tmp_path / "elsewhere").rename(middle)
     np.save(next(iter(kept)), np.zeros((3, 3), np.float32))
     with pytest.raises(MediaError, match="shape"):
         PairWindows(windows, folder)

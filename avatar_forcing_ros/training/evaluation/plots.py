@@ -104,10 +104,19 @@ def reactivity(figures: Mapping[str, Any]) -> Figure:
     for axes, part in zip(pair, ("expression", "pose"), strict=True):
         rows = [entry[f"rpcc_{part}"] for entry in entries.values()]
         values = np.array([row["value"] for row in rows])
-        reach = np.abs(np.array([[row["low"], row["high"]] for row in rows]).T - values)
+        ends = np.array([[row["low"], row["high"]] for row in rows]).T
+        # a residual is greater on sets drawn again: both ends may lie above the value
+        middle = ends.mean(axis=0)
         colours = [MADE] + [WITHOUT if n.startswith("no_user") else "0.6" for n in entries][1:]
-        axes.barh(
-            list(entries), values, xerr=reach, color=colours, error_kw={"lw": 1.0, "capsize": 2.5}
+        axes.barh(list(entries), values, color=colours)
+        axes.errorbar(
+            middle,
+            list(entries),
+            xerr=ends[1] - middle,
+            fmt="none",
+            ecolor="k",
+            lw=1.0,
+            capsize=2.5,
         )
         axes.axvline(values[0], color=MADE, linewidth=0.8, linestyle=":")
         axes.set(title=part, xlabel="rPCC (0: answers as the true avatar)")

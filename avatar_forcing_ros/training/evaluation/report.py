@@ -53,7 +53,8 @@ def summary(figures: Mapping[str, Any]) -> str:
 def page(figures: Mapping[str, Any], plots: Sequence[str]) -> str:
     """The same as a Markdown page that shows the `plots` beside it."""
     told, model = figures["set"], figures["model"]
-    origin = f" (trained for {model['steps']} steps)" if model.get("steps") else ""
+    steps = model["origin"].get("steps")
+    origin = f" (trained for {steps} steps)" if steps else ""
     lines = [
         "# Evaluation",
         "",
@@ -87,7 +88,7 @@ def main_rows(figures: Mapping[str, Any]) -> list[list[str]]:
 
 
 def ablation_rows(figures: Mapping[str, Any]) -> list[list[str]]:
-    """A row for the full model and every other; a star where rPCC is surely worse."""
+    """A row for the full model and every other; a star where a figure is surely worse."""
     rows = [["variant", *COMPARED]]
     rows.append(["full", *(number(figures[key]["value"]) for key in COMPARED)])
     for name, entry in figures["ablations"].items():
@@ -126,7 +127,7 @@ def bar_rows(bars: Sequence[Bar]) -> list[list[str]]:
 
 
 def number(value: float | None) -> str:
-    """Three significant digits, or a dash."""
+    """Three decimals, one from ten on, or a dash."""
     if value is None:
         return "–"
     return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
