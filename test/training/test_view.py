@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("espeakng_loader")
 pytest.importorskip("matplotlib")
 
+from avatar_forcing_ros.config import ModelConfig
 from avatar_forcing_ros.errors import MediaError
 from avatar_forcing_ros.pipeline.portraits import load_portrait
 from avatar_forcing_ros.resources import shipped
@@ -57,7 +58,7 @@ def talk(made: Conversation) -> ViewedTalk:
     """Of three faces; the avatar speaks in its second half."""
     speaking = {"avatar": np.arange(FRAMES) >= 12, "user": np.zeros(FRAMES, bool)}
     with_speech = replace(generated_talk(made), speaking=speaking)
-    return with_generator(with_speech, made.avatar_motion, 5)
+    return with_generator(with_speech, made.avatar_motion, ModelConfig())
 
 
 def still(frames: int, **values: np.ndarray) -> np.ndarray:
