@@ -22,7 +22,7 @@ lint: $(VENV)/.installed-test  ## lint and types alone
 benchmark: $(VENV)/.installed  ## measure each stage on this machine
 	$(BIN)/avatar-forcing benchmark --json $(OUT)/benchmark.json
 
-model: $(VENV)/.installed-test  ## make the data and train the compact model anew, to out/model (hours)
+model: $(VENV)/.installed-test  ## make the data and train the compact model anew, to out/model (two hours)
 	$(BIN)/avatar-forcing train data $(OUT)/model/data --natural-share 0.35
 	$(BIN)/avatar-forcing train flow $(OUT)/model/data -o $(OUT)/model/flow --config config/train_compact.yaml
 	$(BIN)/avatar-forcing train preference $(OUT)/model/data -o $(OUT)/model/preference \
