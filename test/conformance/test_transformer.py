@@ -89,7 +89,7 @@ def test_a_window_with_caches(transformer: FlowTransformer) -> None:
         )
 
     blocks = tuple(BlockKeys(self_keys(i), cross_keys(i)) for i in range(8))
-    cache = KVCache(CACHED, 2, blocks=blocks)
+    cache = KVCache(CACHED, 2, 2, blocks=blocks)
     timestep = torch.tensor([0.0] * 2 + [750.0] * 10).expand(3, -1)
     reference = told_normal(1322, (1, 512), 0.3).expand(3, -1)
     velocity, keys = transformer(
