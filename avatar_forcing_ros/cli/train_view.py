@@ -31,7 +31,7 @@ def add_step(steps: Any) -> None:
     view.add_argument(
         "-o", "--output", type=Path, metavar="OUT.mp4", help="default: conversation-SEED.mp4"
     )
-    view.add_argument("--split", choices=("train", "valid"), default="train")
+    view.add_argument("--split", choices=("train", "valid", "test"), default="train")
     view.add_argument("--seconds", type=float, default=20.0, help="its length (default: 20)")
     view.add_argument(
         "--model",
