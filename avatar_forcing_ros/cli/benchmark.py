@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from avatar_forcing_ros.cli.options import add_avatar_options, avatar_config
+from avatar_forcing_ros.strict import require
 
 
 def add(commands: Any) -> None:
@@ -50,6 +51,7 @@ def run(options: argparse.Namespace) -> None:
 
     with json_file(options.json) as figures:
         seconds = 30.0 if options.seconds is None else options.seconds
+        require("--seconds", seconds, "0 or more", seconds >= 0)
         figures |= run_benchmark(avatar_config(options), options.repeats, seconds, _tell)
     print(as_table(figures))
     if options.json:

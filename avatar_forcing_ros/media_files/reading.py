@@ -77,14 +77,18 @@ def _decode_audio(path: Path) -> tuple[NDArray[np.float32], int]:
                 for part in resampler.resample(frame)
             ]
     except (FFmpegError, OSError) as error:
-        raise MediaError(
-            f"sound {path}",
-            expected="a readable sound file",
-            got=_reason(error),
-            remedy=AUDIO_REMEDY,
-        ) from error
+        raise _unreadable_sound(path, error) from error
     whole = np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
     return whole.astype(np.float32), int(rate_hz)
+
+
+def _unreadable_sound(path: Path, error: Exception) -> MediaError:
+    return MediaError(
+        f"sound {path}",
+        expected="a readable sound file",
+        got=_reason(error),
+        remedy=AUDIO_REMEDY,
+    )
 
 
 def read_video(path: Path) -> Iterator[VideoFrame]:
@@ -150,12 +154,7 @@ def read_sound_of_video(path: Path, channels: int = 1) -> NDArray[np.float32]:
                     parts.append(samples)
                     at += len(samples)
     except (FFmpegError, OSError) as error:
-        raise MediaError(
-            f"sound {path}",
-            expected="a readable sound track",
-            got=_reason(error),
-            remedy=AUDIO_REMEDY,
-        ) from error
+        raise _unreadable_sound(path, error) from error
     if at == 0:
         raise MediaError(
             f"sound {path}", expected="at least one sample", got="none", remedy=AUDIO_REMEDY
