@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import itertools
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +21,10 @@ from avatar_forcing_ros.picture_track import PictureTrack
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ, SAMPLE_RATE_HZ, frame_stamp_ns
 
 LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 1_000, 768_000
+MOST_SAMPLES_A_SECOND = 8 * 48_000  # of all channels, in a file that nobody vouches for
 STAMP_TOLERANCE_S = 0.02  # sound is not moved for less: rounded stamps are no gaps
+# a play list would have FFmpeg open what it names
+SELF_CONTAINED_FORMATS = "aac,flac,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,ogg,wav"
 AUDIO_REMEDY = "give a WAV, FLAC, OGG, MP3 or any file with a sound track that FFmpeg reads"
 VIDEO_REMEDY = "give an MP4, WebM or any file with a video track that FFmpeg reads"
 
@@ -30,65 +35,115 @@ def read_audio(path: Path) -> NDArray[np.float32]:
     Raises MediaError if it cannot be read, is empty, or holds values that are not numbers.
     """
     _require_file(path, "sound")
-    samples, rate_hz = _decode_audio(path)  # [n, channels]
+    samples, rate_hz = _decode_audio(path, f"sound {path}")  # [n, channels]
+    return _speech(samples, rate_hz, f"sound {path}")
+
+
+def decode_audio(data: bytes, longest_s: float) -> NDArray[np.float32]:
+    """The sound in the bytes of a file, as `read_audio` does; no more than `longest_s` is decoded.
+
+    Raises MediaError as `read_audio` does, and for a sound that is longer. Only formats that hold
+    their sound themselves are read, none that names other files.
+    """
+    samples, rate_hz = _decode_audio(io.BytesIO(data), "sound", longest_s)
+    return _speech(samples, rate_hz, "sound")
+
+
+def _speech(samples: NDArray[np.float32], rate_hz: int, what: str) -> NDArray[np.float32]:
+    """`samples` ``[n, channels]`` as 16 kHz mono ``[n]``."""
     if samples.size == 0:
-        raise MediaError(
-            f"sound {path}", expected="at least one sample", got="none", remedy=AUDIO_REMEDY
-        )
+        raise MediaError(what, expected="at least one sample", got="none", remedy=AUDIO_REMEDY)
     if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
         raise MediaError(
-            f"sound {path}",
+            what,
             expected=f"a sampling rate of {LOWEST_RATE_HZ} … {HIGHEST_RATE_HZ} Hz",
             got=f"{rate_hz} Hz",
             remedy="export the file again",
         )
-    _require_finite(path, samples)
+    _require_finite(what, samples)
     mono = samples.mean(axis=1, dtype=np.float32)
     return np.clip(soxr.resample(mono, rate_hz, SAMPLE_RATE_HZ), -1.0, 1.0).astype(np.float32)
 
 
-def _require_finite(path: Path, samples: NDArray[np.float32]) -> None:
+def _require_finite(what: str, samples: NDArray[np.float32]) -> None:
     broken = int(np.count_nonzero(~np.isfinite(samples)))
     if broken:
         raise MediaError(
-            f"sound {path}",
+            what,
             expected="finite samples",
             got=f"{broken} that are NaN or infinite",
             remedy="export the file again",
         )
 
 
-def _decode_audio(path: Path) -> tuple[NDArray[np.float32], int]:
+def _decode_audio(
+    source: Path | io.BytesIO, what: str, longest_s: float = math.inf
+) -> tuple[NDArray[np.float32], int]:
     """Samples ``[n, channels]`` float32 and their rate: by libsndfile, or else by FFmpeg."""
     try:
-        samples, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
-        return samples, int(rate_hz)
+        with soundfile.SoundFile(source) as file:
+            if longest_s < math.inf:
+                _require_short(what, file.frames / file.samplerate, longest_s)
+                _require_narrow(what, file.samplerate * file.channels)
+            return file.read(dtype="float32", always_2d=True), int(file.samplerate)
     except (soundfile.LibsndfileError, TypeError):  # TypeError: headerless, by its ending
         pass
+    options = {}
+    if isinstance(source, io.BytesIO):
+        source.seek(0)
+        options = {"format_whitelist": SELF_CONTAINED_FORMATS}
     try:
-        with av.open(str(path)) as container:
+        with av.open(
+            str(source) if isinstance(source, Path) else source, options=options
+        ) as container:
             if not container.streams.audio:
-                raise _no_sound_track(path)
-            rate_hz = container.streams.audio[0].rate
+                raise _no_sound_track(what)
+            stream = container.streams.audio[0]
+            rate_hz = stream.rate
+            if longest_s < math.inf:
+                _require_narrow(what, rate_hz * stream.channels)
             resampler = av.AudioResampler(format="fltp", rate=rate_hz)  # any format to float
-            parts = [
-                part.to_ndarray().T  # [n, channels]
-                for frame in itertools.chain(container.decode(audio=0), (None,))
-                for part in resampler.resample(frame)
-            ]
+            parts: list[NDArray[np.float32]] = []
+            count = 0
+            for frame in itertools.chain(container.decode(audio=0), (None,)):
+                for part in resampler.resample(frame):
+                    parts.append(np.asarray(part.to_ndarray().T, np.float32))  # [n, channels]
+                    count += len(parts[-1])
+                _require_short(what, count / rate_hz, longest_s)
     except (FFmpegError, OSError) as error:
-        raise _unreadable_sound(path, error) from error
+        raise _unreadable_sound(what, error) from error
     whole = np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
     return whole.astype(np.float32), int(rate_hz)
 
 
-def _unreadable_sound(path: Path, error: Exception) -> MediaError:
+def _unreadable_sound(what: str, error: Exception) -> MediaError:
     return MediaError(
-        f"sound {path}",
+        what,
         expected="a readable sound file",
         got=_reason(error),
         remedy=AUDIO_REMEDY,
     )
+
+
+def _require_short(what: str, lasts_s: float, longest_s: float) -> None:
+    if lasts_s > longest_s:
+        raise MediaError(
+            what,
+            expected=f"at most {longest_s:g} s",
+            got="more",
+            remedy="cut it into shorter pieces",
+        )
+
+
+def _require_narrow(what: str, samples_a_second: int) -> None:
+    """A small file can hold very much silence of very many channels."""
+    if samples_a_second > MOST_SAMPLES_A_SECOND:
+        raise MediaError(
+            what,
+            expected="at most 8 channels at 48 kHz, or 2 at 192 kHz",
+            got=f"{samples_a_second} samples a second",
+            remedy="export it as mono or stereo at 48 kHz",
+        )
 
 
 def read_video(path: Path) -> Iterator[VideoFrame]:
@@ -134,7 +189,7 @@ def read_sound_of_video(path: Path, channels: int = 1) -> NDArray[np.float32]:
     try:
         with av.open(str(path)) as container:
             if not container.streams.audio:
-                raise _no_sound_track(path)
+                raise _no_sound_track(f"sound {path}")
             stream = container.streams.audio[0]
             rate_hz = stream.rate
             if stream.channels < channels:
@@ -154,13 +209,13 @@ def read_sound_of_video(path: Path, channels: int = 1) -> NDArray[np.float32]:
                     parts.append(samples)
                     at += len(samples)
     except (FFmpegError, OSError) as error:
-        raise _unreadable_sound(path, error) from error
+        raise _unreadable_sound(f"sound {path}", error) from error
     if at == 0:
         raise MediaError(
             f"sound {path}", expected="at least one sample", got="none", remedy=AUDIO_REMEDY
         )
     sound = np.concatenate(parts).astype(np.float32)
-    _require_finite(path, sound)
+    _require_finite(f"sound {path}", sound)
     return np.clip(soxr.resample(sound, rate_hz, SAMPLE_RATE_HZ), -1.0, 1.0).astype(np.float32)
 
 
@@ -222,9 +277,9 @@ def _require_file(path: Path, kind: str) -> None:
         raise MediaError(kind, expected="a file", got=f"none at {path}", remedy="check the path")
 
 
-def _no_sound_track(path: Path) -> MediaError:
+def _no_sound_track(what: str) -> MediaError:
     return MediaError(
-        f"sound {path}", expected="a sound track", got="a file without one", remedy=AUDIO_REMEDY
+        what, expected="a sound track", got="a file without one", remedy=AUDIO_REMEDY
     )
 
 

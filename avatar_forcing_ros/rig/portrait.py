@@ -21,6 +21,7 @@ Image = NDArray[np.uint8]
 Array = NDArray[np.float32]
 
 DEFAULT_SIZE_PX = 512
+PICTURE_FILE = "a picture file (PNG, JPEG, WebP, BMP)"
 PADDING = 1.15  # of the face box, half of it on each side: room for hair, shoulders and motion
 _CENTRE_HEIGHT = 0.52  # of the crop: the middle of the face; hair needs more room than it seems
 _WHOLE_MARGIN = 0.15  # of the side, around the face of a square that is kept whole
@@ -55,20 +56,25 @@ def load_image(path: str | Path) -> Image:
     MediaError if it is missing or no picture.
     """
     source = Path(path)
-    expected = "a picture file (PNG, JPEG, WebP, BMP)"
     try:
-        data = np.frombuffer(source.read_bytes(), np.uint8)
+        data = source.read_bytes()
     except OSError as error:
         raise MediaError(
-            str(source), expected=expected, got=error.strerror or "an unreadable file",
+            str(source), expected=PICTURE_FILE, got=error.strerror or "an unreadable file",
             remedy="check the path",
         ) from None  # fmt: skip
+    return decode_image(data, str(source))
+
+
+def decode_image(data: bytes, what: str) -> Image:
+    """The picture in the bytes of a file, as `load_image` does; `what` names it in errors."""
+    coded = np.frombuffer(data, np.uint8)
     bgr = None
     with contextlib.suppress(cv2.error):  # a size that it refuses to hold
-        bgr = _decode(data) if data.size else None
+        bgr = _decode(coded) if coded.size else None
     if bgr is None:
         raise MediaError(
-            str(source), expected=expected, got=f"{data.size} bytes that are none",
+            what, expected=PICTURE_FILE, got=f"{coded.size} bytes that are none",
             remedy="convert it to PNG or JPEG",
         )  # fmt: skip
     return np.ascontiguousarray(bgr[..., ::-1], dtype=np.uint8)

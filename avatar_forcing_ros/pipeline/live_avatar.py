@@ -1,0 +1,146 @@
+"""A live avatar that somebody talks with: a session, its two threads and a steady clock.
+
+It can be started and stopped again and again, and costs nothing while it is stopped.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avatar_forcing_ros.errors import MediaError
+from avatar_forcing_ros.media import AudioChunk, VideoFrame
+from avatar_forcing_ros.pipeline.live import LiveConfig, LiveFrame, LiveStatus
+from avatar_forcing_ros.pipeline.pacer import Pacer
+from avatar_forcing_ros.pipeline.session import Session
+from avatar_forcing_ros.pipeline.worker import AvatarWorker
+from avatar_forcing_ros.rig.portrait import Portrait
+from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
+
+T = TypeVar("T")
+WARM_UP_BLOCKS = 2
+LONGEST_WAITING_S = 120  # of voice that has not been said yet
+
+
+class LiveAvatar:
+    """`trouble` is told in a sentence, in whatever thread, when something went wrong."""
+
+    def __init__(
+        self, session: Session, trouble: Callable[[str], None], config: LiveConfig | None = None
+    ) -> None:
+        self._session, self._trouble = session, trouble
+        self._config = config or LiveConfig()
+        self._worker: AvatarWorker | None = None
+        self._pacer: Pacer | None = None
+
+    def warm_up(self) -> None:
+        """Compute what is slow the first time."""
+        for _ in range(WARM_UP_BLOCKS):
+            self._session.draw(self._session.next_block())
+        self._session.reset()
+
+    def start(self, show: Callable[[LiveFrame], None]) -> None:
+        """Begin a conversation; `show` gets every frame when it is due, in a thread of its own."""
+        self._session.reset()
+        self._session.codec.watch()
+        self._pacer = Pacer(self.now_ns, show, self._trouble)
+        self._worker = AvatarWorker(
+            self._session, self._config, self.now_ns, self._pacer.put, self._trouble
+        )
+        self._pacer.start()
+        self._worker.start()
+
+    def stop(self) -> None:
+        """End the conversation; takes as long as what is being computed."""
+        worker, pacer = self._worker, self._pacer
+        self._worker = self._pacer = None
+        for thread in (worker, pacer):
+            while thread and not thread.stop():  # the session cannot be had while it is in use
+                self._trouble(f"{type(thread).__name__} is still busy; waiting for it to end")
+
+    @staticmethod
+    def now_ns() -> int:
+        """The clock of all stamps."""
+        return time.monotonic_ns()
+
+    @property
+    def running(self) -> bool:
+        """Whether a conversation goes on."""
+        return self._worker is not None
+
+    @property
+    def status(self) -> LiveStatus:
+        """What has been done since the conversation began."""
+        return self._worker.status if self._worker else LiveStatus()
+
+    @property
+    def lag_ms(self) -> float:
+        """How long after its media time a frame is shown."""
+        return self._pacer.lag.lag_ns / 1e6 if self._pacer else 0.0
+
+    @property
+    def portrait(self) -> Portrait:
+        """The face that is shown."""
+        return self._session.codec.portrait
+
+    @property
+    def portrait_size_px(self) -> int:
+        """The side of the pictures, and of a portrait for them."""
+        return self._session.codec.image_size_px
+
+    def hear(self, chunk: AudioChunk) -> None:
+        """Sound of the person, 16 kHz."""
+        if self._worker:
+            self._worker.put_user_audio(chunk)
+
+    def see(self, frame: VideoFrame) -> None:
+        """Picture of the person."""
+        if self._worker:
+            self._worker.put_picture(frame)
+
+    def say(self, samples: NDArray[np.float32]) -> float:
+        """Have `samples` ``[n]``, 16 kHz, said after what waits; how many seconds wait then.
+
+        Raises MediaError where nobody is there to hear it, or too much waits already.
+        """
+        if self._worker is None:
+            raise MediaError(
+                "voice",
+                expected="a conversation that goes on",
+                got="none",
+                remedy="start one, then speak",
+            )
+        waiting_s = (self.status.waiting_voice_samples + len(samples)) / SAMPLE_RATE_HZ
+        if waiting_s > LONGEST_WAITING_S:
+            raise MediaError(
+                "voice",
+                expected=f"at most {LONGEST_WAITING_S} s that wait to be said",
+                got=f"{waiting_s:.0f} s",
+                remedy="let the avatar finish, or stop it",
+            )
+        self._worker.put_avatar_audio(AudioChunk(samples, SAMPLE_RATE_HZ, self.now_ns()))
+        return waiting_s
+
+    def stop_speaking(self) -> Future[int]:
+        """Drop all voice that was not shown yet; how many samples that were."""
+        return self._do(lambda session: session.stop_speaking())
+
+    def set_portrait(self, portrait: Portrait) -> Future[None]:
+        """Go on with another face, of `portrait_size_px`."""
+        return self._do(lambda session: session.set_portrait(portrait))
+
+    def _do(self, command: Callable[[Session], T]) -> Future[T]:
+        """Have `command` done by whoever owns the session at present."""
+        if self._worker:
+            return self._worker.call(command)
+        future: Future[T] = Future()
+        try:
+            future.set_result(command(self._session))
+        except Exception as error:  # told by whoever asked, as the worker's would be
+            future.set_exception(error)
+        return future

@@ -1,0 +1,1 @@
+"""The avatar in a browser: WebRTC, a few requests and a page."""

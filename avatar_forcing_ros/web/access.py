@@ -1,0 +1,126 @@
+"""Who may ask the server for anything: by token, by origin, by the name it was called.
+
+A server on this machine alone wants no token, but answers to this machine's names only: another
+site cannot have its own name point here and read along. One that others reach wants a token.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+
+from avatar_forcing_ros.errors import ConfigError
+from avatar_forcing_ros.web.refusal import RefusedError
+
+SHORTEST_TOKEN = 16
+LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
+TOKEN_HINT = "head -c 24 /dev/urandom | base64 > token.txt && chmod 600 token.txt"
+TLS_HINT = (
+    "browsers give camera and microphone to https alone: add --tls-cert and --tls-key, or put a "
+    "proxy with TLS in front"
+)
+
+
+@dataclass(frozen=True)
+class Access:
+    """What is asked of every request. `token` is empty where none is wanted."""
+
+    local: bool
+    token: str = ""
+
+    def check_host(self, host: str | None) -> None:
+        """RefusedError (403) where a request calls a local server by a foreign name."""
+        if self.local and name_of(host or "") not in LOCAL_NAMES:
+            raise RefusedError(
+                403,
+                "host",
+                expected="localhost",
+                got=repr(host),
+                remedy="open the page as http://localhost",
+            )
+
+    def check_origin(self, origin: str | None, host: str | None) -> None:
+        """RefusedError (403) where a request does not come from the page of this very server."""
+        parts = _split(origin or "")
+        if not host or parts is None or parts.netloc.lower() != host.lower():
+            raise RefusedError(
+                403,
+                "origin",
+                expected=f"a request from this server's own page at {host!r}",
+                got=repr(origin),
+                remedy="use the page that this server shows; a proxy has to pass on Host",
+            )
+
+    def check_token(self, authorization: str | None) -> None:
+        """RefusedError (401) without the token, which stands behind the word Bearer."""
+        kind, _, given = (authorization or "").partition(" ")
+        right = hmac.compare_digest(given.encode("utf-8", "surrogateescape"), self.token.encode())
+        if self.token and not (kind.lower() == "bearer" and right):
+            raise RefusedError(
+                401,
+                "token",
+                expected="the one from the server's token file",
+                got="another" if given else "none",
+                remedy="type it into the page, or ask whoever runs the server",
+            )
+
+
+def name_of(host: str) -> str:
+    """The name in a Host header, without port and brackets."""
+    parts = _split(f"//{host}")
+    return (parts.hostname or "") if parts else ""
+
+
+def _split(url: str) -> SplitResult | None:
+    """The parts of `url`; None where it is none, such as with brackets that do not close."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return None
+
+
+def is_local(host: str) -> bool:
+    """Whether an address to listen on is this machine's own, which nobody else reaches."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def access_for(host: str, token_file: Path | None) -> Access:
+    """The policy for a server that listens on `host`; ConfigError where that would be unsafe."""
+    if token_file is not None:
+        return Access(is_local(host), _read_token(token_file))
+    if is_local(host):
+        return Access(local=True)
+    raise ConfigError(
+        f"--host {host}",
+        expected="--token-file F where others can reach the server",
+        got="none",
+        remedy=f"make one with: {TOKEN_HINT}; {TLS_HINT}",
+    )
+
+
+def _read_token(path: Path) -> str:
+    try:
+        token = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"token file {path}",
+            expected="a file with one line of text",
+            got=getattr(error, "strerror", None) or "bytes that are no text",
+            remedy=f"make one with: {TOKEN_HINT}",
+        ) from None
+    if len(token) < SHORTEST_TOKEN or not token.isascii() or len(token.split()) != 1:
+        raise ConfigError(
+            f"token file {path}",
+            expected=f"one word of at least {SHORTEST_TOKEN} plain characters",
+            got=f"{len(token)} characters in {len(token.split())} words",
+            remedy=f"make one with: {TOKEN_HINT}",
+        )
+    return token

@@ -1,0 +1,161 @@
+"""The server: requests to the room and to the avatar, and a page that makes them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+from aiohttp import web
+from numpy.typing import NDArray
+
+from avatar_forcing_ros.pipeline.live_avatar import LiveAvatar
+from avatar_forcing_ros.rig.portrait import Portrait
+from avatar_forcing_ros.web import speech
+from avatar_forcing_ros.web.access import Access
+from avatar_forcing_ros.web.guarding import guard
+from avatar_forcing_ros.web.refusal import RefusedError
+from avatar_forcing_ros.web.room import Room
+from avatar_forcing_ros.web.uploads import LARGEST_UPLOAD, uploaded_picture, uploaded_sound
+
+STATIC = Path(__file__).parent / "static"
+KEY_HEADER = "X-Avatar-Key"
+PATIENCE_S = 10.0
+T = TypeVar("T")
+FindFace = Callable[[NDArray[np.uint8]], Portrait]
+
+
+class Server:
+    """`find_face` makes a portrait of a picture, and raises where there is no face in it."""
+
+    def __init__(self, avatar: LiveAvatar, find_face: FindFace, access: Access) -> None:
+        self._avatar, self._find_face = avatar, find_face
+        self.room = Room(avatar)
+        self._one_face = asyncio.Lock()
+        self.app = web.Application(
+            client_max_size=LARGEST_UPLOAD, middlewares=[guard(access, time.monotonic)]
+        )
+        self.app.add_routes(
+            [
+                web.get("/", self._file("index.html")),
+                web.get("/api/state", self._state),
+                web.get("/api/portrait", self._portrait),
+                web.post("/api/join", self._join),
+                web.post("/api/leave", self._leave),
+                web.post("/api/say", self._say),
+                web.post("/api/sound", self._sound),
+                web.post("/api/stop", self._stop),
+                web.post("/api/portrait", self._new_portrait),
+            ]
+        )
+        for path in sorted(STATIC.iterdir()):
+            self.app.router.add_get(f"/static/{path.name}", self._file(path.name))
+        self.app.on_shutdown.append(self._close)
+
+    async def _close(self, app: web.Application) -> None:
+        await self.room.close()
+
+    @staticmethod
+    def _file(name: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def give(request: web.Request) -> web.StreamResponse:
+            return web.FileResponse(STATIC / name)
+
+        return give
+
+    async def _join(self, request: web.Request) -> web.Response:
+        """Offer in, answer and key out."""
+        asked = await _table(request)
+        answer, key = await self.room.join(asked.get("sdp"), asked.get("role"), asked.get("key"))
+        return web.json_response({"type": "answer", "sdp": answer, "key": key})
+
+    async def _leave(self, request: web.Request) -> web.Response:
+        await self.room.leave(request.headers.get(KEY_HEADER))
+        return web.json_response({})
+
+    async def _say(self, request: web.Request) -> web.Response:
+        """Text that the avatar is to say."""
+        self.room.require_speaker(request.headers.get(KEY_HEADER))
+        text = speech.spoken_text((await _table(request)).get("text"))
+        return self._said(await speech.speak(text))
+
+    async def _sound(self, request: web.Request) -> web.Response:
+        """Sound that the avatar is to say, a file of any kind."""
+        self.room.require_speaker(request.headers.get(KEY_HEADER))
+        return self._said(await asyncio.to_thread(uploaded_sound, await request.read()))
+
+    def _said(self, samples: NDArray[np.float32]) -> web.Response:
+        return web.json_response({"waiting_s": round(self._avatar.say(samples), 2)})
+
+    async def _stop(self, request: web.Request) -> web.Response:
+        """Silence, within a block."""
+        self.room.require_speaker(request.headers.get(KEY_HEADER))
+        dropped = await _done(self._avatar.stop_speaking())
+        return web.json_response({"dropped_samples": dropped})
+
+    async def _new_portrait(self, request: web.Request) -> web.Response:
+        """Another face, from a picture."""
+        self.room.require_speaker(request.headers.get(KEY_HEADER))
+        data = await request.read()
+        async with self._one_face:
+            picture = await asyncio.to_thread(uploaded_picture, data)
+            portrait = await asyncio.to_thread(self._find_face, picture)
+            await _done(self._avatar.set_portrait(portrait))
+        return web.json_response({"size_px": portrait.size_px})
+
+    async def _portrait(self, request: web.Request) -> web.Response:
+        """The face as it is shown at rest, as JPEG."""
+        bgr = np.ascontiguousarray(self._avatar.portrait.image[..., ::-1])
+        _, coded = await asyncio.to_thread(cv2.imencode, ".jpg", bgr)
+        return web.Response(body=coded.tobytes(), content_type="image/jpeg")
+
+    async def _state(self, request: web.Request) -> web.Response:
+        """Figures for the panel."""
+        status = self._avatar.status
+        busy = "speaking" if status.speaking else "listening"
+        state = busy if status.speaking or status.user_speaking else "idle"
+        told = {
+            "state": state if self._avatar.running else "asleep",
+            "can_speak_text": speech.can_speak(),
+            "reaction_ms": round(self._avatar.lag_ms, 1),
+            "compute_ms": round(status.compute_ms, 1),
+            "compute_p99_ms": round(status.compute_p99_ms, 1),
+            "face_visible": status.face_visible,
+            "reduced": status.reduced,
+            "skipped_blocks": status.skipped_blocks,
+            "failed_blocks": status.failed_blocks,
+            "waiting_voice_samples": status.waiting_voice_samples,
+        }
+        return web.json_response(told | self.room.state())
+
+
+async def _done(command: Future[T]) -> T:
+    """What the avatar answers; RefusedError (503) where it does not."""
+    try:
+        return await asyncio.wait_for(asyncio.wrap_future(command), PATIENCE_S)
+    except asyncio.TimeoutError:
+        raise RefusedError(
+            503,
+            "avatar",
+            expected=f"an answer within {PATIENCE_S:g} s",
+            got="none",
+            remedy="try again; the conversation may just have ended",
+        ) from None
+
+
+async def _table(request: web.Request) -> dict[str, Any]:
+    """The request's JSON object; RefusedError (400) where it has none."""
+    try:
+        told = json.loads(await request.read())
+    except (ValueError, RecursionError):
+        told = None
+    if not isinstance(told, dict):
+        raise RefusedError(
+            400, "request", expected="a JSON object", got="none", remedy="load the page again"
+        )
+    return told

@@ -1,0 +1,97 @@
+"""Who is let in, over HTTP and by the rules alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("aiortc")
+pytest.importorskip("aiohttp")
+
+from web_house import House, in_house
+
+from avatar_forcing_ros.errors import ConfigError
+from avatar_forcing_ros.web.access import Access, access_for, is_local, name_of
+from avatar_forcing_ros.web.refusal import RefusedError
+
+TOKEN = "a-word-of-24-characters!"
+
+
+def test_a_local_server_wants_no_token_and_another_does(tmp_path: Path) -> None:
+    assert access_for("127.0.0.1", None) == Access(local=True)
+    with pytest.raises(ConfigError, match=r"--token-file.*\n?.*https"):
+        access_for("0.0.0.0", None)
+    file = tmp_path / "token"
+    file.write_text(TOKEN + "\n")
+    assert access_for("0.0.0.0", file) == Access(False, TOKEN)
+
+
+@pytest.mark.parametrize("text", [b"", b"short", b"two words of good length", b"\xff" * 30])
+def test_a_weak_token_is_refused(tmp_path: Path, text: bytes) -> None:
+    file = tmp_path / "token"
+    file.write_bytes(text)
+    with pytest.raises(ConfigError, match="make one with"):
+        access_for("0.0.0.0", file)
+
+
+def test_a_missing_token_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="No such file"):
+        access_for("127.0.0.1", tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("host", "local"),
+    [("localhost", True), ("127.0.0.2", True), ("::1", True), ("0.0.0.0", False), ("a.b", False)],
+)
+def test_what_is_local(host: str, local: bool) -> None:
+    assert is_local(host) == local
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [("localhost:8080", "localhost"), ("[::1]:80", "::1"), ("[::1", ""), ("", ""), ("A.b", "a.b")],
+)
+def test_the_name_in_a_host_header(header: str, name: str) -> None:
+    assert name_of(header) == name
+
+
+@pytest.mark.parametrize("host", [None, "", "evil.example", "evil.example:8080", "[", "0.0.0.0"])
+def test_a_foreign_name_is_no_local_one(host: str | None) -> None:
+    with pytest.raises(RefusedError, match="http://localhost"):
+        Access(local=True).check_host(host)
+
+
+@pytest.mark.parametrize(
+    "origin", [None, "null", "", "http://[", "http://evil.example", "http://localhost"]
+)
+def test_another_origin_is_refused(origin: str | None) -> None:
+    with pytest.raises(RefusedError, match="own page"):
+        Access(local=True).check_origin(origin, "localhost:8080")
+    Access(local=True).check_origin("http://LOCALHOST:8080", "localhost:8080")
+
+
+def test_over_http() -> None:
+    async def ask(house: House) -> None:
+        for headers in (
+            {},
+            {"Authorization": "Bearer wrong"},
+            {"Authorization": f"Basic {TOKEN}"},
+        ):
+            status, told = await house.post("/api/leave", headers=headers)
+            assert status == 401
+            assert "expected the one from the server's token file" in told["error"]
+        right = {"Authorization": f"Bearer {TOKEN}"}
+        assert (await house.post("/api/leave", headers=right))[0] == 200
+        status, told = await house.post("/api/leave", headers=right, origin="http://evil.example")
+        assert status == 403
+        assert "own page" in told["error"]
+        async with house.client.get("/") as reply:  # the page holds nothing secret, and asks
+            assert reply.status == 200
+            assert "frame-ancestors 'none'" in reply.headers["Content-Security-Policy"]
+        async with house.client.get("/api/state") as reply:
+            assert reply.status == 401
+        async with house.client.get("/", headers={"Host": "evil.example"}) as reply:
+            assert reply.status == 403
+
+    in_house(ask, Access(True, TOKEN))

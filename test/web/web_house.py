@@ -1,0 +1,156 @@
+"""A server with a tiny avatar, and a browser's part played by aiortc."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, ClassVar
+
+import numpy as np
+from aiohttp.test_utils import TestClient, TestServer
+from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from numpy.typing import NDArray
+from tiny import TINY, tiny_engine
+
+from avatar_forcing_ros.errors import FaceNotFoundError
+from avatar_forcing_ros.media import VideoFrame
+from avatar_forcing_ros.perception.user_motion import UserMotion
+from avatar_forcing_ros.pipeline.live_avatar import LiveAvatar
+from avatar_forcing_ros.pipeline.session import Session
+from avatar_forcing_ros.rig import coefficients
+from avatar_forcing_ros.rig.portrait import Portrait
+from avatar_forcing_ros.web.access import Access
+from avatar_forcing_ros.web.ice_hosts import offer_loopback
+from avatar_forcing_ros.web.server import KEY_HEADER, Server
+
+SIZE_PX = 64
+PATIENCE_S = 20.0
+LOCAL = Access(local=True)
+
+
+def portrait(grey: int) -> Portrait:
+    return Portrait(np.full((SIZE_PX, SIZE_PX, 3), grey, np.uint8), np.zeros((478, 3), np.float32))
+
+
+class GreyFace:
+    """A codec whose pictures are as grey as its portrait, and whose user is always seen."""
+
+    image_size_px = SIZE_PX
+    fit: ClassVar[dict[str, float]] = {}
+    drawable_sizes_px: ClassVar[list[int]] = [SIZE_PX]
+    reference = np.zeros(TINY.motion_dim, np.float32)
+
+    def __init__(self) -> None:
+        self.portrait = portrait(100)
+
+    def draw_at(self, size_px: int) -> None: ...
+
+    def reset(self) -> None: ...
+
+    def watch(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def prepare_portrait(self, other: Portrait) -> None:
+        self.portrait = other
+
+    def encode_user(self, frame: VideoFrame) -> UserMotion:
+        return UserMotion(np.full(TINY.motion_dim, frame.pixels.mean() / 255, np.float32), True)
+
+    def coefficients(self, motion: NDArray[np.float32]) -> NDArray[np.float32]:
+        return coefficients.clip(motion)
+
+    def decode(self, motion: NDArray[np.float32]) -> NDArray[np.uint8]:
+        return np.repeat(self.portrait.image[None], len(motion), axis=0)
+
+
+def find_face(picture: NDArray[np.uint8]) -> Portrait:
+    """A face in every picture that is not black."""
+    if not picture.any():
+        raise FaceNotFoundError("portrait", expected="a face", got="none", remedy="take another")
+    return portrait(int(picture.mean()))
+
+
+class House:
+    """The server under test and a client of it."""
+
+    def __init__(self, avatar: LiveAvatar, client: TestClient[Any, Any]) -> None:
+        self.avatar, self.client = avatar, client
+        self.origin = str(client.make_url("")).rstrip("/")
+
+    async def post(
+        self, path: str, *, key: str = "", origin: str | None = None, **more: Any
+    ) -> tuple[int, dict[str, Any]]:
+        headers = {KEY_HEADER: key, "Origin": self.origin if origin is None else origin}
+        headers |= more.pop("headers", {})
+        async with self.client.post(path, headers=headers, **more) as reply:
+            return reply.status, await reply.json()
+
+    async def state(self) -> dict[str, Any]:
+        async with self.client.get("/api/state") as reply:
+            assert reply.status == 200
+            return await reply.json()
+
+    async def until(self, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Wait until the state is so."""
+
+        async def ask() -> dict[str, Any]:
+            while True:
+                state = await self.state()
+                if holds(state):
+                    return state
+                await asyncio.sleep(0.1)
+
+        return await asyncio.wait_for(ask(), PATIENCE_S)
+
+
+class Browser:
+    """One peer: tracks out, the avatar's tracks in."""
+
+    def __init__(self, house: House, *tracks: MediaStreamTrack) -> None:
+        self.house = house
+        self.peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self.key = ""
+        self.incoming: dict[str, MediaStreamTrack] = {}
+        self.peer.on("track", lambda track: self.incoming.setdefault(track.kind, track))
+        for kind in ("audio", "video"):
+            track = next((t for t in tracks if t.kind == kind), None)
+            if track:
+                self.peer.addTrack(track)
+            else:
+                self.peer.addTransceiver(kind, direction="recvonly")
+
+    async def join(self, role: str = "speaker", key: str = "") -> tuple[int, dict[str, Any]]:
+        await self.peer.setLocalDescription(await self.peer.createOffer())
+        asked = {"sdp": self.peer.localDescription.sdp, "role": role, "key": key}
+        status, told = await self.house.post("/api/join", json=asked)
+        if status == 200:
+            self.key = told["key"]
+            await self.peer.setRemoteDescription(RTCSessionDescription(told["sdp"], "answer"))
+        return status, told
+
+    async def receive(self, kind: str) -> Any:
+        return await asyncio.wait_for(self.incoming[kind].recv(), PATIENCE_S)
+
+
+@asynccontextmanager
+async def house(access: Access = LOCAL) -> AsyncIterator[House]:
+    offer_loopback()
+    troubles: list[str] = []
+    avatar = LiveAvatar(Session(tiny_engine(), GreyFace()), troubles.append)  # type: ignore[arg-type]
+    server = Server(avatar, find_face, access)
+    async with TestClient(TestServer(server.app)) as client:
+        yield House(avatar, client)
+    assert not avatar.running
+    assert troubles == []
+
+
+def in_house(test: Callable[[House], Awaitable[None]], access: Access = LOCAL) -> None:
+    """Run `test` with a server."""
+
+    async def run() -> None:
+        async with house(access) as here:
+            await test(here)
+
+    asyncio.run(run())
