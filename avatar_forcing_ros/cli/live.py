@@ -13,6 +13,11 @@ from avatar_forcing_ros.errors import ConfigError, OutputError
 if TYPE_CHECKING:
     import ssl
 
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from avatar_forcing_ros.rig.portrait import Portrait
+
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8080
 
 
@@ -60,18 +65,22 @@ def run(options: argparse.Namespace) -> None:
     from avatar_forcing_ros.pipeline.build import build_session, face_in
     from avatar_forcing_ros.pipeline.live_avatar import LiveAvatar
     from avatar_forcing_ros.web.ice_hosts import offer_loopback
+    from avatar_forcing_ros.web.live_stage import LiveStage
     from avatar_forcing_ros.web.serving import serve_until_stopped
 
     if access.local:
         offer_loopback()
     avatar = LiveAvatar(build_session(config), lambda text: print(text, file=sys.stderr))
     avatar.warm_up()
+
+    def find_face(picture: NDArray[np.uint8]) -> Portrait:
+        return face_in(picture, config, avatar.portrait_size_px)
+
     name = "localhost" if access.local else options.host
     url = f"{'https' if tls else 'http'}://{name}:{options.port}"
     try:
         serve_until_stopped(
-            avatar,
-            lambda picture: face_in(picture, config, avatar.portrait_size_px),
+            LiveStage(avatar, find_face),
             access,
             options.host,
             options.port,

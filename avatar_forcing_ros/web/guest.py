@@ -14,8 +14,8 @@ from aiortc import (
     RTCSessionDescription,
 )
 
-from avatar_forcing_ros.pipeline.live_avatar import LiveAvatar
 from avatar_forcing_ros.web.refusal import RefusedError
+from avatar_forcing_ros.web.stage import Stage
 from avatar_forcing_ros.web.tracks import AvatarPicture, AvatarSound
 from avatar_forcing_ros.web.user_streams import Camera, Microphone
 
@@ -30,11 +30,11 @@ OVER = ("failed", "closed")
 class Guest:
     """A connection from its offer to its end; `gone` is called once when it ends by itself."""
 
-    def __init__(self, role: Role, avatar: LiveAvatar, gone: Callable[[Guest], None]) -> None:
+    def __init__(self, role: Role, stage: Stage, gone: Callable[[Guest], None]) -> None:
         self.role, self.key = role, secrets.token_urlsafe(16)
         self.picture, self.sound = AvatarPicture(), AvatarSound()
-        self.camera = Camera(avatar.see, avatar.now_ns)
-        self.microphone = Microphone(avatar.hear, avatar.now_ns)
+        self.camera = Camera(stage.see, stage.now_ns)
+        self.microphone = Microphone(stage.hear, stage.now_ns)
         self._gone = gone
         # no STUN server: nobody outside is asked anything
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))

@@ -1,24 +1,23 @@
-"""Who is there: one speaker, some viewers, and the avatar that lives while anybody looks."""
+"""Who is there: one speaker, some viewers, and a stage that is lit while anybody looks."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any, cast
 
-from avatar_forcing_ros.pipeline.live import LiveFrame
-from avatar_forcing_ros.pipeline.live_avatar import LiveAvatar
 from avatar_forcing_ros.web.guest import ROLES, Guest, Role
 from avatar_forcing_ros.web.refusal import RefusedError
+from avatar_forcing_ros.web.stage import Stage, StageFrame
 from avatar_forcing_ros.web.tracks import FrameNumbers
 
 MOST_VIEWERS = 3
 
 
 class Room:
-    """Lives in the event loop; the avatar's threads reach it through `_show` alone."""
+    """Lives in the event loop; the stage's threads reach it through `_show` alone."""
 
-    def __init__(self, avatar: LiveAvatar, most_viewers: int = MOST_VIEWERS) -> None:
-        self._avatar, self._most_viewers = avatar, most_viewers
+    def __init__(self, stage: Stage, most_viewers: int = MOST_VIEWERS) -> None:
+        self._stage, self._most_viewers = stage, most_viewers
         self._guests: dict[str, Guest] = {}
         self._numbers = FrameNumbers()
         self._changing = asyncio.Lock()
@@ -39,11 +38,11 @@ class Room:
             if isinstance(key, str) and key in self._guests:
                 await self._guests.pop(key).close()
             self._require_place(cast(Role, role))
-            guest = Guest(cast(Role, role), self._avatar, self._on_gone)
+            guest = Guest(cast(Role, role), self._stage, self._on_gone)
             self._guests[guest.key] = guest
             try:
                 answer = await guest.answer(sdp)
-                if not self._avatar.running:
+                if not self._stage.running:
                     await self._wake()
             except BaseException:
                 await self._remove(guest)
@@ -114,12 +113,12 @@ class Room:
     async def _wake(self) -> None:
         loop = asyncio.get_running_loop()
 
-        def show(frame: LiveFrame) -> None:
+        def show(frame: StageFrame) -> None:
             loop.call_soon_threadsafe(self._spread, frame)
 
-        await asyncio.to_thread(self._avatar.start, show)
+        await asyncio.to_thread(self._stage.start, show)
 
-    def _spread(self, frame: LiveFrame) -> None:
+    def _spread(self, frame: StageFrame) -> None:
         """Hand one frame to everybody."""
         number = self._numbers.of(frame.stamp_ns)
         self.shown_frames += 1
@@ -138,4 +137,4 @@ class Room:
             return
         await guest.close()
         if not self._guests:
-            await asyncio.to_thread(self._avatar.stop)
+            await asyncio.to_thread(self._stage.stop)

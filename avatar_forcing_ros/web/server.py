@@ -15,28 +15,26 @@ import numpy as np
 from aiohttp import web
 from numpy.typing import NDArray
 
-from avatar_forcing_ros.pipeline.live_avatar import LiveAvatar
-from avatar_forcing_ros.rig.portrait import Portrait
 from avatar_forcing_ros.web import speech
 from avatar_forcing_ros.web.access import Access
 from avatar_forcing_ros.web.guarding import guard
 from avatar_forcing_ros.web.refusal import RefusedError
 from avatar_forcing_ros.web.room import Room
+from avatar_forcing_ros.web.stage import Stage
 from avatar_forcing_ros.web.uploads import LARGEST_UPLOAD, uploaded_picture, uploaded_sound
 
 STATIC = Path(__file__).parent / "static"
 KEY_HEADER = "X-Avatar-Key"
 PATIENCE_S = 10.0
 T = TypeVar("T")
-FindFace = Callable[[NDArray[np.uint8]], Portrait]
 
 
 class Server:
-    """`find_face` makes a portrait of a picture, and raises where there is no face in it."""
+    """Answers for `stage` to those whom `access` lets in."""
 
-    def __init__(self, avatar: LiveAvatar, find_face: FindFace, access: Access) -> None:
-        self._avatar, self._find_face = avatar, find_face
-        self.room = Room(avatar)
+    def __init__(self, stage: Stage, access: Access) -> None:
+        self._stage = stage
+        self.room = Room(stage)
         self._one_face = asyncio.Lock()
         self.app = web.Application(
             client_max_size=LARGEST_UPLOAD, middlewares=[guard(access, time.monotonic)]
@@ -90,12 +88,12 @@ class Server:
         return self._said(await asyncio.to_thread(uploaded_sound, await request.read()))
 
     def _said(self, samples: NDArray[np.float32]) -> web.Response:
-        return web.json_response({"waiting_s": round(self._avatar.say(samples), 2)})
+        return web.json_response({"waiting_s": round(self._stage.say(samples), 2)})
 
     async def _stop(self, request: web.Request) -> web.Response:
         """Silence, within a block."""
         self.room.require_speaker(request.headers.get(KEY_HEADER))
-        dropped = await _done(self._avatar.stop_speaking())
+        dropped = await _done(self._stage.stop_speaking())
         return web.json_response({"dropped_samples": dropped})
 
     async def _new_portrait(self, request: web.Request) -> web.Response:
@@ -104,34 +102,19 @@ class Server:
         data = await request.read()
         async with self._one_face:
             picture = await asyncio.to_thread(uploaded_picture, data)
-            portrait = await asyncio.to_thread(self._find_face, picture)
-            await _done(self._avatar.set_portrait(portrait))
-        return web.json_response({"size_px": portrait.size_px})
+            size_px = await _done(await asyncio.to_thread(self._stage.change_face, picture))
+        return web.json_response({"size_px": size_px})
 
     async def _portrait(self, request: web.Request) -> web.Response:
         """The face as it is shown at rest, as JPEG."""
-        bgr = np.ascontiguousarray(self._avatar.portrait.image[..., ::-1])
+        bgr = np.ascontiguousarray(self._stage.face()[..., ::-1])
         _, coded = await asyncio.to_thread(cv2.imencode, ".jpg", bgr)
         return web.Response(body=coded.tobytes(), content_type="image/jpeg")
 
     async def _state(self, request: web.Request) -> web.Response:
         """Figures for the panel."""
-        status = self._avatar.status
-        busy = "speaking" if status.speaking else "listening"
-        state = busy if status.speaking or status.user_speaking else "idle"
-        told = {
-            "state": state if self._avatar.running else "asleep",
-            "can_speak_text": speech.can_speak(),
-            "reaction_ms": round(self._avatar.lag_ms, 1),
-            "compute_ms": round(status.compute_ms, 1),
-            "compute_p99_ms": round(status.compute_p99_ms, 1),
-            "face_visible": status.face_visible,
-            "reduced": status.reduced,
-            "skipped_blocks": status.skipped_blocks,
-            "failed_blocks": status.failed_blocks,
-            "waiting_voice_samples": status.waiting_voice_samples,
-        }
-        return web.json_response(told | self.room.state())
+        told = {"can_speak_text": speech.can_speak()}
+        return web.json_response(self._stage.told() | told | self.room.state())
 
 
 async def _done(command: Future[T]) -> T:

@@ -9,16 +9,15 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from avatar_forcing_ros.pipeline.live_avatar import LiveAvatar
 from avatar_forcing_ros.web.access import Access
-from avatar_forcing_ros.web.server import FindFace, Server
+from avatar_forcing_ros.web.server import Server
+from avatar_forcing_ros.web.stage import Stage
 
 ENDING_S = 2.0  # for requests that are being answered
 
 
 def serve_until_stopped(
-    avatar: LiveAvatar,
-    find_face: FindFace,
+    stage: Stage,
     access: Access,
     host: str,
     port: int,
@@ -33,7 +32,7 @@ def serve_until_stopped(
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
         runner = web.AppRunner(
-            Server(avatar, find_face, access).app, access_log=None, shutdown_timeout=ENDING_S
+            Server(stage, access).app, access_log=None, shutdown_timeout=ENDING_S
         )
         await runner.setup()
         try:

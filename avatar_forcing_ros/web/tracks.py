@@ -15,13 +15,13 @@ import numpy as np
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from numpy.typing import NDArray
 
-from avatar_forcing_ros.pipeline.live import LiveFrame
 from avatar_forcing_ros.timebase import (
     FRAME_PERIOD_NS,
     FRAME_RATE_HZ,
     SAMPLE_RATE_HZ,
     SAMPLES_PER_FRAME,
 )
+from avatar_forcing_ros.web.stage import StageFrame
 
 FULL_SCALE = 32_767
 MOST_PICTURES = 2  # that wait: an older one is of no use
@@ -54,10 +54,10 @@ class _Track(MediaStreamTrack):
         super().__init__()
         self.dropped = 0
         self._most = most
-        self._frames: deque[tuple[int, LiveFrame]] = deque()
+        self._frames: deque[tuple[int, StageFrame]] = deque()
         self._came = asyncio.Event()
 
-    def put(self, number: int, frame: LiveFrame) -> None:
+    def put(self, number: int, frame: StageFrame) -> None:
         """Take a frame and its number."""
         self._frames.append((number, frame))
         while len(self._frames) > self._most:
@@ -70,7 +70,7 @@ class _Track(MediaStreamTrack):
         super().stop()
         self._came.set()
 
-    async def _next(self) -> tuple[int, LiveFrame]:
+    async def _next(self) -> tuple[int, StageFrame]:
         while not self._frames and self.readyState == "live":
             self._came.clear()
             await self._came.wait()
@@ -87,7 +87,7 @@ class AvatarPicture(_Track):
     def __init__(self) -> None:
         super().__init__(MOST_PICTURES)
 
-    def put(self, number: int, frame: LiveFrame) -> None:
+    def put(self, number: int, frame: StageFrame) -> None:
         """Take a frame that has a picture; without one the last picture stays."""
         if frame.pixels is not None:
             super().put(number, frame)

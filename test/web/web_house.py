@@ -22,6 +22,7 @@ from avatar_forcing_ros.rig import coefficients
 from avatar_forcing_ros.rig.portrait import Portrait
 from avatar_forcing_ros.web.access import Access
 from avatar_forcing_ros.web.ice_hosts import offer_loopback
+from avatar_forcing_ros.web.live_stage import LiveStage
 from avatar_forcing_ros.web.server import KEY_HEADER, Server
 
 SIZE_PX = 64
@@ -139,7 +140,7 @@ async def house(access: Access = LOCAL) -> AsyncIterator[House]:
     offer_loopback()
     troubles: list[str] = []
     avatar = LiveAvatar(Session(tiny_engine(), GreyFace()), troubles.append)  # type: ignore[arg-type]
-    server = Server(avatar, find_face, access)
+    server = Server(LiveStage(avatar, find_face), access)
     async with TestClient(TestServer(server.app)) as client:
         yield House(avatar, client)
     assert not avatar.running

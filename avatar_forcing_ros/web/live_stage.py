@@ -1,0 +1,95 @@
+"""The stage of ``avatar-forcing live``: the avatar lives in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avatar_forcing_ros.media import AudioChunk, VideoFrame
+from avatar_forcing_ros.pipeline.live_avatar import LiveAvatar
+from avatar_forcing_ros.rig.portrait import Portrait
+from avatar_forcing_ros.web.stage import StageFrame
+
+FindFace = Callable[[NDArray[np.uint8]], Portrait]
+
+
+class LiveStage:
+    """`find_face` makes a portrait of a picture, and raises where there is no face in it."""
+
+    def __init__(self, avatar: LiveAvatar, find_face: FindFace) -> None:
+        self._avatar, self._find_face = avatar, find_face
+
+    @property
+    def running(self) -> bool:
+        """Whether a conversation goes on."""
+        return self._avatar.running
+
+    def start(self, show: Callable[[StageFrame], None]) -> None:
+        """Begin a conversation."""
+        self._avatar.start(show)
+
+    def stop(self) -> None:
+        """End it."""
+        self._avatar.stop()
+
+    def now_ns(self) -> int:
+        """The clock of all stamps."""
+        return self._avatar.now_ns()
+
+    def hear(self, chunk: AudioChunk) -> None:
+        """The person before the avatar."""
+        self._avatar.hear(chunk)
+
+    def see(self, frame: VideoFrame) -> None:
+        """The same."""
+        self._avatar.see(frame)
+
+    def say(self, samples: NDArray[np.float32]) -> float:
+        """The avatar's voice."""
+        return self._avatar.say(samples)
+
+    def stop_speaking(self) -> Future[int]:
+        """Silence within a block."""
+        return self._avatar.stop_speaking()
+
+    def face(self) -> NDArray[np.uint8]:
+        """The portrait."""
+        return self._avatar.portrait.image
+
+    def change_face(self, picture: NDArray[np.uint8]) -> Future[int]:
+        """Another portrait."""
+        portrait = self._find_face(picture)
+        changed: Future[int] = Future()
+        self._avatar.set_portrait(portrait).add_done_callback(
+            lambda done: _pass_on(done, changed, portrait.size_px)
+        )
+        return changed
+
+    def told(self) -> dict[str, Any]:
+        """The avatar's state and figures."""
+        status = self._avatar.status
+        busy = "speaking" if status.speaking else "listening"
+        state = busy if status.speaking or status.user_speaking else "idle"
+        return {
+            "state": state if self.running else "asleep",
+            "reaction_ms": round(self._avatar.lag_ms, 1),
+            "compute_ms": round(status.compute_ms, 1),
+            "compute_p99_ms": round(status.compute_p99_ms, 1),
+            "face_visible": status.face_visible,
+            "reduced": status.reduced,
+            "skipped_blocks": status.skipped_blocks,
+            "failed_blocks": status.failed_blocks,
+            "waiting_voice_samples": status.waiting_voice_samples,
+        }
+
+
+def _pass_on(done: Future[None], changed: Future[int], size_px: int) -> None:
+    error = done.exception()
+    if error:
+        changed.set_exception(error)
+    else:
+        changed.set_result(size_px)
