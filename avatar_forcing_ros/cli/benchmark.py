@@ -20,22 +20,29 @@ def add(commands: Any) -> None:
         description="Times audio features, transformer, block, renderer, tracker and the whole "
         "path, and the same block with caching off as the baseline; then, live, how long a "
         "picture of the user waits for the avatar's answer. With --graph: what publishing costs "
-        "between two processes, and what gets lost.",
+        "between two processes, and what gets lost. With --live: the whole way from a camera over "
+        "WebRTC to a screen, and memory.",
     )
     benchmark.add_argument("--json", type=Path, metavar="F", help="also write the figures to F")
     benchmark.add_argument(
         "--repeats", type=int, default=100, help="runs of each stage (default: 100)"
     )
-    benchmark.add_argument(
+    instead = benchmark.add_mutually_exclusive_group()
+    instead.add_argument(
         "--graph",
         action="store_true",
         help="measure the topics instead (needs 'standalone' or ROS)",
+    )
+    instead.add_argument(
+        "--live",
+        action="store_true",
+        help="measure a conversation over WebRTC on this machine instead (needs 'web')",
     )
     benchmark.add_argument(
         "--seconds",
         type=float,
         help="how long the live part runs (default: 30; 0 leaves it out), or --graph listens "
-        "(default: 60)",
+        "(default: 60), or --live talks (default: 600)",
     )
     add_avatar_options(benchmark)
     benchmark.set_defaults(run=run)
@@ -45,6 +52,9 @@ def run(options: argparse.Namespace) -> None:
     """Measure, print the table."""
     if options.graph:
         _run_graph(options)
+        return
+    if options.live:
+        _run_live(options)
         return
     from avatar_forcing_ros.media_files.writing import json_file
     from avatar_forcing_ros.pipeline.benchmark import as_table, run_benchmark
@@ -69,6 +79,19 @@ def _run_graph(options: argparse.Namespace) -> None:
         seconds = 60.0 if options.seconds is None else options.seconds
         figures |= run_graph_benchmark(seconds, _tell)
     print(json.dumps(figures, indent=2))
+
+
+def _run_live(options: argparse.Namespace) -> None:
+    from avatar_forcing_ros.media_files.writing import json_file
+    from avatar_forcing_ros.web.live_benchmark.measure import as_table, run_live_benchmark
+
+    with json_file(options.json) as figures:
+        seconds = 600.0 if options.seconds is None else options.seconds
+        require("--seconds", seconds, "5 or more", seconds >= 5)
+        figures |= run_live_benchmark(avatar_config(options), seconds, _tell)
+    print(as_table(figures))
+    if options.json:
+        print(f"Wrote {options.json}")
 
 
 def _tell(text: str) -> None:

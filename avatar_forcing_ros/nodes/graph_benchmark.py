@@ -7,7 +7,6 @@ and the wire) it measures itself, by the processor time of the thread that sends
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
@@ -27,6 +26,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from avatar_forcing_ros.errors import OutputError
 from avatar_forcing_ros.msg import AvatarMotion, AvatarState
+from avatar_forcing_ros.pipeline.process_use import cpu_s, memory_mb
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, FRAME_RATE_HZ
 
 TOPICS = {
@@ -38,7 +38,6 @@ TOPICS = {
 DEPTH = 50
 START_PATIENCE_S = 60.0
 SETTLE_S = 5.0
-CLOCK_TICKS_HZ = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass
@@ -99,7 +98,7 @@ def run_graph_benchmark(seconds: float, say: Callable[[str], None]) -> dict[str,
         )
         say(f"listening for {seconds:g} s")
         share = _cpu_share(process.pid, seconds)
-        memory_mb = _memory_mb(process.pid)
+        held_mb = memory_mb(process.pid)
     finally:
         process.terminate()
         try:
@@ -118,7 +117,7 @@ def run_graph_benchmark(seconds: float, say: Callable[[str], None]) -> dict[str,
             "sending_median": round(float(np.median(sending)), 1) if sending else None,
             "sending_worst_second": round(max(sending), 1) if sending else None,
         },
-        "memory_mb": memory_mb,
+        "memory_mb": held_mb,
         "topics": {topic: each.figures() for topic, each in received.items()},
     }
 
@@ -157,20 +156,8 @@ def _sending(msg: Any) -> list[float]:
     return [float(pair.value) for pair in pairs if pair.key == "sending_percent_of_a_core"]
 
 
-def _cpu_s(pid: int) -> float:
-    with open(f"/proc/{pid}/stat", encoding="utf-8") as stat:
-        words = stat.read().rsplit(")", 1)[1].split()
-    return (int(words[11]) + int(words[12])) / CLOCK_TICKS_HZ
-
-
 def _cpu_share(pid: int, seconds: float) -> float:
     """Cores' worth of time that the process takes over the next `seconds`."""
-    before, start_s = _cpu_s(pid), time.monotonic()
+    before, start_s = cpu_s(pid), time.monotonic()
     time.sleep(seconds)
-    return (_cpu_s(pid) - before) / (time.monotonic() - start_s)
-
-
-def _memory_mb(pid: int) -> float:
-    with open(f"/proc/{pid}/status", encoding="utf-8") as status:
-        rows = dict(line.split(":", 1) for line in status if ":" in line)
-    return round(int(rows["VmRSS"].split()[0]) / 1024.0, 1)
+    return (cpu_s(pid) - before) / (time.monotonic() - start_s)

@@ -69,7 +69,9 @@ def run_benchmark(
     real_time = round(block_ms / stages["end_to_end_block"]["median"], 2)
     live = {}
     if reaction_s > 0 and real_time > 1.0:
-        live["reaction"] = measure_reaction(session, _faces(session), speech, reaction_s, trouble)
+        live["reaction"] = measure_reaction(
+            session, user_faces(session), speech, reaction_s, trouble
+        )
     session.close()
     return {
         "preset": config.preset,
@@ -209,7 +211,7 @@ def _pictures(session: Session, repeats: int) -> dict[str, Figures]:
     return {"renderer_frame": drawing, "tracker_frame": tracking}
 
 
-def _faces(session: Session) -> tuple[Picture, Picture]:
+def user_faces(session: Session) -> tuple[Picture, Picture]:
     """Somebody at rest and smiling; where motion has no names, at rest and moved."""
     rest = session.codec.reference
     other = _moves(session, 1)[0]

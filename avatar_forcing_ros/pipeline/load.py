@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import threadpoolctl
 import torch
 
 from avatar_forcing_ros.config import PRESETS, AvatarConfig
@@ -18,7 +19,10 @@ SHIPPED_PRESET = "compact"
 
 
 def load_avatar(config: AvatarConfig) -> Checkpoint:
-    """The networks of `config`'s preset, ready to run; sets torch's number of threads.
+    """The networks of `config`'s preset, ready to run; sets torch's and BLAS' number of threads.
+
+    The small matrices of face tracking gain nothing from more, and BLAS' threads wait for the next
+    one by spinning: that alone took two thirds of a core.
 
     Weights are a checkpoint file or, for the paper preset, a folder of the released files. Raises
     CheckpointError, also for weights of another preset, and ConfigError for a device that is not
@@ -30,6 +34,7 @@ def load_avatar(config: AvatarConfig) -> Checkpoint:
     checkpoint = load_released(path) if path.is_dir() else load_checkpoint(path)
     _check_preset(checkpoint, config.preset, path)
     torch.set_num_threads(config.cpu_threads)
+    threadpoolctl.threadpool_limits(config.cpu_threads, user_api="blas")
     try:
         checkpoint.generator.to(device, dtype)
         if checkpoint.motion_autoencoder:
