@@ -14,6 +14,7 @@ from aiortc import (
     RTCSessionDescription,
 )
 
+from avatar_forcing_ros.web.prompt_receiving import hasten
 from avatar_forcing_ros.web.refusal import RefusedError
 from avatar_forcing_ros.web.stage import Stage
 from avatar_forcing_ros.web.tracks import AvatarPicture, AvatarSound
@@ -72,6 +73,7 @@ class Guest:
         if not kinds or len(set(kinds)) < len(kinds):
             raise _bad_offer(f"places for {', '.join(kinds) or 'nothing'}")
         for transceiver in transceivers:
+            hasten(transceiver.receiver, transceiver.kind)
             self._peer.addTrack(self.picture if transceiver.kind == "video" else self.sound)
             if self.role == "viewer":
                 transceiver.direction = "sendonly"  # nothing is taken of those who only watch

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from avatar_forcing_ros.errors import OutputError
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 from avatar_forcing_ros.web.live_benchmark import picture_marks
+from avatar_forcing_ros.web.prompt_receiving import hasten
 from avatar_forcing_ros.web.server import KEY_HEADER
 from avatar_forcing_ros.web.tracks import pcm16
 
@@ -115,6 +116,8 @@ class Caller:
         self._peer.addTrack(_Microphone(voice))
         self._peer.addTrack(_Camera(faces, self.observed))
         self._peer.on("track", self._on_track)
+        for transceiver in self._peer.getTransceivers():  # as browsers do
+            hasten(transceiver.receiver, transceiver.kind)
         self._following: list[asyncio.Task[None]] = []
         self._session = aiohttp.ClientSession(headers={"Origin": origin})
 
