@@ -51,5 +51,9 @@ class OutputError(AvatarForcingError):
     """A result that cannot be written where it was asked for."""
 
 
+class ConversationError(AvatarForcingError):
+    """Something asked of a live avatar that cannot be done as things are."""
+
+
 class MissingDependencyError(AvatarForcingError):
     """An optional package that this function needs is not installed."""

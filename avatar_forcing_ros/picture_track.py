@@ -22,6 +22,7 @@ from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, frame_stamp_ns
 LIVE_NS = 1_000_000_000
 JITTER_NS = 8_000_000  # a picture may be so much before its frame's period
 KEPT_PICTURES = 64  # that wait for their turn
+KEPT_VALUES = 16 * KEPT_PICTURES  # the same of motion, which is small
 PERIODS_SEEN, FEW_PERIODS = 25, 5
 USUAL_SHARE = 0.8  # of all periods are no longer than the usual one: cameras are not regular
 GAP_PERIODS = 1.5  # of the usual one between two pictures: one is missing
@@ -201,6 +202,7 @@ class MotionTrack:
         self._values: list[NDArray[np.float32]] = []
         self._last = np.zeros(width, np.float32)
         self._taken = 0
+        self.taken_ns: list[int | None] = []  # stamps of what `take` gave last; None: nothing new
         self.filled_frames = 0
         self.dropped_values = 0
 
@@ -216,6 +218,10 @@ class MotionTrack:
             self.dropped_values += 1
         else:
             self._values.insert(at, values)
+        if len(self._values) > KEPT_VALUES:
+            self._order.given(1)
+            del self._values[0]
+            self.dropped_values += 1
 
     def has(self, frame: int) -> bool:
         """Whether the value for `frame`, and all before, have come."""
@@ -231,8 +237,10 @@ class MotionTrack:
         That is counted for a live stream.
         """
         rows = []
+        self.taken_ns = []
         for frame in range(self._taken, self._taken + frames):
             due = self._order.due(frame)
+            self.taken_ns.append(self._order.stamps[due - 1] if due else None)
             if due:
                 self._last = self._values[due - 1]
                 self._order.given(due)

@@ -26,7 +26,7 @@ from rclpy.parameter import Parameter as RosParameter
 from std_srvs.srv import Trigger
 
 from avatar_forcing_ros.config import AvatarConfig, SamplingConfig, merged_config
-from avatar_forcing_ros.errors import AvatarForcingError, ConfigError
+from avatar_forcing_ros.errors import AvatarForcingError, ConfigError, ConversationError
 from avatar_forcing_ros.msg import AvatarState
 from avatar_forcing_ros.nodes import health, quality
 from avatar_forcing_ros.nodes.avatar_inputs import AvatarInputs
@@ -42,11 +42,13 @@ from avatar_forcing_ros.nodes.parameters import (
     values,
 )
 from avatar_forcing_ros.pipeline.build import build_session, load_face
+from avatar_forcing_ros.pipeline.commands import done
 from avatar_forcing_ros.pipeline.live import LiveConfig, LiveFrame, LiveStatus
 from avatar_forcing_ros.pipeline.load import device_of
 from avatar_forcing_ros.pipeline.outline import FaceOutline
 from avatar_forcing_ros.pipeline.pacer import Pacer
 from avatar_forcing_ros.pipeline.session import Session
+from avatar_forcing_ros.pipeline.waking_thread import WakingThread
 from avatar_forcing_ros.pipeline.worker import AvatarWorker
 from avatar_forcing_ros.strict import override
 
@@ -70,6 +72,7 @@ class AvatarNode(LoggedLifecycleNode):
         self._session: Session | None = None
         self._worker: AvatarWorker | None = None
         self._pacer: Pacer | None = None
+        self._busy: list[WakingThread] = []  # that did not end in time
         self._inputs: AvatarInputs | None = None
         self._outputs: AvatarOutputs | None = None
         self._troubles = health.Troubles(self)
@@ -134,6 +137,14 @@ class AvatarNode(LoggedLifecycleNode):
         """Open the inputs; the first of them begins a conversation."""
         assert self._session
         assert self._outputs
+        if self._hangs():
+            raise ConversationError(
+                "activation",
+                expected="the last conversation to have ended",
+                got=f"{type(self._busy[0]).__name__} still busy",
+                remedy="try again later, or start the node anew",
+            )
+        self._session.reset()
         self._session.codec.watch()
         settings = values(self, PARAMETERS)
         replay = bool(self.get_parameter("use_sim_time").value)
@@ -145,7 +156,12 @@ class AvatarNode(LoggedLifecycleNode):
                 outputs.publish(frame)
                 self._tell_change()
 
-        self._pacer = Pacer(self._now_ns, emit, lambda text: self._trouble("sending", text))
+        self._pacer = Pacer(
+            self._now_ns,
+            emit,
+            lambda text: self._trouble("sending", text),
+            keep_pace=live.keep_pace,
+        )
         self._worker = AvatarWorker(
             self._session,
             live,
@@ -171,18 +187,24 @@ class AvatarNode(LoggedLifecycleNode):
             self._inputs.close()
         for thread in (self._worker, self._pacer):
             if thread and not thread.stop():
+                self._busy.append(thread)
                 self._trouble("hang", f"{type(thread).__name__} did not end in time")
         self._inputs = self._worker = self._pacer = None
-        if self._session:
+        if self._session and not self._hangs():
             self._session.reset()
 
     def cleanup(self) -> None:
         """Free the networks."""
-        if self._session:
+        if self._session and not self._hangs():
             self._session.close()
         if self._outputs:
             self._outputs.close()
         self._session = self._outputs = None
+
+    def _hangs(self) -> bool:
+        """Whether a thread of before still holds the session."""
+        self._busy = [thread for thread in self._busy if not thread.ended]
+        return bool(self._busy)
 
     def _now_ns(self) -> int:
         return int(self.get_clock().now().nanoseconds)
@@ -250,24 +272,23 @@ class AvatarNode(LoggedLifecycleNode):
         assert self._session
         if self._worker:
             return self._worker.call(command)
-        future: Future[Any] = Future()
-        try:
-            future.set_result(command(self._session))
-        except Exception as error:  # told by whoever asked, as the worker's would be
-            future.set_exception(error)
-        return future
+        session = self._session
+        return done(lambda: command(session))
 
     def _reset(self, request: Any, response: Any) -> Any:
         if not (self._worker and self._pacer):
             return _answer(response, False, "not active")
-        self._pacer.clear()
-        return self._wait(response, self._worker.reset(), lambda _: "a new conversation begins")
+        return self._wait(
+            response, self._worker.reset(self._pacer), lambda _: "a new conversation begins"
+        )
 
     def _stop_speaking(self, request: Any, response: Any) -> Any:
         if not self._worker:
             return _answer(response, False, "not active")
         return self._wait(
-            response, self._worker.stop_speaking(), lambda samples: f"dropped {samples} samples"
+            response,
+            self._worker.stop_speaking(self._pacer),
+            lambda samples: f"dropped {samples} samples",
         )
 
     def _reload_portrait(self, request: Any, response: Any) -> Any:
@@ -303,7 +324,8 @@ class AvatarNode(LoggedLifecycleNode):
             self._publish_state()
 
     def _status(self) -> LiveStatus:
-        return self._worker.status if self._worker else LiveStatus()
+        worker, pacer = self._worker, self._pacer
+        return pacer.told(worker.status) if worker and pacer else LiveStatus()
 
     def _publish_state(self) -> None:
         status = self._status()

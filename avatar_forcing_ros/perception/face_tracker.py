@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import cv2
@@ -23,6 +24,8 @@ from avatar_forcing_ros.perception.quiet import quiet_mediapipe
 MODEL_PATH_VARIABLE = "AVATAR_FORCING_FACE_LANDMARKER"
 INSTALL_COMMAND = "pip install mediapipe==0.10.21"
 SWITCH_RATIO = 1.3  # another face must be this much wider before the tracker leaves the old one
+LOOK_AROUND_EVERY = 25  # pictures in which MediaPipe has all the faces that it can follow
+MOST_FACES = 5  # that are looked at then
 
 LONGEST_SIDE_PX = 1600  # a face is looked for in no larger picture
 Pixels = NDArray[np.uint8]  # [H, W, 3] RGB
@@ -58,9 +61,9 @@ class FaceMeshTracker:
     same landmarks from every fresh tracker.
 
     In a sequence MediaPipe follows the faces that it has and looks for others only while it has
-    fewer than `max_faces`. With 2 it thus notices nobody new while two faces are tracked, until
-    one of them is lost. `max_faces` of 1 saves some time but keeps to the first face found, large
-    or not.
+    fewer than `max_faces`. Where it has all of 2 or more, this looks around once in a while, so
+    that somebody who comes nearer than they are gets the floor. `max_faces` of 1 saves some time
+    but keeps to the first face found, large or not.
 
     Raises MissingDependencyError without mediapipe, and MediaError where mediapipe has no models
     of its own and no model file is named, or the named one cannot be read.
@@ -74,22 +77,40 @@ class FaceMeshTracker:
         min_confidence: float = 0.5,
         model_path: str | None = None,
     ) -> None:
-        self._static_image = static_image
+        self._static_image, self._max_faces = static_image, max_faces
         self._last: Landmarks | None = None
+        self._crowded = 0  # pictures in a row in which nobody new could be noticed
         self._backend = _make_backend(static_image, max_faces, min_confidence, model_path)
+        self._around: _Backend | None = None
+        self._make_around = partial(_make_backend, True, MOST_FACES, min_confidence, model_path)
 
     def track(self, frame: VideoFrame) -> FaceObservation | None:
         """The largest face in `frame`, or None; raises MediaError for anything but uint8 RGB."""
         pixels = _checked(frame.pixels)
-        height, width = pixels.shape[:2]
-        scale = np.array([width, height, width], np.float32)  # z shares the scale of x
-        faces = [face * scale for face in self._backend.faces(pixels)]
+        faces = _faces(self._backend, pixels)
+        crowded = len(faces) >= self._max_faces > 1 and not self._static_image
+        self._crowded = self._crowded + 1 if crowded else 0
+        if self._crowded >= LOOK_AROUND_EVERY:
+            self._crowded = 0
+            faces = self._look_around(pixels, faces)
         self._last = _choose(faces, None if self._static_image else self._last)
         return None if self._last is None else FaceObservation(self._last, frame.stamp_ns)
 
     def close(self) -> None:
-        """Give back MediaPipe's graph; calling it twice is harmless."""
+        """Give back MediaPipe's graphs; calling it twice is harmless."""
         self._backend.close()
+        if self._around:
+            self._around.close()
+
+    def _look_around(self, pixels: Pixels, tracked: list[Landmarks]) -> list[Landmarks]:
+        """The faces to go on with: those `tracked`, unless somebody else has the floor now."""
+        if self._around is None:
+            self._around = self._make_around()
+        chosen = _choose(_faces(self._around, pixels), self._last)
+        if chosen is None or any(_same(face, chosen) for face in tracked):
+            return tracked
+        self._backend.faces(np.zeros_like(pixels))  # it loses whom it has,
+        return _faces(self._backend, _only(pixels, chosen)) or tracked  # and finds this one
 
 
 def find_face(image: Pixels, *, model_path: str | None = None) -> Landmarks:
@@ -171,6 +192,24 @@ def _size(image: Pixels, scale: float) -> tuple[int, int]:
     return max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
 
 
+def _faces(backend: _Backend, pixels: Pixels) -> list[Landmarks]:
+    """All faces in `pixels`, each ``[478, 3]`` px."""
+    height, width = pixels.shape[:2]
+    scale = np.array([width, height, width], np.float32)  # z shares the scale of x
+    return [face * scale for face in backend.faces(pixels)]
+
+
+def _only(pixels: Pixels, face: Landmarks) -> Pixels:
+    """`pixels`, black but for `face` and half a face around it."""
+    low, high = face[:, :2].min(0), face[:, :2].max(0)
+    margin = 0.5 * (high - low)
+    left, top = np.maximum(0, low - margin).astype(int)
+    right, bottom = np.ceil(high + margin).astype(int)
+    out = np.zeros_like(pixels)
+    out[top:bottom, left:right] = pixels[top:bottom, left:right]
+    return out
+
+
 def _checked(pixels: Pixels) -> Pixels:
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.size == 0:
         raise MediaError(
@@ -190,8 +229,12 @@ def _choose(faces: list[Landmarks], last: Landmarks | None) -> Landmarks | None:
     if last is None:
         return widest
     same = min(faces, key=lambda face: _distance_px(face, last))
-    stayed = _distance_px(same, last) < 0.5 * _width_px(last)
+    stayed = _same(same, last)
     return same if stayed and _width_px(widest) < SWITCH_RATIO * _width_px(same) else widest
+
+
+def _same(face: Landmarks, last: Landmarks) -> bool:
+    return _distance_px(face, last) < 0.5 * _width_px(last)
 
 
 def _width_px(face: Landmarks) -> float:

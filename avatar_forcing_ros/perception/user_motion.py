@@ -73,7 +73,8 @@ class UserMotionEstimator:
         self._meet()
         self._values: Array = np.zeros(COUNT)  # as last given with a visible face
         self._seen_ns: int | None = None
-        self._returned: tuple[int, Array] | None = None  # when a lost face came, from which values
+        self._returned: tuple[int, Array] | None = None  # when a face came, and the values before
+        self._where: Array | None = None  # the landmarks' middle, and the face's width, px [3]
 
     def _meet(self) -> None:
         self._neutral = NeutralFace()
@@ -88,7 +89,12 @@ class UserMotionEstimator:
         """
         if observation is None or not usable(observation):
             return UserMotion(self._decayed(stamp_ns).astype(np.float32), False)
-        if self._seen_ns is not None and stamp_ns - self._seen_ns > _ns(HOLD_S):
+        where = _where(observation)
+        if self._seen_ns is not None and stamp_ns - self._seen_ns <= _ns(HOLD_S):
+            if self._where is not None and _apart(where, self._where):
+                self._returned = stamp_ns, self._values.copy()
+                self._meet()  # nobody moves that fast: somebody else has the floor
+        elif self._seen_ns is not None:
             self._returned = stamp_ns, self._decayed(stamp_ns)
             self._filter.reset()
             if stamp_ns - self._seen_ns > _ns(FORGET_S):
@@ -100,7 +106,7 @@ class UserMotionEstimator:
             part = min(1.0, (stamp_ns - since_ns + FRAME_PERIOD_NS) / _ns(RETURN_S))
             values = start + part * (values - start)
         self._values = np.clip(values, coefficients.LOW, coefficients.HIGH).astype(np.float64)
-        self._seen_ns = stamp_ns
+        self._seen_ns, self._where = stamp_ns, where
         return UserMotion(self._values.astype(np.float32), True)
 
     def _read(self, observation: FaceObservation) -> Array:
@@ -136,6 +142,16 @@ def usable(observation: FaceObservation, picture_shape: tuple[int, ...] | None =
     if picture_shape is not None and size_px.max() > LARGEST_FACE * max(picture_shape[:2]):
         return False
     return bool(size_px.min() >= MIN_FACE_PX)
+
+
+def _where(observation: FaceObservation) -> Array:
+    points = observation.landmarks_px[:, :2].astype(np.float64)
+    return np.array([*points.mean(0), np.ptp(points[:, 0])])
+
+
+def _apart(face: Array, last: Array) -> bool:
+    """Whether two faces, one a few frames after the other, lie beside each other."""
+    return bool(np.linalg.norm(face[:2] - last[:2]) > max(face[2], last[2]))
 
 
 def _min_cutoffs_hz() -> Array:

@@ -20,7 +20,7 @@ class LiveConfig:
     """How long the first inputs are collected before the earliest of them begins media time."""
     keep_pace: bool = True
     """Whether to compute less, and to leave out what is late, where time is short. A replay does
-    not: it gives the same result however slow the machine is."""
+    not: it gives the same result however slow the machine is, and looks at every picture."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,12 @@ class LiveStatus:
     dropped_user_audio_samples: int = 0
     dropped_avatar_audio_samples: int = 0
     dropped_pictures: int = 0
+    """Of the person: they came too late, or faster than they could be looked at."""
+    failed_pictures: int = 0
+    """Of the person: looking at them failed."""
+    unsent_pictures: int = 0
+    """Of the avatar: nobody took them in time."""
+    unsent_samples: int = 0
     mended_samples: int = 0
     refused_inputs: int = 0
     waiting_voice_samples: int = 0

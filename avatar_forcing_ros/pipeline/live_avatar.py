@@ -13,17 +13,20 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar_forcing_ros.errors import MediaError
+from avatar_forcing_ros.errors import ConversationError, MediaError
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
+from avatar_forcing_ros.pipeline.commands import done, too_late
 from avatar_forcing_ros.pipeline.live import LiveConfig, LiveFrame, LiveStatus
 from avatar_forcing_ros.pipeline.pacer import Pacer
 from avatar_forcing_ros.pipeline.session import Session
+from avatar_forcing_ros.pipeline.waking_thread import WakingThread
 from avatar_forcing_ros.pipeline.worker import AvatarWorker
 from avatar_forcing_ros.rig.portrait import Portrait
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 
 T = TypeVar("T")
 WARM_UP_BLOCKS = 2
+STOP_S = 5.0
 LONGEST_WAITING_S = 120  # of voice that has not been said yet
 
 
@@ -37,6 +40,7 @@ class LiveAvatar:
         self._config = config or LiveConfig()
         self._worker: AvatarWorker | None = None
         self._pacer: Pacer | None = None
+        self._busy: list[WakingThread] = []  # that did not end in time
 
     def warm_up(self) -> None:
         """Compute what is slow the first time."""
@@ -45,23 +49,41 @@ class LiveAvatar:
         self._session.reset()
 
     def start(self, show: Callable[[LiveFrame], None]) -> None:
-        """Begin a conversation; `show` gets every frame when it is due, in a thread of its own."""
+        """Begin a conversation; `show` gets every frame when it is due, in a thread of its own.
+
+        Raises ConversationError where one goes on, or its end still takes its time.
+        """
+        if self._worker:
+            raise _refused("none that goes on", "one that does", "stop it first")
+        self._wait_for_the_last()
         self._session.reset()
         self._session.codec.watch()
-        self._pacer = Pacer(self.now_ns, show, self._trouble)
-        self._worker = AvatarWorker(
-            self._session, self._config, self.now_ns, self._pacer.put, self._trouble
-        )
-        self._pacer.start()
-        self._worker.start()
+        keep_pace = self._config.keep_pace
+        pacer = Pacer(self.now_ns, show, self._trouble, keep_pace=keep_pace)
+        worker = AvatarWorker(self._session, self._config, self.now_ns, pacer.put, self._trouble)
+        pacer.start()
+        worker.start()
+        self._pacer, self._worker = pacer, worker
 
     def stop(self) -> None:
-        """End the conversation; takes as long as what is being computed."""
+        """End the conversation, in some seconds at most; `trouble` is told if that is too short.
+
+        What is still busy then goes on in the background, and `start` refuses until it has ended.
+        """
         worker, pacer = self._worker, self._pacer
         self._worker = self._pacer = None
         for thread in (worker, pacer):
-            while thread and not thread.stop():  # the session cannot be had while it is in use
-                self._trouble(f"{type(thread).__name__} is still busy; waiting for it to end")
+            if thread and not thread.stop(STOP_S):
+                self._busy.append(thread)
+                what = type(thread).__name__
+                self._trouble(f"{what} is still busy; it ends as soon as it can")
+
+    def _wait_for_the_last(self) -> None:
+        """The session cannot be had while it is in use."""
+        self._busy = [thread for thread in self._busy if not thread.stop(STOP_S)]
+        if self._busy:
+            names = ", ".join(type(thread).__name__ for thread in self._busy)
+            raise _refused("the last one to have ended", f"{names} still busy", "try again later")
 
     @staticmethod
     def now_ns() -> int:
@@ -76,12 +98,14 @@ class LiveAvatar:
     @property
     def status(self) -> LiveStatus:
         """What has been done since the conversation began."""
-        return self._worker.status if self._worker else LiveStatus()
+        worker, pacer = self._worker, self._pacer
+        return pacer.told(worker.status) if worker and pacer else LiveStatus()
 
     @property
     def lag_ms(self) -> float:
         """How long after its media time a frame is shown."""
-        return self._pacer.lag.lag_ns / 1e6 if self._pacer else 0.0
+        pacer = self._pacer
+        return pacer.lag.lag_ns / 1e6 if pacer else 0.0
 
     @property
     def portrait(self) -> Portrait:
@@ -95,27 +119,30 @@ class LiveAvatar:
 
     def hear(self, chunk: AudioChunk) -> None:
         """Sound of the person, 16 kHz."""
-        if self._worker:
-            self._worker.put_user_audio(chunk)
+        worker = self._worker  # another thread may stop it meanwhile
+        if worker:
+            worker.put_user_audio(chunk)
 
     def see(self, frame: VideoFrame) -> None:
         """Picture of the person."""
-        if self._worker:
-            self._worker.put_picture(frame)
+        worker = self._worker
+        if worker:
+            worker.put_picture(frame)
 
     def say(self, samples: NDArray[np.float32]) -> float:
         """Have `samples` ``[n]``, 16 kHz, said after what waits; how many seconds wait then.
 
         Raises MediaError where nobody is there to hear it, or too much waits already.
         """
-        if self._worker is None:
+        worker = self._worker
+        if worker is None:
             raise MediaError(
                 "voice",
                 expected="a conversation that goes on",
                 got="none",
                 remedy="start one, then speak",
             )
-        waiting_s = (self.status.waiting_voice_samples + len(samples)) / SAMPLE_RATE_HZ
+        waiting_s = (worker.status.waiting_voice_samples + len(samples)) / SAMPLE_RATE_HZ
         if waiting_s > LONGEST_WAITING_S:
             raise MediaError(
                 "voice",
@@ -123,11 +150,14 @@ class LiveAvatar:
                 got=f"{waiting_s:.0f} s",
                 remedy="let the avatar finish, or stop it",
             )
-        self._worker.put_avatar_audio(AudioChunk(samples, SAMPLE_RATE_HZ, self.now_ns()))
+        worker.put_avatar_audio(AudioChunk(samples, SAMPLE_RATE_HZ, self.now_ns()))
         return waiting_s
 
     def stop_speaking(self) -> Future[int]:
         """Drop all voice that was not shown yet; how many samples that were."""
+        worker = self._worker
+        if worker:
+            return worker.stop_speaking(self._pacer)
         return self._do(lambda session: session.stop_speaking())
 
     def set_portrait(self, portrait: Portrait) -> Future[None]:
@@ -136,11 +166,13 @@ class LiveAvatar:
 
     def _do(self, command: Callable[[Session], T]) -> Future[T]:
         """Have `command` done by whoever owns the session at present."""
-        if self._worker:
-            return self._worker.call(command)
-        future: Future[T] = Future()
-        try:
-            future.set_result(command(self._session))
-        except Exception as error:  # told by whoever asked, as the worker's would be
-            future.set_exception(error)
-        return future
+        worker = self._worker
+        if worker:
+            return worker.call(command)
+        if not all(thread.ended for thread in self._busy):
+            return done(too_late)
+        return done(lambda: command(self._session))
+
+
+def _refused(expected: str, got: str, remedy: str) -> ConversationError:
+    return ConversationError("conversation", expected=expected, got=got, remedy=remedy)

@@ -1,8 +1,7 @@
 """Frames out at their pace: a block comes at once, but a face has to move evenly.
 
-Every frame is due a lag after its stamp. The lag is what the slowest frame of the last seconds
-needed and a little more: it grows at once when a frame comes later than planned, and goes back
-so slowly that nobody sees it.
+Every frame is due a lag after its stamp. Who takes the frames may be slow: what waits is bounded,
+pictures give way long before sound does, and both are counted.
 """
 
 from __future__ import annotations
@@ -10,69 +9,70 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from avatar_forcing_ros.pipeline.live import LiveFrame
+import numpy as np
+
+from avatar_forcing_ros.pipeline.lag import Lag
+from avatar_forcing_ros.pipeline.live import LiveFrame, LiveStatus
 from avatar_forcing_ros.pipeline.waking_thread import WakingThread
 
-HEADROOM_NS = 8_000_000
-REMEMBERED_FRAMES = 50
-SHRINK_NS = 2_000_000  # a frame: motion is a twentieth faster for a while
 LONGEST_WAIT_S = 0.01
 STILL_S = 0.5
-
-
-class Lag:
-    """How long after its stamp a frame is due. No clock in here."""
-
-    def __init__(self) -> None:
-        self.lag_ns = 0
-        self.late_blocks = 0
-        self._first_block: int | None = None
-        self._late_block: int | None = None  # the newest that was
-        self._needed_ns: deque[int] = deque(maxlen=REMEMBERED_FRAMES)
-
-    def after(self, frame: LiveFrame, ready_ns: int) -> int:
-        """Note when `frame` was ready; the lag from now on.
-
-        The first block may be longer than all others, so what it needed is soon forgotten.
-        """
-        needed = ready_ns - frame.stamp_ns + HEADROOM_NS
-        if self._first_block is None:
-            self._first_block = self._late_block = frame.block_index
-            self.lag_ns = needed
-        if frame.block_index != self._first_block:
-            self._needed_ns.append(needed)
-        if needed > self.lag_ns:
-            self.late_blocks += frame.block_index != self._late_block
-            self._late_block = frame.block_index
-            self.lag_ns = needed
-        elif self._needed_ns:
-            self.lag_ns = max(self.lag_ns - SHRINK_NS, *self._needed_ns)
-        return self.lag_ns
+BACK_NS = 1_000_000_000  # a clock that goes back by more has begun anew
+MOST_PICTURES = 50  # that wait, beside those that are not due yet: two seconds
+MOST_FRAMES = 250  # the same for frames, of which sound is left: ten seconds
 
 
 class Pacer(WakingThread):
-    """A thread that gives every frame to `emit` when it is due."""
+    """A thread that gives every frame to `emit` when it is due.
+
+    `keep_pace` False: nothing gives way, however long it waits (a replay loses nothing).
+    """
 
     def __init__(
         self,
         now_ns: Callable[[], int],
         emit: Callable[[LiveFrame], None],
         trouble: Callable[[str], None],
+        *,
+        keep_pace: bool = True,
     ) -> None:
         self._now_ns, self._emit, self._trouble = now_ns, emit, trouble
+        self._keep_pace = keep_pace
         super().__init__("avatar-pacer")
         self._waiting: deque[tuple[int, LiveFrame]] = deque()
+        self._hushed = False
         self.lag = Lag()
         self.sending_cpu_s = 0.0  # processor time that `emit` has taken in all
+        self.unsent_pictures = self.unsent_samples = 0
         self._seen_ns, self._seen_at_s = 0, 0.0
 
     def put(self, frames: Sequence[LiveFrame], ready_ns: int) -> None:
         """Take a block's next frames, ready at `ready_ns`."""
         with self._wake:
             for frame in frames:
-                self._waiting.append((frame.stamp_ns + self.lag.after(frame, ready_ns), frame))
+                due_ns = frame.stamp_ns + self.lag.after(frame, ready_ns)
+                self._waiting.append((due_ns, silent(frame) if self._hushed else frame))
+            dropped = self._make_room(ready_ns) if self._keep_pace else 0
             self._wake.notify()
+        if dropped:
+            self._trouble(f"nobody takes the avatar's sound: {dropped} samples were left out")
+
+    def hush(self) -> int:
+        """Silence what waits and what comes until `unhush`; how many samples had sound."""
+        with self._wake:
+            self._hushed = True
+            waiting = list(self._waiting)
+            self._waiting.clear()
+            for k, (due_ns, frame) in enumerate(waiting):
+                self._waiting.append((due_ns, silent(frame, fading=k == 0)))
+            return sum(int(np.count_nonzero(frame.audio)) for _, frame in waiting)
+
+    def unhush(self) -> None:
+        """What comes from now on is heard again."""
+        with self._wake:
+            self._hushed = False
 
     def clear(self) -> None:
         """Forget frames that wait, and the lag: a new conversation begins."""
@@ -80,9 +80,36 @@ class Pacer(WakingThread):
             self._waiting.clear()
             self.lag = Lag()
 
+    def told(self, status: LiveStatus) -> LiveStatus:
+        """A worker's `status`, and what became of its frames."""
+        return replace(
+            status, unsent_pictures=self.unsent_pictures, unsent_samples=self.unsent_samples
+        )
+
+    def _make_room(self, now_ns: int) -> int:
+        """Let the oldest of what is overdue for long give way; how many samples of sound did."""
+        overdue = 0
+        for due_ns, _ in self._waiting:
+            if due_ns > now_ns:
+                break
+            overdue += 1
+        dropped = 0
+        for _ in range(overdue - MOST_FRAMES):
+            dropped += len(self._waiting.popleft()[1].audio)
+            overdue -= 1
+        for k in range(overdue - MOST_PICTURES):
+            due_ns, frame = self._waiting[k]
+            self.unsent_pictures += frame.pixels is not None
+            self._waiting[k] = due_ns, replace(frame, pixels=None)
+        self.unsent_samples += dropped
+        return dropped
+
     def _moves(self, now_ns: int) -> bool:
         """Whether the clock goes on; one that stands still (a replay's end) holds nothing back."""
         here_s = time.monotonic()
+        if now_ns < self._seen_ns - BACK_NS:  # what waits would wait until it is there again
+            self._waiting = deque((now_ns, frame) for _, frame in self._waiting)
+            self.lag = Lag()
         if now_ns != self._seen_ns:
             self._seen_ns, self._seen_at_s = now_ns, here_s
         return here_s - self._seen_at_s < STILL_S
@@ -93,7 +120,8 @@ class Pacer(WakingThread):
                 if self._stopping:
                     return
                 now_ns = self._now_ns()
-                if not self._waiting or (now_ns < self._waiting[0][0] and self._moves(now_ns)):
+                moves = self._moves(now_ns)
+                if not self._waiting or (now_ns < self._waiting[0][0] and moves):
                     due_s = (self._waiting[0][0] - now_ns) / 1e9 if self._waiting else 1.0
                     self._wake.wait(min(LONGEST_WAIT_S, due_s))
                     continue
@@ -104,3 +132,12 @@ class Pacer(WakingThread):
             except Exception as error:  # one frame that cannot be sent must not end the rest
                 self._trouble(f"a frame could not be sent ({type(error).__name__}: {error})")
             self.sending_cpu_s += time.thread_time() - began_s
+
+
+def silent(frame: LiveFrame, *, fading: bool = False) -> LiveFrame:
+    """`frame` without its voice; `fading` lets it end within the frame, since a step would click.
+
+    Lips still do what they were drawn to do.
+    """
+    gain = np.linspace(1.0, 0.0, len(frame.audio), dtype=np.float32) if fading else np.float32(0)
+    return replace(frame, audio=frame.audio * gain, speech_level=0.0, speaking=False)

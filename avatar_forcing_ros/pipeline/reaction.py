@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -54,6 +54,7 @@ class _Observed(Session):
     def reset(self) -> None:
         super().reset()
         self.slots: dict[int, int] = {}  # id of a picture's pixels -> frame that got it
+        self.frames: dict[int, int] = {}  # the same by media time, where they are watched apart
         self.blocks: list[_Block] = []
         self.tracking_s = 0.0
 
@@ -68,6 +69,9 @@ class _Observed(Session):
         block = super().next_block()
         took_s = (time.time_ns() - begun_ns) / 1e9
         tracking_s = self.tracking_s - before_s
+        for i, stamp_ns in enumerate(self.user_motion.taken_ns):
+            if stamp_ns is not None:
+                self.frames[stamp_ns] = frame_at_ns(block.stamp_ns) + i
         self.blocks.append(_Block(end_ns, begun_ns, tracking_s, took_s - tracking_s))
         return block
 
@@ -130,14 +134,15 @@ def measure_reaction(
 
     `faces` are the person's pictures ``[H, W, 3]`` at rest and smiling, `speech` the avatar's and
     the person's voice at 16 kHz. The parts of a picture's reaction time add up to the whole: until
-    its block's time is over, until the block's last input is there, tracking that was left to do,
+    its block's time is over, until the block's last input is there (a picture that is watched in
+    another thread is there when it has been tracked), tracking that was left to do then,
     generating, drawing the first frame, and waiting for that frame's turn.
     """
     observed = _Observed(session.engine, session.codec)
     shown: list[tuple[int, LiveFrame]] = []
 
     def emit(frame: LiveFrame) -> None:
-        shown.append((time.time_ns(), frame))
+        shown.append((time.time_ns(), replace(frame, pixels=None)))  # pictures are large
         if frame.pixels is not None:
             cv2.imencode(".jpg", frame.pixels, (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))
 
@@ -166,6 +171,7 @@ def measure_reaction(
         "undrawn_frames": status.undrawn_frames,
         "skipped_blocks": status.skipped_blocks,
         "filled_user_frames": status.filled_user_frames,
+        "dropped_pictures": status.dropped_pictures,
         "evaluations": status.effort.evaluations if status.effort else 0,
     }
 
@@ -183,7 +189,8 @@ def _rows(
     came_ns = {f.block_index: at_ns for at_ns, f in reversed(shown)}  # the first of each block
     rows = []
     for taken_ns, pixels in pictures:
-        index = block_of.get(session.slots.get(id(pixels), -1))
+        slot = session.slots.get(id(pixels), session.frames.get(taken_ns - origin_ns, -1))
+        index = block_of.get(slot)
         known = index is not None and index < len(session.blocks)  # else before it began anew
         if index is None or not known or taken_ns < origin_ns + SETTLE_S * 1e9:
             continue

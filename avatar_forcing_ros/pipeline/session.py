@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from avatar_forcing_ros.config import SamplingConfig
 from avatar_forcing_ros.media import AudioChunk, AvatarBlock, VideoFrame
+from avatar_forcing_ros.perception.user_motion import UserMotion
 from avatar_forcing_ros.picture_track import MotionTrack, PictureTrack
 from avatar_forcing_ros.pipeline.effort import Effort, ladder
 from avatar_forcing_ros.pipeline.timeline import SoundTrack, Track, complete
@@ -94,6 +95,25 @@ class Session:
     def push_user_motion(self, motion: NDArray[np.float32], stamp_ns: int) -> None:
         """The person's motion ``[D]`` as somebody else has seen it, instead of pictures."""
         self.user_motion.push(motion, stamp_ns)
+
+    @property
+    def watches_apart(self) -> bool:
+        """Whether `watch` may run in another thread while blocks are made.
+
+        A network that sees latents would only wait there for the device that makes them.
+        """
+        return self.engine.config.motion_space == "rig"
+
+    def watch(self, picture: VideoFrame) -> UserMotion:
+        """The person's motion in the next picture of them; `push_seen` takes it in."""
+        return self.codec.encode_user(picture)
+
+    def push_seen(self, motion: UserMotion, stamp_ns: int) -> None:
+        """What `watch` has told of a picture taken at `stamp_ns`."""
+        self.user_motion.push(motion.values, stamp_ns)
+        self.watched_pictures += 1
+        self.faces_seen += motion.face_visible
+        self.face_visible = motion.face_visible
 
     def complete(self) -> bool:
         """Whether all that the next block can expect has come."""
@@ -181,11 +201,7 @@ class Session:
         self.last_user_motion = self.user_motion.take(frames)
 
     def _see(self, picture: VideoFrame) -> None:
-        motion = self.codec.encode_user(picture)
-        self.user_motion.push(motion.values, picture.stamp_ns)
-        self.watched_pictures += 1
-        self.faces_seen += motion.face_visible
-        self.face_visible = motion.face_visible
+        self.push_seen(self.watch(picture), picture.stamp_ns)
 
     @property
     def _sees_user(self) -> bool:

@@ -21,8 +21,14 @@ from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, frame
 
 LONGEST_GAP_SAMPLES = 60 * SAMPLE_RATE_HZ
 JITTER_SAMPLES = SAMPLE_RATE_HZ // 50  # stamps closer than 20 ms to the expected one join on
+LATE_SAMPLES = SAMPLE_RATE_HZ // 100  # of a microphone, that push it back instead of being lost
 LIVE_SAMPLES = SAMPLE_RATE_HZ
 PAUSE_SAMPLES = SAMPLE_RATE_HZ // 5  # a longer hole in a voice is a pause, not a loss
+# a microphone's clock is not the avatar's: what it strays is mended a sample in 20 ms at most
+STRAY_SAMPLES = SAMPLE_RATE_HZ // 500  # 2 ms; less does no harm
+SLIP_SAMPLES = SAMPLE_RATE_HZ // 50
+SHORTEST_SAMPLES = SAMPLE_RATE_HZ // 250  # a shorter chunk is not stretched
+SMOOTHING_SAMPLES = SAMPLE_RATE_HZ  # stamps jitter from chunk to chunk
 
 Sound = NDArray[np.float32]
 
@@ -42,6 +48,8 @@ class SoundTrack:
         self._cursor = 0  # where the next sound is expected
         self._heard = 0  # just after the newest sound that was laid
         self._pending: list[tuple[int, Sound]] = []  # by start, not laid yet
+        self._stray = 0.0  # how much later than laid a microphone's sound is stamped, smoothed
+        self._slip = 0  # by so many samples each chunk of the next `take` is longer
         self.filled_samples = 0
         self.dropped_samples = 0
         self.mended_samples = 0
@@ -54,12 +62,13 @@ class SoundTrack:
 
     def has(self, frame: int) -> bool:
         """Whether sound up to the end of `frame` has come without a gap."""
-        end, needed = self._cursor, frames_to_samples(frame + 1)
+        end, expected, needed = self._cursor, self._expected, frames_to_samples(frame + 1)
         for start, sound in self._pending:
-            place = self._place(start, end, len(sound))
+            place = self._place(start, expected, end, len(sound))
             if end >= needed or place > end:
                 break
-            end = place + len(sound)
+            expected = place + len(sound) + self._slip_of(len(sound))
+            end = max(end, expected)
         return end >= needed
 
     def live(self, frame: int) -> bool:
@@ -103,7 +112,7 @@ class SoundTrack:
         live = self.live(self._taken // SAMPLES_PER_FRAME)
         count = frames_to_samples(frames)
         end = self._taken + count
-        while self._pending and self._pending[0][0] < end:
+        while self._pending and self._begins_before(end):
             self._lay(*self._pending.pop(0))
         out, self._laid = self._laid[:count], self._laid[count:]
         missing = count - len(out)
@@ -111,6 +120,7 @@ class SoundTrack:
             self.filled_samples += missing
         self._taken = end
         self._cursor = max(self._cursor, end)
+        self._slip = int(np.sign(self._stray)) if abs(self._stray) > STRAY_SAMPLES else 0
         return np.concatenate((out, np.zeros(missing, np.float32)))
 
     def skip(self, frames: int) -> None:
@@ -126,14 +136,23 @@ class SoundTrack:
         self._laid, self._pending = self._laid[:0], []
         self._cursor = self._taken
         self._heard = 0  # nobody waits for the rest of it
+        self._stray, self._slip = 0.0, 0
         return dropped
 
+    def _begins_before(self, end: int) -> bool:
+        """Whether the next sound does, by its stamp or where it joins on."""
+        start, samples = self._pending[0]
+        place = self._place(start, self._expected, self._cursor, len(samples))
+        return min(start, place) < end
+
     def _lay(self, start: int, samples: Sound) -> None:
-        place = self._place(start, self._cursor, len(samples))
+        place = self._place(start, self._expected, self._cursor, len(samples))
         if place < self._cursor:
             late = min(len(samples), self._cursor - place)
             self.dropped_samples += late
             samples, place = samples[late:], place + late
+        elif self._continuous and place == self._cursor and self._heard:
+            samples = self._mended(samples, start - place)
         if not len(samples):
             return
         gap = place - self._cursor
@@ -144,15 +163,43 @@ class SoundTrack:
         self._laid = np.concatenate((self._laid, np.zeros(gap, np.float32), samples))
         self._cursor = self._heard = place + len(samples)
 
-    def _place(self, start: int, cursor: int, count: int) -> int:
-        """Where `count` samples stamped `start` belong when the next are expected at `cursor`.
+    def _mended(self, samples: Sound, late: int) -> Sound:
+        """Sound that joins on although it is stamped `late` samples after that place.
 
-        Stamps may jitter, but by less than a chunk: else one that was lost would go unseen.
+        Where stamps keep straying to one side it is stretched a little: two clocks differ.
         """
-        if start > cursor:
-            return cursor if start - cursor <= min(JITTER_SAMPLES, count * 3 // 4) else start
-        joins = cursor - start <= JITTER_SAMPLES
-        return cursor if joins or not self._continuous else start
+        count, slip = len(samples), self._slip_of(len(samples))
+        self._stray += (late - self._stray) * count / (count + SMOOTHING_SAMPLES)
+        if not slip:
+            return samples
+        self._stray -= slip
+        at = np.arange(count + slip) * (count / (count + slip))
+        return np.interp(at, np.arange(count), samples).astype(np.float32)
+
+    def _slip_of(self, count: int) -> int:
+        """How many samples are added to a chunk of `count`, until the next `take`."""
+        return self._slip * max(1, count // SLIP_SAMPLES) if count >= SHORTEST_SAMPLES else 0
+
+    @property
+    def _expected(self) -> int:
+        """Where the next sound would join on; before the cursor if silence took its place."""
+        return self._heard if self._continuous and self._heard else self._cursor
+
+    def _place(self, start: int, expected: int, cursor: int, count: int) -> int:
+        """Where `count` samples stamped `start` belong when nothing is laid from `cursor` on.
+
+        Stamps may jitter, but by less than a chunk: else one that was lost would go unseen. They
+        may stray from what was laid, too: what counts is how far they are from where they are now.
+        What comes a little too late is heard a little later, what is far too late is dropped.
+        """
+        start -= round(self._stray)
+        if start - expected > min(JITTER_SAMPLES, count * 3 // 4):
+            return start
+        if not self._continuous:
+            return cursor
+        if expected - start > JITTER_SAMPLES:
+            return start
+        return cursor if cursor - expected <= LATE_SAMPLES else expected
 
 
 Track = SoundTrack | PictureTrack | MotionTrack

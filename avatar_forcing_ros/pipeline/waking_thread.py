@@ -24,7 +24,17 @@ class WakingThread:
             self._wake.notify()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        return self.ended
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing of it runs any more."""
+        return not self.alive
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
 
     def _run(self) -> None:
         raise NotImplementedError("a waking thread says what it does")

@@ -12,44 +12,33 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.config import SamplingConfig
-from avatar_forcing_ros.media import AudioChunk, AvatarBlock, VideoFrame
+from avatar_forcing_ros.media import AudioChunk, VideoFrame
+from avatar_forcing_ros.perception.user_motion import UserMotion
+from avatar_forcing_ros.pipeline.commands import settle, too_late
 from avatar_forcing_ros.pipeline.effort import EffortControl
 from avatar_forcing_ros.pipeline.live import LiveConfig, LiveFrame, LiveStatus
-from avatar_forcing_ros.pipeline.metrics import Durations, VoiceMeter
+from avatar_forcing_ros.pipeline.metrics import Durations
+from avatar_forcing_ros.pipeline.pacer import Pacer
 from avatar_forcing_ros.pipeline.session import Session
+from avatar_forcing_ros.pipeline.talk import Input, Talk
 from avatar_forcing_ros.pipeline.waking_thread import WakingThread
-from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLES_PER_FRAME
+from avatar_forcing_ros.pipeline.watcher import Watcher
+from avatar_forcing_ros.timebase import FRAME_PERIOD_NS
 
 T = TypeVar("T")
 HOLD_NS = 500_000_000  # so far behind nothing is drawn: the last picture stays
 SKIP_NS = 2_000_000_000  # so far behind the time is given up
 BACK_NS = 1_000_000_000  # a clock that goes back by more has begun anew
-HELD_INPUTS = 200  # of before the clock begins: pictures are large
 LONGEST_WAIT_S, SHORTEST_WAIT_S = 0.02, 0.001
 TROUBLE_LIMIT = 5  # blocks in a row that could not be made
-
-
-@dataclass
-class _Conversation:
-    """What begins anew with every conversation."""
-
-    origin_ns: int | None = None  # clock time of media time zero
-    held: list[tuple[int, Callable[[int], None]]] = field(default_factory=list)
-    gather_until_ns: int | None = None
-    voice: VoiceMeter = field(default_factory=VoiceMeter)
-    user_voice: VoiceMeter = field(default_factory=VoiceMeter)
-    blocks: int = 0
-    skipped_blocks: int = 0
-    undrawn_frames: int = 0
-    refused_inputs: int = 0
-    looking_s: float = 0.0  # at pictures of the next block, so far
 
 
 class AvatarWorker(WakingThread):
@@ -71,16 +60,30 @@ class AvatarWorker(WakingThread):
         self._session, self._config = session, config
         self._now_ns, self._deliver, self._trouble = now_ns, deliver, trouble
         super().__init__("avatar-worker")
-        self._inbox: deque[tuple[int, Callable[[int], None]]] = deque()
+        self._inbox: deque[Input] = deque()
         # the number is that of the inputs since the command before
         self._commands: deque[tuple[Callable[[], Any], Future[Any], int]] = deque()
-        self._talk = _Conversation()
+        self._talk = Talk()
         self._durations = Durations()
         self._control = EffortControl(session.efforts())
         self._failed_in_a_row = self._failed = 0
         self._last_now_ns = 0
         self._status = LiveStatus(effort=self._control.effort)
         self._beat_s = time.monotonic()
+        self._watcher: Watcher | None = None
+        if config.keep_pace and session.watches_apart:
+            self._watcher = Watcher(session.watch, session.codec.close, self._seen, trouble)
+
+    def start(self) -> None:
+        """Begin to work, and to look at pictures."""
+        if self._watcher:
+            self._watcher.start()
+        super().start()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the session is free again."""
+        return super().ended and not (self._watcher and self._watcher.alive)
 
     def tick(self) -> None:
         """The clock may have moved."""
@@ -101,6 +104,9 @@ class AvatarWorker(WakingThread):
 
     def put_picture(self, frame: VideoFrame) -> None:
         """Picture of the person."""
+        if self._watcher:
+            self._watcher.put(frame)
+            return
         self._put(
             frame.stamp_ns, lambda at: self._session.push_user_frame(replace(frame, stamp_ns=at))
         )
@@ -113,9 +119,15 @@ class AvatarWorker(WakingThread):
         """Have `command` run between two blocks, after the inputs that were put before it."""
         return self._order(lambda: command(self._session))
 
-    def reset(self) -> Future[None]:
-        """Begin a new conversation; inputs that wait are forgotten."""
-        return self._order(self._begin_anew)
+    def reset(self, pacer: Pacer | None = None) -> Future[None]:
+        """Begin a new conversation; inputs that wait are forgotten, and frames in `pacer`."""
+
+        def begin() -> None:
+            self._begin_anew()
+            if pacer:
+                pacer.clear()
+
+        return self._order(begin)
 
     def set_sampling(self, sampling: SamplingConfig) -> Future[None]:
         """Draw motion in another way from the next block on."""
@@ -126,9 +138,20 @@ class AvatarWorker(WakingThread):
 
         return self.call(change)
 
-    def stop_speaking(self) -> Future[int]:
-        """Drop all voice that has not been shown yet; how many samples that were."""
-        return self.call(lambda session: session.stop_speaking())
+    def stop_speaking(self, pacer: Pacer | None = None) -> Future[int]:
+        """Drop all voice that has not been shown yet; how many samples that were.
+
+        The frames that wait in `pacer`, and those that are being made, are silenced at once.
+        """
+        waiting = pacer.hush() if pacer else 0
+
+        def stop(session: Session) -> int:
+            dropped = session.stop_speaking()
+            if pacer:
+                pacer.unhush()
+            return dropped + waiting
+
+        return self.call(stop)
 
     @property
     def status(self) -> LiveStatus:
@@ -140,14 +163,22 @@ class AvatarWorker(WakingThread):
         """How long the thread has not come round: it hangs where that is long."""
         return time.monotonic() - self._beat_s
 
-    @property
-    def alive(self) -> bool:
-        """Whether the thread runs."""
-        return self._thread.is_alive()
+    def _seen(self, motion: UserMotion, stamp_ns: int) -> None:
+        """The watcher has seen `motion`; it belongs to the conversation that goes on now."""
+        talk = self._talk
+
+        def push(at_ns: int) -> None:
+            if talk is self._talk:
+                self._session.push_seen(motion, at_ns)
+
+        self._put(stamp_ns, push)
 
     def _order(self, command: Callable[[], T]) -> Future[T]:
         future: Future[T] = Future()
         with self._wake:
+            if self._stopping:
+                settle(too_late, future)
+                return future
             before = len(self._inbox) - sum(count for *_, count in self._commands)
             self._commands.append((command, future, before))
             self._wake.notify()
@@ -159,6 +190,18 @@ class AvatarWorker(WakingThread):
             self._wake.notify()
 
     def _run(self) -> None:
+        try:
+            self._work_on()
+        finally:
+            with self._wake:
+                self._stopping = True
+                commands, self._commands = self._commands, deque()
+            for _, future, _ in commands:
+                settle(too_late, future)
+            if not self._watcher or self._watcher.stop():
+                self._session.close()
+
+    def _work_on(self) -> None:
         busy = False
         while True:
             with self._wake:
@@ -177,10 +220,9 @@ class AvatarWorker(WakingThread):
             came = iter(inbox)
             for command, future, before in commands:
                 self._accept(list(itertools.islice(came, before)), now_ns)
-                _settle(command, future)
+                settle(command, future)
             self._accept(list(came), now_ns)
             busy = self._work()  # then round again: a late block, too, is made of all that came
-        self._session.close()
 
     def _wait_s(self) -> float:
         """How long nothing can be due unless an input comes."""
@@ -192,28 +234,18 @@ class AvatarWorker(WakingThread):
         return min(LONGEST_WAIT_S, max(SHORTEST_WAIT_S, left_ns / 1e9))
 
     def _begin_anew(self) -> None:
-        self._session.reset()
-        self._talk = _Conversation()
+        with self._watcher.resting() if self._watcher else nullcontext():
+            self._session.reset()
+            self._talk = Talk()
         self._status = LiveStatus(effort=self._control.effort, reduced=self._control.reduced)
 
-    def _accept(self, inbox: list[tuple[int, Callable[[int], None]]], now_ns: int) -> None:
+    def _accept(self, inbox: list[Input], now_ns: int) -> None:
         """Hand inputs to the session, on media time; until that has begun they are held."""
         talk = self._talk
         if talk.origin_ns is None:
-            if inbox and not talk.held:
-                talk.gather_until_ns = None  # the first input has a window of its own
-            talk.held.extend(inbox)
-            if now_ns <= 0:
-                del talk.held[:-HELD_INPUTS]  # the clock may never begin
-                return
-            if talk.gather_until_ns is None:
-                talk.gather_until_ns = now_ns + round(1e6 * self._config.gather_ms)
-            if now_ns < talk.gather_until_ns:
-                return
-            # what came without a stamp before there was a clock came by now
-            inbox = [(stamp if stamp > 0 else now_ns, push) for stamp, push in talk.held]
-            talk.origin_ns = min((stamp for stamp, _ in inbox), default=now_ns)
-            talk.held = []
+            inbox = talk.gather(inbox, now_ns, round(1e6 * self._config.gather_ms))
+        if talk.origin_ns is None:
+            return
         for stamp_ns, push in inbox:
             try:
                 push(stamp_ns - talk.origin_ns)
@@ -269,13 +301,16 @@ class AvatarWorker(WakingThread):
             self._talk.skipped_blocks += blocks
             return
         draw = not (self._config.keep_pace and behind_ns > HOLD_NS)
-        self._make(frames, draw=draw, behind_ns=behind_ns)
+        # what is seen meanwhile is of the next block; but a face has to be seen at times
+        in_time = behind_ns <= 1e6 * self._config.deadline_ms
+        with self._watcher.giving_way(in_time) if self._watcher else nullcontext():
+            self._make(frames, draw=draw, behind_ns=behind_ns)
 
     def _make(self, frames: int, *, draw: bool, behind_ns: int) -> None:
         started = time.perf_counter()
         session, talk = self._session, self._talk
         block = session.next_block()
-        frames_out = self._frames_of(block)
+        frames_out = talk.frames_of(block)
         user_speaking = bool(talk.user_voice.hear(session.last_user_sound)[1][-1])
         pictures: Iterator[NDArray[np.uint8] | None]
         pictures = session.drawn(block) if draw else itertools.repeat(None, frames)
@@ -283,30 +318,12 @@ class AvatarWorker(WakingThread):
             if frame is frames_out[-1]:
                 talk.blocks += 1
                 talk.undrawn_frames += 0 if draw else frames
+                if self._watcher:  # two cores have no time for both at once
+                    talk.looking_s = self._watcher.took_s()
                 self._judge(talk.looking_s + time.perf_counter() - started, frames)
                 talk.looking_s = 0.0
                 self._note(frame.speaking, user_speaking, behind_ns)
             self._deliver([replace(frame, pixels=pixels)], self._now_ns())
-
-    def _frames_of(self, block: AvatarBlock) -> list[LiveFrame]:
-        """The frames of `block`, without their pictures."""
-        assert self._talk.origin_ns is not None
-        first_ns = self._talk.origin_ns + block.stamp_ns
-        level, speaking = self._talk.voice.hear(block.audio)
-        return [
-            LiveFrame(
-                stamp_ns=first_ns + i * FRAME_PERIOD_NS,
-                block_index=block.motion.block_index,
-                frame_in_block=i,
-                latent=block.motion.latent[i],
-                coefficients=block.coefficients[i],
-                pixels=None,
-                audio=block.audio[i * SAMPLES_PER_FRAME : (i + 1) * SAMPLES_PER_FRAME],
-                speech_level=float(level[i]),
-                speaking=bool(speaking[i]),
-            )
-            for i in range(len(level))
-        ]
 
     def _judge(self, took_s: float, frames: int) -> None:
         """Note what a block took, and make less or more effort where that is called for."""
@@ -315,36 +332,18 @@ class AvatarWorker(WakingThread):
             self._session.make_effort(self._control.effort)
 
     def _note(self, speaking: bool, user_speaking: bool, behind_ns: int) -> None:
-        session, talk = self._session, self._talk
-        voice, user = session.avatar_sound, session.user_sound
-        self._status = LiveStatus(
-            blocks=talk.blocks,
-            skipped_blocks=talk.skipped_blocks,
-            undrawn_frames=talk.undrawn_frames,
+        status, watcher = self._talk.status(self._session), self._watcher
+        missed = watcher.dropped_pictures if watcher else 0
+        self._status = replace(
+            status,
             failed_blocks=self._failed,
-            filled_audio_samples=voice.filled_samples + user.filled_samples,
-            filled_user_frames=session.pictures.filled_frames or session.user_motion.filled_frames,
-            dropped_user_audio_samples=user.dropped_samples,
-            dropped_avatar_audio_samples=voice.dropped_samples,
-            dropped_pictures=session.pictures.dropped_pictures,
-            mended_samples=voice.mended_samples + user.mended_samples,
-            refused_inputs=talk.refused_inputs,
-            waiting_voice_samples=voice.waiting_samples,
+            failed_pictures=watcher.failed_pictures if watcher else 0,
+            dropped_pictures=status.dropped_pictures + missed,
             behind_ms=max(0.0, behind_ns / 1e6),
             compute_ms=self._durations.mean_ms,
             compute_p99_ms=self._durations.p99_ms,
             speaking=speaking,
             user_speaking=user_speaking,
-            face_visible=session.face_visible,
             effort=self._control.effort,
             reduced=self._control.reduced,
         )
-
-
-def _settle(command: Callable[[], Any], future: Future[Any]) -> None:
-    if not future.set_running_or_notify_cancel():
-        return
-    try:
-        future.set_result(command())
-    except Exception as error:  # whoever asked decides what it means
-        future.set_exception(error)

@@ -254,6 +254,62 @@ def test_every_frame_is_shown_with_its_sound(open_stage: Callable[..., Stage]) -
     assert abs(float(report["A/V offset ms"])) <= 2
 
 
+EVENT_BLOCKS, EVENTS, BLOCK_FRAMES = 5, 7, 3
+QUIET, CLICK = 0.05, 0.9
+
+
+def event_offsets_ms(stage: Stage, sound_shift_ms: float = 0.0) -> NDArray[np.float64]:
+    """How much later each picture change was seen than its click was heard, as recorded.
+
+    Blocks of frames with their sound come live, with jitter; in every fifth of them the picture
+    changes at a frame and a click is heard with it. `sound_shift_ms` puts the sound elsewhere.
+    """
+    images = stage.publisher(Image, "avatar/image_raw")
+    sounds = stage.publisher(AudioStamped, "avatar/audio_aligned")
+    rng, received, sent = np.random.default_rng(1), stage.node.received, 0
+    frames_in_all = EVENT_BLOCKS * EVENTS * BLOCK_FRAMES
+    said = rng.uniform(-QUIET, QUIET, frames_in_all * SAMPLES_PER_FRAME).astype(np.float32)
+    events = [k * EVENT_BLOCKS * BLOCK_FRAMES + 7 + k % BLOCK_FRAMES for k in range(EVENTS)]
+    for frame in events:
+        said[frame * SAMPLES_PER_FRAME] = CLICK
+    shift_ns = round(sound_shift_ms * 1e6)
+    for first in range(0, frames_in_all, BLOCK_FRAMES):
+        late_s = rng.uniform(0.0, 0.04)
+        stage.show_for(late_s)
+        for i in range(first, first + BLOCK_FRAMES):
+            stamp_ns = MEDIA_NS + frame_stamp_ns(i)
+            value = sum(frame <= i for frame in events)
+            images.publish(picture(10 * value, stamp_ns))
+            part = said[i * SAMPLES_PER_FRAME : (i + 1) * SAMPLES_PER_FRAME]
+            sounds.publish(sound(part, stamp_ns + shift_ns))
+        sent += BLOCK_FRAMES
+        stage.spin_until(lambda: received["frames"] == received["sounds"] == sent)  # noqa: B023
+        stage.show_for(BLOCK_FRAMES * FRAME_PERIOD_NS / 1e9 - late_s)
+    stage.show_for(1.0)
+    seen_ns = [min(at for value, at in stage.screen.shown if value == 10 * (k + 1))
+               for k in range(EVENTS)]  # fmt: skip
+    played = np.concatenate(stage.speaker.played)
+    clicks = np.flatnonzero(played > (CLICK + QUIET) / 2)
+    heard_ns = stage.speaker.begin_ns + 30_000_000 + clicks * 62_500
+    assert len(clicks) == EVENTS
+    return (np.array(seen_ns) - heard_ns) / 1e6
+
+
+def test_what_belongs_together_is_seen_and_heard_together(
+    open_stage: Callable[..., Stage],
+) -> None:
+    """By what the screen and the sound card were given, not by what the node says of itself."""
+    offsets_ms = event_offsets_ms(open_stage(RELIABLE, DEEP))
+    assert np.abs(offsets_ms).max() <= 40.0
+
+
+def test_sound_that_is_elsewhere_would_be_noticed(open_stage: Callable[..., Stage]) -> None:
+    """The measurement above is one: it tells a shift of 60 ms."""
+    offsets_ms = event_offsets_ms(open_stage(RELIABLE, DEEP), sound_shift_ms=60.0)
+    assert np.median(offsets_ms) == pytest.approx(-60.0, abs=5.0)
+    assert np.abs(offsets_ms).max() > 40.0
+
+
 def test_the_delay_can_be_changed_while_it_runs(open_stage: Callable[..., Stage]) -> None:
     stage = open_stage(RELIABLE, DEEP)
     said = send_a_second(stage)

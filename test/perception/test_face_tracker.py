@@ -85,6 +85,42 @@ def test_the_largest_face_wins(photo, photo_face):
     assert np.abs(seen.landmarks_px[:, :2] - [70, -20] - photo_face[:, :2]).mean() < 2.0
 
 
+def crowd(photo, third=None):
+    """Two people of the same size at the borders; a `third` of that size times 1.6 between."""
+    head = photo[20:240, 120:330]  # [220, 210, 3]
+    small = cv2.resize(head, None, fx=0.7, fy=0.7, interpolation=cv2.INTER_AREA)
+    canvas = np.full((288, 512, 3), 90, np.uint8)
+    for left in (2, 510 - small.shape[1]):
+        canvas[2 : 2 + len(small), left : left + small.shape[1]] = small
+    if third:
+        large = cv2.resize(small, None, fx=third, fy=third, interpolation=cv2.INTER_CUBIC)
+        left = 256 - large.shape[1] // 2
+        canvas[40 : 40 + len(large), left : left + large.shape[1]] = large[: 288 - 40]
+    return canvas
+
+
+@pytest.mark.parametrize(("third", "taken"), [(1.6, True), (1.15, False)])
+def test_a_nearer_third_person_gets_the_floor_while_two_are_tracked(photo, third, taken):
+    """MediaPipe itself looks for nobody new while it has two."""
+    tracker = FaceMeshTracker()
+    for stamp in range(3):
+        before = tracker.track(VideoFrame(crowd(photo), stamp)).landmarks_px
+    canvas = crowd(photo, third)
+    seen = [
+        tracker.track(VideoFrame(canvas, stamp))
+        for stamp in range(face_tracker.LOOK_AROUND_EVERY + 5)
+    ]
+    tracker.close()
+    assert all(one is not None for one in seen)  # the floor is passed on without a gap
+    after = seen[-1].landmarks_px
+    if taken:
+        assert abs(after[:, 0].mean() - 256) < 30
+        assert np.ptp(after[:, 0]) > 1.4 * np.ptp(before[:, 0])
+        assert face_tracker._same(after, seen[-5].landmarks_px)
+    else:
+        assert face_tracker._same(after, before)
+
+
 def test_a_face_stays_chosen_until_another_is_clearly_larger():
     one = np.zeros((478, 3), np.float32)
     one[1] = 100.0

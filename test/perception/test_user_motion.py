@@ -105,6 +105,17 @@ def test_after_a_long_absence_the_user_is_met_afresh(observe, landmarks):
     assert abs(fresh[-1, INDEX["head_x"]]) < 0.02
 
 
+def test_who_takes_the_floor_is_met_afresh(observe, landmarks):
+    """Another face elsewhere, without a gap: its own rest and place are neutral, after a while."""
+    first = vector(head_yaw=0.2, smile_left=0.5)
+    other = landmarks(REST) * [1.0, 0.9, 1.0] * 1.4 + [400.0, 30.0, 0.0]
+    elsewhere = FaceObservation(other.astype(np.float32), 0)
+    values, visible = run([observe(REST)] * 20 + [observe(first)] * 10 + [elsewhere] * 15)
+    assert visible.all()
+    assert np.abs(np.diff(values[28:], axis=0)).max() < 0.25  # nothing jumps
+    np.testing.assert_allclose(values[-1, 3:], 0.0, atol=0.03)
+
+
 def test_landmarks_that_are_no_face_count_as_a_lost_face(observe, landmarks):
     broken = landmarks(REST).copy()
     broken[5] = np.nan

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
-from avatar_forcing_ros.picture_track import KEPT_PICTURES, MotionTrack, PictureTrack
+from avatar_forcing_ros.picture_track import KEPT_PICTURES, KEPT_VALUES, MotionTrack, PictureTrack
 from avatar_forcing_ros.pipeline.timeline import SoundTrack, complete
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS
 
@@ -237,3 +237,53 @@ def test_a_piece_of_a_voice_that_is_lost_is_counted_a_pause_is_not() -> None:
     for _ in range(10):
         voice.take(5)
     assert voice.filled_samples == 2 * 640
+
+
+@pytest.mark.parametrize("ppm", [500, -500])
+def test_a_microphone_with_another_clock_is_stretched_not_torn(ppm: int) -> None:
+    """And a block that is complete has nothing missing, although chunks change their length."""
+    track, step = SoundTrack(), 2 * np.pi * 200 / RATE
+    count, sent, taken = 320, 0, []
+    while sent < 60 * RATE:
+        start = round(sent * (1 - ppm / 1e6))
+        track.push(chunk(np.sin(step * np.arange(sent, sent + count)), start))
+        sent += count
+        if track.has(3 * len(taken) + 2):
+            taken.append(track.take(3))
+    sound = np.concatenate(taken)
+    assert track.filled_samples == track.dropped_samples == 0
+    assert np.abs(np.diff(sound)).max() < 1.2 * step  # no step, no click
+    # after a minute of 0.05 % that is 480 samples
+    assert abs(len(sound) - 60 * RATE * (1 - ppm / 1e6)) < 640 * 3 + 100
+    assert abs(track._stray) < 60
+
+
+def test_a_lost_chunk_is_seen_although_the_clock_has_strayed() -> None:
+    track = SoundTrack()
+    for k in range(200):
+        if k != 150:
+            track.push(chunk(np.ones(320), 320 * k - round(0.1 * k)))
+    assert track.take(90).sum() > 0
+    track.take(10)
+    assert abs(track.filled_samples - 320) < 40
+
+
+def test_sound_that_comes_a_little_too_late_is_heard_and_its_place_is_found_again() -> None:
+    track = SoundTrack()
+    track.push(chunk(np.full(1820, 0.1), 0))
+    track.take(3)  # the last 100 samples are missing
+    for k in range(400):
+        track.push(chunk(np.full(320, 0.5), 1820 + 320 * k))
+    out = track.take(3)
+    assert (out > 0.4).all()
+    assert track.dropped_samples == 0
+    for _ in range(60):
+        track.take(3)
+    assert abs(track._stray) < 40
+
+
+def test_motion_that_waits_is_bounded() -> None:
+    track = MotionTrack(1)
+    for k in range(KEPT_VALUES + 5):
+        track.push(np.zeros(1, np.float32), k * FRAME_PERIOD_NS)
+    assert track.dropped_values == 5

@@ -11,10 +11,10 @@ import pytest
 from numpy.typing import NDArray
 from tiny import TINY, talk, tiny_engine
 
+from avatar_forcing_ros.errors import ConversationError
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
 from avatar_forcing_ros.perception.user_motion import UserMotion
 from avatar_forcing_ros.pipeline.live import LiveConfig, LiveFrame
-from avatar_forcing_ros.pipeline.pacer import REMEMBERED_FRAMES, SHRINK_NS, Lag, Pacer
 from avatar_forcing_ros.pipeline.session import Session
 from avatar_forcing_ros.pipeline.worker import TROUBLE_LIMIT, AvatarWorker
 from avatar_forcing_ros.rig import coefficients
@@ -364,80 +364,26 @@ def test_speaking_is_told_frame_by_frame(bench: Callable[..., Bench]) -> None:
     assert b.frames[-1].speech_level < 0.05
 
 
-def bare_frame(number: int, block: int = 0) -> LiveFrame:
-    nothing = np.zeros(1, np.float32)
-    stamp_ns = number * FRAME_PERIOD_NS
-    return LiveFrame(stamp_ns, block, number, nothing, nothing, None, nothing, 0.0, False)
+def test_what_is_asked_of_a_worker_that_has_ended_fails_with_a_reason() -> None:
+    """Whoever waits for the answer must not wait for ever."""
+    b = Bench(LiveConfig(gather_ms=0.0))
+    begun, go_on = threading.Event(), threading.Event()
 
+    def long(session: Session) -> None:
+        begun.set()
+        go_on.wait(PATIENCE_S)
 
-def test_lag_grows_at_once_and_shrinks_slowly() -> None:
-    lag = Lag()
-
-    def after(number: int, waited_ms: int) -> int:
-        frame = bare_frame(number, number // 5)
-        return lag.after(frame, frame.stamp_ns + waited_ms * MS)
-
-    first = after(5, 300)
-    assert lag.late_blocks == 0
-    assert after(10, 299) == first - 1 * MS
-    assert after(15, 500) == after(16, 460) == first + 200 * MS
-    assert lag.late_blocks == 1
-    at = [after(number, 250) for number in range(17, 20 + REMEMBERED_FRAMES)]
-    assert set(np.diff(at[:-10])) == {0}
-    at += [after(number, 250) for number in range(20 + REMEMBERED_FRAMES, 500)]
-    assert 0 <= -np.diff(at).min() <= SHRINK_NS
-    assert np.diff(at).max() <= 0
-    assert 250 * MS < at[-1] < 270 * MS
-
-
-def test_a_longer_first_block_does_not_hold_the_lag() -> None:
-    lag = Lag()
-    lags = [lag.after(bare_frame(k), 260 * MS) for k in range(6)]
-    assert set(lags) == {lags[0]}
-    for k in range(6, 126, 3):
-        block = [bare_frame(k + i, k) for i in range(3)]
-        lags += [lag.after(frame, block[0].stamp_ns + 140 * MS) for frame in block]
-    assert lags[6] < lags[5]
-    assert 140 * MS < lags[-1] < 150 * MS
-    assert lag.late_blocks == 0
-
-
-def test_frames_are_emitted_in_their_time() -> None:
-    """On a clock that goes on by 5 ms whenever the pacer looks at it."""
-    now = [245 * MS]
-    out: list[int] = []
-    done = threading.Event()
-
-    def look() -> int:
-        now[0] += 5 * MS
-        return now[0]
-
-    def emit(frame: LiveFrame) -> None:
-        assert frame.frame_in_block == len(out)
-        out.append(now[0] - frame.stamp_ns)
-        if len(out) == 5:
-            done.set()
-
-    pacer = Pacer(look, emit, lambda text: None)
-    pacer.put([bare_frame(k) for k in range(5)], 250 * MS)
-    pacer.start()
-    assert done.wait(PATIENCE_S)
-    assert pacer.stop()
-    assert all(0 <= late - pacer.lag.lag_ns < 10 * MS for late in out)
-
-
-def test_a_frame_that_cannot_be_sent_does_not_end_the_rest() -> None:
-    out, troubles, done = [], [], threading.Event()
-
-    def emit(frame: LiveFrame) -> None:
-        if frame.frame_in_block == 0:
-            raise ValueError("no route")
-        out.append(frame)
-        done.set()
-
-    pacer = Pacer(lambda: 10**12, emit, troubles.append)
-    pacer.start()
-    pacer.put([bare_frame(k) for k in (0, 1)], 1)
-    assert done.wait(PATIENCE_S)
-    assert pacer.stop()
-    assert "no route" in troubles[0]
+    first = b.worker.call(long)
+    assert begun.wait(PATIENCE_S)
+    waiting = b.worker.call(lambda session: None)
+    ending = threading.Thread(target=b.worker.stop)
+    ending.start()
+    while not b.worker._stopping:
+        ending.join(0.001)
+    go_on.set()
+    ending.join(PATIENCE_S)
+    first.result(PATIENCE_S)
+    late = b.worker.call(lambda session: None)
+    for future in (waiting, late, b.worker.reset(), b.worker.stop_speaking()):
+        with pytest.raises(ConversationError, match="one that has ended"):
+            future.result(PATIENCE_S)
