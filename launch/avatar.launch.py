@@ -117,6 +117,55 @@ ARGUMENTS = [
         choices=["true", "false"],
     ),
     DeclareLaunchArgument(
+        "telepresence",
+        default_value="false",
+        description="Whether to serve a page on which an operator sees the avatar and talks "
+        "through it (telepresence_node).",
+        choices=["true", "false"],
+    ),
+    DeclareLaunchArgument(
+        "telepresence_host",
+        default_value="",
+        description="Address that the page listens on. Empty means what params_file says, or "
+        "else this machine alone. One that others reach wants telepresence_token_file.",
+    ),
+    DeclareLaunchArgument(
+        "telepresence_port",
+        default_value="",
+        description="Port of the page. Empty means what params_file says, or else 8080.",
+    ),
+    DeclareLaunchArgument(
+        "telepresence_token_file",
+        default_value="",
+        description="File with a word that the page asks for.",
+    ),
+    DeclareLaunchArgument(
+        "telepresence_tls_cert",
+        default_value="",
+        description="Certificate (PEM) of the page, for https: browsers give camera and "
+        "microphone to nothing else from another machine.",
+    ),
+    DeclareLaunchArgument(
+        "telepresence_tls_key",
+        default_value="",
+        description="The certificate's key (PEM).",
+    ),
+    DeclareLaunchArgument(
+        "robot_view",
+        default_value="",
+        description="Whether the page shows the topic user_image beside the avatar: 'true' or "
+        "'false'. Empty means what params_file says, or else 'false'.",
+        choices=["", "true", "false"],
+    ),
+    DeclareLaunchArgument(
+        "browser_is_user",
+        default_value="",
+        description="Whether the browser's camera and microphone are the person before the "
+        "avatar, not its voice: 'true' or 'false'. Empty means what params_file says, or else "
+        "'false'.",
+        choices=["", "true", "false"],
+    ),
+    DeclareLaunchArgument(
         "visualization",
         default_value="false",
         description="Whether to publish the head frame and the face's outline, for rviz.",
@@ -156,6 +205,18 @@ TOLD = {
     "device": LaunchConfiguration("device"),
     "image_transport": LaunchConfiguration("image_transport"),
 }
+# parameter of telepresence_node, likewise
+PAGE_TEXTS = {
+    "host": LaunchConfiguration("telepresence_host"),
+    "token_file": LaunchConfiguration("telepresence_token_file"),
+    "tls_cert": LaunchConfiguration("telepresence_tls_cert"),
+    "tls_key": LaunchConfiguration("telepresence_tls_key"),
+    "user_image_transport": LaunchConfiguration("image_transport"),
+}
+PAGE_SWITCHES = {
+    "robot_view": LaunchConfiguration("robot_view"),
+    "browser_is_user": LaunchConfiguration("browser_is_user"),
+}
 # topic of the nodes: the argument that names it
 TOPICS = {
     "user/image": LaunchConfiguration("user_image"),
@@ -185,6 +246,8 @@ def nodes(context: LaunchContext) -> list[Node]:
         fullscreen = LaunchConfiguration("fullscreen").perform(context) == "true"
         shown = {"fullscreen": fullscreen, "speaker": speaker == "display"}
         found.append(plain_node(context, "display_node", shown))
+    if LaunchConfiguration("telepresence").perform(context) == "true":
+        found.append(plain_node(context, "telepresence_node", page(context)))
     if camera != "none":
         found.append(camera_node(context, camera))
     if microphone == "audio_common":
@@ -222,6 +285,19 @@ def plain_node(context: LaunchContext, executable: str, settings: dict[str, obje
     return Node(
         package=PACKAGE, executable=executable, name=executable, **common(context, settings)
     )
+
+
+def page(context: LaunchContext) -> dict[str, object]:
+    """The parameters of telepresence_node that were given."""
+    texts = {name: value.perform(context) for name, value in PAGE_TEXTS.items()}
+    switches = {name: value.perform(context) for name, value in PAGE_SWITCHES.items()}
+    port = LaunchConfiguration("telepresence_port")
+    return {
+        **{name: text(value) for name, value in texts.items() if value},
+        **{name: value == "true" for name, value in switches.items() if value},
+        # launch turns a substitution into a number, but not text
+        **({"port": ParameterValue(port, value_type=int)} if port.perform(context) else {}),
+    }
 
 
 def transport(context: LaunchContext) -> dict[str, object]:

@@ -172,6 +172,27 @@ def test_perception_and_display_are_started_when_asked() -> None:
 
 
 @pytest.mark.usefixtures("ours")
+def test_the_page_is_served_when_asked() -> None:
+    bare = launched("avatar", telepresence="true").started["telepresence_node"]
+    assert after(bare, "-p") == ["use_sim_time:=false"]
+    words = launched(
+        "avatar",
+        telepresence="true",
+        telepresence_host="0.0.0.0",
+        telepresence_port="8443",
+        telepresence_token_file="/x/token",
+        robot_view="true",
+        user_image="/camera/image",
+        image_transport="compressed",
+    ).started["telepresence_node"]
+    assert after(words, "-p") == [
+        *('host:="0.0.0.0"', 'token_file:="/x/token"', 'user_image_transport:="compressed"'),
+        *("robot_view:=true", "port:=8443", "use_sim_time:=false"),
+    ]
+    assert "user/image:=/camera/image" in after(words, "-r")
+
+
+@pytest.mark.usefixtures("ours")
 @pytest.mark.parametrize(
     ("arguments", "package"),
     [

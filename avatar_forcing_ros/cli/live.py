@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import sys
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avatar_forcing_ros.cli.options import add_avatar_options, avatar_config
-from avatar_forcing_ros.errors import ConfigError, OutputError
+from avatar_forcing_ros.errors import ConfigError
 
 if TYPE_CHECKING:
-    import ssl
-
     import numpy as np
     from numpy.typing import NDArray
 
     from avatar_forcing_ros.rig.portrait import Portrait
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8080
+TROUBLES = "avatar_forcing_ros.web.live"  # its log is sparing
 
 
 def add(commands: Any) -> None:
@@ -44,6 +43,11 @@ def add(commands: Any) -> None:
     )
     serving.add_argument("--tls-cert", type=Path, metavar="PEM", help="certificate, for https")
     serving.add_argument("--tls-key", type=Path, metavar="PEM", help="the certificate's key")
+    serving.add_argument(
+        "--open-to-viewers",
+        action="store_true",
+        help="let everybody watch; only talking with the avatar wants the token",
+    )
     add_avatar_options(live)
     live.set_defaults(run=run)
 
@@ -51,6 +55,7 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> None:
     """Serve until told to end."""
     from avatar_forcing_ros.web.access import access_for
+    from avatar_forcing_ros.web.tls import tls_context
 
     if not 1 <= options.port <= 65_535:
         raise ConfigError(
@@ -59,56 +64,26 @@ def run(options: argparse.Namespace) -> None:
             got=str(options.port),
             remedy="pick one",
         )
-    access, tls = access_for(options.host, options.token_file), _tls(options)
+    access = access_for(options.host, options.token_file, open_to_viewers=options.open_to_viewers)
+    tls = tls_context(options.tls_cert, options.tls_key)
     config = avatar_config(options)
 
     from avatar_forcing_ros.pipeline.build import build_session, face_in
     from avatar_forcing_ros.pipeline.live_avatar import LiveAvatar
-    from avatar_forcing_ros.web.ice_hosts import offer_loopback
     from avatar_forcing_ros.web.live_stage import LiveStage
-    from avatar_forcing_ros.web.serving import serve_until_stopped
+    from avatar_forcing_ros.web.quiet_log import keep_quiet
+    from avatar_forcing_ros.web.serving import Door, serve_until_stopped
 
-    if access.local:
-        offer_loopback()
-    avatar = LiveAvatar(build_session(config), lambda text: print(text, file=sys.stderr))
+    keep_quiet()
+    avatar = LiveAvatar(build_session(config), logging.getLogger(TROUBLES).warning)
     avatar.warm_up()
 
     def find_face(picture: NDArray[np.uint8]) -> Portrait:
         return face_in(picture, config, avatar.portrait_size_px)
 
-    name = "localhost" if access.local else options.host
-    url = f"{'https' if tls else 'http'}://{name}:{options.port}"
-    try:
-        serve_until_stopped(
-            LiveStage(avatar, find_face),
-            access,
-            options.host,
-            options.port,
-            tls,
-            ready=lambda: print(f"Open {url} in a browser. Ctrl-C ends it.", flush=True),
-        )
-    except OSError as error:
-        raise OutputError(
-            f"address {options.host}:{options.port}",
-            expected="one to listen on",
-            got=error.strerror or str(error),
-            remedy="choose another with --port",
-        ) from error
-
-
-def _tls(options: argparse.Namespace) -> ssl.SSLContext | None:
-    if options.tls_cert is None and options.tls_key is None:
-        return None
-    import ssl
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(options.tls_cert or "", options.tls_key)
-    except OSError as error:
-        raise ConfigError(
-            "--tls-cert, --tls-key",
-            expected="a certificate and its key as PEM files",
-            got=error.strerror or str(error),
-            remedy="give both, as your certificate authority or 'mkcert' made them",
-        ) from error
-    return context
+    door = Door(access, options.host, options.port, tls)
+    serve_until_stopped(
+        LiveStage(avatar, find_face),
+        door,
+        ready=lambda: print(f"Open {door.url} in a browser. Ctrl-C ends it.", flush=True),
+    )

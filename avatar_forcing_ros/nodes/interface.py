@@ -1,5 +1,5 @@
-"""What `avatar_node` offers on the graph, as tables: the node is made from them, the documentation
-and the shipped settings are tested against them.
+"""What the nodes offer on the graph, as tables: nodes are made from them, the documentation and
+the shipped settings are tested against them.
 """
 
 from __future__ import annotations
@@ -151,3 +151,25 @@ PERCEPTION_PARAMETERS = (
     _SHARED["stamp_tolerance_s"],
     Parameter("frame_id", "user_head", "frame of `user/motion`"),
 )
+
+TELEPRESENCE_PARAMETERS = (
+    Parameter("host", "127.0.0.1", "address to listen on; one that others reach wants a "
+              "token_file"),
+    Parameter("port", 8080, "port to listen on", "", 1, 65_535),
+    Parameter("token_file", "", "file with a word that the page asks for"),
+    Parameter("tls_cert", "", "certificate (PEM), for https"),
+    Parameter("tls_key", "", "the certificate's key (PEM)"),
+    Parameter("open_to_viewers", False, "watching wants no token; talking always does"),
+    Parameter("most_viewers", 3, "who may watch beside the one who talks", "", 0, 16),
+    Parameter("image_transport", "compressed", "of the avatar's pictures; raw wants large "
+              "socket buffers", choices=("raw", "compressed")),
+    Parameter("audio_msg", "audio_stamped", "message of all sound, as avatar_node has it",
+              choices=("audio_stamped", "audio_data_stamped")),
+    Parameter("stop_service", "avatar_node/stop_speaking", "service that silences the avatar"),
+    Parameter("browser_is_user", False, "the browser's camera and microphone become `user/image` "
+              "and `user/audio`, not the avatar's voice"),
+    Parameter("robot_view", False, "show `user/image` beside the avatar"),
+    Parameter("user_image_transport", "raw", "of `user/image`, whether shown or sent",
+              choices=("raw", "compressed")),
+    Parameter("jpeg_quality", 85, "of the browser's camera, where it is compressed", "%", 1, 100),
+)  # fmt: skip

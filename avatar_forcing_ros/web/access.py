@@ -19,17 +19,21 @@ SHORTEST_TOKEN = 16
 LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
 TOKEN_HINT = "head -c 24 /dev/urandom | base64 > token.txt && chmod 600 token.txt"
 TLS_HINT = (
-    "browsers give camera and microphone to https alone: add --tls-cert and --tls-key, or put a "
-    "proxy with TLS in front"
+    "browsers give camera and microphone to https alone: add a certificate and its key (tls-cert "
+    "and tls-key), or put a proxy with TLS in front"
 )
 
 
 @dataclass(frozen=True)
 class Access:
-    """What is asked of every request. `token` is empty where none is wanted."""
+    """What is asked of every request. `token` is empty where none is wanted.
+
+    `open_to_viewers`: watching wants no token; talking with the avatar always does.
+    """
 
     local: bool
     token: str = ""
+    open_to_viewers: bool = False
 
     def check_host(self, host: str | None) -> None:
         """RefusedError (403) where a request calls a local server by a foreign name."""
@@ -92,15 +96,16 @@ def is_local(host: str) -> bool:
         return False
 
 
-def access_for(host: str, token_file: Path | None) -> Access:
+def access_for(host: str, token_file: Path | None, *, open_to_viewers: bool = False) -> Access:
     """The policy for a server that listens on `host`; ConfigError where that would be unsafe."""
     if token_file is not None:
-        return Access(is_local(host), _read_token(token_file))
+        return Access(is_local(host), _read_token(token_file), open_to_viewers)
     if is_local(host):
         return Access(local=True)
     raise ConfigError(
-        f"--host {host}",
-        expected="--token-file F where others can reach the server",
+        f"host {host}",
+        expected="a token file (--token-file F, or the parameter token_file) where others can "
+        "reach the server",
         got="none",
         remedy=f"make one with: {TOKEN_HINT}; {TLS_HINT}",
     )

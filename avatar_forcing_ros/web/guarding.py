@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -15,6 +16,13 @@ from avatar_forcing_ros.web.uploads import LARGEST_UPLOAD
 
 REQUESTS_PER_S, REQUESTS_AT_ONCE = 20.0, 60
 CHANGES_PER_S, CHANGES_AT_ONCE = 1.0, 20
+BODY_S = 30.0  # the largest upload takes that long at 2 Mbit/s; who is slower holds no line open
+OF_VIEWERS = {
+    ("GET", "/api/state"),
+    ("GET", "/api/portrait"),
+    ("POST", "/api/join"),
+    ("POST", "/api/leave"),
+}
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; media-src 'self' blob:; "
     "frame-ancestors 'none'; form-action 'none'; base-uri 'none'",
@@ -46,13 +54,15 @@ def guard(
         access.check_host(host)
         if changing:
             access.check_origin(request.headers.get("Origin"), host)
-        if request.path.startswith("/api/"):
+        of_viewers = (request.method, request.path) in OF_VIEWERS
+        if request.path.startswith("/api/") and not (access.open_to_viewers and of_viewers):
             access.check_token(request.headers.get("Authorization"))
 
     @web.middleware
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             admit(request)
+            await _read_body(request)
             response = await handler(request)
         except RefusedError as error:
             response = _sentence(error.status, str(error))
@@ -78,6 +88,20 @@ def guard(
         return response
 
     return answer
+
+
+async def _read_body(request: web.Request) -> None:
+    """Have the whole body, which handlers then find at hand; RefusedError (408) if it dawdles."""
+    try:
+        await asyncio.wait_for(request.read(), BODY_S)
+    except asyncio.TimeoutError:
+        raise RefusedError(
+            408,
+            "request",
+            expected=f"all of it within {BODY_S:g} s",
+            got="a part",
+            remedy="send a smaller file, or use a faster line",
+        ) from None
 
 
 def _sentence(status: int, text: str) -> web.Response:

@@ -3,45 +3,62 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from collections.abc import Callable
-from typing import Literal, get_args
+from contextlib import nullcontext
+from typing import Any, Literal, get_args
 
 from aiortc import (
     MediaStreamTrack,
+    RTCBundlePolicy,
     RTCConfiguration,
     RTCPeerConnection,
     RTCSessionDescription,
 )
 
+from avatar_forcing_ros.web.ice_hosts import at_home, own_addresses
+from avatar_forcing_ros.web.offers import bad_offer, checked_offer
 from avatar_forcing_ros.web.prompt_receiving import hasten
 from avatar_forcing_ros.web.refusal import RefusedError
 from avatar_forcing_ros.web.stage import Stage
-from avatar_forcing_ros.web.tracks import AvatarPicture, AvatarSound
+from avatar_forcing_ros.web.tracks import AvatarPicture, AvatarSound, ViewPicture
 from avatar_forcing_ros.web.user_streams import Camera, Microphone
 
 Role = Literal["speaker", "viewer"]
 ROLES: tuple[str, ...] = get_args(Role)
-LONGEST_OFFER = 64_000  # characters; a browser's has some 8,000
-MOST_SECTIONS = 3  # of an offer: sound, picture and perhaps data
 CONNECT_PATIENCE_S = 20.0
+ANSWER_PATIENCE_S = 10.0
+QUIET_S = 6.0  # a browser sends packets at least every second or two
 OVER = ("failed", "closed")
+logger = logging.getLogger(__name__)
 
 
 class Guest:
-    """A connection from its offer to its end; `gone` is called once when it ends by itself."""
+    """A connection from its offer to its end; `gone` is called once when it ends by itself.
 
-    def __init__(self, role: Role, stage: Stage, gone: Callable[[Guest], None]) -> None:
+    A `local` one is reached from this machine alone.
+    """
+
+    def __init__(
+        self, role: Role, stage: Stage, gone: Callable[[Guest], None], *, local: bool
+    ) -> None:
         self.role, self.key = role, secrets.token_urlsafe(16)
-        self.picture, self.sound = AvatarPicture(), AvatarSound()
+        self.picture, self.sound, self.view = AvatarPicture(), AvatarSound(), ViewPicture()
         self.camera = Camera(stage.see, stage.now_ns)
         self.microphone = Microphone(stage.hear, stage.now_ns)
-        self._gone = gone
-        # no STUN server: nobody outside is asked anything
-        self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self._gone, self._local = gone, local
+        self._videos = 2 if stage.has_view else 1
+        self._wanted = {self.sound, self.picture} if stage.wants_camera else {self.sound}
+        # no STUN server: nobody outside is asked anything. One way for all: else aiortc leaves the
+        # second of two videos on a way that it has closed
+        self._peer = RTCPeerConnection(
+            RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
+        )
         self._peer.on("track", self._on_track)
         self._peer.on("connectionstatechange", self._on_state)
-        self._followed: list[asyncio.Task[None]] = []
+        self._followed: dict[str, asyncio.Task[None]] = {}
+        self._packets, self._heard_s = 0, 0.0
         loop = asyncio.get_running_loop()
         self._patience = loop.call_later(CONNECT_PATIENCE_S, self._on_patience)
 
@@ -52,48 +69,83 @@ class Guest:
 
     async def answer(self, sdp: object) -> str:
         """The answer to a browser's offer; RefusedError (400) where that is none."""
-        if not isinstance(sdp, str) or len(sdp) > LONGEST_OFFER:
-            raise _bad_offer("something else, or too much")
-        if not 1 <= sdp.count("\nm=") <= MOST_SECTIONS:
-            raise _bad_offer(f"{sdp.count(chr(10) + 'm=')} sections of media")
+        offer = checked_offer(sdp, own_addresses() if self._local else None)
         try:
-            await self._peer.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
-            self._fill_in()
-            await self._peer.setLocalDescription(await self._peer.createAnswer())
+            with at_home() if self._local else nullcontext():
+                return await asyncio.wait_for(self._negotiate(offer), ANSWER_PATIENCE_S)
         except RefusedError:
             raise
         except Exception as error:  # the parser meets whatever somebody sends
-            raise _bad_offer(f"one that cannot be read ({type(error).__name__})") from error
+            raise bad_offer(f"one that cannot be read ({type(error).__name__})") from error
+
+    async def _negotiate(self, offer: str) -> str:
+        await self._peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+        self._fill_in()
+        await self._peer.setLocalDescription(await self._peer.createAnswer())
         return str(self._peer.localDescription.sdp)
 
     def _fill_in(self) -> None:
-        """Put the avatar into the offer's places for picture and sound."""
-        transceivers = self._peer.getTransceivers()
-        kinds = [transceiver.kind for transceiver in transceivers]
-        if not kinds or len(set(kinds)) < len(kinds):
-            raise _bad_offer(f"places for {', '.join(kinds) or 'nothing'}")
-        for transceiver in transceivers:
-            hasten(transceiver.receiver, transceiver.kind)
-            self._peer.addTrack(self.picture if transceiver.kind == "video" else self.sound)
-            if self.role == "viewer":
-                transceiver.direction = "sendonly"  # nothing is taken of those who only watch
+        """Put the avatar into the offer's places for picture and sound, then the view."""
+        places = self._peer.getTransceivers()
+        kinds = [place.kind for place in places]
+        if not kinds or kinds.count("audio") > 1 or kinds.count("video") > self._videos:
+            raise bad_offer(f"places for {', '.join(kinds) or 'nothing'}")
+        pictures: list[MediaStreamTrack] = [self.picture, self.view]
+        for place in places:
+            hasten(place.receiver, place.kind)
+            track = pictures.pop(0) if place.kind == "video" else self.sound
+            place.sender.replaceTrack(track)
+            # the camera comes by the first place; nothing is taken of those who only watch
+            takes = self.role == "speaker" and track in self._wanted
+            place.direction = "sendrecv" if takes else "sendonly"
+
+    def note_sign(self, now_s: float) -> None:
+        """The browser has asked for something: it is there."""
+        self._heard_s = now_s
+
+    async def is_quiet(self, now_s: float) -> bool:
+        """Whether a connection that was there has sent nothing for long, and asked for nothing."""
+        report: Any
+        packets = 0
+        for report in (await self._peer.getStats()).values():
+            if report.type == "transport":
+                packets += report.packetsReceived
+        if packets != self._packets or not self.connected:
+            self._packets, self._heard_s = packets, now_s
+        return now_s - self._heard_s > QUIET_S
+
+    async def stop_speaking(self) -> None:
+        """Only watch from now on: camera and microphone are followed no more."""
+        self.role = "viewer"
+        await self._let_go()
+        if not self.connected:  # a connection that is still being made would take it up again
+            self._gone(self)
+        for place in self._peer.getTransceivers():
+            await place.receiver.stop()  # else its pictures would pile up unseen
 
     async def close(self) -> None:
         """End the connection and all that belongs to it."""
         self._patience.cancel()
-        self.picture.stop()
-        self.sound.stop()
-        for task in self._followed:
+        for track in (self.picture, self.sound, self.view):
+            track.stop()
+        await self._let_go()
+        try:
+            await self._peer.close()
+        except Exception:  # an offer that confused aiortc; the place is free all the same
+            logger.exception("closing a connection")
+
+    async def _let_go(self) -> None:
+        followed, self._followed = self._followed.values(), {}
+        for task in followed:
             task.cancel()
-        await asyncio.gather(*self._followed, return_exceptions=True)
-        await self._peer.close()
+        await asyncio.gather(*followed, return_exceptions=True)
 
     def _on_track(self, track: MediaStreamTrack) -> None:
         """Follow the speaker's camera and microphone."""
-        if self.role != "speaker":
+        if self.role != "speaker" or track.kind in self._followed:
             return
         eye_or_ear = self.camera if track.kind == "video" else self.microphone
-        self._followed.append(asyncio.ensure_future(eye_or_ear.follow(track)))
+        self._followed[track.kind] = asyncio.ensure_future(eye_or_ear.follow(track))
 
     def _on_state(self) -> None:
         if self._peer.connectionState in OVER:
@@ -102,13 +154,3 @@ class Guest:
     def _on_patience(self) -> None:
         if not self.connected:
             self._gone(self)
-
-
-def _bad_offer(got: str) -> RefusedError:
-    return RefusedError(
-        400,
-        "offer",
-        expected="a WebRTC offer with sound and picture (SDP)",
-        got=got,
-        remedy="load the page again",
-    )

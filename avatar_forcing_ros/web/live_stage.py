@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
 from avatar_forcing_ros.pipeline.live_avatar import LiveAvatar
 from avatar_forcing_ros.rig.portrait import Portrait
-from avatar_forcing_ros.web.stage import StageFrame
+from avatar_forcing_ros.web.stage import Mode, StageFrame
 
 FindFace = Callable[[NDArray[np.uint8]], Portrait]
 
@@ -22,13 +22,31 @@ class LiveStage:
 
     def __init__(self, avatar: LiveAvatar, find_face: FindFace) -> None:
         self._avatar, self._find_face = avatar, find_face
+        self._first_face = avatar.portrait
+
+    @property
+    def mode(self) -> Mode:
+        """The speaker talks with the avatar."""
+        return "live"
+
+    @property
+    def wants_camera(self) -> bool:
+        """The avatar sees whom it talks with."""
+        return True
+
+    @property
+    def has_view(self) -> bool:
+        """There is no other picture."""
+        return False
 
     @property
     def running(self) -> bool:
         """Whether a conversation goes on."""
         return self._avatar.running
 
-    def start(self, show: Callable[[StageFrame], None]) -> None:
+    def start(
+        self, show: Callable[[StageFrame], None], show_view: Callable[[VideoFrame], None]
+    ) -> None:
         """Begin a conversation."""
         self._avatar.start(show)
 
@@ -68,6 +86,11 @@ class LiveStage:
             lambda done: _pass_on(done, changed, portrait.size_px)
         )
         return changed
+
+    def restore_face(self) -> None:
+        """The portrait of the beginning; nobody waits for it."""
+        if self._avatar.portrait is not self._first_face:
+            self._avatar.set_portrait(self._first_face)
 
     def told(self) -> dict[str, Any]:
         """The avatar's state and figures."""

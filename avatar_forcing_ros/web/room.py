@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, cast
 
+from avatar_forcing_ros.media import VideoFrame
+from avatar_forcing_ros.web.floor import Floor
 from avatar_forcing_ros.web.guest import ROLES, Guest, Role
 from avatar_forcing_ros.web.refusal import RefusedError
 from avatar_forcing_ros.web.stage import Stage, StageFrame
 from avatar_forcing_ros.web.tracks import FrameNumbers
 
 MOST_VIEWERS = 3
+ROUND_S = 1.0
 
 
 class Room:
     """Lives in the event loop; the stage's threads reach it through `_show` alone."""
 
-    def __init__(self, stage: Stage, most_viewers: int = MOST_VIEWERS) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        most_viewers: int = MOST_VIEWERS,
+        *,
+        local: bool = True,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """In a `local` room all guests come from this machine."""
         self._stage, self._most_viewers = stage, most_viewers
+        self._local, self._now_s = local, now_s
         self._guests: dict[str, Guest] = {}
+        self._floor = Floor()
+        self._turns_seen = 0
         self._numbers = FrameNumbers()
         self._changing = asyncio.Lock()
         self._leaving: set[asyncio.Task[None]] = set()
@@ -27,51 +44,109 @@ class Room:
     async def join(self, sdp: object, role: object, key: object) -> tuple[str, str]:
         """Let a browser in; the answer to its offer, and the key of its place.
 
-        A browser that comes again shows the `key` it had and takes its own place. RefusedError
-        where there is no place (409, 503) or the offer is none (400).
+        A browser that comes again shows the `key` it had and takes its own place; its old
+        connection ends then. RefusedError where there is no place (409, 503) or the offer is none
+        (400).
         """
         if role not in ROLES:
             raise RefusedError(
                 400, "role", expected=" or ".join(ROLES), got=repr(role), remedy="choose one"
             )
+        key = key if isinstance(key, str) else ""
         async with self._changing:
-            if isinstance(key, str) and key in self._guests:
-                await self._guests.pop(key).close()
-            self._require_place(cast(Role, role))
-            guest = Guest(cast(Role, role), self._stage, self._on_gone)
-            self._guests[guest.key] = guest
+            self._floor.pass_on(self._now_s())
+            self._require_place(cast(Role, role), key)
+            guest = Guest(cast(Role, role), self._stage, self._on_gone, local=self._local)
             try:
                 answer = await guest.answer(sdp)
                 if not self._stage.running:
                     await self._wake()
             except BaseException:
-                await self._remove(guest)
+                await guest.close()
+                if not self._guests and self._stage.running:
+                    await asyncio.to_thread(self._stage.stop)
                 raise
+            await self._seat(guest, key)
         return answer, guest.key
 
-    async def leave(self, key: str | None) -> None:
-        """Give a place up; an unknown `key` has none."""
-        async with self._changing:
-            guest = self._guests.get(key or "")
-            if guest:
-                await self._remove(guest)
+    async def _seat(self, guest: Guest, key: str) -> None:
+        """Give `guest` the place that `key` had, or a new one."""
+        self._guests[guest.key] = guest
+        if guest.role == "speaker":
+            self._floor.take(key, guest.key)
+        elif key == self._floor.holder:
+            self._floor.left(key, self._now_s())
+        else:
+            self._floor.rename(key, guest.key)
+        guest.note_sign(self._now_s())
+        old = self._guests.pop(key, None)
+        if old:
+            await old.close()
+        await self._end_turns()
 
-    def require_speaker(self, key: str | None) -> None:
-        """RefusedError (403) for everybody but the speaker."""
+    async def leave(self, key: str | None) -> None:
+        """Give a place up, and the floor; an unknown `key` has none."""
+        async with self._changing:
+            self._floor.left(key or "", self._now_s())
+            await self._remove(key or "")
+
+    def ask(self, key: str | None) -> dict[str, Any]:
+        """A viewer wants to talk; how it stands then. RefusedError (403) for strangers."""
+        if key not in self._guests:
+            raise _not_theirs("one who watches", "a stranger's", "watch first")
+        self._floor.pass_on(self._now_s())
+        self._floor.ask(key, self._now_s())
+        return self._floor.told(key)
+
+    async def hand_over(self, key: str | None) -> dict[str, Any]:
+        """The speaker gives the floor to the first in line, and watches; how it stands then.
+
+        RefusedError for everybody but the speaker (403) and where nobody has asked (409).
+        """
+        async with self._changing:
+            speaker = self.require_speaker(key)
+            if not self._floor.waiting:
+                raise RefusedError(
+                    409,
+                    "hand over",
+                    expected="somebody who has asked to talk",
+                    got="nobody",
+                    remedy="go on, or end your conversation",
+                )
+            self._floor.hand_over(self._now_s())
+            await speaker.stop_speaking()
+            await self._end_turns()
+            return self._floor.told(speaker.key)
+
+    def require_speaker(self, key: str | None) -> Guest:
+        """The speaker, whose `key` this is; RefusedError (403) for everybody else."""
         guest = self._guests.get(key or "")
         if guest is None or guest.role != "speaker":
-            raise RefusedError(
-                403,
-                "request",
-                expected="it to come from the one who talks with the avatar",
-                got="a viewer's" if guest else "a stranger's",
-                remedy="start a conversation first",
+            got = "a viewer's" if guest else "a stranger's"
+            raise _not_theirs(
+                "the one who talks with the avatar", got, "start a conversation first"
             )
+        return guest
 
-    def state(self) -> dict[str, Any]:
-        """Who is there, and what comes in of the speaker."""
-        speaker = self._speaker
+    async def look_round(self) -> None:
+        """To be called every second or so: dead connections end, the floor is passed on."""
+        now_s = self._now_s()
+        for guest in list(self._guests.values()):
+            if await guest.is_quiet(now_s):
+                await self._lose(guest)
+        async with self._changing:
+            self._floor.pass_on(now_s)
+            await self._end_turns()
+
+    def state(self, key: str | None = None) -> dict[str, Any]:
+        """Who is there, what comes in of the speaker, and what `key` is; it is a sign of life."""
+        self._floor.pass_on(self._now_s())
+        you, speaker = self._guests.get(key or ""), self._speaker
+        if you:
+            you.note_sign(self._now_s())
         return {
+            "you": you.role if you else None,
+            "floor": self._floor.told(key or ""),
             "speaker": speaker is not None,
             "viewers": len(self._guests) - (speaker is not None),
             "shown_frames": self.shown_frames,
@@ -84,23 +159,23 @@ class Room:
     async def close(self) -> None:
         """Everybody leaves."""
         async with self._changing:
-            for guest in list(self._guests.values()):
-                await self._remove(guest)
+            for key in list(self._guests):
+                await self._remove(key)
 
     @property
     def _speaker(self) -> Guest | None:
         return next((g for g in self._guests.values() if g.role == "speaker"), None)
 
-    def _require_place(self, role: Role) -> None:
-        if role == "speaker" and self._speaker:
+    def _require_place(self, role: Role, key: str) -> None:
+        if role == "speaker" and not self._floor.may_take(key):
             raise RefusedError(
                 409,
                 "conversation",
                 expected="nobody else to talk with the avatar",
-                got="somebody who does",
-                remedy="watch, or wait until they have finished",
+                got="somebody who does, or is about to",
+                remedy="watch and ask for the floor, or wait until they have finished",
             )
-        viewers = sum(guest.role == "viewer" for guest in self._guests.values())
+        viewers = sum(g.role == "viewer" for g in self._guests.values() if g.key != key)
         if role == "viewer" and viewers >= self._most_viewers:
             raise RefusedError(
                 503,
@@ -114,9 +189,14 @@ class Room:
         loop = asyncio.get_running_loop()
 
         def show(frame: StageFrame) -> None:
-            loop.call_soon_threadsafe(self._spread, frame)
+            with suppress(RuntimeError):  # the loop has ended in this moment
+                loop.call_soon_threadsafe(self._spread, frame)
 
-        await asyncio.to_thread(self._stage.start, show)
+        def show_view(frame: VideoFrame) -> None:
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._spread_view, frame)
+
+        await asyncio.to_thread(self._stage.start, show, show_view)
 
     def _spread(self, frame: StageFrame) -> None:
         """Hand one frame to everybody."""
@@ -127,14 +207,39 @@ class Room:
                 guest.picture.put(number, frame)
                 guest.sound.put(number, frame)
 
+    def _spread_view(self, frame: VideoFrame) -> None:
+        for guest in self._guests.values():
+            if guest.connected:
+                guest.view.put(frame)
+
     def _on_gone(self, guest: Guest) -> None:
-        task = asyncio.ensure_future(self.leave(guest.key))
+        task = asyncio.ensure_future(self._lose(guest))
         self._leaving.add(task)  # the loop itself keeps no task alive
         task.add_done_callback(self._leaving.discard)
 
-    async def _remove(self, guest: Guest) -> None:
-        if self._guests.pop(guest.key, None) is None:
-            return
-        await guest.close()
-        if not self._guests:
-            await asyncio.to_thread(self._stage.stop)
+    async def _lose(self, guest: Guest) -> None:
+        """A connection broke; what it had is kept for a while."""
+        async with self._changing:
+            if self._guests.get(guest.key) is guest:
+                self._floor.lost(guest.key, self._now_s())
+                await self._remove(guest.key)
+
+    async def _remove(self, key: str) -> None:
+        guest = self._guests.pop(key, None)
+        if guest:
+            await guest.close()
+            if not self._guests:
+                await asyncio.to_thread(self._stage.stop)
+        await self._end_turns()
+
+    async def _end_turns(self) -> None:
+        """When a speaker has finished for good the avatar has its first face again."""
+        if self._turns_seen != self._floor.turns:
+            self._turns_seen = self._floor.turns
+            await asyncio.to_thread(self._stage.restore_face)
+
+
+def _not_theirs(expected: str, got: str, remedy: str) -> RefusedError:
+    return RefusedError(
+        403, "request", expected=f"it to come from {expected}", got=got, remedy=remedy
+    )

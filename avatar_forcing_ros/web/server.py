@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +20,7 @@ from avatar_forcing_ros.web import speech
 from avatar_forcing_ros.web.access import Access
 from avatar_forcing_ros.web.guarding import guard
 from avatar_forcing_ros.web.refusal import RefusedError
-from avatar_forcing_ros.web.room import Room
+from avatar_forcing_ros.web.room import MOST_VIEWERS, ROUND_S, Room
 from avatar_forcing_ros.web.stage import Stage
 from avatar_forcing_ros.web.uploads import LARGEST_UPLOAD, uploaded_picture, uploaded_sound
 
@@ -27,14 +28,15 @@ STATIC = Path(__file__).parent / "static"
 KEY_HEADER = "X-Avatar-Key"
 PATIENCE_S = 10.0
 T = TypeVar("T")
+logger = logging.getLogger(__name__)
 
 
 class Server:
     """Answers for `stage` to those whom `access` lets in."""
 
-    def __init__(self, stage: Stage, access: Access) -> None:
-        self._stage = stage
-        self.room = Room(stage)
+    def __init__(self, stage: Stage, access: Access, most_viewers: int = MOST_VIEWERS) -> None:
+        self._stage, self._access = stage, access
+        self.room = Room(stage, most_viewers, local=access.local)
         self._one_face = asyncio.Lock()
         self.app = web.Application(
             client_max_size=LARGEST_UPLOAD, middlewares=[guard(access, time.monotonic)]
@@ -46,6 +48,8 @@ class Server:
                 web.get("/api/portrait", self._portrait),
                 web.post("/api/join", self._join),
                 web.post("/api/leave", self._leave),
+                web.post("/api/ask", self._ask),
+                web.post("/api/hand_over", self._hand_over),
                 web.post("/api/say", self._say),
                 web.post("/api/sound", self._sound),
                 web.post("/api/stop", self._stop),
@@ -54,7 +58,24 @@ class Server:
         )
         for path in sorted(STATIC.iterdir()):
             self.app.router.add_get(f"/static/{path.name}", self._file(path.name))
+        self.app.cleanup_ctx.append(self._rounds)
         self.app.on_shutdown.append(self._close)
+
+    async def _rounds(self, app: web.Application) -> AsyncIterator[None]:
+        """Look round in the room as long as the server lives."""
+
+        async def look() -> None:
+            while True:
+                await asyncio.sleep(ROUND_S)
+                try:
+                    await self.room.look_round()
+                except Exception:  # one round that fails must not end the others
+                    logger.exception("looking round")
+
+        rounds = asyncio.ensure_future(look())
+        yield
+        rounds.cancel()
+        await asyncio.gather(rounds, return_exceptions=True)
 
     async def _close(self, app: web.Application) -> None:
         await self.room.close()
@@ -69,12 +90,23 @@ class Server:
     async def _join(self, request: web.Request) -> web.Response:
         """Offer in, answer and key out."""
         asked = await _table(request)
+        if asked.get("role") != "viewer":
+            self._access.check_token(request.headers.get("Authorization"))
         answer, key = await self.room.join(asked.get("sdp"), asked.get("role"), asked.get("key"))
         return web.json_response({"type": "answer", "sdp": answer, "key": key})
 
     async def _leave(self, request: web.Request) -> web.Response:
         await self.room.leave(request.headers.get(KEY_HEADER))
         return web.json_response({})
+
+    async def _ask(self, request: web.Request) -> web.Response:
+        """A viewer wants to talk."""
+        return web.json_response({"floor": self.room.ask(request.headers.get(KEY_HEADER))})
+
+    async def _hand_over(self, request: web.Request) -> web.Response:
+        """The speaker lets the next one talk."""
+        floor = await self.room.hand_over(request.headers.get(KEY_HEADER))
+        return web.json_response({"floor": floor})
 
     async def _say(self, request: web.Request) -> web.Response:
         """Text that the avatar is to say."""
@@ -113,8 +145,14 @@ class Server:
 
     async def _state(self, request: web.Request) -> web.Response:
         """Figures for the panel."""
-        told = {"can_speak_text": speech.can_speak()}
-        return web.json_response(self._stage.told() | told | self.room.state())
+        told = {
+            "mode": self._stage.mode,
+            "view": self._stage.has_view,
+            "wants_camera": self._stage.wants_camera,
+            "can_speak_text": speech.can_speak(),
+        }
+        room = self.room.state(request.headers.get(KEY_HEADER))
+        return web.json_response(self._stage.told() | told | room)
 
 
 async def _done(command: Future[T]) -> T:

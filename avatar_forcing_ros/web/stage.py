@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
+
+Mode = Literal["live", "telepresence"]
 
 
 class StageFrame(Protocol):
@@ -32,11 +34,28 @@ class Stage(Protocol):
     """Methods may be called in any thread, and return at once unless they say otherwise."""
 
     @property
+    def mode(self) -> Mode:
+        """Whether the speaker talks with the avatar, or through it."""
+
+    @property
+    def wants_camera(self) -> bool:
+        """Whether it looks at the speaker's camera."""
+
+    @property
+    def has_view(self) -> bool:
+        """Whether there is a second picture: what the robot sees."""
+
+    @property
     def running(self) -> bool:
         """Whether it has been started and not stopped."""
 
-    def start(self, show: Callable[[StageFrame], None]) -> None:
-        """Begin; `show` gets every frame when it is due, in a thread of the stage's own."""
+    def start(
+        self, show: Callable[[StageFrame], None], show_view: Callable[[VideoFrame], None]
+    ) -> None:
+        """Begin; `show` gets every frame when it is due, in a thread of the stage's own.
+
+        `show_view` gets the second picture's, where there is one.
+        """
 
     def stop(self) -> None:
         """End; takes as long as what is being done."""
@@ -64,6 +83,9 @@ class Stage(Protocol):
 
         Takes as long as finding it does. Raises FaceNotFoundError and MediaError.
         """
+
+    def restore_face(self) -> None:
+        """Go back to the face of the beginning; takes as long as that does."""
 
     def told(self) -> dict[str, Any]:
         """Figures for the panel."""

@@ -11,7 +11,9 @@ from avatar_forcing_ros.media_files.reading import decode_audio
 from avatar_forcing_ros.rig.portrait import decode_image
 
 LARGEST_UPLOAD = 8 * 1024 * 1024  # bytes
-LARGEST_SIDE_PX = 6_000
+LARGEST_SIDE_PX = 8_000
+MOST_JPEG_PIXELS = 25_000_000  # a telephone's
+MOST_PIXELS = 9_000_000  # of kinds with alpha or 16 bits, which take up to 60 bytes a pixel
 SMALLEST_SIDE_PX = 64
 LONGEST_SOUND_S = 60.0
 
@@ -25,6 +27,14 @@ def uploaded_picture(data: bytes) -> NDArray[np.uint8]:
             expected=f"sides of {SMALLEST_SIDE_PX} to {LARGEST_SIDE_PX} pixels",
             got=f"{width} x {height}",
             remedy="make it smaller or take a larger one",
+        )
+    most = MOST_JPEG_PIXELS if data[:2] == b"\xff\xd8" else MOST_PIXELS
+    if width * height > most:
+        raise MediaError(
+            "picture",
+            expected=f"at most {most / 1e6:g} million pixels of this kind",
+            got=f"{width} x {height}",
+            remedy="make it smaller, or a JPEG",
         )
     return decode_image(data, "picture")
 

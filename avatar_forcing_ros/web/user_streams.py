@@ -16,7 +16,7 @@ from avatar_forcing_ros.pipeline.remote_clock import RemoteClock
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 
 LARGEST_PIXELS = 1920 * 1088
-WIDEST_PX = 640  # a face is found as well in no larger picture, and costs less
+LONGEST_SIDE_PX = 640  # a face is found as well in no larger picture, and costs less
 
 
 class Camera:
@@ -61,7 +61,7 @@ class Camera:
         return frame, self._clock.stamp_ns(media_ns(frame), self._now_ns())
 
     def _hand_on(self, frame: av.VideoFrame, stamp_ns: int) -> None:
-        shrink = min(1.0, WIDEST_PX / frame.width)
+        shrink = min(1.0, LONGEST_SIDE_PX / max(frame.width, frame.height))
         width, height = (max(2, round(shrink * side)) for side in (frame.width, frame.height))
         try:
             pixels = frame.to_ndarray(format="rgb24", width=width, height=height)

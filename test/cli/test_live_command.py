@@ -12,8 +12,8 @@ from avatar_forcing_ros.cli import main
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        (["--host", "0.0.0.0"], "--token-file F where others can reach the server"),
-        (["--host", "example.org"], "--tls-cert"),
+        (["--host", "0.0.0.0"], "--token-file F, or the parameter token_file"),
+        (["--host", "example.org"], "tls-cert and tls-key"),
         (["--port", "0"], "expected 1 … 65535"),
         (["--token-file", "none.txt"], "make one with"),
         (["--tls-cert", "none.pem"], "as PEM files"),

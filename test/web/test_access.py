@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("aiortc")
 pytest.importorskip("aiohttp")
 
-from web_house import House, in_house
+from web_house import SIZE_PX, Browser, House, in_house
 
 from avatar_forcing_ros.errors import ConfigError
 from avatar_forcing_ros.web.access import Access, access_for, is_local, name_of
@@ -95,3 +95,22 @@ def test_over_http() -> None:
             assert reply.status == 403
 
     in_house(ask, Access(True, TOKEN))
+
+
+def test_an_open_house_lets_everybody_watch_and_nobody_talk() -> None:
+    async def ask(house: House) -> None:
+        right = {"Authorization": f"Bearer {TOKEN}"}
+        assert (await house.state())["you"] is None
+        viewer, stranger, speaker = Browser(house), Browser(house), Browser(house)
+        assert (await viewer.join("viewer"))[0] == 200
+        assert (await viewer.receive("video")).width == SIZE_PX
+        assert (await stranger.join("speaker"))[0] == 401
+        assert (await stranger.join("king"))[0] == 401
+        for path in ("/api/ask", "/api/say", "/api/stop", "/api/hand_over", "/api/portrait"):
+            assert (await house.post(path, key=viewer.key))[0] == 401, path
+        assert (await speaker.join("speaker", headers=right))[0] == 200
+        assert (await house.post("/api/leave", key=viewer.key))[0] == 200
+        for browser in (viewer, stranger, speaker):
+            await browser.peer.close()
+
+    in_house(ask, Access(True, TOKEN, open_to_viewers=True))

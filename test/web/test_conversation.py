@@ -14,7 +14,7 @@ pytest.importorskip("aiortc")
 pytest.importorskip("aiohttp")
 
 from aiortc import AudioStreamTrack, VideoStreamTrack
-from web_house import SIZE_PX, Browser, House, in_house
+from web_house import SIZE_PX, Browser, House, SeeingStage, in_house
 
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 
@@ -133,6 +133,34 @@ def test_another_portrait_is_shown() -> None:
         async with house.client.get("/api/portrait") as reply:
             assert reply.content_type == "image/jpeg"
             assert (await reply.read())[:2] == b"\xff\xd8"
+        await browser.peer.close()
+
+    in_house(talk)
+
+
+def test_what_the_robot_sees_is_a_second_picture_for_those_who_want_it() -> None:
+    async def talk(house: House) -> None:
+        speaker = Browser(house, VideoStreamTrack(), view=True)
+        viewer, plain = Browser(house, view=True), Browser(house)
+        assert (await house.state())["view"]
+        for browser, role in ((speaker, "speaker"), (viewer, "viewer"), (plain, "viewer")):
+            assert (await browser.join(role))[0] == 200
+            assert (await browser.receive("video")).width == SIZE_PX
+        for browser in (speaker, viewer):
+            assert (await browser.receive("view")).width == 48
+        assert "view" not in plain.incoming
+        for browser in (speaker, viewer, plain):
+            await browser.peer.close()
+
+    in_house(talk, stage=SeeingStage)
+
+
+def test_a_second_picture_that_is_not_there_is_not_promised() -> None:
+    async def talk(house: House) -> None:
+        browser = Browser(house, view=True)
+        status, told = await browser.join()
+        assert status == 400
+        assert "places for audio, video, video" in told["error"]
         await browser.peer.close()
 
     in_house(talk)

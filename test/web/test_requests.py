@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from fractions import Fraction
 from typing import Any
 
+import av
+import cv2
+import numpy as np
 import pytest
 
 pytest.importorskip("aiortc")
@@ -30,6 +36,8 @@ REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
     ("/api/sound", {"data": bytes(LARGEST_UPLOAD + 1)}, 413, "8 MB"),
     ("/api/portrait", {"data": b"GIF89a" + bytes(100)}, 422, "PNG, JPEG or WebP"),
     ("/api/portrait", {"data": png_header(100_000, 100_000)}, 422, "100000 x 100000"),
+    ("/api/portrait", {"data": png_header(30_000, 30_000)}, 422, "30000 x 30000"),
+    ("/api/portrait", {"data": png_header(6_000, 6_000)}, 422, "9 million pixels"),
     ("/api/portrait", {"data": png_header(10, 500)}, 422, "10 x 500"),
     ("/api/portrait", {"data": png_header(500, 500)}, 422, "that are none"),
     ("/api/portrait", {"data": bytes(LARGEST_UPLOAD + 1)}, 413, "8 MB"),
@@ -90,6 +98,76 @@ def test_without_the_program_the_text_box_explains(monkeypatch: pytest.MonkeyPat
         assert status == 501
         assert "sudo apt install" in told["error"]
         await browser.peer.close()
+
+    in_house(ask)
+
+
+def coded(kind: str, depth: type[np.generic] = np.uint8, channels: int = 3) -> bytes:
+    shade = np.full((80, 80, channels), np.iinfo(depth).max // 2, depth)  # type: ignore[type-var]
+    return cv2.imencode(kind, shade)[1].tobytes()
+
+
+def animated_webp() -> bytes:
+    still = coded(".webp")[12:]
+    frame = bytes(6) + (79).to_bytes(3, "little") * 2 + bytes(4) + still
+    chunks = b"VP8X" + (10).to_bytes(4, "little") + b"\x02" + bytes(3)
+    chunks += (79).to_bytes(3, "little") * 2 + b"ANIM" + (6).to_bytes(4, "little") + bytes(6)
+    chunks += (b"ANMF" + len(frame).to_bytes(4, "little") + frame) * 3
+    return b"RIFF" + (len(chunks) + 4).to_bytes(4, "little") + b"WEBP" + chunks
+
+
+def cmyk_jpeg() -> bytes:
+    encoder = av.CodecContext.create("mjpeg", "w")
+    encoder.width = encoder.height = 80
+    encoder.pix_fmt, encoder.time_base = "yuvj420p", Fraction(1, 25)
+    packets = [*encoder.encode(av.VideoFrame(80, 80, "yuvj420p")), *encoder.encode(None)]
+    data = bytearray(b"".join(bytes(packet) for packet in packets))
+    at = data.index(b"\xff\xc0")
+    data[at + 9] = 4  # as many components as CMYK has, of which one is not there
+    return bytes(data)
+
+
+def test_strange_pictures_are_a_portrait_or_a_sentence() -> None:
+    strange = {
+        "16-bit": coded(".png", np.uint16),
+        "alpha": coded(".png", np.uint16, 4),
+        "grey": coded(".png", channels=1),
+        "animated": animated_webp(),
+        "cmyk": cmyk_jpeg(),
+        "cut": coded(".png")[:-30],
+        "cut JPEG": coded(".jpg")[:200],
+        "grown": coded(".jpg") + bytes(100_000),
+    }
+
+    async def ask(house: House) -> None:
+        browser = Browser(house)
+        await browser.join()
+        statuses = {}
+        for name, data in strange.items():
+            status, told = await house.post("/api/portrait", key=browser.key, data=data)
+            statuses[name] = status
+            assert status == 200 or "expected" in told["error"]
+        assert {statuses[name] for name in ("16-bit", "grey", "grown")} == {200}
+        assert {statuses[name] for name in ("cut", "cut JPEG")} == {422}
+        assert set(statuses.values()) <= {200, 422}
+        await browser.peer.close()
+
+    in_house(ask)
+
+
+def test_a_body_that_dawdles_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guarding, "BODY_S", 0.05)
+
+    async def ask(house: House) -> None:
+        never = asyncio.Event()
+
+        async def slowly() -> AsyncIterator[bytes]:
+            yield b"R"
+            await never.wait()
+
+        status, told = await house.post("/api/sound", data=slowly())
+        assert status == 408
+        assert "faster line" in told["error"]
 
     in_house(ask)
 

@@ -11,11 +11,13 @@ import pytest
 
 pytest.importorskip("aiortc")
 
+from aiortc.codecs.opus import OpusEncoder
 from aiortc.mediastreams import MediaStreamError
 
+from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.pipeline.live import LiveFrame
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLES_PER_FRAME
-from avatar_forcing_ros.web.tracks import AvatarPicture, AvatarSound, FrameNumbers
+from avatar_forcing_ros.web.tracks import AvatarPicture, AvatarSound, FrameNumbers, ViewPicture
 
 NONE = np.zeros(0, np.float32)
 
@@ -54,9 +56,10 @@ def test_picture_and_sound_of_a_frame_have_one_time() -> None:
         for number in (3, 4):
             picture.put(number, frame())
             sound.put(number, frame())
-            seen, heard = await picture.recv(), await sound.recv()
+            seen, heard, more = await picture.recv(), await sound.recv(), await sound.recv()
             assert seen.pts * seen.time_base == heard.pts * heard.time_base == Fraction(number, 25)
-            assert heard.samples == SAMPLES_PER_FRAME
+            assert heard.samples == more.samples == SAMPLES_PER_FRAME // 2
+            assert more.pts == heard.pts + heard.samples
 
     run(check)
 
@@ -66,12 +69,53 @@ def test_missing_frames_are_silence_of_their_length() -> None:
         sound = AvatarSound()
         sound.put(10, frame(0.5))
         sound.put(13, frame(2.0))  # louder than there can be
-        first, second = await sound.recv(), await sound.recv()
-        assert second.pts == first.pts + first.samples
-        samples = second.to_ndarray()[0]
-        assert len(samples) == 3 * SAMPLES_PER_FRAME
-        assert not samples[: 2 * SAMPLES_PER_FRAME].any()
-        assert (samples[2 * SAMPLES_PER_FRAME :] == 32_767).all()
+        pieces = [await sound.recv() for _ in range(8)]
+        begins = [piece.pts - 10 * SAMPLES_PER_FRAME for piece in pieces]
+        assert begins == [i * SAMPLES_PER_FRAME // 2 for i in range(8)]
+        samples = np.concatenate([piece.to_ndarray()[0] for piece in pieces])
+        assert not samples[SAMPLES_PER_FRAME : 3 * SAMPLES_PER_FRAME].any()
+        assert (samples[3 * SAMPLES_PER_FRAME :] == 32_767).all()
+
+    run(check)
+
+
+def test_every_packet_of_sound_has_a_time_of_its_own() -> None:
+    """Of packets with one time a browser plays the first alone."""
+
+    async def check() -> None:
+        sound, encoder = AvatarSound(), OpusEncoder()
+        times = []
+        for number in range(20):
+            sound.put(number, frame(0.5))
+            for _ in range(2):
+                packets, time = encoder.encode(await sound.recv())
+                assert len(packets) <= 1
+                times += [time] * len(packets)
+        assert len(times) >= 38  # the encoder's resampler may hold some back
+        assert set(np.diff(times)) == {960}
+
+    run(check)
+
+
+def test_the_view_comes_fifteen_times_a_second_at_most() -> None:
+    async def check() -> None:
+        view, shown = ViewPicture(), []
+        pixels = np.zeros((16, 16, 3), np.uint8)
+        for at_ms in (0, 33, 66, 99, 133, 20_000, 5, 80):
+            view.put(VideoFrame(pixels, at_ms * 1_000_000))
+            coming = asyncio.ensure_future(view.recv())
+            await asyncio.sleep(0)
+            if coming.done():
+                shown.append((at_ms, (await coming).pts))
+            else:
+                coming.cancel()
+        assert [at_ms for at_ms, _ in shown] == [0, 66, 133, 20_000, 5, 80]
+        steps = np.diff([pts for _, pts in shown])
+        assert list(steps[:2]) == [5940, 6030]
+        assert (steps > 0).all()
+        view.stop()
+        with pytest.raises(MediaStreamError):
+            await view.recv()
 
     run(check)
 

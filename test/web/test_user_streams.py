@@ -68,6 +68,19 @@ def test_pictures_are_made_small_stamped_and_refused_where_huge() -> None:
     assert seen[0].stamp_ns == 1_000_000_000_000
 
 
+def test_a_camera_that_changes_its_size_with_every_picture_is_followed() -> None:
+    sizes = [(64, 48), (1, 1), (2, 1_000), (7_680, 4_320), (16, 16_000), (333, 17), (640, 640)]
+    seen: list[VideoFrame] = []
+    camera = Camera(seen.append, lambda: 10**12)
+    for width, height in sizes:
+        stamped = camera._stamped(picture(width, height))
+        if stamped:
+            camera._hand_on(*stamped)
+    assert (camera.received, camera.refused) == (len(sizes), 1)
+    shapes = [frame.pixels.shape[:2] for frame in seen]
+    assert shapes == [(48, 64), (2, 2), (640, 2), (640, 2), (17, 333), (640, 640)]
+
+
 def test_while_one_is_made_ready_the_newest_waits() -> None:
     hold, both = threading.Event(), threading.Event()
     stamps: list[int] = []
@@ -119,6 +132,21 @@ def test_sound_of_any_kind_becomes_16_khz_mono() -> None:
     ways = [chunk.stamp_ns - 10**12 for chunk in heard]
     # jitter of the arrivals does not move stamps
     assert ways[:50] == [i * 20_000_000 for i in range(len(ways))][:50]
+
+
+def test_sound_of_strange_forms_is_followed_or_counted() -> None:
+    heard: list[AudioChunk] = []
+    frames = []
+    for layout, rate_hz, count in (("5.1", 192_000, 100), ("mono", 1, 5), ("stereo", 8_000, 1)):
+        channels = {"5.1": 6, "mono": 1, "stereo": 2}[layout]
+        pcm = np.full((channels, count), 9e9, np.float32)
+        frame = av.AudioFrame.from_ndarray(pcm, format="fltp", layout=layout)
+        frame.sample_rate, frame.pts, frame.time_base = rate_hz, None, Fraction(1, 48_000)
+        frames.append(frame)
+    microphone = Microphone(heard.append, lambda: 10**12)
+    asyncio.run(microphone.follow(Given("audio", frames)))
+    assert microphone.received == 3
+    assert {chunk.rate_hz for chunk in heard} <= {16_000}
 
 
 def test_a_sender_that_changes_its_sound_is_followed() -> None:

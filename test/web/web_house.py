@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
 import numpy as np
 from aiohttp.test_utils import TestClient, TestServer
-from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import (
+    MediaStreamTrack,
+    RTCBundlePolicy,
+    RTCConfiguration,
+    RTCPeerConnection,
+    RTCSessionDescription,
+)
 from numpy.typing import NDArray
 from tiny import TINY, tiny_engine
 
@@ -21,9 +28,10 @@ from avatar_forcing_ros.pipeline.session import Session
 from avatar_forcing_ros.rig import coefficients
 from avatar_forcing_ros.rig.portrait import Portrait
 from avatar_forcing_ros.web.access import Access
-from avatar_forcing_ros.web.ice_hosts import offer_loopback
 from avatar_forcing_ros.web.live_stage import LiveStage
+from avatar_forcing_ros.web.room import Room
 from avatar_forcing_ros.web.server import KEY_HEADER, Server
+from avatar_forcing_ros.web.stage import StageFrame
 
 SIZE_PX = 64
 PATIENCE_S = 20.0
@@ -76,8 +84,10 @@ def find_face(picture: NDArray[np.uint8]) -> Portrait:
 class House:
     """The server under test and a client of it."""
 
-    def __init__(self, avatar: LiveAvatar, client: TestClient[Any, Any]) -> None:
-        self.avatar, self.client = avatar, client
+    def __init__(self, avatar: LiveAvatar, client: TestClient[Any, Any], room: Room) -> None:
+        self.avatar, self.client, self.room = avatar, client, room
+        self.ahead_s = 0.0  # how much later it is for the room than it is
+        room._now_s = lambda: time.monotonic() + self.ahead_s
         self.origin = str(client.make_url("")).rstrip("/")
 
     async def post(
@@ -88,8 +98,8 @@ class House:
         async with self.client.post(path, headers=headers, **more) as reply:
             return reply.status, await reply.json()
 
-    async def state(self) -> dict[str, Any]:
-        async with self.client.get("/api/state") as reply:
+    async def state(self, key: str = "") -> dict[str, Any]:
+        async with self.client.get("/api/state", headers={KEY_HEADER: key}) as reply:
             assert reply.status == 200
             return await reply.json()
 
@@ -109,12 +119,14 @@ class House:
 class Browser:
     """One peer: tracks out, the avatar's tracks in."""
 
-    def __init__(self, house: House, *tracks: MediaStreamTrack) -> None:
+    def __init__(self, house: House, *tracks: MediaStreamTrack, view: bool = False) -> None:
         self.house = house
-        self.peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self.peer = RTCPeerConnection(
+            RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
+        )
         self.key = ""
         self.incoming: dict[str, MediaStreamTrack] = {}
-        self.peer.on("track", lambda track: self.incoming.setdefault(track.kind, track))
+        self.peer.on("track", self._take)
         for kind in ("audio", "video"):
             track = next((t for t in tracks if t.kind == kind), None)
             if track:
@@ -122,10 +134,19 @@ class Browser:
             else:
                 self.peer.addTransceiver(kind, direction="recvonly")
 
-    async def join(self, role: str = "speaker", key: str = "") -> tuple[int, dict[str, Any]]:
+        if view:
+            self.peer.addTransceiver("video", direction="recvonly")
+
+    def _take(self, track: MediaStreamTrack) -> None:
+        """The first picture is the avatar's, the second the view."""
+        self.incoming["view" if track.kind in self.incoming else track.kind] = track
+
+    async def join(
+        self, role: str = "speaker", key: str = "", **more: Any
+    ) -> tuple[int, dict[str, Any]]:
         await self.peer.setLocalDescription(await self.peer.createOffer())
         asked = {"sdp": self.peer.localDescription.sdp, "role": role, "key": key}
-        status, told = await self.house.post("/api/join", json=asked)
+        status, told = await self.house.post("/api/join", json=asked, **more)
         if status == 200:
             self.key = told["key"]
             await self.peer.setRemoteDescription(RTCSessionDescription(told["sdp"], "answer"))
@@ -135,23 +156,43 @@ class Browser:
         return await asyncio.wait_for(self.incoming[kind].recv(), PATIENCE_S)
 
 
+class SeeingStage(LiveStage):
+    """The same with a second picture, which is black and small."""
+
+    has_view = True
+
+    def start(
+        self, show: Callable[[StageFrame], None], show_view: Callable[[VideoFrame], None]
+    ) -> None:
+        def both(frame: StageFrame) -> None:
+            show(frame)
+            show_view(VideoFrame(np.zeros((32, 48, 3), np.uint8), frame.stamp_ns))
+
+        super().start(both, show_view)
+
+
 @asynccontextmanager
-async def house(access: Access = LOCAL) -> AsyncIterator[House]:
-    offer_loopback()
+async def house(
+    access: Access = LOCAL, stage: type[LiveStage] = LiveStage
+) -> AsyncIterator[House]:
     troubles: list[str] = []
     avatar = LiveAvatar(Session(tiny_engine(), GreyFace()), troubles.append)  # type: ignore[arg-type]
-    server = Server(LiveStage(avatar, find_face), access)
+    server = Server(stage(avatar, find_face), access)
     async with TestClient(TestServer(server.app)) as client:
-        yield House(avatar, client)
+        yield House(avatar, client, server.room)
     assert not avatar.running
     assert troubles == []
 
 
-def in_house(test: Callable[[House], Awaitable[None]], access: Access = LOCAL) -> None:
+def in_house(
+    test: Callable[[House], Awaitable[None]],
+    access: Access = LOCAL,
+    stage: type[LiveStage] = LiveStage,
+) -> None:
     """Run `test` with a server."""
 
     async def run() -> None:
-        async with house(access) as here:
+        async with house(access, stage) as here:
             await test(here)
 
     asyncio.run(run())

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from avatar_forcing_ros.errors import OutputError
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
+from avatar_forcing_ros.web.ice_hosts import at_home
 from avatar_forcing_ros.web.live_benchmark import picture_marks
 from avatar_forcing_ros.web.prompt_receiving import hasten
 from avatar_forcing_ros.web.server import KEY_HEADER
@@ -123,7 +124,8 @@ class Caller:
 
     async def join(self) -> None:
         """Begin; OutputError where the server does not let this one in."""
-        await self._peer.setLocalDescription(await self._peer.createOffer())
+        with at_home():
+            await self._peer.setLocalDescription(await self._peer.createOffer())
         offer = {"sdp": self._peer.localDescription.sdp, "role": "speaker"}
         told = await self._post("/api/join", json=offer)
         self._session.headers[KEY_HEADER] = told["key"]

@@ -28,7 +28,6 @@ from avatar_forcing_ros.pipeline.live_avatar import LiveAvatar
 from avatar_forcing_ros.pipeline.session import Session
 from avatar_forcing_ros.streaming.codec import MotionCodec
 from avatar_forcing_ros.web.access import Access
-from avatar_forcing_ros.web.ice_hosts import offer_loopback
 from avatar_forcing_ros.web.live_benchmark import picture_marks
 from avatar_forcing_ros.web.live_stage import LiveStage
 from avatar_forcing_ros.web.server import Server
@@ -91,7 +90,9 @@ class _MarkedStage(LiveStage):
         super().__init__(avatar, lambda p: face_in(p, config, avatar.portrait_size_px))
         self._session = session
 
-    def start(self, show: Callable[[StageFrame], None]) -> None:
+    def start(
+        self, show: Callable[[StageFrame], None], show_view: Callable[[VideoFrame], None]
+    ) -> None:
         """Begin a conversation."""
 
         def mark(frame: StageFrame) -> None:
@@ -101,7 +102,7 @@ class _MarkedStage(LiveStage):
                 picture_marks.mark(frame.pixels, number)
             show(frame)
 
-        super().start(mark)
+        super().start(mark, show_view)
 
 
 def serve(config: AvatarConfig, to_parent: Connection) -> None:
@@ -110,7 +111,6 @@ def serve(config: AvatarConfig, to_parent: Connection) -> None:
     Runs in a process of its own.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to answer
-    offer_loopback()
     session = _MarkedSession(build_session(config))
     faces: tuple[NDArray[np.uint8], ...] = user_faces(session)
     avatar = LiveAvatar(session, lambda text: to_parent.send(("trouble", text)))

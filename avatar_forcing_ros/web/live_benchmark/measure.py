@@ -21,7 +21,6 @@ from avatar_forcing_ros.pipeline.demo import AVATAR_SPEECH, USER_SPEECH
 from avatar_forcing_ros.pipeline.process_use import cpu_s, memory_mb
 from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLE_RATE_HZ
-from avatar_forcing_ros.web.ice_hosts import offer_loopback
 from avatar_forcing_ros.web.live_benchmark.caller import AUDIBLE, Caller, Observed, Sound
 from avatar_forcing_ros.web.live_benchmark.marked_server import LOOPBACK, serve
 
@@ -89,7 +88,6 @@ def _camera_picture(face: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 async def _talk(origin: str, faces: list[NDArray[np.uint8]], pid: int, seconds: float) -> Figures:
-    offer_loopback()
     speech, onset_s = _spoken(read_audio(shipped(AVATAR_SPEECH)))
     caller = Caller(origin, faces, read_audio(shipped(USER_SPEECH)))
     try:

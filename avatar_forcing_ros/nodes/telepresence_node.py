@@ -1,0 +1,302 @@
+"""`telepresence_node`: the avatar in a browser, for an operator who talks through it.
+
+The page of ``avatar-forcing live`` on the ROS graph: the avatar's pictures and voice go out by
+WebRTC, the operator's microphone comes back as the avatar's voice. The web server lives in a
+thread of its own, the executor in the main one; topics with pictures and sound are subscribed to
+while somebody looks.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.clock import Clock, ClockType
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.time import Time
+from sensor_msgs.msg import CompressedImage, Image
+
+from avatar_forcing_ros.errors import AvatarForcingError, ConfigError, MissingDependencyError
+from avatar_forcing_ros.media import VideoFrame
+from avatar_forcing_ros.msg import AvatarState
+from avatar_forcing_ros.nodes import health, quality
+from avatar_forcing_ros.nodes.audio_messages import audio_message
+from avatar_forcing_ros.nodes.bad_message import BadMessage
+from avatar_forcing_ros.nodes.convert_audio import AudioFormat, AudioInput
+from avatar_forcing_ros.nodes.convert_image import compressed_to_rgb, image_to_rgb
+from avatar_forcing_ros.nodes.graph_stage import AvatarFigures, GraphStage
+from avatar_forcing_ros.nodes.interface import TELEPRESENCE_PARAMETERS
+from avatar_forcing_ros.nodes.parameters import choice_trouble, declare, values
+from avatar_forcing_ros.nodes.telepresence_outputs import TelepresenceOutputs
+from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
+
+FOLLOW_PERIOD_S = 0.2
+REPORT_PERIOD_S = 1.0
+VIEW_PERIOD_S = 0.06  # the page shows 15 pictures a second of the robot's camera
+VIEW_SIDE_PX = 640
+STATES = {AvatarState.IDLE: "idle", AvatarState.LISTENING: "listening"}
+PLAIN = AudioFormat(SAMPLE_RATE_HZ, 1, "int16")  # what avatar_node sends as plain bytes
+
+
+class TelepresenceNode(Node):
+    """Raises AvatarForcingError for parameters of no use; `serve` opens the page."""
+
+    def __init__(self, **node_options: Any) -> None:
+        super().__init__("telepresence_node", **node_options)
+        self._server: Any = None
+        self._taps: list[Any] = []
+        try:
+            declare(self, TELEPRESENCE_PARAMETERS, {})
+            self.settings = values(self, TELEPRESENCE_PARAMETERS)
+            _check(self.settings)
+            self.troubles = health.Troubles(self)
+            outputs = TelepresenceOutputs(self, self.settings, self.troubles)
+            self.stage = GraphStage(
+                outputs,
+                browser_is_user=self.settings["browser_is_user"],
+                has_view=self.settings["robot_view"],
+            )
+            self._sound = AudioInput(PLAIN)
+            self._viewed_s = 0.0
+            self._frames_then = 0
+            self._group = MutuallyExclusiveCallbackGroup()
+            # volatile, so that a replayed state is heard as well; it comes every second
+            self.create_subscription(
+                AvatarState, "avatar/state", self._on_state, 1, callback_group=self._group
+            )
+            self._diagnostics = quality.publisher(
+                self, "/diagnostics", DiagnosticArray, managed=False
+            )
+            # the page goes on while simulated time stands still
+            steady = Clock(clock_type=ClockType.STEADY_TIME)
+            self.create_timer(FOLLOW_PERIOD_S, self._follow, self._group, clock=steady)
+            self.create_timer(REPORT_PERIOD_S, self._report, self._group, clock=steady)
+        except BaseException:
+            self.destroy_node()
+            raise
+
+    def serve(self) -> str:
+        """Open the page; its address.
+
+        Raises ConfigError for an unsafe or unusable setting, OutputError for a port that cannot be
+        had and MissingDependencyError without aiohttp or aiortc.
+        """
+        given = self.settings
+        paths = {
+            name: Path(given[name]) if given[name] else None
+            for name in ("token_file", "tls_cert", "tls_key")
+        }
+        web = _web()
+        access = web.access_for(
+            given["host"], paths["token_file"], open_to_viewers=given["open_to_viewers"]
+        )
+        tls = web.tls_context(paths["tls_cert"], paths["tls_key"])
+        door = web.Door(access, given["host"], given["port"], tls, given["most_viewers"])
+        self._server = web.ServingThread(self.stage, door)
+        self.get_logger().info(f"open {door.url} in a browser")
+        return str(door.url)
+
+    def close(self) -> None:
+        """End all connections and the web server."""
+        server, self._server = self._server, None
+        if server and not server.stop():
+            self.troubles.note("web server", "the web server did not end in time")
+
+    def _follow(self) -> None:
+        """Take pictures and sound off the network while somebody looks."""
+        if self.stage.running and not self._taps:
+            self._open()
+        elif self._taps and not self.stage.running:
+            for tap in self._taps:
+                self.destroy_subscription(tap)
+            self._taps = []
+
+    def _open(self) -> None:
+        kind = "audio_stamped"
+        if self.settings["audio_msg"] != kind:
+            kind = "audio_data_stamped"
+        self._taps = [
+            quality.subscribe(
+                self, "avatar/audio_aligned", audio_message(kind), self._on_sound, self._group
+            ),
+            self._picture_tap("avatar/image_raw", "image_transport", self._on_picture),
+        ]
+        if self.settings["robot_view"]:
+            self._taps.append(
+                self._picture_tap("user/image", "user_image_transport", self._on_view)
+            )
+
+    def _picture_tap(
+        self, topic: str, transport: str, callback: Callable[[Any, Callable[[Any], Any]], None]
+    ) -> Any:
+        if self.settings[transport] == "compressed":
+            return quality.subscribe(
+                self, f"{topic}/compressed", CompressedImage,
+                lambda msg: callback(msg, compressed_to_rgb), self._group, like=topic,
+            )  # fmt: skip
+        return quality.subscribe(
+            self, topic, Image, lambda msg: callback(msg, image_to_rgb), self._group
+        )
+
+    def _on_picture(self, msg: Any, to_rgb: Callable[[Any], Any]) -> None:
+        stamp_ns = self._stamp_ns(msg, "avatar/image_raw")
+        if not stamp_ns:
+            return
+        try:
+            pixels = to_rgb(msg)
+        except BadMessage as bad:
+            self.troubles.note(f"avatar/image_raw {bad.reason}", f"avatar/image_raw: {bad}")
+            return
+        self.stage.put_picture(stamp_ns, pixels)
+
+    def _on_sound(self, msg: Any) -> None:
+        stamp_ns = self._stamp_ns(msg, "avatar/audio_aligned")
+        if not stamp_ns:
+            return
+        try:
+            chunks = self._sound.push(msg, stamp_ns)
+        except BadMessage as bad:
+            self.troubles.note(
+                f"avatar/audio_aligned {bad.reason}", f"avatar/audio_aligned: {bad}"
+            )
+            return
+        if chunks:
+            self.stage.put_sound(stamp_ns, chunks[-1].samples)
+
+    def _stamp_ns(self, msg: Any, topic: str) -> int:
+        stamp_ns = int(Time.from_msg(msg.header.stamp).nanoseconds)
+        if not stamp_ns:
+            self.troubles.note(
+                f"{topic} stamp_zero",
+                f"{topic}: expected stamps, got none; picture and voice cannot be put together, "
+                "so these messages are dropped",
+            )
+        return stamp_ns
+
+    def _on_view(self, msg: Any, to_rgb: Callable[[Any], Any]) -> None:
+        now_s = time.monotonic()
+        if now_s - self._viewed_s < VIEW_PERIOD_S:
+            return
+        self._viewed_s = now_s
+        try:
+            pixels = to_rgb(msg)
+        except BadMessage as bad:
+            self.troubles.note(f"user/image {bad.reason}", f"user/image: {bad}")
+            return
+        height, width = pixels.shape[:2]
+        shrink = min(1.0, VIEW_SIDE_PX / max(height, width))
+        # VP8 wants sides of two pixels at least, and even ones
+        size = [max(2, round(shrink * side / 2) * 2) for side in (width, height)]
+        if size != [width, height]:
+            pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+        self.stage.put_view(VideoFrame(pixels, round(now_s * 1e9)))
+
+    def _on_state(self, msg: Any) -> None:
+        self.stage.put_figures(
+            AvatarFigures(
+                state=STATES.get(msg.state, "speaking"),
+                reaction_ms=msg.reaction_latency_ms,
+                compute_ms=msg.block_compute_ms,
+                compute_p99_ms=msg.block_compute_p99_ms,
+                face_visible=msg.face_visible,
+                reduced=msg.reduced,
+                late_blocks=msg.late_blocks,
+            )
+        )
+
+    def _report(self) -> None:
+        """Diagnostics, every second."""
+        if self._server and self._server.failure:
+            raise self._server.failure  # without its page the node is of no use
+        counts = self.stage.counts()
+        fps = (counts["frames"] - self._frames_then) / REPORT_PERIOD_S
+        self._frames_then = counts["frames"]
+        troubles = self.troubles.counts
+        message = self.stage.trouble or (f"{sum(troubles.values())} troubles" if troubles else "")
+        level = DiagnosticStatus.WARN if message else DiagnosticStatus.OK
+        figures = {
+            "watched": self.stage.running,
+            "fps": fps,
+            "delay_ms": self.stage.delay_ms,
+            **counts,
+            **troubles,
+        }
+        name = f"{self.get_fully_qualified_name()}: page"
+        line = health.status(level, name, message or "alive", figures)
+        self._diagnostics.publish(health.array(self, [line]))
+
+
+def _check(given: dict[str, Any]) -> None:
+    trouble = choice_trouble(TELEPRESENCE_PARAMETERS, given)
+    if not trouble and given["robot_view"] and given["browser_is_user"]:
+        trouble = "robot_view would show what browser_is_user sends"
+    if trouble:
+        raise ConfigError(
+            "parameters", expected="values that go together", got=trouble, remedy="correct it"
+        )
+
+
+class _Web:
+    """What is needed of the web server, whose packages are optional."""
+
+    def __init__(self) -> None:
+        from avatar_forcing_ros.web.access import access_for
+        from avatar_forcing_ros.web.serving import Door, ServingThread
+        from avatar_forcing_ros.web.tls import tls_context
+
+        self.access_for, self.tls_context = access_for, tls_context
+        self.Door, self.ServingThread = Door, ServingThread
+
+
+def _web() -> _Web:
+    try:
+        return _Web()
+    except ImportError as error:
+        raise MissingDependencyError(
+            "the page",
+            expected="the packages aiohttp and aiortc",
+            got=str(error),
+            remedy="pip install 'avatar_forcing_ros[web]'",
+        ) from error
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node until it is told to end."""
+    rclpy.init(args=args)
+    node: TelepresenceNode | None = None
+    executor = SingleThreadedExecutor()
+    try:
+        node = TelepresenceNode()
+        node.serve()
+        executor.add_node(node)
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except AvatarForcingError as error:
+        print(f"telepresence_node: {error}", file=sys.stderr)
+        return 1
+    except Exception:
+        if rclpy.ok():
+            raise  # else a signal came while the node was made, and took ROS away from under it
+    finally:
+        # launch, and a terminal, send it twice; the second must not cut the ending short
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if node is not None:
+            node.close()
+            executor.shutdown()
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,353 @@
+"""The telepresence node over real DDS, with a stage that is looked at from here."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rclpy
+from audio_common_msgs.msg import AudioStamped
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile
+from rclpy.time import Time
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+from std_srvs.srv import Trigger
+
+pytest.importorskip("aiortc")
+pytest.importorskip("aiohttp")
+
+from avatar_forcing_ros.msg import AvatarState
+
+from avatar_forcing_ros.errors import AvatarForcingError, ConfigError
+from avatar_forcing_ros.media import AudioChunk, VideoFrame
+from avatar_forcing_ros.nodes import telepresence_node
+from avatar_forcing_ros.nodes.convert_audio import samples, samples_to_msg
+from avatar_forcing_ros.nodes.convert_image import rgb_to_compressed, rgb_to_image
+from avatar_forcing_ros.nodes.graph_stage import NO_AVATAR
+from avatar_forcing_ros.nodes.interface import TELEPRESENCE_PARAMETERS
+from avatar_forcing_ros.nodes.telepresence_node import TelepresenceNode
+from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, frame_stamp_ns
+
+ROOT = Path(__file__).parents[2]
+BOUND_S = 20.0
+MEDIA_NS = 1_760_000_000 * 1_000_000_000
+VOICE = np.linspace(-0.5, 0.5, 320, dtype=np.float32)
+GREY = np.full((64, 64, 3), 120, np.uint8)
+EXECUTABLE = """
+import sys
+from avatar_forcing_ros import standalone
+standalone.install()
+from avatar_forcing_ros.nodes.telepresence_node import main
+sys.exit(main())
+"""
+
+
+class Robot:
+    """The node, another one that plays the avatar, and one executor."""
+
+    def __init__(self, **parameters: Any) -> None:
+        overrides = [Parameter(name, value=value) for name, value in parameters.items()]
+        self.node = TelepresenceNode(parameter_overrides=overrides)
+        self.other = rclpy.create_node("other")
+        self.executor = SingleThreadedExecutor()
+        self.executor.add_node(self.node)
+        self.executor.add_node(self.other)
+        self.shown: list[Any] = []
+        self.viewed: list[Any] = []
+        self.told: list[Any] = []
+        self.got: list[Any] = []
+        self.hear_of(DiagnosticArray, "/diagnostics", self.told)
+
+    def look(self) -> None:
+        self.node.stage.start(self.shown.append, self.viewed.append)
+
+    def until(self, holds: Callable[[], object]) -> None:
+        end_s = time.monotonic() + BOUND_S
+        while not holds():
+            assert time.monotonic() < end_s, "it did not come to that"
+            self.executor.spin_once(timeout_sec=0.05)
+
+    def send(self, kind: type, topic: str) -> Any:
+        """A publisher that is heard."""
+        sender = self.other.create_publisher(kind, topic, QoSProfile(depth=50))
+        self.until(lambda: sender.get_subscription_count())
+        return sender
+
+    def hear_of(self, kind: type, topic: str, into: list[Any]) -> None:
+        self.other.create_subscription(kind, topic, into.append, QoSProfile(depth=50))
+
+    def heard(self, topic: str) -> None:
+        self.until(lambda: self.node.count_subscribers(topic))
+
+    def figures(self) -> dict[str, str]:
+        """The node's next diagnostics."""
+        self.told.clear()
+        self.until(lambda: self.told)
+        (line,) = self.told[-1].status
+        return {v.key: v.value for v in line.values} | {"message": line.message}
+
+    def end(self) -> None:
+        self.node.close()
+        for node in (self.node, self.other):
+            self.executor.remove_node(node)
+            node.destroy_node()
+
+
+@pytest.fixture
+def robot() -> Iterator[Callable[..., Robot]]:
+    rclpy.init()
+    made: list[Robot] = []
+
+    def make(**parameters: Any) -> Robot:
+        made.append(Robot(**parameters))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.end()
+    rclpy.try_shutdown()
+
+
+def header(number: int) -> Header:
+    return Header(stamp=Time(nanoseconds=MEDIA_NS + frame_stamp_ns(number)).to_msg())
+
+
+@pytest.mark.parametrize("transport", ["raw", "compressed"])
+def test_pictures_and_voice_come_to_those_who_look(
+    robot: Callable[..., Robot], transport: str
+) -> None:
+    here = robot(image_transport=transport)
+    assert here.node.count_subscribers("avatar/image_raw") == 0
+    here.look()
+    raw = transport == "raw"
+    topic = "avatar/image_raw" if raw else "avatar/image_raw/compressed"
+    pictures = here.send(Image if raw else CompressedImage, topic)
+    sounds = here.send(AudioStamped, "avatar/audio_aligned")
+    said = np.full(SAMPLES_PER_FRAME, 0.25, np.float32)
+    for number in (1, 2, 3):
+        sounds.publish(samples_to_msg(said, header(number)))
+        to_msg = rgb_to_image if raw else rgb_to_compressed
+        pictures.publish(to_msg(GREY, header(number)))
+    here.until(lambda: len(here.shown) == 3)
+    assert [frame.stamp_ns - MEDIA_NS for frame in here.shown] == [
+        frame_stamp_ns(number) for number in (1, 2, 3)
+    ]
+    assert all(abs(frame.pixels.mean() - 120) < 3 for frame in here.shown)
+    assert all((frame.audio == 0.25).all() for frame in here.shown)
+    here.node.stage.stop()
+    here.until(lambda: not here.node._taps)
+
+
+def test_broken_messages_are_counted_and_the_rest_goes_on(robot: Callable[..., Robot]) -> None:
+    here = robot(image_transport="raw")
+    here.look()
+    pictures = here.send(Image, "avatar/image_raw")
+    sounds = here.send(AudioStamped, "avatar/audio_aligned")
+    pictures.publish(Image(header=header(1), height=9, width=9, encoding="rgb8", step=27))
+    pictures.publish(rgb_to_image(GREY, Header()))
+    sounds.publish(AudioStamped(header=header(1)))
+    sounds.publish(samples_to_msg(VOICE, header(2)))
+    pictures.publish(rgb_to_image(GREY, header(2)))
+    here.until(lambda: here.shown)
+    figures = here.figures()
+    assert figures["avatar/image_raw stamp_zero"] == "1"
+    assert sum(key.startswith(("avatar/image_raw", "avatar/audio")) for key in figures) == 3
+    assert figures["frames"] == "1"
+
+
+def test_the_operators_voice_goes_out_with_its_stamps(robot: Callable[..., Robot]) -> None:
+    here = robot()
+    here.hear_of(AudioStamped, "avatar/audio", here.got)
+    here.heard("avatar/audio")
+    here.until(lambda: here.node.count_publishers("avatar/audio"))
+    here.until(lambda: here.node.stage._graph._voice.get_subscription_count())  # type: ignore[attr-defined]
+    here.node.stage.hear(AudioChunk(VOICE, SAMPLE_RATE_HZ, MEDIA_NS + 20_000_000))
+    here.until(lambda: here.got)
+    (msg,) = here.got
+    assert Time.from_msg(msg.header.stamp).nanoseconds == MEDIA_NS + 20_000_000
+    assert msg.audio.info.rate == SAMPLE_RATE_HZ
+    assert np.array_equal(samples(msg)[:, 0], VOICE)
+
+
+@pytest.mark.parametrize("transport", ["raw", "compressed"])
+def test_a_browser_may_be_the_person_before_the_avatar(
+    robot: Callable[..., Robot], transport: str
+) -> None:
+    here = robot(browser_is_user=True, user_image_transport=transport)
+    kind, topic = (Image, "user/image")
+    if transport == "compressed":
+        kind, topic = CompressedImage, "user/image/compressed"
+    seen: list[Any] = []
+    here.other.create_subscription(
+        kind, topic, seen.append, telepresence_node.quality.profile(
+            telepresence_node.quality.TABLE["user/image"]
+        )
+    )  # fmt: skip
+    here.hear_of(AudioStamped, "user/audio", here.got)
+    graph: Any = here.node.stage._graph
+    here.until(graph._user_picture.get_subscription_count)
+    here.until(graph._user_sound.get_subscription_count)
+    here.node.stage.hear(AudioChunk(VOICE, SAMPLE_RATE_HZ, MEDIA_NS))
+    here.node.stage.see(VideoFrame(GREY, MEDIA_NS))
+    here.until(lambda: seen and here.got)
+    assert Time.from_msg(seen[0].header.stamp).nanoseconds == MEDIA_NS
+
+
+def test_the_robots_camera_is_shown_small_and_not_too_often(robot: Callable[..., Robot]) -> None:
+    here = robot(robot_view=True, user_image_transport="compressed")
+    here.look()
+    camera = here.send(CompressedImage, "user/image/compressed")
+    wide = np.full((300, 1_280, 3), 90, np.uint8)
+    camera.publish(rgb_to_compressed(wide, header(1)))
+    here.until(lambda: here.viewed)
+    assert here.viewed[0].pixels.shape == (150, 640, 3)
+    here.node._viewed_s = float("inf")  # as if one had just been shown
+    here.node._on_view(rgb_to_compressed(wide, header(2)), telepresence_node.compressed_to_rgb)
+    assert len(here.viewed) == 1
+    here.node._viewed_s = 0.0
+    camera.publish(CompressedImage(header=header(9), format="jpeg", data=b"no picture"))
+    here.until(lambda: any("user/image" in reason for reason in here.node.troubles.counts))
+
+
+def test_stop_speaking_asks_the_avatar(robot: Callable[..., Robot]) -> None:
+    here = robot(stop_service="head/be_quiet")
+    state = here.send(AvatarState, "avatar/state")
+    state.publish(AvatarState())
+    here.until(lambda: here.node.stage.is_there)
+    with pytest.raises(AvatarForcingError, match=r"offers the service .*head/be_quiet.*nobody"):
+        here.node.stage.stop_speaking().result(0)
+    answers = iter([(True, "dropped 1280 samples"), (False, "not active"), *[(True, "")] * 2])
+
+    def answer(request: Any, response: Any) -> Any:
+        response.success, response.message = next(answers)
+        return response
+
+    here.other.create_service(Trigger, "head/be_quiet", answer)
+    graph: Any = here.node.stage._graph
+    here.until(graph._stop.service_is_ready)
+    first = graph.stop_speaking()
+    here.until(first.done)
+    assert first.result() == 1280
+    second = graph.stop_speaking()
+    here.until(second.done)
+    with pytest.raises(AvatarForcingError, match="activate avatar_node"):
+        second.result()
+    assert graph.stop_speaking().cancel()  # whoever asked has given up: nothing is left waiting
+    third = graph.stop_speaking()
+    here.until(third.done)
+    assert third.result() == 0
+
+
+def test_the_avatars_state_and_its_absence_are_told(robot: Callable[..., Robot]) -> None:
+    here = robot()
+    assert here.figures()["message"] == NO_AVATAR
+    state = here.send(AvatarState, "avatar/state")
+    state.publish(AvatarState(state=AvatarState.SPEAKING, reaction_latency_ms=210.0))
+    here.until(lambda: here.node.stage.told()["state"] == "speaking")
+    assert here.node.stage.told()["reaction_ms"] == 210.0
+    assert here.figures()["message"] == "alive"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sentence"),
+    [
+        ({"host": "0.0.0.0"}, "parameter token_file"),
+        ({"token_file": "/nowhere/token"}, "No such file"),
+        ({"tls_cert": "/nowhere/a.pem"}, "as PEM files"),
+    ],
+)
+def test_unsafe_settings_are_refused(
+    robot: Callable[..., Robot], parameters: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        robot(**parameters).node.serve()
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{"image_transport": "theora"}, {"robot_view": True, "browser_is_user": True}],
+)
+def test_parameters_that_do_not_go_together_are_refused(
+    robot: Callable[..., Robot], parameters: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigError, match="go together"):
+        robot(**parameters)
+
+
+def test_every_parameter_is_described(robot: Callable[..., Robot]) -> None:
+    names = [parameter.name for parameter in TELEPRESENCE_PARAMETERS]
+    descriptors = robot().node.describe_parameters(names)
+    assert all(one.description and one.read_only for one in descriptors)
+
+
+def test_the_readme_and_the_settings_file_list_the_parameters() -> None:
+    import yaml
+
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert all(f"`{parameter.name}`" in readme for parameter in TELEPRESENCE_PARAMETERS)
+    told = yaml.safe_load((ROOT / "config" / "avatar.yaml").read_text(encoding="utf-8"))
+    defaults = {parameter.name: parameter.default for parameter in TELEPRESENCE_PARAMETERS}
+    assert told["/**/telepresence_node"]["ros__parameters"] == defaults
+
+
+def free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_executable_cleanly(number: signal.Signals) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", EXECUTABLE, "--ros-args", "-p", f"port:={free_port()}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        watchdog = threading.Timer(BOUND_S, process.kill)
+        watchdog.start()
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if "open http://localhost:" in line:
+                process.send_signal(number)
+        watchdog.cancel()
+    assert process.returncode == 0, lines
+    assert "Traceback" not in "".join(lines)
+
+
+def test_a_port_that_is_taken_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+    with closing(socket.socket()) as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        before = signal.getsignal(signal.SIGINT)
+        try:
+            port = taken.getsockname()[1]
+            assert telepresence_node.main(["--ros-args", "-p", f"port:={port}"]) == 1
+        finally:
+            signal.signal(signal.SIGINT, before)
+    told = capfd.readouterr().err
+    assert "telepresence_node: address 127.0.0.1" in told
+    assert "Traceback" not in told
+
+
+def test_without_the_packages_the_remedy_is_told(
+    robot: Callable[..., Robot], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "avatar_forcing_ros.web.serving", None)
+    with pytest.raises(AvatarForcingError, match=r"pip install 'avatar_forcing_ros\[web\]'"):
+        robot().node.serve()
