@@ -13,7 +13,8 @@ demo: $(VENV)/.installed  ## render the shipped conversation to out/demo.mp4
 	$(BIN)/avatar-forcing demo --output-dir $(OUT)
 
 test: $(VENV)/.installed-test  ## lint, types and all tests
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m 'not browser'
+	$(BIN)/python -m pytest -m browser
 
 lint: $(VENV)/.installed-test  ## lint and types alone
 	$(BIN)/ruff check .

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from avatar_forcing_ros.errors import OutputError
 from avatar_forcing_ros.files import whole_file
-from avatar_forcing_ros.timebase import FRAME_RATE_HZ, SAMPLE_RATE_HZ
+from avatar_forcing_ros.timebase import FRAME_RATE_HZ, SAMPLE_RATE_HZ, samples_to_frames
 
 AUDIO_BIT_RATE = 96_000
 CONSTANT_RATE_FACTOR = "20"
@@ -91,6 +91,14 @@ class Mp4Writer:
             frame.pts = self._frames
             self._frames += 1
             self._container.mux(self._video.encode(frame))
+        self._append_sound(audio)
+
+    def hold(self, audio: NDArray[np.float32]) -> None:
+        """Append `audio` ``[640 T]`` alone: the last picture stays for `T` frames."""
+        self._frames += samples_to_frames(len(audio))
+        self._append_sound(audio)
+
+    def _append_sound(self, audio: NDArray[np.float32]) -> None:
         sound = av.AudioFrame.from_ndarray(audio[None], format="fltp", layout="mono")
         sound.sample_rate, sound.pts = SAMPLE_RATE_HZ, self._samples
         self._samples += len(audio)

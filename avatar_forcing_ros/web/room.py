@@ -11,6 +11,7 @@ from typing import Any, cast
 from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.web.floor import Floor
 from avatar_forcing_ros.web.guest import ROLES, Guest, Role
+from avatar_forcing_ros.web.recorder import Recorder
 from avatar_forcing_ros.web.refusal import RefusedError
 from avatar_forcing_ros.web.stage import Stage, StageFrame
 from avatar_forcing_ros.web.tracks import FrameNumbers
@@ -40,6 +41,7 @@ class Room:
         self._changing = asyncio.Lock()
         self._leaving: set[asyncio.Task[None]] = set()
         self.shown_frames = 0
+        self.recorder = Recorder()
 
     async def join(self, sdp: object, role: object, key: object) -> tuple[str, str]:
         """Let a browser in; the answer to its offer, and the key of its place.
@@ -150,6 +152,7 @@ class Room:
             "speaker": speaker is not None,
             "viewers": len(self._guests) - (speaker is not None),
             "shown_frames": self.shown_frames,
+            "recording": self.recorder.told(),
             "camera_pictures": speaker.camera.received if speaker else 0,
             "camera_dropped": speaker.camera.dropped if speaker else 0,
             "camera_refused": speaker.camera.refused if speaker else 0,
@@ -202,6 +205,7 @@ class Room:
         """Hand one frame to everybody."""
         number = self._numbers.of(frame.stamp_ns)
         self.shown_frames += 1
+        self.recorder.put(number, frame)
         for guest in self._guests.values():
             if guest.connected:
                 guest.picture.put(number, frame)
@@ -233,9 +237,10 @@ class Room:
         await self._end_turns()
 
     async def _end_turns(self) -> None:
-        """When a speaker has finished for good the avatar has its first face again."""
+        """When a speaker has finished for good nothing of theirs stays: recording, portrait."""
         if self._turns_seen != self._floor.turns:
             self._turns_seen = self._floor.turns
+            await asyncio.to_thread(self.recorder.discard)
             await asyncio.to_thread(self._stage.restore_face)
 
 

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from avatar_forcing_ros.web import speech
 from avatar_forcing_ros.web.access import Access
-from avatar_forcing_ros.web.guarding import guard
+from avatar_forcing_ros.web.guarding import HEADERS, guard
+from avatar_forcing_ros.web.picture_encoder import encode_faces
 from avatar_forcing_ros.web.refusal import RefusedError
 from avatar_forcing_ros.web.room import MOST_VIEWERS, ROUND_S, Room
 from avatar_forcing_ros.web.stage import Stage
@@ -27,6 +28,7 @@ from avatar_forcing_ros.web.uploads import LARGEST_UPLOAD, uploaded_picture, upl
 STATIC = Path(__file__).parent / "static"
 KEY_HEADER = "X-Avatar-Key"
 PATIENCE_S = 10.0
+PART_BYTES = 1 << 20
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
@@ -35,6 +37,7 @@ class Server:
     """Answers for `stage` to those whom `access` lets in."""
 
     def __init__(self, stage: Stage, access: Access, most_viewers: int = MOST_VIEWERS) -> None:
+        encode_faces()
         self._stage, self._access = stage, access
         self.room = Room(stage, most_viewers, local=access.local)
         self._one_face = asyncio.Lock()
@@ -54,6 +57,8 @@ class Server:
                 web.post("/api/sound", self._sound),
                 web.post("/api/stop", self._stop),
                 web.post("/api/portrait", self._new_portrait),
+                web.post("/api/record", self._record),
+                web.get("/api/recording", self._recording, allow_head=False),
             ]
         )
         for path in sorted(STATIC.iterdir()):
@@ -136,6 +141,28 @@ class Server:
             picture = await asyncio.to_thread(uploaded_picture, data)
             size_px = await _done(await asyncio.to_thread(self._stage.change_face, picture))
         return web.json_response({"size_px": size_px})
+
+    async def _record(self, request: web.Request) -> web.Response:
+        """Begin or end a recording of what is shown."""
+        self.room.require_speaker(request.headers.get(KEY_HEADER))
+        recorder = self.room.recorder
+        begin = (await _table(request)).get("on") is True
+        await asyncio.to_thread(recorder.start if begin else recorder.stop)
+        return web.json_response(recorder.told())
+
+    async def _recording(self, request: web.Request) -> web.StreamResponse:
+        """The recording, once: it is deleted when it has been sent."""
+        self.room.require_speaker(request.headers.get(KEY_HEADER))
+        path, name = self.room.recorder.file()
+        response = web.StreamResponse(headers=HEADERS)
+        response.content_type, response.content_length = "video/mp4", path.stat().st_size
+        response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+        await response.prepare(request)
+        with path.open("rb") as file:
+            while part := await asyncio.to_thread(file.read, PART_BYTES):
+                await response.write(part)
+        await asyncio.to_thread(self.room.recorder.discard)
+        return response
 
     async def _portrait(self, request: web.Request) -> web.Response:
         """The face as it is shown at rest, as JPEG."""

@@ -11,13 +11,21 @@ if (linked) {
   history.replaceState(null, "", location.pathname);
 }
 
+// while a lost connection is made anew, what needs its key waits for the new one
+let renewed = Promise.resolve();
+export const waitFor = (promise) => { renewed = promise; };
+
 let asking = null;
 
-function askForToken() {
+function askForToken(wasWrong) {
   asking ||= new Promise((done) => {
     const dialog = document.getElementById("ask");
+    document.getElementById("ask-more").textContent = wasWrong
+      ? "That was another word. Please try again." : "Whoever runs it has given you one.";
     dialog.addEventListener("close", () => {
-      sessionStorage.setItem("token", document.getElementById("token").value);
+      const box = document.getElementById("token");
+      sessionStorage.setItem("token", box.value.trim());
+      box.value = "";
       asking = null;
       done();
     }, { once: true });
@@ -26,18 +34,23 @@ function askForToken() {
   return asking;
 }
 
-async function request(path, options = {}) {
-  const headers = { Authorization: `Bearer ${kept("token")}`, "X-Avatar-Key": key() };
+async function request(path, { patienceMs, ...options } = {}) {
+  const [token, place] = [kept("token"), key()];
+  const headers = { Authorization: `Bearer ${token}`, "X-Avatar-Key": place };
+  const signal = patienceMs ? AbortSignal.timeout(patienceMs) : undefined;
   let reply;
   try {
-    reply = await fetch(path, { ...options, headers });
+    reply = await fetch(path, { ...options, headers, signal });
   } catch {
     throw new Error("The server does not answer. Is it still running?");
   }
   if (reply.status === 401) {
-    await askForToken();
-    return request(path, options);
+    // another request may have been told the right one in the meantime
+    if (token === kept("token")) await askForToken(token !== "");
+    return request(path, { patienceMs, ...options });
   }
+  // the connection was renewed while this was on its way
+  if (reply.status === 403 && place !== key()) return request(path, { patienceMs, ...options });
   if (!reply.ok) {
     const told = await reply.json().catch(() => ({}));
     throw Object.assign(new Error(told.error || `The server answered ${reply.status}.`),
@@ -46,8 +59,18 @@ async function request(path, options = {}) {
   return reply;
 }
 
-export const get = async (path) => (await request(path)).json();
+export const get = async (path, more) => (await request(path, more)).json();
 export const getBlob = async (path) => (await request(path)).blob();
-export const post = async (path, body, more = {}) =>
+export const getFile = async (path) => {
+  await renewed;
+  const reply = await request(path);
+  const [, name] = /filename="([^"]+)"/.exec(reply.headers.get("Content-Disposition")) ?? [];
+  return { blob: await reply.blob(), name: name || "avatar.mp4" };
+};
+export const postNow = async (path, body, more = {}) =>
   (await request(path, { method: "POST", body, ...more })).json();
+export const post = async (path, body) => {
+  await renewed;
+  return postNow(path, body);
+};
 export const postJson = (path, table) => post(path, JSON.stringify(table));

@@ -1,209 +1,230 @@
-// The page: buttons to requests, and what comes back to the screen.
+// The page: what each button does, and what comes back to the screen.
 
-import { get, getBlob, post, postJson, setKey } from "./api.js";
-import { call, delays, openMedia } from "./call.js";
-import { show } from "./figures.js";
+import { get, postNow, setKey } from "./api.js";
+import { dropClip, prepareComposer, sendSound } from "./composer.js";
+import { measured, show } from "./figures.js";
+import { prepareFloor, showFloor } from "./floor.js";
+import { listenToKeys } from "./keys.js";
+import { Link } from "./link.js";
+import { Media } from "./media.js";
+import { meter, wakeMeters } from "./meter.js";
+import { at, draw, press, say, told } from "./page.js";
+import { changePortrait, preparePortrait, showPortrait } from "./portrait.js";
+import { followRecording, recording, recordingOver, startRecording, stopRecording }
+  from "./recording.js";
 
 const STATE_MS = 500;
-const at = (id) => document.getElementById(id);
-const [avatar, self, face] = [at("avatar"), at("self"), at("face")];
-let peer = null;
-let media = null;
-let role = null;
-let recorder = null;
-let canSpeakText = true;
-let shownBefore = null;
-
-function say(text, trouble = false) {
-  at("status").textContent = text;
-  at("status").classList.toggle("trouble", trouble);
-}
-
-// run a handler; what goes wrong stands in the status line
-const told = (handler) => async (event) => {
-  try {
-    await handler(event);
-  } catch (error) {
-    say(error.message, true);
-  }
+const STATE_PATIENCE_MS = 2000;
+const NAMES = { speaking: "Speaking", listening: "Listening", idle: "Here", asleep: "Ready" };
+const WORDS = {
+  live: { talk: "Start talking", hint: "Your camera and microphone go to this server alone." },
+  telepresence: {
+    talk: "Be its voice",
+    hint: "Your voice is the avatar's voice. Your camera stays off until you turn it on.",
+  },
 };
 
+const media = new Media(render);
+const link = new Link(phaseChanged, showTracks);
+let state = { mode: "live", state: "asleep", speaker: false, viewers: 0 };
+let stopMeter = null;
+let mode = null;
+
+function veil(text) {
+  at("veil").hidden = !text;
+  at("veil-text").textContent = text;
+}
+
 function render() {
-  const talking = role === "speaker";
-  at("talk").textContent = role ? (talking ? "End" : "Stop watching") : "Start talking";
-  at("watch").hidden = role !== null;
-  at("composer").hidden = !talking;
-  self.hidden = !(talking && media?.getVideoTracks().length);
-  avatar.classList.toggle("live", role !== null && avatar.readyState >= 2);
+  document.body.dataset.phase = link.phase;
+  document.body.dataset.role = link.role ?? "";
+  const [heard, seen] = [media.on("audio"), media.on("video")];
+  press("microphone", !heard);
+  draw("microphone", heard ? "microphone" : "microphone-off", "Mic");
+  press("camera", !seen);
+  draw("camera", seen ? "camera" : "camera-off", "Camera");
+  const self = at("self");
+  const shown = link.role === "speaker" && seen;
+  if (shown && self.srcObject !== media.stream) self.srcObject = media.stream;
+  self.hidden = !shown;
+  at("leave").querySelector(".name").textContent = link.role === "viewer" ? "Leave" : "End";
+  at("avatar").classList.toggle("live", link.phase === "live" || link.phase === "lost");
 }
 
-async function showPortrait(blob) {
-  const old = face.src;
-  face.src = URL.createObjectURL(blob ?? await getBlob("/api/portrait"));
-  face.hidden = false;
-  if (old) URL.revokeObjectURL(old);
-}
-
-async function start(wanted) {
-  at("talk").disabled = at("watch").disabled = true;
-  try {
-    say("Connecting…");
-    media = wanted === "speaker" ? await openMedia() : null;
-    self.srcObject = media;
-    peer = await call(wanted, media, avatar, () => lost());
-    role = wanted;
-    const kinds = media?.getTracks().map((track) => track.kind) ?? [];
-    say(greeting(wanted, kinds));
-    if (wanted === "speaker") at("text").focus();
-  } catch (error) {
-    closeMedia();
-    throw error;
-  } finally {
-    at("talk").disabled = at("watch").disabled = false;
-    render();
-  }
-}
-
-function greeting(wanted, kinds) {
-  if (wanted === "viewer") return "You are watching.";
-  if (kinds.length === 2) return "It sees and hears you.";
-  if (kinds.includes("audio")) return "It hears you, but does not see you.";
-  if (kinds.includes("video")) return "It sees you, but does not hear you.";
+function greeting() {
+  if (link.role === "viewer") return "You are watching.";
+  const [heard, seen] = [media.on("audio"), media.on("video")];
+  if (mode === "telepresence")
+    return heard ? "Your voice is the avatar's voice." : "No microphone: the avatar has no voice of yours.";
+  if (heard && seen) return "It sees and hears you.";
+  if (heard) return "It hears you, but does not see you.";
+  if (seen) return "It sees you, but does not hear you.";
   return window.isSecureContext
     ? "It neither sees nor hears you: no camera and microphone were allowed."
     : "It neither sees nor hears you: a browser gives the camera to https or localhost alone.";
 }
 
-function closeMedia() {
-  media?.getTracks().forEach((track) => track.stop());
-  media = self.srcObject = null;
+function phaseChanged(phase, error) {
+  if (phase === "live") say(greeting());
+  if (phase === "lost") say("");
+  veil({ connecting: "Connecting…", lost: "The connection broke. Connecting again…" }[phase] ?? "");
+  if (phase === "ready") {
+    tidy();
+    if (error) say(error.message, true);
+  }
+  render();
 }
 
-function end() {
-  if (peer) {
-    peer.onconnectionstatechange = null;
-    peer.close();
+function tidy() {
+  media.close();
+  stopMeter?.();
+  stopMeter = null;
+  dropClip();
+  recordingOver();
+  sessionStorage.removeItem("role");
+  at("avatar").srcObject = at("view").srcObject = at("self").srcObject = null;
+  at("view-tile").hidden = at("unmute").hidden = true;
+}
+
+async function showTracks(avatar, view) {
+  at("view-tile").hidden = !view;
+  at("view").srcObject = view;
+  at("avatar").srcObject = avatar;
+  try {
+    await at("avatar").play();
+  } catch (error) {
+    if (error.name !== "NotAllowedError") return; // another connection came in between
+    at("avatar").muted = true; // no sound before a touch: picture first
+    at("unmute").hidden = false;
+    at("avatar").play().catch(() => {});
   }
-  if (recorder?.state === "recording") recorder.stop();
-  closeMedia();
-  peer = role = avatar.srcObject = null;
-  render();
+}
+
+async function start(role) {
+  say("");
+  wakeMeters();
+  if (role === "viewer") media.close();
+  else {
+    if (mode === "telepresence") media.wished.video = false;
+    await media.open();
+    stopMeter?.();
+    stopMeter = meter(media.stream, (level) => at("level").style.setProperty("--level", level));
+  }
+  sessionStorage.setItem("role", role);
+  await link.open(role, role === "speaker" ? media : null, Boolean(state.view) && role === "speaker");
 }
 
 async function leave() {
-  end();
-  await post("/api/leave", "");
-  setKey("");
-  say("Press the button to talk again.");
-}
-
-function lost() {
-  const before = role;
-  end();
-  say("The connection broke. Connecting again…", true);
-  if (before) told(() => start(before))();
-}
-
-async function sendSound(blob) {
-  say("Sending…");
-  const { waiting_s: waiting } = await post("/api/sound", blob);
-  say(`It has ${waiting.toFixed(0)} s to say.`);
-}
-
-async function record() {
-  if (recorder?.state === "recording") {
-    recorder.stop();
-    return;
-  }
-  const microphone = await navigator.mediaDevices?.getUserMedia({ audio: true });
-  if (!microphone) throw new Error("This browser gives no microphone to this page.");
-  const parts = [];
-  recorder = new MediaRecorder(microphone);
-  recorder.ondataavailable = (event) => parts.push(event.data);
-  recorder.onstop = told(async () => {
-    microphone.getTracks().forEach((track) => track.stop());
-    at("record").setAttribute("aria-pressed", "false");
-    at("record").textContent = "Record a clip";
-    if (role === "speaker") await sendSound(new Blob(parts));
-  });
-  recorder.start();
-  at("record").setAttribute("aria-pressed", "true");
-  at("record").textContent = "Finish and say it";
-  say("Recording…");
-}
-
-async function refresh() {
-  const state = await get("/api/state");
-  canSpeakText = state.can_speak_text;
-  at("state").textContent = role ? state.state : state.speaker ? "in a conversation" : "ready";
-  const rate = shownBefore === null ? null
-    : Math.max(0, state.shown_frames - shownBefore.frames)
-      / ((performance.now() - shownBefore.atMs) / 1000);
-  shownBefore = { frames: state.shown_frames, atMs: performance.now() };
-  if (document.querySelector("details").open)
-    show(at("figures"), state, peer ? await delays(peer) : null, rate);
-  if (!canSpeakText) {
-    at("text").disabled = true;
-    at("text").placeholder = "Typing needs espeak-ng: sudo apt install espeak-ng";
-  }
-  render();
-}
-
-at("talk").onclick = told(() => (role ? leave() : start("speaker")));
-at("watch").onclick = told(() => start("viewer"));
-at("stop").onclick = told(async () => {
-  await post("/api/stop", "");
-  say("It is silent.");
-});
-at("record").onclick = told(record);
-at("composer").onsubmit = told(async (event) => {
-  event.preventDefault();
-  const text = at("text").value.trim();
-  if (!text) return;
-  at("text").value = "";
-  await postJson("/api/say", { text });
+  if (recording()) await stopRecording().catch(() => {});
+  link.close();
   say("");
-});
-at("sound").onchange = told(async (event) => {
-  const [file] = event.target.files;
-  event.target.value = "";
-  if (file) await sendSound(file);
-});
-at("portrait").onchange = told(async (event) => {
-  const [file] = event.target.files;
-  event.target.value = "";
-  if (!file) return;
-  await showPortrait(file);
-  avatar.classList.remove("live");
-  say("Looking for the face…");
+  await postNow("/api/leave", "");
+  setKey("");
+}
+
+async function watch() {
+  if (recording()) await stopRecording().catch(() => {});
+  dropClip();
+  await start("viewer");
+}
+
+function showMode() {
+  if (mode === (state.mode ?? "live")) return;
+  mode = state.mode ?? "live";
+  document.body.dataset.mode = mode;
+  at("talk").textContent = WORDS[mode].talk;
+  at("hint").textContent = WORDS[mode].hint;
+}
+
+// the state once more, and all that follows from it
+async function refresh() {
+  const { turn } = link;
+  const askedMs = performance.now();
   try {
-    await post("/api/portrait", file);
-    say("Here it is.");
-  } finally {
-    await showPortrait();
-    render();
+    state = await get("/api/state", { patienceMs: STATE_PATIENCE_MS });
+  } catch (error) {
+    link.serverIsAway = true;
+    throw error;
   }
-});
-document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && role === "speaker" && !at("ask").open) at("stop").click();
-});
-avatar.addEventListener("playing", render);
-window.addEventListener("pagehide", () => {
-  if (role) post("/api/leave", "", { keepalive: true }).catch(() => {});
-});
+  link.told(state, turn, performance.now() - askedMs);
+  showMode();
+  const busy = !link.role && state.speaker;
+  const now = link.role ? state.state : busy ? "busy" : "ready";
+  at("state").dataset.state = at("avatar-tile").dataset.state = link.phase === "live" ? now : "ready";
+  at("state").textContent = busy ? "In a conversation" : NAMES[now] ?? "Ready";
+  at("text").hidden = at("say").hidden = !state.can_speak_text;
+  at("unspoken").hidden = state.can_speak_text;
+  showFloor(state, link.role);
+  if (!at("panel").hidden) show(at("figures"), state, await measured(link.line?.peer));
+  await followRecording(state.recording);
+  if (turn !== link.turn) return;
+  if (link.role === "viewer" && state.floor?.offered) await start("speaker");
+  else if (link.role === "speaker" && state.you === "viewer") await watch();
+}
 
 // one after the other: a slow server is not asked twice at once
 async function watchState() {
   try {
     await refresh();
+    if (at("status").textContent.startsWith("The server does not answer")) say("");
   } catch (error) {
-    say(error.message, true);
+    if (link.phase !== "lost") say(error.message, true);
   }
   setTimeout(watchState, STATE_MS);
 }
 
+function dropped(file) {
+  if (link.role !== "speaker") throw new Error("Start talking first, then drop it again.");
+  return file.type.startsWith("image/") ? changePortrait(file, veil) : sendSound(file);
+}
+
+function listenToDrops() {
+  const holdsFile = (event) => event.dataTransfer?.types.includes("Files");
+  document.addEventListener("dragover", (event) => {
+    if (!holdsFile(event)) return;
+    event.preventDefault();
+    at("drop").hidden = false;
+  });
+  at("drop").addEventListener("dragleave", () => { at("drop").hidden = true; });
+  document.addEventListener("drop", told(async (event) => {
+    if (!holdsFile(event)) return;
+    event.preventDefault();
+    at("drop").hidden = true;
+    await dropped(event.dataTransfer.files[0]);
+  }));
+}
+
+at("talk").onclick = told(() => start("speaker"));
+at("watch").onclick = told(() => start("viewer"));
+at("leave").onclick = told(leave);
+at("microphone").onclick = told(() => media.toggle("audio"));
+at("camera").onclick = told(() => media.toggle("video"));
+at("record").onclick = told(() => (recording() ? stopRecording() : startRecording()));
+at("unmute").onclick = () => {
+  at("avatar").muted = false;
+  at("unmute").hidden = true;
+};
+at("figures-button").onclick = () => {
+  at("panel").hidden = !at("panel").hidden;
+  at("figures-button").setAttribute("aria-expanded", String(!at("panel").hidden));
+};
+at("help-button").onclick = () => at("help").showModal();
+document.addEventListener("pointerdown", wakeMeters, { once: true });
+window.addEventListener("beforeunload", (event) => recording() && event.preventDefault());
+window.addEventListener("pagehide", () => {
+  if (link.role) postNow("/api/leave", "", { keepalive: true }).catch(() => {});
+});
+prepareComposer(media);
+preparePortrait(veil);
+prepareFloor({ talk: () => start("speaker"), watch, free: () => !state.speaker });
+listenToKeys();
+listenToDrops();
+
 told(async () => {
+  say("");
+  await refresh();
   await showPortrait();
-  say("Press the button and allow camera and microphone.");
+  const role = sessionStorage.getItem("role"); // what this page was doing before it was loaded again
+  if (role) await start(role);
 })();
-watchState();
+setTimeout(watchState, STATE_MS);

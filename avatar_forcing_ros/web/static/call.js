@@ -1,25 +1,9 @@
 // One WebRTC connection: the avatar comes in, camera and microphone go out.
 
-import { key, postJson, setKey } from "./api.js";
+import { key, postNow, setKey } from "./api.js";
 
 const GATHERING_MS = 2000; // longer than any address of this machine takes
-const MEDIA = {
-  audio: { echoCancellation: true, noiseSuppression: true },
-  video: { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 25 } },
-};
-
-// camera and microphone, or what there is of them; null where the browser gives none
-export async function openMedia() {
-  if (!navigator.mediaDevices) return null;
-  for (const wanted of [MEDIA, { audio: MEDIA.audio }, { video: MEDIA.video }]) {
-    try {
-      return await navigator.mediaDevices.getUserMedia(wanted);
-    } catch (error) {
-      if (error.name === "NotAllowedError") return null;
-    }
-  }
-  return null;
-}
+const JOINING_MS = 8000;
 
 function gathered(peer) {
   return new Promise((done) => {
@@ -30,46 +14,60 @@ function gathered(peer) {
   });
 }
 
-// returns the connection; `onLost` is called when it breaks
-export async function call(role, media, video, onLost) {
+// A browser aligns the sound with one video of its stream; a second video gets a stream of its own.
+export function secondVideoApart(sdp) {
+  const sections = sdp.split(/(?=^m=)/m);
+  const second = sections.filter((one) => one.startsWith("m=video"))[1];
+  return sections.map((one) => (one === second
+    ? one.replace(/^(a=msid:|a=ssrc:\d+ msid:)\S+/gm, "$1view") : one)).join("");
+}
+
+// Returns { peer, close }. `tracks` gets the avatar's stream and the view's (null without).
+export async function call({ role, media, withView, tracks }) {
   const peer = new RTCPeerConnection();
-  const incoming = new MediaStream();
-  peer.ontrack = (event) => {
-    incoming.addTrack(event.track);
-    video.srcObject = event.streams[0] || incoming;
+  const close = () => {
+    peer.onconnectionstatechange = null;
+    peer.close();
   };
+  const direction = role === "speaker" ? "sendrecv" : "recvonly";
   for (const kind of ["audio", "video"]) {
-    const track = media?.getTracks().find((one) => one.kind === kind);
-    if (track) peer.addTransceiver(track, { direction: "sendrecv", streams: [media] });
-    else peer.addTransceiver(kind, { direction: "recvonly" });
+    const { sender } = peer.addTransceiver(media?.track(kind) ?? kind, { direction });
+    if (media) media.senders[kind] = sender;
   }
-  peer.onconnectionstatechange = () => {
-    if (["failed", "closed"].includes(peer.connectionState)) onLost();
+  const second = withView ? peer.addTransceiver("video", { direction: "recvonly" }) : null;
+  const avatar = new MediaStream();
+  const view = second ? new MediaStream() : null;
+  peer.ontrack = ({ track, transceiver }) => {
+    (transceiver === second ? view : avatar).addTrack(track);
   };
   try {
     await peer.setLocalDescription(await peer.createOffer());
     await gathered(peer);
-    const answer = await postJson("/api/join",
-      { role, key: key(), sdp: peer.localDescription.sdp });
+    const asked = JSON.stringify({ role, key: key(), sdp: peer.localDescription.sdp });
+    const answer = await postNow("/api/join", asked, { patienceMs: JOINING_MS });
     setKey(answer.key);
-    await peer.setRemoteDescription({ type: "answer", sdp: answer.sdp });
+    await peer.setRemoteDescription({ type: "answer", sdp: secondVideoApart(answer.sdp) });
   } catch (error) {
-    peer.onconnectionstatechange = null;
-    peer.close();
+    close();
     throw error;
   }
-  return peer;
+  tracks(avatar, view);
+  return { peer, close };
 }
 
-// what the way from the avatar to this screen adds, in ms; null while unknown
-export async function delays(peer) {
-  let wayMs = null;
-  let bufferMs = null;
-  for (const report of (await peer.getStats()).values()) {
+// What has come of the avatar's picture so far, and what the way to this screen adds, in ms.
+export async function received(peer) {
+  const [pictures] = peer.getTransceivers().filter((one) => one.receiver.track.kind === "video");
+  const told = { frames: 0, packets: 0, bytes: 0, wayMs: null, bufferMs: null };
+  for (const report of (await peer.getStats(pictures.receiver.track)).values()) {
     if (report.type === "candidate-pair" && report.nominated)
-      wayMs = 1000 * (report.currentRoundTripTime ?? 0);
-    if (report.type === "inbound-rtp" && report.kind === "video" && report.jitterBufferEmittedCount)
-      bufferMs = 1000 * report.jitterBufferDelay / report.jitterBufferEmittedCount;
+      told.wayMs = 1000 * (report.currentRoundTripTime ?? 0);
+    if (report.type !== "inbound-rtp") continue;
+    told.frames = report.framesDecoded ?? 0;
+    told.packets = report.packetsReceived ?? 0;
+    told.bytes = report.bytesReceived ?? 0;
+    if (report.jitterBufferEmittedCount)
+      told.bufferMs = 1000 * report.jitterBufferDelay / report.jitterBufferEmittedCount;
   }
-  return { wayMs, bufferMs };
+  return told;
 }

@@ -1,0 +1,152 @@
+"""The avatar as it is shown, kept as an MP4 until it has been fetched."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import tempfile
+import threading
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from avatar_forcing_ros.errors import OutputError
+from avatar_forcing_ros.media_files.writing import Mp4Writer
+from avatar_forcing_ros.timebase import FRAME_PERIOD_S, FRAME_RATE_HZ, frames_to_samples
+from avatar_forcing_ros.web.refusal import RefusedError
+from avatar_forcing_ros.web.stage import StageFrame
+
+LONGEST_FRAMES = 600 * FRAME_RATE_HZ
+MOST_WAITING = 2 * FRAME_RATE_HZ  # frames, of 0.8 MB each
+logger = logging.getLogger(__name__)
+
+
+class Recorder:
+    """One recording at a time. `put` returns at once; `stop` waits for the file's end."""
+
+    def __init__(self) -> None:
+        self._take: _Take | None = None
+
+    def start(self) -> None:
+        """Begin a recording; one that nobody has fetched is forgotten."""
+        self.discard()
+        self._take = _Take()
+        self._take.start()
+
+    def stop(self) -> None:
+        """End the recording, if there is one; takes as long as what waits to be written."""
+        if self._take:
+            self._take.finish()
+
+    def put(self, number: int, frame: StageFrame) -> None:
+        """Take a frame and its number at 25 a second."""
+        if self._take:
+            self._take.put(number, frame)
+
+    def file(self) -> tuple[Path, str]:
+        """The finished recording, and a name for it; RefusedError (404) without one."""
+        take = self._take
+        if take is None or take.on or not take.frames:
+            raise RefusedError(
+                404,
+                "recording",
+                expected="one that has been made and ended",
+                got="one that goes on" if take and take.on else "none",
+                remedy="press the record button, and again to end it",
+            )
+        return take.path, take.file_name
+
+    def discard(self) -> None:
+        """End the recording and delete its file."""
+        take, self._take = self._take, None
+        if take:
+            take.finish()
+            take.path.unlink(missing_ok=True)
+
+    def told(self) -> dict[str, Any]:
+        """Whether one goes on or is ready, its length, and how many frames did not fit in."""
+        take = self._take
+        return {
+            "on": bool(take and take.on),
+            "ready": bool(take and not take.on and take.frames),
+            "s": round(take.frames * FRAME_PERIOD_S, 1) if take else 0.0,
+            "left_out": take.left_out if take else 0,
+        }
+
+
+class _Take(threading.Thread):
+    """One recording: a file with a name of its own, and the thread that writes it."""
+
+    def __init__(self) -> None:
+        super().__init__(name="recorder", daemon=True)
+        self.file_name = time.strftime("avatar-%Y%m%d-%H%M%S.mp4")
+        try:
+            with tempfile.NamedTemporaryFile(
+                prefix="avatar-", suffix=".mp4", delete=False
+            ) as file:
+                self.path = Path(file.name)
+        except OSError as error:
+            raise OutputError(
+                "recording",
+                expected="room for a temporary file",
+                got=error.strerror or str(error),
+                remedy="free some space, or set TMPDIR to another place",
+            ) from error
+        self.on, self.frames, self.left_out = True, 0, 0
+        self._waiting: queue.SimpleQueue[tuple[int, StageFrame] | None] = queue.SimpleQueue()
+        self._writer: Mp4Writer | None = None
+        self._sides_px = (0, 0)
+        self._first = self._next = 0
+
+    def put(self, number: int, frame: StageFrame) -> None:
+        """Have a frame written; what does not fit is counted, and is a gap in the file."""
+        if not self.on:
+            return
+        if self._waiting.qsize() < MOST_WAITING:
+            self._waiting.put((number, frame))
+        else:
+            self.left_out += 1
+
+    def finish(self) -> None:
+        """Write what waits, and the end of the file."""
+        self.on = False
+        self._waiting.put(None)
+        self.join()
+
+    def run(self) -> None:
+        """Write until told to end, or until it is long enough."""
+        try:
+            with ExitStack() as opened:
+                while (told := self._waiting.get()) is not None:
+                    self._write(*told, opened)
+                    if self.frames >= LONGEST_FRAMES:
+                        break
+        except Exception:  # a full disk, say: the conversation goes on without
+            logger.exception("the recording was given up")
+            self.frames = 0
+        finally:
+            self.on = False
+
+    def _write(self, number: int, frame: StageFrame, opened: ExitStack) -> None:
+        if self._writer is None:
+            if frame.pixels is None:
+                return  # it begins with a picture
+            height, width = frame.pixels.shape[:2]
+            self._sides_px = (width - width % 2, height - height % 2)  # H.264 wants even ones
+            self._writer = opened.enter_context(Mp4Writer(self.path, *self._sides_px))
+            self._first = self._next = number
+        if number > self._next:
+            self._writer.hold(np.zeros(frames_to_samples(number - self._next), np.float32))
+        self._next = number + 1
+        if frame.pixels is None:
+            self._writer.hold(frame.audio)
+        else:
+            picture = frame.pixels
+            if picture.shape[1::-1] != self._sides_px:
+                picture = np.asarray(cv2.resize(picture, self._sides_px), np.uint8)
+            self._writer.write(picture[None], frame.audio)
+        self.frames = self._next - self._first

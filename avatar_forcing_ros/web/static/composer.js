@@ -1,0 +1,79 @@
+// What the avatar says: typed, sent as a file, or spoken as a clip.
+
+import { post, postJson } from "./api.js";
+import { at, press, say, told } from "./page.js";
+
+const LONGEST_CLIP_MS = 55000; // the server takes a minute
+
+let recorder = null;
+
+export async function sendSound(blob) {
+  say("Sending the sound…");
+  const { waiting_s: waiting } = await post("/api/sound", blob);
+  say(`It has ${Math.ceil(waiting)} s to say.`);
+}
+
+function clipOf(track) {
+  const parts = [];
+  recorder = new MediaRecorder(new MediaStream([track]));
+  const limit = setTimeout(() => recorder.stop(), LONGEST_CLIP_MS);
+  recorder.ondataavailable = (event) => parts.push(event.data);
+  recorder.onstop = told(async () => {
+    clearTimeout(limit);
+    track.stop();
+    press("clip", false);
+    recorder = null;
+    await sendSound(new Blob(parts));
+  });
+  recorder.start();
+}
+
+export function dropClip() {
+  if (!recorder) return;
+  recorder.onstop = null;
+  recorder.stop();
+  recorder = null;
+  press("clip", false);
+}
+
+async function toggleClip(media) {
+  if (recorder) {
+    recorder.stop();
+    return;
+  }
+  const own = media.track("audio")?.clone();
+  const track = own ?? (await navigator.mediaDevices?.getUserMedia({ audio: true })
+    .catch(() => null))?.getAudioTracks()[0];
+  if (!track) throw new Error("This browser gives no microphone to this page.");
+  track.enabled = true;
+  clipOf(track);
+  press("clip", true);
+  say("Speak now. Press again when you are done, and it says it.");
+}
+
+export function prepareComposer(media) {
+  at("clip").onclick = told(() => toggleClip(media));
+  at("silence").onclick = told(async () => {
+    dropClip();
+    await post("/api/stop", "");
+    say("It is silent.");
+  });
+  at("composer").onsubmit = told(async (event) => {
+    event.preventDefault();
+    const text = at("text").value.trim();
+    if (!text) return;
+    at("text").value = "";
+    try {
+      await postJson("/api/say", { text });
+      say("");
+    } catch (error) {
+      at("text").value ||= text;
+      throw error;
+    }
+  });
+  at("sound").onchange = told(async (event) => {
+    const [file] = event.target.files;
+    event.target.value = "";
+    if (file) await sendSound(file);
+  });
+}

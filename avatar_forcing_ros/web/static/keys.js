@@ -1,0 +1,35 @@
+// Keys to buttons. While something is typed, letters are letters.
+
+import { at } from "./page.js";
+
+const BUTTONS = {
+  m: ["microphone"], v: ["camera"], c: ["clip"], p: ["portrait"], r: ["record"],
+  h: ["hand-over", "ask-floor"], f: ["figures-button"], "?": ["help-button"],
+};
+
+const seen = (id) => at(id).closest("label, button").checkVisibility();
+
+function go(event) {
+  const typing = event.target.closest("input:not([type=file])");
+  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+  if (event.key === "Escape") {
+    typing?.blur();
+    if (seen("silence")) at("silence").click();
+    return;
+  }
+  if (typing || event.repeat) return;
+  if (event.key === "Enter" || event.key === " ") {
+    if (event.target.closest("button, label")) return;
+    event.preventDefault();
+    if (seen("talk")) at("talk").click();
+    else at("text").focus();
+    return;
+  }
+  const id = BUTTONS[event.key.toLowerCase()]?.find(seen);
+  if (id) {
+    event.preventDefault();
+    at(id).click();
+  }
+}
+
+export const listenToKeys = () => document.addEventListener("keydown", go);

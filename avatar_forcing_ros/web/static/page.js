@@ -1,0 +1,24 @@
+// The page's parts by name, its status line, and handlers whose errors stand there.
+
+export const at = (id) => document.getElementById(id);
+
+export function say(text, trouble = false) {
+  at("status").textContent = text;
+  at("status").classList.toggle("trouble", trouble);
+}
+
+export const told = (handler) => async (event) => {
+  try {
+    await handler(event);
+  } catch (error) {
+    say(error.message, true);
+  }
+};
+
+export const press = (id, on) => at(id).setAttribute("aria-pressed", String(on));
+
+export function draw(id, icon, name) {
+  at(id).querySelector("use").setAttribute("href", `/static/icons.svg#${icon}`);
+  const text = at(id).querySelector(".name");
+  if (text.textContent !== name) text.textContent = name;
+}

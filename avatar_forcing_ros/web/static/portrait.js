@@ -1,0 +1,44 @@
+// The avatar's portrait: the one it has, and a new one, shown before its face is found.
+
+import { getBlob, post } from "./api.js";
+import { at, say, told } from "./page.js";
+
+function fill(image, blob) {
+  const old = image.src;
+  image.src = URL.createObjectURL(blob);
+  image.hidden = false;
+  if (old) URL.revokeObjectURL(old);
+  return image.decode();
+}
+
+export async function showPortrait() {
+  await fill(at("face"), await getBlob("/api/portrait"));
+}
+
+// `busy(text)` lays a veil over the stage; without text it is taken away
+export async function changePortrait(file, busy) {
+  try {
+    await fill(at("preview"), file);
+  } catch {
+    at("preview").hidden = true;
+    throw new Error("That file is no picture that this browser can show.");
+  }
+  busy("Looking for the face…");
+  say("");
+  try {
+    await post("/api/portrait", file);
+    await showPortrait();
+    say("Here is the new face.");
+  } finally {
+    busy("");
+    at("preview").hidden = true;
+  }
+}
+
+export function preparePortrait(busy) {
+  at("portrait").onchange = told(async (event) => {
+    const [file] = event.target.files;
+    event.target.value = "";
+    if (file) await changePortrait(file, busy);
+  });
+}

@@ -1,0 +1,61 @@
+// The record button: the server writes an MP4 of what is shown, and this page fetches it.
+
+import { getFile, postJson } from "./api.js";
+import { at, draw, press, say } from "./page.js";
+
+let begunMs = null;
+let timer = null;
+
+export const recording = () => begunMs !== null;
+
+function tick() {
+  const seconds = Math.floor((performance.now() - begunMs) / 1000);
+  const text = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+  at("recorded").textContent = text;
+  draw("record", "record", text);
+}
+
+export function recordingOver() {
+  clearInterval(timer);
+  begunMs = null;
+  at("recorded").hidden = true;
+  press("record", false);
+  draw("record", "record", "Record");
+}
+
+async function download(leftOut) {
+  const { blob, name } = await getFile("/api/recording");
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+  const lost = leftOut ? ` ${leftOut} frames are missing: the server was too busy.` : "";
+  say(`Saved as ${name}.${lost}`);
+}
+
+export async function startRecording() {
+  await postJson("/api/record", { on: true });
+  begunMs = performance.now();
+  at("recorded").hidden = false;
+  press("record", true);
+  tick();
+  timer = setInterval(tick, 500);
+  say("Recording. Press again to save it as MP4.");
+}
+
+export async function stopRecording() {
+  recordingOver();
+  say("Saving the recording…");
+  const told = await postJson("/api/record", { on: false });
+  if (!told.ready) throw new Error("Nothing was recorded.");
+  await download(told.left_out);
+}
+
+// what the state says: the server ends a recording that has become too long, or was lost
+export async function followRecording(told) {
+  if (!recording() || !told || told.on || performance.now() - begunMs < 2000) return;
+  recordingOver();
+  if (told.ready) await download(told.left_out);
+  else say("The recording was lost with the connection.", true);
+}

@@ -1,0 +1,184 @@
+"""A browser without a window, with a drawn person before its camera, and servers for it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import pytest
+import soundfile
+from aiohttp import web
+
+from avatar_forcing_ros.web.access import Access
+from avatar_forcing_ros.web.server import Server
+from avatar_forcing_ros.web.stage import Stage
+
+DEMO = Path(__file__).parents[2] / "models" / "demo"
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+PATIENCE_S = 40.0
+CAMERA_FRAMES = 100
+VOICE_BEGINS = 180_000  # samples
+VIEW = {"width": 720, "height": 560}  # small, since it is drawn without a GPU
+LOCAL = Access(local=True)
+
+
+def program() -> str:
+    """Where the browser is; without one the tests are skipped, or fail where they must run."""
+    found = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    try:
+        import playwright  # noqa: F401
+    except ImportError:
+        found, missing = None, "playwright (pip install playwright)"
+    else:
+        missing = "Chromium (apt install chromium)"
+    if found is None:
+        tell = pytest.fail if os.environ.get("AVATAR_FORCING_REQUIRE_BROWSER") else pytest.skip
+        tell(f"the page is tested in a browser, which needs {missing}")
+    assert found
+    return found
+
+
+def camera_file(folder: Path) -> Path:
+    """The person of the demonstration as Chromium's camera wants it: JPEG pictures in a row."""
+    path = folder / "person.mjpeg"
+    with av.open(str(DEMO / "person.mp4")) as video, path.open("wb") as file:
+        for i, frame in enumerate(video.decode(video=0)):
+            if i == CAMERA_FRAMES:
+                break
+            bgr = frame.to_ndarray(format="bgr24", width=320, height=320)
+            file.write(cv2.imencode(".jpg", bgr)[1].tobytes())
+    return path
+
+
+def microphone_file(folder: Path) -> Path:
+    """The person's voice, from where they speak; Chromium begins it anew at its end."""
+    path = folder / "person.wav"
+    samples, rate_hz = soundfile.read(DEMO / "user_speech.wav", start=VOICE_BEGINS)
+    soundfile.write(path, samples, rate_hz)
+    return path
+
+
+@contextmanager
+def chromium(folder: Path) -> Iterator[Any]:
+    """A started browser, as Playwright's ``Browser``."""
+    executable = program()
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=executable,
+            args=[
+                "--no-sandbox",
+                "--allow-loopback-in-peer-connection",
+                "--use-fake-ui-for-media-stream",
+                "--use-fake-device-for-media-stream",
+                f"--use-file-for-fake-video-capture={camera_file(folder)}",
+                f"--use-file-for-fake-audio-capture={microphone_file(folder)}",
+            ],
+        )
+        yield browser
+        browser.close()
+
+
+class Visit:
+    """A page in a browser, and what its console complained about."""
+
+    def __init__(self, browser: Any, url: str, **more: Any) -> None:
+        self.context = browser.new_context(
+            **{"viewport": VIEW, "reduced_motion": "reduce", **more}
+        )
+        self.page = self.context.new_page()
+        self.complaints: list[str] = []
+        self.page.on("console", self._on_console)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.goto(url)
+
+    def _on_console(self, message: Any) -> None:
+        if message.type == "error":
+            self.complaints.append(message.text)
+
+    def ask(self, script: str) -> Any:
+        """What the page makes of `script`."""
+        return self.page.evaluate(script)
+
+    def until(self, script: str, patience_s: float = PATIENCE_S) -> Any:
+        """Wait until the page makes something true of `script`; that."""
+        end_s = time.monotonic() + patience_s
+        while not (answer := self.page.evaluate(script)):
+            if time.monotonic() > end_s:
+                status = self.page.inner_text("#status")
+                pytest.fail(f"never came true: {script}; the page says {status!r}")
+            self.page.wait_for_timeout(50)
+        return answer
+
+    def talk(self) -> None:
+        """Press the button and wait for the avatar."""
+        self.until("!document.querySelector('#face').hidden")
+        self.page.click("#talk")
+        self.live()
+
+    def live(self) -> None:
+        """Wait until the avatar is there."""
+        self.until("document.body.dataset.phase === 'live'")
+
+    def close(self) -> None:
+        """Leave."""
+        self.page.close()
+        self.context.close()
+
+
+class Standing:
+    """A server in a thread of its own, which can be stopped, and started at the same address."""
+
+    def __init__(
+        self, make_stage: Callable[[], Stage], access: Access = LOCAL, script: str = ""
+    ) -> None:
+        """`script` is at /static/test.js, since the page takes none from elsewhere."""
+        self._make_stage, self._access, self._script = make_stage, access, script
+        self.port = 0
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://localhost:{self.port}/"
+
+    def start(self) -> None:
+        """Listen."""
+        ready, self._over = threading.Event(), asyncio.Event()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._loop.run_until_complete, args=(self._serve(ready),)
+        )
+        self._thread.start()
+        assert ready.wait(PATIENCE_S)
+
+    async def _serve(self, ready: threading.Event) -> None:
+        self.stage = self._make_stage()
+        self.server = Server(self.stage, self._access)
+        self.server.app.router.add_get("/static/test.js", self._give_script)
+        runner = web.AppRunner(self.server.app, shutdown_timeout=0.1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", self.port, reuse_address=True)
+        await site.start()
+        self.port = runner.addresses[0][1]
+        ready.set()
+        await self._over.wait()
+        await runner.cleanup()
+
+    async def _give_script(self, request: web.Request) -> web.Response:
+        return web.Response(text=self._script, content_type="text/javascript")
+
+    def stop(self) -> None:
+        """End all conversations, and listen no more."""
+        self._loop.call_soon_threadsafe(self._over.set)
+        self._thread.join()
+        self._loop.close()

@@ -1,0 +1,238 @@
+"""The page in a browser, before a stage that flashes: losses, tokens, sync, parts and words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from statistics import median
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("aiortc")
+pytest.importorskip("aiohttp")
+
+from chromium import DEMO, Standing, Visit, chromium
+from flash_stage import FlashStage
+
+from avatar_forcing_ros.web import speech
+from avatar_forcing_ros.web.access import Access
+
+pytestmark = pytest.mark.browser
+TOKEN = "a-word-of-24-characters!"
+MOST_APART_MS, EVENTS, MOST_EVENTS = 40.0, 5, 40
+# offers a flash's time of display and a click's time at the loudspeaker, as they come
+LISTENER = """class Clicks extends AudioWorkletProcessor {
+  process([[samples]]) {
+    samples?.forEach((sample, i) => {
+      if (Math.abs(sample) < 0.2) return;
+      const atS = currentTime + i / sampleRate;
+      if (!(atS - this.lastS < 0.3)) this.port.postMessage(atS);
+      this.lastS = atS;
+    });
+    return true;
+  }
+}
+registerProcessor("clicks", Clicks);"""
+WATCH = """async () => {
+  const video = document.querySelector("#avatar");
+  Object.assign(window, { flashes: [], clicks: [] });
+  const sound = new AudioContext();
+  await sound.resume();
+  await sound.audioWorklet.addModule("/static/test.js");
+  const clicks = new AudioWorkletNode(sound, "clicks");
+  sound.createMediaStreamSource(video.srcObject).connect(clicks);
+  clicks.port.onmessage = ({ data }) => {
+    const { contextTime, performanceTime } = sound.getOutputTimestamp();
+    window.clicks.push(performanceTime + 1000 * (data - contextTime));
+  };
+  const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+  let white = false;
+  const look = (_, { expectedDisplayTime }) => {
+    canvas.drawImage(video, 0, 0, 1, 1);
+    const now = canvas.getImageData(0, 0, 1, 1).data[1] > 150;
+    if (now && !white) window.flashes.push(expectedDisplayTime);
+    white = now;
+    video.requestVideoFrameCallback(look);
+  };
+  video.requestVideoFrameCallback(look);
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with chromium(tmp_path_factory.mktemp("browser")) as started:
+        yield started
+
+
+@pytest.fixture
+def standing() -> Iterator[Standing]:
+    server = Standing(FlashStage, script=LISTENER)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def visit(browser: Any, standing: Standing) -> Iterator[Visit]:
+    here = Visit(browser, standing.url)
+    yield here
+    here.close()
+
+
+def test_sound_and_picture_arrive_together(visit: Visit) -> None:
+    visit.talk()
+    visit.page.evaluate(WATCH)
+    apart: list[float] = []
+    # a browser takes some seconds to align the two
+    for count in range(EVENTS, MOST_EVENTS):
+        visit.until(f"window.flashes.length >= {count} && window.clicks.length >= {count}")
+        flashes, clicks = visit.ask("[window.flashes, window.clicks]")
+        nearest = [min((c - flash for c in clicks), key=abs) for flash in flashes]
+        apart.append(median(nearest[-EVENTS:]))
+        if abs(apart[-1]) <= MOST_APART_MS:
+            break
+    assert abs(apart[-1]) <= MOST_APART_MS, apart
+
+
+def test_a_server_that_comes_back_is_found(visit: Visit, standing: Standing) -> None:
+    visit.talk()
+    standing.stop()
+    visit.until("document.body.dataset.phase === 'lost'")
+    assert "Connecting again" in visit.page.inner_text("#veil")
+    standing.start()
+    visit.live()
+    assert visit.ask("document.body.dataset.role") == "speaker"
+    assert standing.stage.running
+
+
+def test_pictures_that_stop_are_fetched_anew(
+    visit: Visit, standing: Standing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visit.talk()
+    key = visit.ask("sessionStorage.getItem('key')")
+    (guest,) = standing.server.room._guests.values()
+    monkeypatch.setattr(guest.picture, "put", lambda number, frame: None)
+    monkeypatch.setattr(guest.sound, "put", lambda number, frame: None)
+    visit.until(f"sessionStorage.getItem('key') !== '{key}'")
+    visit.live()
+    assert visit.complaints == []
+
+
+def test_an_unknown_key_is_renewed(
+    visit: Visit, standing: Standing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visit.talk()
+    key = visit.ask("sessionStorage.getItem('key')")
+    standing.stage.more["you"] = None
+    visit.until(f"sessionStorage.getItem('key') !== '{key}'")
+    standing.stage.more["you"] = "speaker"
+    visit.live()
+
+
+def test_a_wrong_token_is_refused_and_the_right_one_opens(browser: Any) -> None:
+    server = Standing(FlashStage, Access(True, TOKEN))
+    here = Visit(browser, server.url)
+    here.until("document.querySelector('#ask').open")
+    here.page.fill("#token", "another-word-of-length")
+    here.page.keyboard.press("Enter")
+    here.until("document.querySelector('#ask-more').textContent.includes('another word')")
+    here.until("document.querySelector('#ask').open")
+    here.page.fill("#token", TOKEN)
+    here.page.keyboard.press("Enter")
+    here.talk()
+    assert all("401" in complaint for complaint in here.complaints)
+    here.close()
+    server.stop()
+
+
+def test_without_espeak_the_box_explains_and_bad_files_are_told(
+    visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(speech, "PROGRAM", "no-such-program")
+    visit.talk()
+    visit.until("!document.querySelector('#unspoken').hidden")
+    assert "sudo apt install espeak-ng" in visit.page.inner_text("#unspoken")
+    assert not visit.page.is_visible("#text")
+    bad = {"name": "bad.wav", "mimeType": "audio/wav", "buffer": b"no sound"}
+    visit.page.set_input_files("#sound", bad)
+    visit.until("document.querySelector('#status').className === 'trouble'")
+    assert "readable sound" in visit.page.inner_text("#status")
+
+
+def test_a_dropped_sound_is_said(visit: Visit, standing: Standing) -> None:
+    visit.talk()
+    data = list((DEMO / "user_speech.wav").read_bytes())[:64_000]
+    visit.page.evaluate(
+        """(data) => {
+          const files = new DataTransfer();
+          files.items.add(new File([new Uint8Array(data)], "a.wav", { type: "audio/wav" }));
+          const more = { dataTransfer: files, bubbles: true, cancelable: true };
+          document.body.dispatchEvent(new DragEvent("dragover", more));
+          document.querySelector("#drop").dispatchEvent(new DragEvent("drop", more));
+        }""",
+        data,
+    )
+    visit.until("document.querySelector('#status').textContent.includes('to say')")
+    assert len(standing.stage.said) == 1
+    assert not visit.page.is_visible("#drop")
+
+
+def test_a_clip_is_spoken_and_said(visit: Visit, standing: Standing) -> None:
+    visit.talk()
+    visit.page.keyboard.press("c")
+    visit.until("document.querySelector('#clip').ariaPressed === 'true'")
+    visit.page.wait_for_timeout(500)  # of sound
+    visit.page.keyboard.press("c")
+    visit.until("document.querySelector('#status').textContent.includes('to say')")
+    assert np.abs(standing.stage.said[0]).max() > 0
+
+
+def test_telepresence_has_other_words_and_the_camera_off(browser: Any) -> None:
+    server = Standing(lambda: FlashStage(mode="telepresence"))
+    here = Visit(browser, server.url, viewport={"width": 390, "height": 844}, has_touch=True)
+    here.until("document.querySelector('#talk').textContent === 'Be its voice'")
+    here.talk()
+    here.until("document.querySelector('#status').textContent.includes('Your voice is')")
+    assert not here.page.is_visible("#self")
+    assert not here.page.is_visible("#clip")
+    assert here.ask("document.documentElement.scrollWidth") <= 390
+    here.close()
+    server.stop()
+
+
+def test_the_floor_is_handed_over_and_taken(
+    visit: Visit, standing: Standing, browser: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server's part is played by hand."""
+    floor = {"held": True, "waiting": 1, "offered": False}
+    visit.talk()
+    posted: list[str] = []
+    visit.page.route(
+        "**/api/hand_over",
+        lambda route: (posted.append(route.request.url), route.fulfill(json={})),
+    )
+    standing.stage.more["floor"] = floor
+    visit.until("!document.querySelector('#hand-over').hidden")
+    visit.page.keyboard.press("h")
+    visit.until("document.body.dataset.role === 'viewer'")
+    visit.live()
+    assert posted
+    assert [guest.role for guest in standing.server.room._guests.values()] == ["viewer"]
+    standing.stage.more["floor"] = floor | {"offered": True}
+    visit.until("document.body.dataset.role === 'speaker'")
+    standing.stage.more["floor"] = floor | {"waiting": 0}
+    visit.live()
+
+
+def test_a_second_person_watches_and_asks(visit: Visit, standing: Standing, browser: Any) -> None:
+    visit.talk()
+    other = Visit(browser, standing.url)
+    other.until("document.querySelector('#state').textContent === 'In a conversation'")
+    other.page.click("#talk")
+    other.until("document.querySelector('#status').className === 'trouble'")
+    assert "somebody who does" in other.page.inner_text("#status")
+    other.page.click("#watch")
+    other.live()
+    assert not other.page.is_visible("#composer")
+    other.close()
+    assert visit.complaints == []

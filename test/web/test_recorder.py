@@ -1,0 +1,159 @@
+"""The recording: sound and picture stay together, gaps stay gaps, files do not stay."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+pytest.importorskip("aiortc")
+pytest.importorskip("aiohttp")
+
+from flash_stage import EVERY_FRAMES, GREY, WHITE, Frame, frame
+from numpy.typing import NDArray
+from web_house import Browser, House, in_house
+
+from avatar_forcing_ros.errors import OutputError
+from avatar_forcing_ros.timebase import FRAME_PERIOD_S, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
+from avatar_forcing_ros.web import recorder as recorder_module
+from avatar_forcing_ros.web.recorder import Recorder
+from avatar_forcing_ros.web.refusal import RefusedError
+
+MOST_APART_S = 0.040
+
+
+def recorded(frames: dict[int, Frame], monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    """A finished recording of `frames` by their numbers, all of which fit in."""
+    monkeypatch.setattr(recorder_module, "MOST_WAITING", 10_000)
+    recorder = Recorder()
+    recorder.start()
+    for number, one in frames.items():
+        recorder.put(number, one)
+    recorder.stop()
+    return recorder
+
+
+def flashes_and_clicks(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The times in a file at which pictures turn white, and clicks begin, in seconds."""
+    shades, sounds = [], []
+    with av.open(str(path)) as file:
+        for part in file.decode():
+            at_s = float(part.pts * part.time_base)
+            if isinstance(part, av.VideoFrame):
+                shades.append((at_s, part.to_ndarray(format="gray").mean()))
+            else:
+                samples = np.abs(part.to_ndarray()).mean(axis=0)
+                sounds.append((at_s + np.arange(len(samples)) / SAMPLE_RATE_HZ, samples))
+    at_s, shade = np.array(shades).T
+    white = shade > (WHITE + GREY) / 2
+    sound_s, samples = (np.concatenate(parts) for parts in zip(*sounds, strict=True))
+    loud_s = sound_s[samples > 0.3]
+    begins = np.diff(loud_s, prepend=-1.0) > 0.3
+    return at_s[white & ~np.append(False, white[:-1])], loud_s[begins]
+
+
+def test_sound_and_picture_are_together_after_gaps_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = {i: frame(i) for i in range(7, 4 * EVERY_FRAMES) if not 30 <= i < 44}
+    frames[60] = Frame(0, None, frames[60].audio)  # the last picture stays
+    recorder = recorded(frames, monkeypatch)
+    path, name = recorder.file()
+    assert name.startswith("avatar-20")
+    assert name.endswith(".mp4")
+    flashes, clicks = flashes_and_clicks(path)
+    expected = np.array([25, 50, 75]) * FRAME_PERIOD_S - 7 * FRAME_PERIOD_S
+    assert np.abs(flashes - expected).max() < 1e-3
+    assert np.abs(clicks - flashes).max() <= MOST_APART_S
+    assert recorder.told() == {"on": False, "ready": True, "s": 3.7, "left_out": 0}
+    recorder.discard()
+    assert not path.exists()
+    assert not recorder.told()["ready"]
+
+
+def test_it_begins_with_a_picture_and_takes_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    quiet = np.zeros(SAMPLES_PER_FRAME, np.float32)
+    frames = {0: Frame(0, None, quiet)}
+    frames |= {i: Frame(0, np.zeros((side, side, 3), np.uint8), quiet)
+               for i, side in enumerate((33, 33, 50), start=1)}  # fmt: skip
+    path, _ = recorded(frames, monkeypatch).file()
+    with av.open(str(path)) as file:
+        assert [(f.width, f.height) for f in file.decode(video=0)] == [(32, 32)] * 3
+    path.unlink()
+
+
+def test_what_does_not_fit_is_counted_and_a_long_one_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder_module, "MOST_WAITING", 3)
+    monkeypatch.setattr(recorder_module, "LONGEST_FRAMES", 20)
+    hold = threading.Event()
+
+    class Slow(recorder_module.Mp4Writer):
+        def write(self, *more: Any) -> None:
+            assert hold.wait(20)
+            super().write(*more)
+
+    monkeypatch.setattr(recorder_module, "Mp4Writer", Slow)
+    recorder = Recorder()
+    recorder.start()
+    with pytest.raises(RefusedError, match="one that goes on"):
+        recorder.file()
+    for i in range(10):
+        recorder.put(i, frame(i))
+    told = recorder.told()
+    assert 10 - 4 <= told["left_out"] <= 10 - 3
+    hold.set()
+    recorder.put(1_000, frame(0))  # longer than the longest by then, unless it did not fit
+    recorder.stop()
+    assert recorder.told()["ready"]
+    recorder.discard()
+    with pytest.raises(RefusedError, match="none"):
+        recorder.file()
+
+
+def test_no_room_for_the_file_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    with pytest.raises(OutputError, match="TMPDIR"):
+        Recorder().start()
+
+
+def test_a_writer_that_fails_ends_the_recording_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*more: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(recorder_module.Mp4Writer, "write", fail)
+    recorder = recorded({i: frame(i) for i in range(5)}, monkeypatch)
+    assert "given up" in caplog.text
+    assert not recorder.told()["ready"]
+    recorder.discard()
+
+
+def test_the_speaker_records_fetches_once_and_leaves_nothing() -> None:
+    async def talk(house: House) -> None:
+        browser = Browser(house)
+        await browser.join()
+        key = browser.key
+        assert (await house.post("/api/record", json={"on": True}))[0] == 403
+        assert (await house.post("/api/record", key=key, json={"on": True}))[1]["on"]
+        await house.until(lambda state: state["recording"]["s"] >= 0.4)
+        status, told = await house.post("/api/record", key=key, json={"on": False})
+        assert (status, told["ready"]) == (200, True)
+        headers = {"X-Avatar-Key": key}
+        async with house.client.get("/api/recording", headers=headers) as reply:
+            assert reply.status == 200
+            assert reply.content_type == "video/mp4"
+            assert reply.headers["X-Content-Type-Options"] == "nosniff"
+            assert 'attachment; filename="avatar-20' in reply.headers["Content-Disposition"]
+            assert (await reply.read())[4:8] == b"ftyp"
+        async with house.client.get("/api/recording", headers=headers) as reply:
+            assert reply.status == 404
+        await house.post("/api/record", key=key, json={"on": True})
+        await house.until(lambda state: state["recording"]["s"] > 0)
+        await house.post("/api/leave", key=key)
+        assert not (await house.state())["recording"]["on"]
+        await browser.peer.close()
+
+    in_house(talk)
