@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from avatar_forcing_ros.config import AvatarConfig
+    from avatar_forcing_ros.pipeline.session import Session
     from avatar_forcing_ros.rig.portrait import Portrait
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8080
@@ -68,22 +71,31 @@ def run(options: argparse.Namespace) -> None:
     tls = tls_context(options.tls_cert, options.tls_key)
     config = avatar_config(options)
 
-    from avatar_forcing_ros.pipeline.build import build_session, face_in
-    from avatar_forcing_ros.pipeline.live_avatar import LiveAvatar
+    from avatar_forcing_ros.pipeline.avatar_process import AvatarProcess
+    from avatar_forcing_ros.pipeline.portraits import face_in
     from avatar_forcing_ros.web.live_stage import LiveStage
     from avatar_forcing_ros.web.quiet_log import keep_quiet
     from avatar_forcing_ros.web.serving import Door, serve_until_stopped
 
     keep_quiet()
-    avatar = LiveAvatar(build_session(config), logging.getLogger(TROUBLES).warning)
-    avatar.warm_up()
+    avatar = AvatarProcess(partial(_session, config), logging.getLogger(TROUBLES).warning)
 
     def find_face(picture: NDArray[np.uint8]) -> Portrait:
         return face_in(picture, config, avatar.portrait_size_px)
 
     door = Door(access, options.host, options.port, tls)
-    serve_until_stopped(
-        LiveStage(avatar, find_face),
-        door,
-        ready=lambda: print(f"Open {door.url} in a browser. Ctrl-C ends it.", flush=True),
-    )
+    try:
+        serve_until_stopped(
+            LiveStage(avatar, find_face),
+            door,
+            ready=lambda: print(f"Open {door.url} in a browser. Ctrl-C ends it.", flush=True),
+        )
+    finally:
+        avatar.close()
+
+
+def _session(config: AvatarConfig) -> Session:
+    """The avatar's part, made in its own process; here the networks' libraries are not needed."""
+    from avatar_forcing_ros.pipeline.build import build_session
+
+    return build_session(config)

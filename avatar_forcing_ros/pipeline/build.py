@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from avatar_forcing_ros.config import PRESETS, AvatarConfig
-from avatar_forcing_ros.perception.face_crop import crop_portrait
-from avatar_forcing_ros.perception.face_tracker import FaceMeshTracker, find_face
+from avatar_forcing_ros.perception.face_tracker import FaceMeshTracker
 from avatar_forcing_ros.pipeline.load import load_avatar
 from avatar_forcing_ros.pipeline.portraits import load_face_square, load_portrait
 from avatar_forcing_ros.pipeline.session import Session
-from avatar_forcing_ros.rig.portrait import Portrait, frame_portrait
+from avatar_forcing_ros.rig.portrait import Portrait
 from avatar_forcing_ros.streaming.codec import MotionCodec, RigCodec
 from avatar_forcing_ros.streaming.cuda_graphs import recorded
 from avatar_forcing_ros.streaming.engine import MotionEngine
@@ -46,11 +42,3 @@ def load_face(config: AvatarConfig, size_px: int, landmarks: Path | None = None)
     latent = PRESETS[config.preset].model.motion_space == "latent"
     return (load_face_square if latent else load_portrait)(path, size_px, landmarks)
 
-
-def face_in(image: NDArray[np.uint8], config: AvatarConfig, size_px: int) -> Portrait:
-    """The face in `image` ``[H, W, 3]`` RGB as a portrait for `config`'s preset.
-
-    Raises FaceNotFoundError, and MediaError for a face that cannot be used.
-    """
-    latent = PRESETS[config.preset].model.motion_space == "latent"
-    return (crop_portrait if latent else frame_portrait)(image, find_face(image), size_px)

@@ -13,12 +13,13 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar_forcing_ros.errors import ConversationError, MediaError
+from avatar_forcing_ros.errors import ConversationError
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
 from avatar_forcing_ros.pipeline.commands import done, too_late
 from avatar_forcing_ros.pipeline.live import LiveConfig, LiveFrame, LiveStatus
 from avatar_forcing_ros.pipeline.pacer import Pacer
 from avatar_forcing_ros.pipeline.session import Session
+from avatar_forcing_ros.pipeline.waiting_voice import nobody_listens, waiting_with_s
 from avatar_forcing_ros.pipeline.waking_thread import WakingThread
 from avatar_forcing_ros.pipeline.worker import AvatarWorker
 from avatar_forcing_ros.rig.portrait import Portrait
@@ -27,7 +28,6 @@ from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 T = TypeVar("T")
 WARM_UP_BLOCKS = 2
 STOP_S = 5.0
-LONGEST_WAITING_S = 120  # of voice that has not been said yet
 
 
 class LiveAvatar:
@@ -136,20 +136,8 @@ class LiveAvatar:
         """
         worker = self._worker
         if worker is None:
-            raise MediaError(
-                "voice",
-                expected="a conversation that goes on",
-                got="none",
-                remedy="start one, then speak",
-            )
-        waiting_s = (worker.status.waiting_voice_samples + len(samples)) / SAMPLE_RATE_HZ
-        if waiting_s > LONGEST_WAITING_S:
-            raise MediaError(
-                "voice",
-                expected=f"at most {LONGEST_WAITING_S} s that wait to be said",
-                got=f"{waiting_s:.0f} s",
-                remedy="let the avatar finish, or stop it",
-            )
+            raise nobody_listens()
+        waiting_s = waiting_with_s(worker.status.waiting_voice_samples, samples)
         worker.put_avatar_audio(AudioChunk(samples, SAMPLE_RATE_HZ, self.now_ns()))
         return waiting_s
 

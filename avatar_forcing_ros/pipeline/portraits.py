@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from avatar_forcing_ros.config import PRESETS, AvatarConfig
 from avatar_forcing_ros.errors import MediaError
 from avatar_forcing_ros.perception.face_crop import crop_portrait
 from avatar_forcing_ros.perception.face_tracker import find_face
@@ -34,6 +35,15 @@ def load_portrait(path: Path | None, size_px: int, landmarks: Path | None = None
 def load_face_square(path: Path | None, size_px: int, landmarks: Path | None = None) -> Portrait:
     """The same face as the latent motion space was trained to see it; raises the same."""
     return crop_portrait(*_picture_and_face(path, landmarks), size_px)
+
+
+def face_in(image: NDArray[np.uint8], config: AvatarConfig, size_px: int) -> Portrait:
+    """The face in `image` ``[H, W, 3]`` RGB as a portrait for `config`'s preset.
+
+    Raises FaceNotFoundError, and MediaError for a face that cannot be used.
+    """
+    latent = PRESETS[config.preset].model.motion_space == "latent"
+    return (crop_portrait if latent else frame_portrait)(image, find_face(image), size_px)
 
 
 def _picture_and_face(

@@ -1,18 +1,21 @@
-"""The stage of ``avatar-forcing live``: the avatar lives in this process."""
+"""The stage of ``avatar-forcing live``: the avatar lives on this machine."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
-from avatar_forcing_ros.pipeline.live_avatar import LiveAvatar
+from avatar_forcing_ros.pipeline.avatar_process import AvatarProcess
 from avatar_forcing_ros.rig.portrait import Portrait
 from avatar_forcing_ros.web.stage import Mode, StageFrame
+
+if TYPE_CHECKING:  # a server whose avatar is elsewhere does without the networks' libraries
+    from avatar_forcing_ros.pipeline.live_avatar import LiveAvatar
 
 FindFace = Callable[[NDArray[np.uint8]], Portrait]
 
@@ -20,7 +23,7 @@ FindFace = Callable[[NDArray[np.uint8]], Portrait]
 class LiveStage:
     """`find_face` makes a portrait of a picture, and raises where there is no face in it."""
 
-    def __init__(self, avatar: LiveAvatar, find_face: FindFace) -> None:
+    def __init__(self, avatar: LiveAvatar | AvatarProcess, find_face: FindFace) -> None:
         self._avatar, self._find_face = avatar, find_face
         self._first_face = avatar.portrait
 

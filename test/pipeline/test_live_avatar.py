@@ -16,9 +16,10 @@ from avatar_forcing_ros.errors import ConversationError, MediaError
 from avatar_forcing_ros.media import AudioChunk
 from avatar_forcing_ros.pipeline import live_avatar
 from avatar_forcing_ros.pipeline.live import LiveConfig, LiveFrame
-from avatar_forcing_ros.pipeline.live_avatar import LONGEST_WAITING_S, LiveAvatar
+from avatar_forcing_ros.pipeline.live_avatar import LiveAvatar
 from avatar_forcing_ros.pipeline.pacer import Pacer
 from avatar_forcing_ros.pipeline.session import Session
+from avatar_forcing_ros.pipeline.waiting_voice import LONGEST_WAITING_S
 from avatar_forcing_ros.pipeline.worker import AvatarWorker
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLE_RATE_HZ
 

@@ -15,7 +15,7 @@ from avatar_forcing_ros.pipeline.session import Session
 from avatar_forcing_ros.timebase import frame_stamp_ns
 from avatar_forcing_ros.web.live_benchmark import picture_marks
 from avatar_forcing_ros.web.live_benchmark.caller import Observed
-from avatar_forcing_ros.web.live_benchmark.marked_server import _MarkedSession
+from avatar_forcing_ros.web.live_benchmark.marked_session import MarkedSession
 from avatar_forcing_ros.web.live_benchmark.measure import _figures, as_table, run_live_benchmark
 
 
@@ -53,7 +53,7 @@ def test_what_has_no_room_is_refused() -> None:
 
 
 def test_a_block_answers_the_newest_picture_that_it_was_shown() -> None:
-    session = _MarkedSession(Session(tiny_engine(), GreyFace()))  # type: ignore[arg-type]
+    session = MarkedSession(Session(tiny_engine(), GreyFace()))  # type: ignore[arg-type]
     frames = session.engine.frames(session.state)
     for i in range(2 * frames):
         session.push_user_frame(VideoFrame(picture(10 + 5 * i, 100 + i), frame_stamp_ns(i)))
@@ -93,6 +93,6 @@ def test_a_conversation_between_two_processes() -> None:
     assert figures["reaction_ms"]["count"] > 0.8 * figures["pictures_sent"] > 0
     assert figures["speech_ms"]["count"] == 1
     assert figures["memory_mb"]["most"] > 100
-    assert figures["server_percent_of_a_core"] > 5
+    assert figures["percent_of_a_core"]["avatar"] > 5
     assert "from a picture to its answer" in as_table(figures)
     assert troubles == []

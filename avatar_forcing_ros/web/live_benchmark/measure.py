@@ -17,6 +17,8 @@ from tqdm import tqdm
 from avatar_forcing_ros.config import AvatarConfig
 from avatar_forcing_ros.errors import OutputError
 from avatar_forcing_ros.media_files.reading import read_audio
+from avatar_forcing_ros.pipeline.benchmark import user_faces
+from avatar_forcing_ros.pipeline.build import build_session
 from avatar_forcing_ros.pipeline.demo import AVATAR_SPEECH, USER_SPEECH
 from avatar_forcing_ros.pipeline.process_use import cpu_s, memory_mb
 from avatar_forcing_ros.resources import shipped
@@ -42,18 +44,17 @@ def run_live_benchmark(
     """
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=serve, args=(config, there), name="live-server", daemon=True)
+    process = context.Process(target=serve, args=(config, there), name="live-server")
     process.start()
     there.close()
     try:
-        port, faces = _ready(here, tell)
-        assert process.pid is not None
-        figures = asyncio.run(_talk(f"http://{LOOPBACK}:{port}", faces, process.pid, seconds))
+        port, pids = _ready(here, tell)
+        figures = asyncio.run(_talk(f"http://{LOOPBACK}:{port}", _faces(config), pids, seconds))
         while here.poll():
             tell(here.recv()[1])
         here.send("end")
         process.join(START_PATIENCE_S)
-    except (EOFError, BrokenPipeError):
+    except (EOFError, BrokenPipeError, ProcessLookupError):
         raise OutputError(
             "the server",
             expected="it to serve",
@@ -66,16 +67,25 @@ def run_live_benchmark(
     return {"preset": config.preset, "seconds": seconds} | figures
 
 
-def _ready(here: Connection, tell: Callable[[str], None]) -> tuple[int, list[NDArray[np.uint8]]]:
-    """The server's port, and the faces for the camera."""
+def _ready(here: Connection, tell: Callable[[str], None]) -> tuple[int, list[int]]:
+    """The server's port, and the numbers of its processes."""
     while True:
         if not here.poll(START_PATIENCE_S):
             raise EOFError
         kind, told = here.recv()
         if kind == "ready":
-            port, faces = told
-            return int(port), [_camera_picture(face) for face in faces]
+            return int(told[0]), list(told[1])
+        if kind == "failed":
+            raise told
         tell(told)
+
+
+def _faces(config: AvatarConfig) -> list[NDArray[np.uint8]]:
+    """Somebody at rest and smiling, as a camera shows them."""
+    session = build_session(config)
+    faces = [_camera_picture(face) for face in user_faces(session)]
+    session.close()
+    return faces
 
 
 def _camera_picture(face: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -87,14 +97,16 @@ def _camera_picture(face: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(framed, np.uint8)
 
 
-async def _talk(origin: str, faces: list[NDArray[np.uint8]], pid: int, seconds: float) -> Figures:
+async def _talk(
+    origin: str, faces: list[NDArray[np.uint8]], pids: list[int], seconds: float
+) -> Figures:
     speech, onset_s = _spoken(read_audio(shipped(AVATAR_SPEECH)))
     caller = Caller(origin, faces, read_audio(shipped(USER_SPEECH)))
     try:
         await caller.join()
         await asyncio.sleep(SETTLE_S)
         begin_s = time.monotonic()
-        use = await _during(caller, speech, pid, begin_s, seconds)
+        use = await _during(caller, speech, pids, begin_s, seconds)
     finally:
         await caller.close()
     return _figures(caller.observed, begin_s, begin_s + seconds, onset_s) | use
@@ -107,26 +119,33 @@ def _spoken(voice: Sound) -> tuple[Sound, float]:
 
 
 async def _during(
-    caller: Caller, speech: Sound, pid: int, begin_s: float, seconds: float
+    caller: Caller, speech: Sound, pids: list[int], begin_s: float, seconds: float
 ) -> Figures:
     """Speak now and then; what server and caller take of the machine meanwhile."""
-    cpu_before_s, own_before_s = cpu_s(pid), time.process_time()
+    cpu_before_s, own_before_s = [cpu_s(pid) for pid in pids], time.process_time()
     samples: list[tuple[float, float]] = []  # seconds, MB
     spoke_s = begin_s - SPEECH_PERIOD_S / 2
     with tqdm(total=round(seconds), unit="s", desc="talking", leave=False, disable=None) as bar:
         while (now_s := time.monotonic()) < begin_s + seconds:
-            samples.append((now_s - begin_s, memory_mb(pid)))
+            samples.append((now_s - begin_s, sum(memory_mb(pid) for pid in pids)))
             if now_s >= spoke_s + SPEECH_PERIOD_S:
                 spoke_s = now_s
                 await caller.say(speech)
             bar.update(round(now_s - begin_s) - bar.n)
             await asyncio.sleep(SAMPLE_PERIOD_S)
     took_s = time.monotonic() - begin_s
+    web, avatar = (
+        round(100 * (cpu_s(pid) - before_s) / took_s, 1)
+        for pid, before_s in zip(pids, cpu_before_s, strict=True)
+    )
     times, held_mb = np.array(samples).T
     slope = np.polyfit(times, held_mb, 1)[0] if len(times) > 2 else 0.0
     return {
-        "server_percent_of_a_core": round(100 * (cpu_s(pid) - cpu_before_s) / took_s, 1),
-        "caller_percent_of_a_core": round(100 * (time.process_time() - own_before_s) / took_s, 1),
+        "percent_of_a_core": {
+            "avatar": avatar,
+            "web": web,
+            "caller": round(100 * (time.process_time() - own_before_s) / took_s, 1),
+        },
         "memory_mb": {
             "begin": held_mb[0],
             "end": held_mb[-1],
@@ -192,14 +211,14 @@ def as_table(figures: Figures) -> str:
     ):
         values = "".join(f"{row.get(k, float('nan')):>9.0f}" for k in ("median", "p95", "worst"))
         lines.append(f"{name:<34}{values}   of {row['count']}")
-    memory = figures["memory_mb"]
+    memory, share = figures["memory_mb"], figures["percent_of_a_core"]
     lines += [
         "",
         f"{figures['fps']} pictures a second came, {figures['late_pictures']} late "
         f"(longest gap {figures['longest_gap_ms']} ms); "
         f"{figures['speeches_lost']} speeches were not heard",
-        f"server {figures['server_percent_of_a_core']} % of a core, "
-        f"caller {figures['caller_percent_of_a_core']} %; memory {memory['begin']:.0f} MB, "
+        f"avatar {share['avatar']} % of a core, web server {share['web']} %, "
+        f"caller {share['caller']} %; memory {memory['begin']:.0f} MB, "
         f"at the end {memory['end']:.0f} MB ({memory['growth_a_minute']:+.2f} MB a minute)",
     ]
     return "\n".join(lines)

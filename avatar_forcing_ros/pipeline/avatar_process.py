@@ -1,0 +1,380 @@
+"""A live avatar in a process of its own, so that nothing else in Python makes it late.
+
+Threads of one process take turns at Python. A web server beside the avatar has little to compute,
+but takes its turns thousands of times a second: blocks then took three times as long. What goes
+over to the other process and back costs a hundredth of a core.
+"""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avatar_forcing_ros.errors import AvatarForcingError, ConversationError
+from avatar_forcing_ros.media import AudioChunk, VideoFrame
+from avatar_forcing_ros.pipeline.live import LiveConfig, LiveFrame, LiveStatus
+from avatar_forcing_ros.pipeline.waiting_voice import nobody_listens, waiting_with_s
+from avatar_forcing_ros.pipeline.waking_thread import WakingThread
+from avatar_forcing_ros.rig.portrait import Portrait
+
+READY_S = 300.0  # a large network may come from a slow disk
+ANSWER_S = 15.0
+END_S = 10.0
+MOST_WAITING = 500  # letters: pieces of sound, ten seconds
+QUICK_END_S = 20.0  # a process that ends so soon after it began is not begun again
+if TYPE_CHECKING:  # so that this process does without the networks' libraries
+    from avatar_forcing_ros.pipeline.live_avatar import LiveAvatar
+    from avatar_forcing_ros.pipeline.session import Session
+
+Show = Callable[[LiveFrame], None]
+Letter = tuple[Any, ...]
+
+
+class AvatarProcess:
+    """What `LiveAvatar` does, done elsewhere; methods and what they mean are its own.
+
+    `make_session` is called there, and has to be something that can be pickled. `trouble` is told
+    in a sentence, in whatever thread, when something went wrong. A process that ends by itself is
+    begun anew, and so is the conversation.
+
+    Raises what `make_session` raises, and ConversationError where the process does not come up.
+    """
+
+    def __init__(
+        self,
+        make_session: Callable[[], Session],
+        trouble: Callable[[str], None],
+        config: LiveConfig | None = None,
+    ) -> None:
+        self._make_session, self._trouble, self._config = make_session, trouble, config
+        self._show: Show | None = None
+        self._status, self._lag_ms = LiveStatus(), 0.0
+        self._answers: dict[int, Future[Any]] = {}
+        self._numbers = itertools.count()
+        self._closing = False
+        self._begin()
+        self._first_portrait = self._portrait
+        self._reader = threading.Thread(target=self._read, name="avatar-reader", daemon=True)
+        self._reader.start()
+
+    def _begin(self) -> None:
+        """Have a process that is ready."""
+        context = multiprocessing.get_context("spawn")
+        self._connection, there = context.Pipe()
+        self._process = context.Process(
+            target=_live, args=(self._make_session, self._config, there), daemon=True
+        )
+        self._process.start()
+        there.close()
+        self._began_s = time.monotonic()
+        try:
+            if not self._connection.poll(READY_S):
+                raise EOFError
+            told = self._connection.recv()
+        except (EOFError, OSError):
+            self._process.kill()
+            raise _gone("it to come up", "start it again, and look at what it printed") from None
+        if isinstance(told, Exception):
+            self._process.join(END_S)
+            raise told
+        self._portrait: Portrait = told
+        self._sender = _Sender(self._connection)
+        self._sender.start()
+
+    def start(self, show: Show) -> None:
+        """Begin a conversation; ConversationError where one goes on, or its end takes time."""
+        if self._show:
+            raise ConversationError(
+                "conversation", expected="none that goes on", got="one", remedy="stop it first"
+            )
+        self._status, self._lag_ms = LiveStatus(), 0.0
+        self._show = show
+        try:
+            self._ask("start").result(ANSWER_S)
+        except Exception:
+            self._show = None
+            raise
+
+    def stop(self) -> None:
+        """End the conversation, in some seconds at most."""
+        self._show = None
+        try:
+            self._ask("stop").result(ANSWER_S)
+        except (ConversationError, TimeoutError, OSError):
+            self._trouble("the avatar is still busy; it ends as soon as it can")
+
+    def close(self) -> None:
+        """End the process."""
+        self._closing, self._show = True, None
+        self._sender.put(("end",))
+        self._process.join(END_S)
+        if self._process.is_alive():
+            self._process.kill()
+        self._sender.stop()
+        self._reader.join(END_S)
+
+    @staticmethod
+    def now_ns() -> int:
+        """The clock of all stamps, which all processes share."""
+        return time.monotonic_ns()
+
+    @property
+    def running(self) -> bool:
+        """Whether a conversation goes on."""
+        return self._show is not None
+
+    @property
+    def status(self) -> LiveStatus:
+        """What has been done since the conversation began, as of the newest frame."""
+        return self._status
+
+    @property
+    def lag_ms(self) -> float:
+        """How long after its media time a frame is shown."""
+        return self._lag_ms
+
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        assert self._process.pid is not None
+        return self._process.pid
+
+    @property
+    def portrait(self) -> Portrait:
+        """The face that is shown."""
+        return self._portrait
+
+    @property
+    def portrait_size_px(self) -> int:
+        """The side of the pictures, and of a portrait for them."""
+        return self._portrait.size_px
+
+    @property
+    def unsent(self) -> int:
+        """Pictures and pieces of sound that the other process did not take in time."""
+        return self._sender.dropped
+
+    def hear(self, chunk: AudioChunk) -> None:
+        """Sound of the person, 16 kHz."""
+        if self._show:
+            self._sender.put(("hear", chunk))
+
+    def see(self, frame: VideoFrame) -> None:
+        """Picture of the person."""
+        if self._show:
+            self._sender.put(("see", frame))
+
+    def say(self, samples: NDArray[np.float32]) -> float:
+        """Have `samples` ``[n]``, 16 kHz, said; how many seconds wait then, or MediaError."""
+        if not self._show:
+            raise nobody_listens()
+        waiting_s = waiting_with_s(self._status.waiting_voice_samples, samples)
+        self._sender.put(("say", samples))
+        return waiting_s
+
+    def stop_speaking(self) -> Future[int]:
+        """Drop all voice that was not shown yet; how many samples that were."""
+        return self._ask("stop_speaking")
+
+    def set_portrait(self, portrait: Portrait) -> Future[None]:
+        """Go on with another face, of `portrait_size_px`."""
+
+        def keep(done: Future[None]) -> None:
+            if not done.cancelled() and done.exception() is None:
+                self._portrait = portrait
+
+        answer = self._ask("set_portrait", portrait)
+        answer.add_done_callback(keep)
+        return answer
+
+    def _ask(self, what: str, *more: Any) -> Future[Any]:
+        number, answer = next(self._numbers), Future[Any]()
+        self._answers[number] = answer
+        if not self._process.is_alive() and not self._reader.is_alive():
+            self._lose_answers()
+        self._sender.put(("ask", number, what, *more))
+        return answer
+
+    def _read(self) -> None:
+        """Take what the process tells, until it is to end."""
+        while True:
+            try:
+                letter = self._connection.recv()
+            except (EOFError, OSError):
+                if self._closing or not self._revive():
+                    self._lose_answers()
+                    return
+                continue
+            self._take(letter)
+
+    def _take(self, letter: Letter) -> None:
+        kind = letter[0]
+        if kind == "frame":
+            _, frame, self._status, self._lag_ms = letter
+            show = self._show
+            if show:
+                show(frame)
+        elif kind == "trouble":
+            self._trouble(letter[1])
+        else:
+            _, number, value = letter
+            answer = self._answers.pop(number)
+            if answer.set_running_or_notify_cancel():
+                if isinstance(value, Exception):
+                    answer.set_exception(value)
+                else:
+                    answer.set_result(value)
+
+    def _revive(self) -> bool:
+        """After the process has ended: begin another, with the same face, and go on."""
+        self._sender.stop()
+        self._lose_answers()
+        quick = time.monotonic() - self._began_s < QUICK_END_S
+        self._trouble(
+            f"the avatar's process ended by itself (exit code {self._process.exitcode})"
+            + ("; it is not begun again" if quick else "; another begins")
+        )
+        if quick:
+            self._show = None
+            return False
+        portrait = self._portrait
+        try:
+            self._begin()
+        except AvatarForcingError as error:
+            self._trouble(str(error))
+            self._show = None
+            return False
+        if portrait is not self._first_portrait:
+            self.set_portrait(portrait)
+        if self._show:
+            self._ask("start")
+        return True
+
+    def _lose_answers(self) -> None:
+        answers, self._answers = self._answers, {}
+        for answer in answers.values():
+            if answer.set_running_or_notify_cancel():
+                answer.set_exception(_gone("an answer", "try again in a moment"))
+
+
+def _gone(expected: str, remedy: str) -> ConversationError:
+    return ConversationError(
+        "the avatar's process", expected=expected, got="its end", remedy=remedy
+    )
+
+
+class _Sender(WakingThread):
+    """Sends letters in order; nobody who has one waits. Of pictures the newest waits alone."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__("avatar-sender")
+        self._connection = connection
+        self._letters: deque[Letter] = deque()
+        self.dropped = 0
+
+    def put(self, letter: Letter) -> None:
+        """Leave a letter here."""
+        with self._wake:
+            if letter[0] == "see":
+                older = next((one for one in self._letters if one[0] == "see"), None)
+                if older is not None:
+                    self._letters = deque(one for one in self._letters if one is not older)
+                    self.dropped += 1
+            elif letter[0] == "hear" and len(self._letters) >= MOST_WAITING:
+                self.dropped += 1
+                return
+            self._letters.append(letter)
+            self._wake.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                while not self._letters and not self._stopping:
+                    self._wake.wait()
+                if not self._letters:
+                    return
+                letter = self._letters.popleft()
+            try:
+                self._connection.send(letter)
+            except (OSError, ValueError):  # the reader notices, and tells
+                return
+
+
+def _live(
+    make_session: Callable[[], Session], config: LiveConfig | None, connection: Connection
+) -> None:
+    """The other process: do as the letters say until there are no more."""
+    from avatar_forcing_ros.pipeline.live_avatar import LiveAvatar
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's, which is the parent's to answer
+    sending = threading.Lock()
+
+    def send(*letter: Any) -> None:
+        with sending, suppress(OSError):
+            connection.send(letter if len(letter) > 1 else letter[0])
+
+    try:
+        avatar = LiveAvatar(make_session(), lambda text: send("trouble", text), config)
+        avatar.warm_up()
+    except AvatarForcingError as error:
+        send(error)
+        return
+    send(avatar.portrait)
+
+    def show(frame: LiveFrame) -> None:
+        send("frame", frame, avatar.status, avatar.lag_ms)
+
+    doing: dict[str, Callable[..., Future[Any] | None]] = {
+        "start": lambda: avatar.start(show),
+        "stop": avatar.stop,
+        "stop_speaking": avatar.stop_speaking,
+        "set_portrait": avatar.set_portrait,
+    }
+    with suppress(EOFError, OSError):
+        while (letter := connection.recv())[0] != "end":
+            if letter[0] == "ask":
+                _, number, what, *more = letter
+                _answer(doing[what], more, partial(send, "answer", number))
+            else:
+                try:
+                    _hand_on(avatar, *letter)
+                except Exception as error:  # no input ends the avatar
+                    send("trouble", f"an input was left out ({type(error).__name__}: {error})")
+    avatar.stop()
+
+
+def _hand_on(avatar: LiveAvatar, kind: str, what: Any) -> None:
+    if kind == "see":
+        avatar.see(what)
+    elif kind == "hear":
+        avatar.hear(what)
+    else:
+        avatar.say(what)
+
+
+def _answer(
+    do: Callable[..., Future[Any] | None], more: list[Any], tell: Callable[[Any], None]
+) -> None:
+    """Do it and tell what came of it, now or when it is done."""
+    try:
+        result = do(*more)
+    except Exception as error:  # whoever asked decides what it means
+        tell(error)
+        return
+    if result is None:
+        tell(None)
+    else:
+        result.add_done_callback(lambda done: tell(done.exception() or done.result()))
