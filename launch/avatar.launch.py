@@ -158,6 +158,13 @@ ARGUMENTS = [
         choices=["", "true", "false"],
     ),
     DeclareLaunchArgument(
+        "robot_sound",
+        default_value="",
+        description="Whether the operator hears the topic user_audio instead of their own words: "
+        "'true' or 'false'. Empty means what params_file says, or else as robot_view.",
+        choices=["", "true", "false"],
+    ),
+    DeclareLaunchArgument(
         "browser_is_user",
         default_value="",
         description="Whether the browser's camera and microphone are the person before the "
@@ -215,6 +222,7 @@ PAGE_TEXTS = {
 }
 PAGE_SWITCHES = {
     "robot_view": LaunchConfiguration("robot_view"),
+    "robot_sound": LaunchConfiguration("robot_sound"),
     "browser_is_user": LaunchConfiguration("browser_is_user"),
 }
 # topic of the nodes: the argument that names it

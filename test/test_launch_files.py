@@ -182,12 +182,13 @@ def test_the_page_is_served_when_asked() -> None:
         telepresence_port="8443",
         telepresence_token_file="/x/token",
         robot_view="true",
+        robot_sound="false",
         user_image="/camera/image",
         image_transport="compressed",
     ).started["telepresence_node"]
     assert after(words, "-p") == [
         *('host:="0.0.0.0"', 'token_file:="/x/token"', 'user_image_transport:="compressed"'),
-        *("robot_view:=true", "port:=8443", "use_sim_time:=false"),
+        *("robot_view:=true", "robot_sound:=false", "port:=8443", "use_sim_time:=false"),
     ]
     assert "user/image:=/camera/image" in after(words, "-r")
 

@@ -14,14 +14,18 @@ from avatar_forcing_ros.msg import AvatarMotion
 from avatar_forcing_ros.nodes import quality
 from avatar_forcing_ros.nodes.audio_messages import audio_message
 from avatar_forcing_ros.nodes.bad_message import BadMessage
-from avatar_forcing_ros.nodes.convert_audio import TOLERANCE_NS, AudioFormat, AudioInput
+from avatar_forcing_ros.nodes.convert_audio import (
+    ARRIVAL_TOLERANCE_NS,
+    TOLERANCE_NS,
+    AudioFormat,
+    AudioInput,
+)
 from avatar_forcing_ros.nodes.convert_image import compressed_to_rgb, image_to_rgb
 from avatar_forcing_ros.nodes.convert_motion import msg_to_values
 from avatar_forcing_ros.nodes.health import Troubles
 from avatar_forcing_ros.nodes.stamps import StampReader
 from avatar_forcing_ros.pipeline.worker import AvatarWorker
 
-ARRIVAL_TOLERANCE_NS = 200_000_000
 AUDIO_TOPICS = ("user/audio", "avatar/audio")
 
 

@@ -26,6 +26,7 @@ Samples = NDArray[np.float32]
 LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 4_000, 384_000
 MOST_CHANNELS = 32
 TOLERANCE_NS = 20_000_000
+ARRIVAL_TOLERANCE_NS = 200_000_000  # where stamps are taken on arrival
 # PyAudio's codes, as AudioInfo.format holds them
 KIND_OF_CODE: dict[int, Kind] = {
     1: "float32",

@@ -21,11 +21,15 @@ BACK_NS = 1_000_000_000  # stamps that go back that far belong to a new conversa
 
 @dataclass(frozen=True)
 class PairedFrame:
-    """40 ms of the avatar: `pixels` ``[S, S, 3]`` RGB or None, `audio` ``[640]`` at 16 kHz."""
+    """40 ms of the avatar: `pixels` ``[S, S, 3]`` RGB or None, `audio` ``[640]`` at 16 kHz.
+
+    `robot_audio` ``[640]`` is what the robot hears meanwhile, where somebody adds it.
+    """
 
     stamp_ns: int
     pixels: NDArray[np.uint8] | None
     audio: NDArray[np.float32]
+    robot_audio: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from avatar_forcing_ros.errors import MediaError, OutputError
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
 from avatar_forcing_ros.nodes.frame_pairs import FramePairs, PairedFrame
+from avatar_forcing_ros.nodes.robot_sound import RobotSound
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 from avatar_forcing_ros.web.refusal import RefusedError
 from avatar_forcing_ros.web.stage import Mode, StageFrame
@@ -67,7 +68,8 @@ class AvatarFigures:
 class GraphStage:
     """`browser_is_user`: camera and microphone are the person's before the avatar.
 
-    Otherwise the microphone is the avatar's voice, and the camera is not looked at.
+    Otherwise the microphone is the avatar's voice, and the camera is not looked at. With
+    `has_robot_sound` every frame carries what the robot hears.
     """
 
     def __init__(
@@ -76,12 +78,15 @@ class GraphStage:
         *,
         browser_is_user: bool = False,
         has_view: bool = False,
+        has_robot_sound: bool = False,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._graph, self._now_s = graph, now_s
         self._browser_is_user, self._has_view = browser_is_user, has_view
+        self._has_robot_sound = has_robot_sound
         self._lock = threading.Lock()  # around frames and who is shown them
         self._pairs = FramePairs(self._on_pair)
+        self._robot_sound = RobotSound()
         self._show: Callable[[StageFrame], None] | None = None
         self._show_view: Callable[[VideoFrame], None] | None = None
         self._face = PLACEHOLDER
@@ -107,6 +112,11 @@ class GraphStage:
         return self._has_view
 
     @property
+    def has_robot_sound(self) -> bool:
+        """Whether the operator hears who is before the robot."""
+        return self._has_robot_sound
+
+    @property
     def running(self) -> bool:
         """Whether anybody looks."""
         return self._show is not None
@@ -117,6 +127,7 @@ class GraphStage:
         """Show the avatar, from its next frame on."""
         with self._lock:
             self._pairs.clear()
+            self._robot_sound.clear()
             self._begun_s = self._now_s()
             self._show, self._show_view = show, show_view
 
@@ -208,6 +219,11 @@ class GraphStage:
             if self._show_view:
                 self._show_view(frame)
 
+    def put_robot_sound(self, samples: NDArray[np.float32]) -> None:
+        """Sound ``[n]`` of the person before the robot came, 16 kHz."""
+        with self._lock:
+            self._robot_sound.put(samples)
+
     def put_figures(self, figures: AvatarFigures) -> None:
         """The avatar told its state."""
         self._figures, self._told_s = figures, self._now_s()
@@ -227,12 +243,14 @@ class GraphStage:
 
     def counts(self) -> dict[str, int]:
         """What has been shown, and what was missing."""
-        pairs = self._pairs
+        pairs, robot = self._pairs, self._robot_sound
         return {
             "frames": pairs.frames,
             "missing_pictures": pairs.missing_pictures,
             "missing_sounds": pairs.missing_sounds,
             "late_halves": pairs.late,
+            "missing_robot_samples": robot.missing_samples,
+            "dropped_robot_samples": robot.dropped_samples,
             "sent_microphone_pieces": self.sent_pieces,
             "muted_microphone_pieces": self.muted_pieces,
         }
@@ -260,4 +278,5 @@ class GraphStage:
         delay_ms = (self.now_ns() - frame.stamp_ns) / 1e6
         self.delay_ms += SMOOTHING * (delay_ms - self.delay_ms)
         if self._show:
-            self._show(frame)
+            heard = self._robot_sound.take() if self._has_robot_sound else None
+            self._show(replace(frame, robot_audio=heard))

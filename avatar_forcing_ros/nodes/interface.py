@@ -42,7 +42,10 @@ class Service:
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter. `runtime`: it may be changed while the node lives, else it is read-only."""
+    """One parameter. `runtime`: it may be changed while the node lives, else it is read-only.
+
+    `like` is a parameter before it whose value it has where it is given none.
+    """
 
     name: str
     default: Value
@@ -52,6 +55,7 @@ class Parameter:
     high: float | None = None
     choices: tuple[str, ...] = ()
     runtime: bool = False
+    like: str = ""
 
 
 TOPICS = (
@@ -169,6 +173,8 @@ TELEPRESENCE_PARAMETERS = (
     Parameter("browser_is_user", False, "the browser's camera and microphone become `user/image` "
               "and `user/audio`, not the avatar's voice"),
     Parameter("robot_view", False, "show `user/image` beside the avatar"),
+    Parameter("robot_sound", False, "the speaker hears `user/audio` instead of the avatar, "
+              "viewers hear both; as `robot_view` where it is not given", like="robot_view"),
     Parameter("user_image_transport", "raw", "of `user/image`, whether shown or sent",
               choices=("raw", "compressed")),
     Parameter("jpeg_quality", 85, "of the browser's camera, where it is compressed", "%", 1, 100),

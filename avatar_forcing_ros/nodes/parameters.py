@@ -26,6 +26,8 @@ def declare(node: Node, table: Sequence[Parameter], defaults: Mapping[str, Any])
     """
     for parameter in table:
         default = defaults.get(parameter.name, parameter.default)
+        if parameter.like:
+            default = node.get_parameter(parameter.like).value
         node.declare_parameter(parameter.name, default, _descriptor(parameter))
 
 

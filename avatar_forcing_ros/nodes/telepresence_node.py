@@ -31,7 +31,11 @@ from avatar_forcing_ros.msg import AvatarState
 from avatar_forcing_ros.nodes import health, quality
 from avatar_forcing_ros.nodes.audio_messages import audio_message
 from avatar_forcing_ros.nodes.bad_message import BadMessage
-from avatar_forcing_ros.nodes.convert_audio import AudioFormat, AudioInput
+from avatar_forcing_ros.nodes.convert_audio import (
+    ARRIVAL_TOLERANCE_NS,
+    AudioFormat,
+    AudioInput,
+)
 from avatar_forcing_ros.nodes.convert_image import compressed_to_rgb, image_to_rgb
 from avatar_forcing_ros.nodes.graph_stage import AvatarFigures, GraphStage
 from avatar_forcing_ros.nodes.interface import TELEPRESENCE_PARAMETERS
@@ -64,6 +68,7 @@ class TelepresenceNode(Node):
                 outputs,
                 browser_is_user=self.settings["browser_is_user"],
                 has_view=self.settings["robot_view"],
+                has_robot_sound=self.settings["robot_sound"],
             )
             self._sound = AudioInput(PLAIN)
             self._viewed_s = 0.0
@@ -134,6 +139,23 @@ class TelepresenceNode(Node):
             self._taps.append(
                 self._picture_tap("user/image", "user_image_transport", self._on_view)
             )
+        if self.settings["robot_sound"]:
+            self._taps.append(self._robot_sound_tap(kind))
+
+    def _robot_sound_tap(self, kind: str) -> Any:
+        """`user/audio`, by its time of arrival: it is heard at once, whatever its stamps."""
+        sound = AudioInput(PLAIN, tolerance_ns=ARRIVAL_TOLERANCE_NS, queued=True)
+
+        def callback(msg: Any) -> None:
+            try:
+                chunks = sound.push(msg, time.monotonic_ns())
+            except BadMessage as bad:
+                self.troubles.note(f"user/audio {bad.reason}", f"user/audio: {bad}")
+                return
+            for chunk in chunks:
+                self.stage.put_robot_sound(chunk.samples)
+
+        return quality.subscribe(self, "user/audio", audio_message(kind), callback, self._group)
 
     def _picture_tap(
         self, topic: str, transport: str, callback: Callable[[Any, Callable[[Any], Any]], None]
@@ -239,6 +261,8 @@ def _check(given: dict[str, Any]) -> None:
     trouble = choice_trouble(TELEPRESENCE_PARAMETERS, given)
     if not trouble and given["robot_view"] and given["browser_is_user"]:
         trouble = "robot_view would show what browser_is_user sends"
+    if not trouble and given["robot_sound"] and given["browser_is_user"]:
+        trouble = "robot_sound would play what browser_is_user sends"
     if trouble:
         raise ConfigError(
             "parameters", expected="values that go together", got=trouble, remedy="correct it"

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any, Literal, get_args
 
+import numpy as np
 from aiortc import (
     MediaStreamTrack,
     RTCBundlePolicy,
@@ -16,12 +17,14 @@ from aiortc import (
     RTCPeerConnection,
     RTCSessionDescription,
 )
+from numpy.typing import NDArray
 
+from avatar_forcing_ros.web import hearing
 from avatar_forcing_ros.web.ice_hosts import at_home, own_addresses
 from avatar_forcing_ros.web.offers import bad_offer, checked_offer
 from avatar_forcing_ros.web.prompt_receiving import hasten
 from avatar_forcing_ros.web.refusal import RefusedError
-from avatar_forcing_ros.web.stage import Stage
+from avatar_forcing_ros.web.stage import Stage, StageFrame
 from avatar_forcing_ros.web.tracks import AvatarPicture, AvatarSound, ViewPicture
 from avatar_forcing_ros.web.user_streams import Camera, Microphone
 
@@ -44,7 +47,8 @@ class Guest:
         self, role: Role, stage: Stage, gone: Callable[[Guest], None], *, local: bool
     ) -> None:
         self.role, self.key = role, secrets.token_urlsafe(16)
-        self.picture, self.sound, self.view = AvatarPicture(), AvatarSound(), ViewPicture()
+        self.picture, self.view = AvatarPicture(), ViewPicture()
+        self.sound = AvatarSound(self._hears)
         self.camera = Camera(stage.see, stage.now_ns)
         self.microphone = Microphone(stage.hear, stage.now_ns)
         self._gone, self._local = gone, local
@@ -66,6 +70,11 @@ class Guest:
     def connected(self) -> bool:
         """Whether sound and pictures flow."""
         return bool(self._peer.connectionState == "connected")
+
+    def _hears(self, frame: StageFrame) -> NDArray[np.float32]:
+        """This one's sound of `frame`, as their role is by now."""
+        pick = hearing.for_speaker if self.role == "speaker" else hearing.for_viewer
+        return pick(frame)
 
     async def answer(self, sdp: object) -> str:
         """The answer to a browser's offer; RefusedError (400) where that is none."""

@@ -43,6 +43,11 @@ class LiveStage:
         return False
 
     @property
+    def has_robot_sound(self) -> bool:
+        """There is no other sound."""
+        return False
+
+    @property
     def running(self) -> bool:
         """Whether a conversation goes on."""
         return self._avatar.running

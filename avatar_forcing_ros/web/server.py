@@ -175,6 +175,7 @@ class Server:
         told = {
             "mode": self._stage.mode,
             "view": self._stage.has_view,
+            "operator_hears": self._stage.has_robot_sound,
             "wants_camera": self._stage.wants_camera,
             "can_speak_text": speech.can_speak(),
         }

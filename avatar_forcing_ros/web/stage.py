@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,16 @@ class StageFrame(Protocol):
 
     @property
     def audio(self) -> NDArray[np.float32]:
-        """``[640]`` at 16 kHz."""
+        """The avatar's voice, ``[640]`` at 16 kHz."""
+
+
+@runtime_checkable
+class RobotFrame(StageFrame, Protocol):
+    """A frame of a stage that `has_robot_sound`."""
+
+    @property
+    def robot_audio(self) -> NDArray[np.float32] | None:
+        """What the robot hears meanwhile, ``[640]`` at 16 kHz; None: the avatar's voice alone."""
 
 
 class Stage(Protocol):
@@ -44,6 +53,10 @@ class Stage(Protocol):
     @property
     def has_view(self) -> bool:
         """Whether there is a second picture: what the robot sees."""
+
+    @property
+    def has_robot_sound(self) -> bool:
+        """Whether the speaker hears what the robot hears, and not the avatar's voice."""
 
     @property
     def running(self) -> bool:

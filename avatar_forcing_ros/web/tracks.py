@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from fractions import Fraction
 
 import av
@@ -106,8 +107,9 @@ class AvatarPicture(_Track):
 
 
 class AvatarSound(_Track):
-    """The avatar's voice, 16 kHz; where frames are missing it is silent for as long.
+    """A sound of each frame, 16 kHz; where frames are missing it is silent for as long.
 
+    `pick` says which sound ``[640]`` it is, by default the avatar's voice.
     It is given out by 20 ms, one RTP packet each, since aiortc stamps all packets of a longer
     piece alike, and a browser plays the first of them alone. A frame's second half is held back
     until its time: the time of sending is what a browser aligns sound and pictures by.
@@ -115,8 +117,11 @@ class AvatarSound(_Track):
 
     kind = "audio"
 
-    def __init__(self) -> None:
+    def __init__(
+        self, pick: Callable[[StageFrame], NDArray[np.float32]] = lambda frame: frame.audio
+    ) -> None:
         super().__init__(MOST_SOUNDS)
+        self._pick = pick
         self._sent: int | None = None  # samples on the clock, up to which sound has been given
         self._rest = np.zeros(0, np.float32)
         self._next_due_s = 0.0
@@ -135,7 +140,7 @@ class AvatarSound(_Track):
             if self._sent is None:
                 self._sent = start
             gap = np.zeros(start - self._sent, np.float32)
-            self._rest = np.concatenate((gap, frame.audio))
+            self._rest = np.concatenate((gap, self._pick(frame)))
         self._next_due_s = loop.time() + PIECE_S
         piece, self._rest = self._rest[:PIECE_SAMPLES], self._rest[PIECE_SAMPLES:]
         assert self._sent is not None

@@ -34,7 +34,7 @@ from avatar_forcing_ros.msg import AvatarState
 from avatar_forcing_ros.errors import AvatarForcingError, ConfigError
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
 from avatar_forcing_ros.nodes import telepresence_node
-from avatar_forcing_ros.nodes.convert_audio import samples, samples_to_msg
+from avatar_forcing_ros.nodes.convert_audio import CODE_OF_KIND, samples, samples_to_msg
 from avatar_forcing_ros.nodes.convert_image import rgb_to_compressed, rgb_to_image
 from avatar_forcing_ros.nodes.graph_stage import NO_AVATAR
 from avatar_forcing_ros.nodes.interface import TELEPRESENCE_PARAMETERS
@@ -222,6 +222,41 @@ def test_the_robots_camera_is_shown_small_and_not_too_often(robot: Callable[...,
     here.until(lambda: any("user/image" in reason for reason in here.node.troubles.counts))
 
 
+def test_who_talks_through_the_robot_hears_whom_it_hears(robot: Callable[..., Robot]) -> None:
+    here = robot(robot_view=True, image_transport="raw")
+    assert here.node.settings["robot_sound"]  # as robot_view
+    assert here.node.count_subscribers("user/audio") == 0
+    here.look()
+    microphone = here.send(AudioStamped, "user/audio")
+    pictures = here.send(Image, "avatar/image_raw")
+    sounds = here.send(AudioStamped, "avatar/audio_aligned")
+    stereo = AudioStamped(header=Header())  # without a stamp; 50 ms of 48 kHz
+    stereo.audio.info.format, stereo.audio.info.channels = CODE_OF_KIND["float32"], 2
+    stereo.audio.info.rate = 48_000
+    stereo.audio.audio_data.float32_data = [0.25, 0.75] * 2_400
+    microphone.publish(AudioStamped())
+    microphone.publish(stereo)
+    microphone.publish(stereo)
+    here.until(lambda: len(here.node.stage._robot_sound._waiting) > 1_000)
+    for number in (1, 2):
+        sounds.publish(samples_to_msg(np.zeros(SAMPLES_PER_FRAME, np.float32), header(number)))
+        pictures.publish(rgb_to_image(GREY, header(number)))
+    here.until(lambda: len(here.shown) == 2)
+    heard = here.shown[0].robot_audio
+    assert abs(heard[SAMPLES_PER_FRAME // 2 :].mean() - 0.5) < 0.02
+    assert not here.shown[0].audio.any()
+    assert any(reason.startswith("user/audio") for reason in here.node.troubles.counts)
+
+
+def test_seeing_through_the_robot_does_not_force_hearing(robot: Callable[..., Robot]) -> None:
+    here = robot(robot_view=True, robot_sound=False)
+    here.look()
+    here.heard("user/image")
+    assert not here.node.stage.has_robot_sound
+    assert here.node.count_subscribers("user/audio") == 0
+    assert not robot().node.settings["robot_sound"]
+
+
 def test_stop_speaking_asks_the_avatar(robot: Callable[..., Robot]) -> None:
     here = robot(stop_service="head/be_quiet")
     state = here.send(AvatarState, "avatar/state")
@@ -278,7 +313,11 @@ def test_unsafe_settings_are_refused(
 
 @pytest.mark.parametrize(
     "parameters",
-    [{"image_transport": "theora"}, {"robot_view": True, "browser_is_user": True}],
+    [
+        {"image_transport": "theora"},
+        {"robot_view": True, "browser_is_user": True},
+        {"robot_sound": True, "browser_is_user": True},
+    ],
 )
 def test_parameters_that_do_not_go_together_are_refused(
     robot: Callable[..., Robot], parameters: dict[str, Any]

@@ -133,6 +133,25 @@ def test_frames_are_shown_while_somebody_looks() -> None:
     assert (len(bench.shown), len(bench.viewed)) == (1, 1)
 
 
+def test_frames_carry_what_the_robot_hears_where_that_is_wanted() -> None:
+    plain = Bench()
+    plain.stage.start(plain.shown.append, plain.viewed.append)
+    plain.stage.put_robot_sound(np.ones(640, np.float32))
+    plain.frame()
+    assert plain.shown[0].robot_audio is None
+    bench = Bench(has_robot_sound=True)
+    bench.stage.put_robot_sound(np.ones(640, np.float32))  # before anybody looked
+    bench.stage.start(bench.shown.append, bench.viewed.append)
+    bench.stage.put_robot_sound(np.full(1_000, 0.5, np.float32))
+    for number in range(2):
+        bench.frame(5_000_000_000 + number * 40_000_000)
+    heard = np.concatenate([frame.robot_audio for frame in bench.shown])
+    assert (heard[:1_000] == 0.5).all()
+    assert not heard[1_000:].any()
+    assert not bench.shown[0].audio.any()  # the avatar's own voice stays apart
+    assert bench.stage.told()["missing_robot_samples"] == 280
+
+
 def test_the_panel_says_what_is_missing_on_the_graph() -> None:
     bench = Bench()
     assert bench.stage.told()["state"] == NO_AVATAR

@@ -53,7 +53,7 @@ class FlashStage:
         self._over = threading.Event()
 
     mode = "live"
-    has_view = False
+    has_view = has_robot_sound = False
 
     @property
     def running(self) -> bool:

@@ -142,7 +142,8 @@ def test_what_the_robot_sees_is_a_second_picture_for_those_who_want_it() -> None
     async def talk(house: House) -> None:
         speaker = Browser(house, VideoStreamTrack(), view=True)
         viewer, plain = Browser(house, view=True), Browser(house)
-        assert (await house.state())["view"]
+        state = await house.state()
+        assert (state["view"], state["operator_hears"]) == (True, True)
         for browser, role in ((speaker, "speaker"), (viewer, "viewer"), (plain, "viewer")):
             assert (await browser.join(role))[0] == 200
             assert (await browser.receive("video")).width == SIZE_PX

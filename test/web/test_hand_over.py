@@ -31,7 +31,7 @@ def test_a_viewer_asks_and_the_speaker_hands_over() -> None:
         assert told["floor"] == {"held": True, "waiting": 1, "offered": False}
         state = await house.state(speaker.key)
         assert (state["you"], state["floor"]["waiting"]) == ("speaker", 1)
-        assert (state["mode"], state["view"]) == ("live", False)
+        assert (state["mode"], state["view"], state["operator_hears"]) == ("live", False, False)
         await house.until(lambda state: bool(heard))
         assert (await house.post("/api/hand_over", key=speaker.key))[0] == 200
         heard.clear()

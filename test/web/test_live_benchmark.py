@@ -90,7 +90,7 @@ def test_what_was_never_heard_is_told() -> None:
 def test_a_conversation_between_two_processes() -> None:
     troubles: list[str] = []
     figures = run_live_benchmark(AvatarConfig(), 5.0, troubles.append)
-    assert figures["reaction_ms"]["count"] > 0.8 * figures["pictures_sent"] > 0
+    assert 20 < figures["reaction_ms"]["count"] <= figures["pictures_sent"]
     assert figures["speech_ms"]["count"] == 1
     assert figures["memory_mb"]["most"] > 100
     assert figures["percent_of_a_core"]["avatar"] > 5

@@ -157,9 +157,9 @@ class Browser:
 
 
 class SeeingStage(LiveStage):
-    """The same with a second picture, which is black and small."""
+    """The same for a robot: with a second picture, which is black and small."""
 
-    has_view = True
+    has_view = has_robot_sound = True
 
     def start(
         self, show: Callable[[StageFrame], None], show_view: Callable[[VideoFrame], None]
