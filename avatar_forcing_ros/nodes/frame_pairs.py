@@ -50,7 +50,7 @@ class FramePairs:
 
     def put_picture(self, stamp_ns: int, pixels: NDArray[np.uint8]) -> None:
         """Take a picture."""
-        if self._is_due(stamp_ns):
+        if self._is_due(stamp_ns, self._newest_picture_ns):
             self._newest_picture_ns = max(self._newest_picture_ns, stamp_ns)
             halves = self._waiting.get(stamp_ns, _Halves())
             self._waiting[stamp_ns] = replace(halves, pixels=pixels)
@@ -58,7 +58,7 @@ class FramePairs:
 
     def put_sound(self, stamp_ns: int, samples: NDArray[np.float32]) -> None:
         """Take the sound ``[n]`` of a frame; what is not 640 samples is cut or filled up."""
-        if self._is_due(stamp_ns):
+        if self._is_due(stamp_ns, self._newest_sound_ns):
             self._newest_sound_ns = max(self._newest_sound_ns, stamp_ns)
             halves = self._waiting.get(stamp_ns, _Halves())
             self._waiting[stamp_ns] = replace(halves, audio=_fitted(samples))
@@ -70,10 +70,12 @@ class FramePairs:
         self._last_ns = None
         self._newest_picture_ns = self._newest_sound_ns = 0
 
-    def _is_due(self, stamp_ns: int) -> bool:
-        """Whether a half of that stamp can still be used; counts it if not."""
-        newest_ns = max(self._newest_picture_ns, self._newest_sound_ns)
-        if abs(stamp_ns - newest_ns) > BACK_NS:
+    def _is_due(self, stamp_ns: int, newest_ns: int) -> bool:
+        """Whether a half of that stamp can still be used; counts it if not.
+
+        `newest_ns` is of the same topic: the other one may be far ahead of it.
+        """
+        if newest_ns - stamp_ns > BACK_NS:
             self.clear()
         if self._last_ns is not None and stamp_ns <= self._last_ns:
             self.late += 1

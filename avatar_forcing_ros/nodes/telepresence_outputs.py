@@ -106,7 +106,7 @@ class TelepresenceOutputs:
 
 
 def _pass_on(answer: Any, told: Future[int]) -> None:
-    if told.done():
+    if not told.set_running_or_notify_cancel():
         return
     reply = answer.result()
     if reply is not None and reply.success:

@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection
@@ -64,7 +65,10 @@ class AvatarProcess:
         self._status, self._lag_ms = LiveStatus(), 0.0
         self._answers: dict[int, Future[Any]] = {}
         self._numbers = itertools.count()
-        self._closing = False
+        self._closing = self._over = False
+        # around who is shown what, what is asked and which process there is; nobody waits in it
+        self._lock = threading.RLock()
+        self._held: list[Letter] | None = None  # what is asked while another process begins
         self._begin()
         self._first_portrait = self._portrait
         self._reader = threading.Thread(target=self._read, name="avatar-reader", daemon=True)
@@ -73,11 +77,14 @@ class AvatarProcess:
     def _begin(self) -> None:
         """Have a process that is ready."""
         context = multiprocessing.get_context("spawn")
-        self._connection, there = context.Pipe()
-        self._process = context.Process(
-            target=_live, args=(self._make_session, self._config, there), daemon=True
-        )
-        self._process.start()
+        with self._lock:
+            if self._closing:
+                raise _gone("it to begin", "make another avatar")
+            self._connection, there = context.Pipe()
+            self._process = context.Process(
+                target=_live, args=(self._make_session, self._config, there), daemon=True
+            )
+            self._process.start()
         there.close()
         self._began_s = time.monotonic()
         try:
@@ -96,30 +103,42 @@ class AvatarProcess:
 
     def start(self, show: Show) -> None:
         """Begin a conversation; ConversationError where one goes on, or its end takes time."""
-        if self._show:
-            raise ConversationError(
-                "conversation", expected="none that goes on", got="one", remedy="stop it first"
-            )
-        self._status, self._lag_ms = LiveStatus(), 0.0
-        self._show = show
+        with self._lock:
+            if self._show:
+                raise ConversationError(
+                    "conversation", expected="none that goes on", got="one", remedy="stop it first"
+                )
+            self._status, self._lag_ms = LiveStatus(), 0.0
+            self._show = show
+            answer = self._ask("start")
         try:
-            self._ask("start").result(ANSWER_S)
-        except Exception:
-            self._show = None
+            answer.result(ANSWER_S)
+        except Exception as error:
+            with self._lock:
+                self._show = None
+                self._ask("stop")  # else it would begin when it can, for nobody
+            if isinstance(error, FutureTimeoutError):
+                raise _late() from None
             raise
 
     def stop(self) -> None:
         """End the conversation, in some seconds at most."""
-        self._show = None
+        with self._lock:
+            self._show = None
+            answer = self._ask("stop")
         try:
-            self._ask("stop").result(ANSWER_S)
-        except (ConversationError, TimeoutError, OSError):
+            answer.result(ANSWER_S)
+        except (ConversationError, FutureTimeoutError, OSError):
             self._trouble("the avatar is still busy; it ends as soon as it can")
 
     def close(self) -> None:
         """End the process."""
-        self._closing, self._show = True, None
-        self._sender.put(("end",))
+        with self._lock:
+            self._closing, self._show = True, None
+            if self._held is None:
+                self._sender.put(("end",))
+            else:
+                self._process.kill()
         self._process.join(END_S)
         if self._process.is_alive():
             self._process.kill()
@@ -201,11 +220,18 @@ class AvatarProcess:
         return answer
 
     def _ask(self, what: str, *more: Any) -> Future[Any]:
-        number, answer = next(self._numbers), Future[Any]()
-        self._answers[number] = answer
-        if not self._process.is_alive() and not self._reader.is_alive():
-            self._lose_answers()
-        self._sender.put(("ask", number, what, *more))
+        answer = Future[Any]()
+        with self._lock:
+            if self._over:
+                answer.set_exception(_gone("an answer", "start the program again"))
+                return answer
+            number = next(self._numbers)
+            self._answers[number] = answer
+            letter = ("ask", number, what, *more)
+            if self._held is None:
+                self._sender.put(letter)
+            else:
+                self._held.append(letter)
         return answer
 
     def _read(self) -> None:
@@ -215,6 +241,8 @@ class AvatarProcess:
                 letter = self._connection.recv()
             except (EOFError, OSError):
                 if self._closing or not self._revive():
+                    with self._lock:
+                        self._over, self._show = True, None
                     self._lose_answers()
                     return
                 continue
@@ -240,31 +268,36 @@ class AvatarProcess:
 
     def _revive(self) -> bool:
         """After the process has ended: begin another, with the same face, and go on."""
-        self._sender.stop()
+        with self._lock:
+            self._held, goes_on, portrait = [], self._show is not None, self._portrait
         self._lose_answers()
+        self._sender.stop()
         quick = time.monotonic() - self._began_s < QUICK_END_S
         self._trouble(
             f"the avatar's process ended by itself (exit code {self._process.exitcode})"
             + ("; it is not begun again" if quick else "; another begins")
         )
         if quick:
-            self._show = None
             return False
-        portrait = self._portrait
         try:
             self._begin()
         except AvatarForcingError as error:
-            self._trouble(str(error))
-            self._show = None
+            if not self._closing:
+                self._trouble(str(error))
             return False
-        if portrait is not self._first_portrait:
-            self.set_portrait(portrait)
-        if self._show:
-            self._ask("start")
+        with self._lock:
+            held, self._held = self._held, None
+            if portrait is not self._first_portrait:
+                self.set_portrait(portrait)
+            if goes_on:
+                self._ask("start")
+            for letter in held:
+                self._sender.put(letter)
         return True
 
     def _lose_answers(self) -> None:
-        answers, self._answers = self._answers, {}
+        with self._lock:
+            answers, self._answers = self._answers, {}
         for answer in answers.values():
             if answer.set_running_or_notify_cancel():
                 answer.set_exception(_gone("an answer", "try again in a moment"))
@@ -273,6 +306,15 @@ class AvatarProcess:
 def _gone(expected: str, remedy: str) -> ConversationError:
     return ConversationError(
         "the avatar's process", expected=expected, got="its end", remedy=remedy
+    )
+
+
+def _late() -> ConversationError:
+    return ConversationError(
+        "the avatar's process",
+        expected=f"an answer within {ANSWER_S:g} s",
+        got="none",
+        remedy="try again in a moment",
     )
 
 

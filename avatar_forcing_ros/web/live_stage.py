@@ -119,6 +119,8 @@ class LiveStage:
 
 
 def _pass_on(done: Future[None], changed: Future[int], size_px: int) -> None:
+    if not changed.set_running_or_notify_cancel():  # whoever asked has given up
+        return
     error = done.exception()
     if error:
         changed.set_exception(error)

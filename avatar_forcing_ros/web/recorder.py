@@ -30,22 +30,27 @@ class Recorder:
 
     def __init__(self) -> None:
         self._take: _Take | None = None
+        self._changing = threading.Lock()  # around what takes its time; `put` does not wait
 
     def start(self) -> None:
         """Begin a recording; one that nobody has fetched is forgotten."""
-        self.discard()
-        self._take = _Take()
-        self._take.start()
+        with self._changing:
+            self._forget()
+            take = _Take()
+            take.start()
+            self._take = take
 
     def stop(self) -> None:
         """End the recording, if there is one; takes as long as what waits to be written."""
-        if self._take:
-            self._take.finish()
+        with self._changing:
+            if self._take:
+                self._take.finish()
 
     def put(self, number: int, frame: StageFrame) -> None:
         """Take a frame and its number at 25 a second."""
-        if self._take:
-            self._take.put(number, frame)
+        take = self._take
+        if take:
+            take.put(number, frame)
 
     def file(self) -> tuple[Path, str]:
         """The finished recording, and a name for it; RefusedError (404) without one."""
@@ -60,8 +65,13 @@ class Recorder:
             )
         return take.path, take.file_name
 
-    def discard(self) -> None:
-        """End the recording and delete its file."""
+    def discard(self, path: Path | None = None) -> None:
+        """End the recording and delete its file; with `path` only if that is its file."""
+        with self._changing:
+            if path is None or (self._take and self._take.path == path):
+                self._forget()
+
+    def _forget(self) -> None:
         take, self._take = self._take, None
         if take:
             take.finish()

@@ -120,6 +120,20 @@ class Room:
             await self._end_turns()
             return self._floor.told(speaker.key)
 
+    @property
+    def turns(self) -> int:
+        """How often somebody's turn to talk was over for good."""
+        return self._floor.turns
+
+    def require_same_turn(self, turns: int) -> None:
+        """RefusedError (403) where the turn is over that went on when `turns` were."""
+        if turns != self.turns:
+            raise _not_theirs(
+                "the one who talks with the avatar",
+                "one's whose turn ended meanwhile",
+                "start a conversation first",
+            )
+
     def require_speaker(self, key: str | None) -> Guest:
         """The speaker, whose `key` this is; RefusedError (403) for everybody else."""
         guest = self._guests.get(key or "")
@@ -164,6 +178,7 @@ class Room:
         async with self._changing:
             for key in list(self._guests):
                 await self._remove(key)
+            await asyncio.to_thread(self.recorder.discard)
 
     @property
     def _speaker(self) -> Guest | None:

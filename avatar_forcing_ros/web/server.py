@@ -116,15 +116,19 @@ class Server:
     async def _say(self, request: web.Request) -> web.Response:
         """Text that the avatar is to say."""
         self.room.require_speaker(request.headers.get(KEY_HEADER))
+        turns = self.room.turns
         text = speech.spoken_text((await _table(request)).get("text"))
-        return self._said(await speech.speak(text))
+        return self._said(await speech.speak(text), turns)
 
     async def _sound(self, request: web.Request) -> web.Response:
         """Sound that the avatar is to say, a file of any kind."""
         self.room.require_speaker(request.headers.get(KEY_HEADER))
-        return self._said(await asyncio.to_thread(uploaded_sound, await request.read()))
+        turns = self.room.turns
+        return self._said(await asyncio.to_thread(uploaded_sound, await request.read()), turns)
 
-    def _said(self, samples: NDArray[np.float32]) -> web.Response:
+    def _said(self, samples: NDArray[np.float32], turns: int) -> web.Response:
+        """Have it said, unless the turn ended while it was made ready."""
+        self.room.require_same_turn(turns)
         return web.json_response({"waiting_s": round(self._stage.say(samples), 2)})
 
     async def _stop(self, request: web.Request) -> web.Response:
@@ -136,10 +140,16 @@ class Server:
     async def _new_portrait(self, request: web.Request) -> web.Response:
         """Another face, from a picture."""
         self.room.require_speaker(request.headers.get(KEY_HEADER))
-        data = await request.read()
+        turns, data = self.room.turns, await request.read()
         async with self._one_face:
             picture = await asyncio.to_thread(uploaded_picture, data)
-            size_px = await _done(await asyncio.to_thread(self._stage.change_face, picture))
+            self.room.require_same_turn(turns)
+            try:
+                size_px = await _done(await asyncio.to_thread(self._stage.change_face, picture))
+            finally:
+                if turns != self.room.turns:  # the face of one who left would stay
+                    await asyncio.to_thread(self._stage.restore_face)
+            self.room.require_same_turn(turns)
         return web.json_response({"size_px": size_px})
 
     async def _record(self, request: web.Request) -> web.Response:
@@ -161,7 +171,7 @@ class Server:
         with path.open("rb") as file:
             while part := await asyncio.to_thread(file.read, PART_BYTES):
                 await response.write(part)
-        await asyncio.to_thread(self.room.recorder.discard)
+        await asyncio.to_thread(self.room.recorder.discard, path)
         return response
 
     async def _portrait(self, request: web.Request) -> web.Response:

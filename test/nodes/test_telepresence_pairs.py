@@ -101,3 +101,13 @@ def test_sound_of_another_length_is_made_to_fit() -> None:
     for number, count in ((1, 0), (2, 100), (3, 5_000)):
         bench.pairs.put_sound(stamp_ns(number), sound(number, count))
     assert bench.out == [(1, 1, 0), (2, 2, 2), (3, 3, 3)]
+
+
+def test_pictures_that_come_more_than_a_second_late_do_not_stop_the_sound() -> None:
+    bench = Bench()
+    for number in range(1, 80):
+        bench.hear(number)
+        if number > 30:
+            bench.see(number - 30)
+    assert [number for number, *_ in bench.out] == [*range(1, 77)]
+    assert bench.pairs.late == 49

@@ -196,6 +196,48 @@ def test_a_process_that_ends_is_begun_anew_with_its_face(monkeypatch: pytest.Mon
     house.avatar.close()
 
 
+def test_a_beginning_that_was_given_up_does_not_stand_in_the_way(
+    shared: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.kill(shared.avatar.pid, signal.SIGSTOP)
+    with monkeypatch.context() as hasty:
+        hasty.setattr(avatar_process, "ANSWER_S", 0.01)
+        with pytest.raises(ConversationError, match="in a moment"):
+            shared.avatar.start(shared.frames.put)
+    assert not shared.avatar.running
+    os.kill(shared.avatar.pid, signal.SIGCONT)
+    shared.frames = queue.Queue()
+    shared.avatar.start(shared.frames.put)
+    shared.frame()
+    shared.avatar.stop()
+
+
+def test_what_is_asked_while_another_process_begins_is_done_by_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(avatar_process, "QUICK_END_S", 0.0)
+    monkeypatch.setattr(avatar_process, "ANSWER_S", PATIENCE_S)
+    house = House()
+    house.avatar.start(house.frames.put)
+    house.avatar.set_portrait(portrait(200)).result(PATIENCE_S)
+    os.kill(house.avatar.pid, signal.SIGKILL)
+    assert "another begins" in house.troubles.get(timeout=PATIENCE_S)
+    changed = house.avatar.set_portrait(portrait(50))
+    house.avatar.stop()
+    assert changed.result(PATIENCE_S) is None
+    house.frames = queue.Queue()
+    house.avatar.start(house.frames.put)
+    grey = house.frame(lambda frame: frame.pixels is not None)
+    assert grey.pixels is not None
+    assert grey.pixels[0, 0, 0] == 50
+    os.kill(house.avatar.pid, signal.SIGKILL)
+    assert "another begins" in house.troubles.get(timeout=PATIENCE_S)
+    house.avatar.close()
+    assert not house.avatar._reader.is_alive()
+    assert not Path(f"/proc/{house.avatar.pid}").exists()
+    assert house.troubles.empty()
+
+
 def test_one_that_ends_at_once_is_not_begun_again_and_again() -> None:
     house = House()
     house.avatar.start(house.frames.put)

@@ -157,3 +157,52 @@ def test_the_speaker_records_fetches_once_and_leaves_nothing() -> None:
         await browser.peer.close()
 
     in_house(talk)
+
+
+def test_what_has_been_fetched_takes_no_newer_recording_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recorder = recorded({i: frame(i) for i in range(3)}, monkeypatch)
+    fetched, _ = recorder.file()
+    recorder.start()
+    recorder.discard(fetched)
+    assert recorder.told()["on"]
+    recorder.discard()
+
+
+def test_beginnings_at_once_leave_one_recording(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    recorder, together = Recorder(), threading.Barrier(8)
+
+    def begin() -> None:
+        together.wait()
+        recorder.start()
+
+    threads = [threading.Thread(target=begin) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(list(tmp_path.iterdir())) == 1
+    recorder.discard()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_recording_does_not_outlive_the_server(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    browsers = []
+
+    async def talk(house: House) -> None:
+        browsers.append(Browser(house))
+        await browsers[0].join()
+        await house.post("/api/record", key=browsers[0].key, json={"on": True})
+        await house.until(lambda state: state["recording"]["s"] > 0)
+        assert list(tmp_path.glob("avatar-*.mp4"))
+        await browsers[0].peer.close()
+
+    in_house(talk)
+    assert list(tmp_path.glob("avatar-*.mp4")) == []
