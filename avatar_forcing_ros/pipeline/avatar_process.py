@@ -9,16 +9,12 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
-import signal
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from contextlib import suppress
-from functools import partial
-from multiprocessing.connection import Connection
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,22 +22,20 @@ from numpy.typing import NDArray
 
 from avatar_forcing_ros.errors import AvatarForcingError, ConversationError
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
+from avatar_forcing_ros.pipeline.avatar_child import live
+from avatar_forcing_ros.pipeline.letters import Letter, Sender
 from avatar_forcing_ros.pipeline.live import LiveConfig, LiveFrame, LiveStatus
 from avatar_forcing_ros.pipeline.waiting_voice import nobody_listens, waiting_with_s
-from avatar_forcing_ros.pipeline.waking_thread import WakingThread
 from avatar_forcing_ros.rig.portrait import Portrait
 
 READY_S = 300.0  # a large network may come from a slow disk
 ANSWER_S = 15.0
 END_S = 10.0
-MOST_WAITING = 500  # letters: pieces of sound, ten seconds
 QUICK_END_S = 20.0  # a process that ends so soon after it began is not begun again
 if TYPE_CHECKING:  # so that this process does without the networks' libraries
-    from avatar_forcing_ros.pipeline.live_avatar import LiveAvatar
     from avatar_forcing_ros.pipeline.session import Session
 
 Show = Callable[[LiveFrame], None]
-Letter = tuple[Any, ...]
 
 
 class AvatarProcess:
@@ -82,11 +76,10 @@ class AvatarProcess:
                 raise _gone("it to begin", "make another avatar")
             self._connection, there = context.Pipe()
             self._process = context.Process(
-                target=_live, args=(self._make_session, self._config, there), daemon=True
+                target=live, args=(self._make_session, self._config, there), daemon=True
             )
             self._process.start()
         there.close()
-        self._began_s = time.monotonic()
         try:
             if not self._connection.poll(READY_S):
                 raise EOFError
@@ -97,8 +90,9 @@ class AvatarProcess:
         if isinstance(told, Exception):
             self._process.join(END_S)
             raise told
+        self._began_s = time.monotonic()
         self._portrait: Portrait = told
-        self._sender = _Sender(self._connection)
+        self._sender = Sender(self._connection)
         self._sender.start()
 
     def start(self, show: Show) -> None:
@@ -157,8 +151,16 @@ class AvatarProcess:
 
     @property
     def status(self) -> LiveStatus:
-        """What has been done since the conversation began, as of the newest frame."""
-        return self._status
+        """What has been done since the conversation began, as of the newest frame.
+
+        Pictures and sounds that were not taken over there in time are counted in it.
+        """
+        told, sender = self._status, self._sender
+        return replace(
+            told,
+            dropped_pictures=told.dropped_pictures + sender.dropped_pictures,
+            refused_inputs=told.refused_inputs + sender.dropped_sounds,
+        )
 
     @property
     def lag_ms(self) -> float:
@@ -180,11 +182,6 @@ class AvatarProcess:
     def portrait_size_px(self) -> int:
         """The side of the pictures, and of a portrait for them."""
         return self._portrait.size_px
-
-    @property
-    def unsent(self) -> int:
-        """Pictures and pieces of sound that the other process did not take in time."""
-        return self._sender.dropped
 
     def hear(self, chunk: AudioChunk) -> None:
         """Sound of the person, 16 kHz."""
@@ -316,107 +313,3 @@ def _late() -> ConversationError:
         got="none",
         remedy="try again in a moment",
     )
-
-
-class _Sender(WakingThread):
-    """Sends letters in order; nobody who has one waits. Of pictures the newest waits alone."""
-
-    def __init__(self, connection: Connection) -> None:
-        super().__init__("avatar-sender")
-        self._connection = connection
-        self._letters: deque[Letter] = deque()
-        self.dropped = 0
-
-    def put(self, letter: Letter) -> None:
-        """Leave a letter here."""
-        with self._wake:
-            if letter[0] == "see":
-                older = next((one for one in self._letters if one[0] == "see"), None)
-                if older is not None:
-                    self._letters = deque(one for one in self._letters if one is not older)
-                    self.dropped += 1
-            elif letter[0] == "hear" and len(self._letters) >= MOST_WAITING:
-                self.dropped += 1
-                return
-            self._letters.append(letter)
-            self._wake.notify()
-
-    def _run(self) -> None:
-        while True:
-            with self._wake:
-                while not self._letters and not self._stopping:
-                    self._wake.wait()
-                if not self._letters:
-                    return
-                letter = self._letters.popleft()
-            try:
-                self._connection.send(letter)
-            except (OSError, ValueError):  # the reader notices, and tells
-                return
-
-
-def _live(
-    make_session: Callable[[], Session], config: LiveConfig | None, connection: Connection
-) -> None:
-    """The other process: do as the letters say until there are no more."""
-    from avatar_forcing_ros.pipeline.live_avatar import LiveAvatar
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's, which is the parent's to answer
-    sending = threading.Lock()
-
-    def send(*letter: Any) -> None:
-        with sending, suppress(OSError):
-            connection.send(letter if len(letter) > 1 else letter[0])
-
-    try:
-        avatar = LiveAvatar(make_session(), lambda text: send("trouble", text), config)
-        avatar.warm_up()
-    except AvatarForcingError as error:
-        send(error)
-        return
-    send(avatar.portrait)
-
-    def show(frame: LiveFrame) -> None:
-        send("frame", frame, avatar.status, avatar.lag_ms)
-
-    doing: dict[str, Callable[..., Future[Any] | None]] = {
-        "start": lambda: avatar.start(show),
-        "stop": avatar.stop,
-        "stop_speaking": avatar.stop_speaking,
-        "set_portrait": avatar.set_portrait,
-    }
-    with suppress(EOFError, OSError):
-        while (letter := connection.recv())[0] != "end":
-            if letter[0] == "ask":
-                _, number, what, *more = letter
-                _answer(doing[what], more, partial(send, "answer", number))
-            else:
-                try:
-                    _hand_on(avatar, *letter)
-                except Exception as error:  # no input ends the avatar
-                    send("trouble", f"an input was left out ({type(error).__name__}: {error})")
-    avatar.stop()
-
-
-def _hand_on(avatar: LiveAvatar, kind: str, what: Any) -> None:
-    if kind == "see":
-        avatar.see(what)
-    elif kind == "hear":
-        avatar.hear(what)
-    else:
-        avatar.say(what)
-
-
-def _answer(
-    do: Callable[..., Future[Any] | None], more: list[Any], tell: Callable[[Any], None]
-) -> None:
-    """Do it and tell what came of it, now or when it is done."""
-    try:
-        result = do(*more)
-    except Exception as error:  # whoever asked decides what it means
-        tell(error)
-        return
-    if result is None:
-        tell(None)
-    else:
-        result.add_done_callback(lambda done: tell(done.exception() or done.result()))

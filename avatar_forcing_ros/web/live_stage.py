@@ -112,6 +112,8 @@ class LiveStage:
             "compute_p99_ms": round(status.compute_p99_ms, 1),
             "face_visible": status.face_visible,
             "reduced": status.reduced,
+            "dropped_pictures": status.dropped_pictures,
+            "failed_pictures": status.failed_pictures,
             "skipped_blocks": status.skipped_blocks,
             "failed_blocks": status.failed_blocks,
             "waiting_voice_samples": status.waiting_voice_samples,

@@ -19,7 +19,8 @@ from avatar_forcing_ros.errors import ConfigError, ConversationError, MediaError
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
 from avatar_forcing_ros.perception.user_motion import UserMotion
 from avatar_forcing_ros.pipeline import avatar_process
-from avatar_forcing_ros.pipeline.avatar_process import AvatarProcess, _Sender
+from avatar_forcing_ros.pipeline.avatar_process import AvatarProcess
+from avatar_forcing_ros.pipeline.letters import MOST_WAITING, Sender
 from avatar_forcing_ros.pipeline.live import LiveFrame
 from avatar_forcing_ros.pipeline.session import Session
 from avatar_forcing_ros.rig import coefficients
@@ -253,11 +254,11 @@ def test_one_that_ends_at_once_is_not_begun_again_and_again() -> None:
 
 def test_the_newest_picture_waits_alone_and_sound_waits_for_long() -> None:
     here, there = Pipe()
-    sender = _Sender(here)
+    sender = Sender(here)
     sender.put(("hear", 0))
     for number in range(3):
         sender.put(("see", number))
-    for number in range(1, 2 * avatar_process.MOST_WAITING):
+    for number in range(1, 2 * MOST_WAITING):
         sender.put(("hear", number))
     sender.put(("end",))
     sender.start()
@@ -266,9 +267,10 @@ def test_the_newest_picture_waits_alone_and_sound_waits_for_long() -> None:
         came.append(there.recv())
     assert [letter for letter in came if letter[0] == "see"] == [("see", 2)]
     assert came[:3] == [("hear", 0), ("see", 2), ("hear", 1)]
-    assert len(came) == avatar_process.MOST_WAITING + 1
-    put = 1 + 3 + (2 * avatar_process.MOST_WAITING - 1) + 1
-    assert sender.dropped == put - len(came)
+    assert len(came) == MOST_WAITING + 1
+    put = 1 + 3 + (2 * MOST_WAITING - 1) + 1
+    assert sender.dropped_pictures == 2
+    assert sender.dropped_sounds == put - len(came) - 2
     assert sender.stop()
 
 

@@ -40,7 +40,7 @@ export function show(list, state, line) {
     ["Computes less, for lack of time", state.reduced ? "yes" : "no"],
     ["Blocks left out", state.skipped_blocks],
     ["Your face", state.face_visible ? "seen" : "not seen"],
-    ["Camera pictures left out", state.camera_dropped],
+    ["Camera pictures left out", (state.camera_dropped ?? 0) + (state.dropped_pictures ?? 0)],
     ["Still to be said", a(state.waiting_voice_samples / 16000, "s", 1)],
     ["Who watch", state.viewers],
   ];
