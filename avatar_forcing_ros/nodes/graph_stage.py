@@ -98,8 +98,8 @@ class GraphStage:
 
     @property
     def mode(self) -> Mode:
-        """The speaker talks through the avatar."""
-        return "telepresence"
+        """The operator lends the avatar a voice, or the browser's person talks with it."""
+        return "live" if self._browser_is_user else "telepresence"
 
     @property
     def wants_camera(self) -> bool:

@@ -7,7 +7,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -89,6 +89,14 @@ def chromium(folder: Path) -> Iterator[Any]:
         browser.close()
 
 
+# what the page goes through, each once
+PHASES = """window.phases = [document.body.dataset.phase];
+new MutationObserver(() => {
+  const { phase } = document.body.dataset;
+  if (phase !== window.phases.at(-1)) window.phases.push(phase);
+}).observe(document.body, { attributeFilter: ["data-phase"] });"""
+
+
 class Visit:
     """A page in a browser, and what its console complained about."""
 
@@ -129,6 +137,16 @@ class Visit:
     def live(self) -> None:
         """Wait until the avatar is there."""
         self.until("document.body.dataset.phase === 'live'")
+
+    def lose(self, break_off: Callable[[], Any]) -> None:
+        """Have the connection broken, and wait until the page has found its place again."""
+        old = self.ask("sessionStorage.getItem('key')")
+        self.page.evaluate(PHASES)
+        break_off()
+        self.until("window.phases.at(-1) === 'live' && window.phases.length > 1")
+        assert self.ask("window.phases") == ["live", "lost", "live"]
+        assert self.ask("sessionStorage.getItem('key')") not in ("", old)
+        assert self.ask("document.body.dataset.role") == "speaker"
 
     def close(self) -> None:
         """Leave."""
@@ -176,6 +194,10 @@ class Standing:
 
     async def _give_script(self, request: web.Request) -> web.Response:
         return web.Response(text=self._script, content_type="text/javascript")
+
+    def run(self, asked: Coroutine[Any, Any, Any]) -> Any:
+        """Have the server do something of its own."""
+        return asyncio.run_coroutine_threadsafe(asked, self._loop).result(PATIENCE_S)
 
     def stop(self) -> None:
         """End all conversations, and listen no more."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from avatar_forcing_ros.errors import FaceNotFoundError
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
-from avatar_forcing_ros.web.stage import StageFrame
+from avatar_forcing_ros.web.stage import Mode, StageFrame
 
 SIDE_PX = 128
 EVERY_FRAMES = 25
@@ -35,24 +35,25 @@ class Frame:
     audio: NDArray[np.float32]
 
 
-def frame(number: int, grey: int = GREY, side_px: int = SIDE_PX) -> Frame:
+def frame(number: int, grey: int = GREY) -> Frame:
     """Frame `number`, and whether it flashes and clicks follows from that."""
     at = number % EVERY_FRAMES
     shade = WHITE if at < FLASH_FRAMES else grey
-    pixels = np.full((side_px, side_px, 3), shade, np.uint8)
+    pixels = np.full((SIDE_PX, SIDE_PX, 3), shade, np.uint8)
     return Frame(number * FRAME_PERIOD_NS, pixels, CLICK if at == 0 else QUIET)
 
 
 class FlashStage:
     """`more` is added to what the panel is told."""
 
-    def __init__(self, side_px: int = SIDE_PX, **more: Any) -> None:
-        self.side_px, self.more, self.grey = side_px, more, GREY
+    def __init__(self, mode: Mode = "live", *, wants_camera: bool = True, **more: Any) -> None:
+        self.mode, self.wants_camera = mode, wants_camera
+        self.more, self.grey = more, GREY
+        self.seen = 0
         self.said: list[NDArray[np.float32]] = []
         self._thread: threading.Thread | None = None
         self._over = threading.Event()
 
-    mode = "live"
     has_view = has_robot_sound = False
 
     @property
@@ -69,7 +70,7 @@ class FlashStage:
         while not self._over.wait(
             max(0, began_ns + number * FRAME_PERIOD_NS - time.monotonic_ns()) / 1e9
         ):
-            show(frame(number, self.grey, self.side_px))
+            show(frame(number, self.grey))
             number += 1
 
     def stop(self) -> None:
@@ -83,7 +84,8 @@ class FlashStage:
 
     def hear(self, chunk: AudioChunk) -> None: ...
 
-    def see(self, frame: VideoFrame) -> None: ...
+    def see(self, frame: VideoFrame) -> None:
+        self.seen += 1
 
     def say(self, samples: NDArray[np.float32]) -> float:
         self.said.append(samples)

@@ -4,6 +4,7 @@ import { get, postNow, setKey } from "./api.js";
 import { dropClip, prepareComposer, sendSound } from "./composer.js";
 import { measured, show } from "./figures.js";
 import { prepareFloor, showFloor } from "./floor.js";
+import { playAvatar, prepareHearing, soundIsOn, soundOver, suitSound } from "./hearing.js";
 import { listenToKeys } from "./keys.js";
 import { Link } from "./link.js";
 import { Media } from "./media.js";
@@ -15,12 +16,16 @@ import { followRecording, recording, recordingOver, startRecording, stopRecordin
 
 const STATE_MS = 500;
 const STATE_PATIENCE_MS = 2000;
-const NAMES = { speaking: "Speaking", listening: "Listening", idle: "Here", asleep: "Ready" };
+const NAMES = {
+  speaking: "Speaking", listening: "Listening", idle: "Here", asleep: "Ready", ready: "Ready",
+  busy: "In a conversation",
+};
+const TAKEN = "Somebody else is talking with the avatar. Watch, and ask to talk.";
 const WORDS = {
   live: { talk: "Start talking", hint: "Your camera and microphone go to this server alone." },
   telepresence: {
     talk: "Be its voice",
-    hint: "Your voice is the avatar's voice. Your camera stays off until you turn it on.",
+    hint: "Your voice is the avatar's voice. Your camera stays off.",
   },
 };
 
@@ -29,6 +34,7 @@ const link = new Link(phaseChanged, showTracks);
 let state = { mode: "live", state: "asleep", speaker: false, viewers: 0 };
 let stopMeter = null;
 let mode = null;
+let handedOver = false;
 
 function veil(text) {
   at("veil").hidden = !text;
@@ -48,14 +54,17 @@ function render() {
   if (shown && self.srcObject !== media.stream) self.srcObject = media.stream;
   self.hidden = !shown;
   at("leave").querySelector(".name").textContent = link.role === "viewer" ? "Leave" : "End";
-  at("avatar").classList.toggle("live", link.phase === "live" || link.phase === "lost");
+  at("avatar").classList.toggle("live", link.phase === "live"); // a lost one is black: the face stays
 }
 
 function greeting() {
-  if (link.role === "viewer") return "You are watching.";
+  if (link.role === "viewer")
+    return handedOver ? "You have handed over. You are watching now." : "You are watching.";
   const [heard, seen] = [media.on("audio"), media.on("video")];
-  if (mode === "telepresence")
-    return heard ? "Your voice is the avatar's voice." : "No microphone: the avatar has no voice of yours.";
+  if (mode === "telepresence") {
+    if (!heard) return "No microphone: the avatar has no voice of yours.";
+    return `Your voice is the avatar's voice.${soundIsOn() ? "" : " Its sound is off here."}`;
+  }
   if (heard && seen) return "It sees and hears you.";
   if (heard) return "It hears you, but does not see you.";
   if (seen) return "It sees you, but does not hear you.";
@@ -83,35 +92,35 @@ function tidy() {
   recordingOver();
   sessionStorage.removeItem("role");
   at("avatar").srcObject = at("view").srcObject = at("self").srcObject = null;
-  at("view-tile").hidden = at("unmute").hidden = true;
+  at("view-tile").hidden = true;
+  soundOver();
 }
 
 async function showTracks(avatar, view) {
   at("view-tile").hidden = !view;
   at("view").srcObject = view;
   at("avatar").srcObject = avatar;
-  try {
-    await at("avatar").play();
-  } catch (error) {
-    if (error.name !== "NotAllowedError") return; // another connection came in between
-    at("avatar").muted = true; // no sound before a touch: picture first
-    at("unmute").hidden = false;
-    at("avatar").play().catch(() => {});
-  }
+  await playAvatar();
 }
 
-async function start(role) {
+async function start(role, { after = null } = {}) {
   say("");
+  handedOver = after === "speaker";
   wakeMeters();
   if (role === "viewer") media.close();
   else {
-    if (mode === "telepresence") media.wished.video = false;
+    if (mode === "telepresence" || state.wants_camera === false) media.wished.video = false;
     await media.open();
     stopMeter?.();
     stopMeter = meter(media.stream, (level) => at("level").style.setProperty("--level", level));
   }
   sessionStorage.setItem("role", role);
-  await link.open(role, role === "speaker" ? media : null, Boolean(state.view) && role === "speaker");
+  suitSound(role, state);
+  try {
+    await link.open(role, role === "speaker" ? media : null, Boolean(state.view) && role === "speaker");
+  } catch (error) {
+    throw error.status === 409 ? new Error(TAKEN) : error;
+  }
 }
 
 async function leave() {
@@ -122,16 +131,19 @@ async function leave() {
   setKey("");
 }
 
+// after having talked; the answer to handing over, and the state that tells of it, come both
 async function watch() {
   if (recording()) await stopRecording().catch(() => {});
+  if (link.role !== "speaker") return;
   dropClip();
-  await start("viewer");
+  await start("viewer", { after: "speaker" });
 }
 
 function showMode() {
   if (mode === (state.mode ?? "live")) return;
   mode = state.mode ?? "live";
   document.body.dataset.mode = mode;
+  document.body.dataset.camera = state.wants_camera === false ? "unwanted" : "wanted";
   at("talk").textContent = WORDS[mode].talk;
   at("hint").textContent = WORDS[mode].hint;
 }
@@ -149,12 +161,14 @@ async function refresh() {
   link.told(state, turn, performance.now() - askedMs);
   showMode();
   const busy = !link.role && state.speaker;
-  const now = link.role ? state.state : busy ? "busy" : "ready";
+  const now = link.role ? state.state : busy ? "busy" : "ready"; // or a sentence: what is wrong
   at("state").dataset.state = at("avatar-tile").dataset.state = link.phase === "live" ? now : "ready";
-  at("state").textContent = busy ? "In a conversation" : NAMES[now] ?? "Ready";
+  at("state").textContent = NAMES[now] ?? now[0].toUpperCase() + now.slice(1);
+  at("state").classList.toggle("trouble", !(now in NAMES));
   at("text").hidden = at("say").hidden = !state.can_speak_text;
   at("unspoken").hidden = state.can_speak_text;
   showFloor(state, link.role);
+  if (link.role) suitSound(link.role, state);
   if (!at("panel").hidden) show(at("figures"), state, await measured(link.line?.peer));
   await followRecording(state.recording);
   if (turn !== link.turn) return;
@@ -200,10 +214,6 @@ at("leave").onclick = told(leave);
 at("microphone").onclick = told(() => media.toggle("audio"));
 at("camera").onclick = told(() => media.toggle("video"));
 at("record").onclick = told(() => (recording() ? stopRecording() : startRecording()));
-at("unmute").onclick = () => {
-  at("avatar").muted = false;
-  at("unmute").hidden = true;
-};
 at("figures-button").onclick = () => {
   at("panel").hidden = !at("panel").hidden;
   at("figures-button").setAttribute("aria-expanded", String(!at("panel").hidden));
@@ -215,6 +225,7 @@ window.addEventListener("pagehide", () => {
   if (link.role) postNow("/api/leave", "", { keepalive: true }).catch(() => {});
 });
 prepareComposer(media);
+prepareHearing();
 preparePortrait(veil);
 prepareFloor({ talk: () => start("speaker"), watch, free: () => !state.speaker });
 listenToKeys();

@@ -22,6 +22,10 @@ export function secondVideoApart(sdp) {
     ? one.replace(/^(a=msid:|a=ssrc:\d+ msid:)\S+/gm, "$1view") : one)).join("");
 }
 
+// A browser plays sound later than it shows pictures, and takes ten seconds to align them to some
+// 60 ms. So pictures wait from the start.
+const PICTURE_WAITS_MS = 85;
+
 // Returns { peer, close }. `tracks` gets the avatar's stream and the view's (null without).
 export async function call({ role, media, withView, tracks }) {
   const peer = new RTCPeerConnection();
@@ -31,8 +35,10 @@ export async function call({ role, media, withView, tracks }) {
   };
   const direction = role === "speaker" ? "sendrecv" : "recvonly";
   for (const kind of ["audio", "video"]) {
-    const { sender } = peer.addTransceiver(media?.track(kind) ?? kind, { direction });
+    const { sender, receiver } = peer.addTransceiver(media?.track(kind) ?? kind, { direction });
     if (media) media.senders[kind] = sender;
+    if (kind === "video" && "jitterBufferTarget" in receiver)
+      receiver.jitterBufferTarget = PICTURE_WAITS_MS;
   }
   const second = withView ? peer.addTransceiver("video", { direction: "recvonly" }) : null;
   const avatar = new MediaStream();

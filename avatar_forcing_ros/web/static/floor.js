@@ -34,6 +34,5 @@ export function prepareFloor({ talk, watch, free }) {
   at("hand-over").onclick = told(async () => {
     await post("/api/hand_over", "");
     await watch();
-    say("You have handed over. You are watching now.");
   });
 }

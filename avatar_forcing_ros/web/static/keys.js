@@ -3,7 +3,7 @@
 import { at } from "./page.js";
 
 const BUTTONS = {
-  m: ["microphone"], v: ["camera"], c: ["clip"], p: ["portrait"], r: ["record"],
+  m: ["microphone"], s: ["hear"], v: ["camera"], c: ["clip"], p: ["portrait"], r: ["record"],
   h: ["hand-over", "ask-floor"], f: ["figures-button"], "?": ["help-button"],
 };
 

@@ -18,7 +18,10 @@ export const told = (handler) => async (event) => {
 export const press = (id, on) => at(id).setAttribute("aria-pressed", String(on));
 
 export function draw(id, icon, name) {
-  at(id).querySelector("use").setAttribute("href", `/static/icons.svg#${icon}`);
+  const use = at(id).querySelector("use");
+  const href = `/static/icons.svg#${icon}`;
+  // one that is set again is fetched again, which a server that is away does not answer
+  if (use.getAttribute("href") !== href) use.setAttribute("href", href);
   const text = at(id).querySelector(".name");
   if (text.textContent !== name) text.textContent = name;
 }
