@@ -207,10 +207,13 @@ class AvatarWorker(WakingThread):
             with self._wake:
                 if not (busy or self._inbox or self._commands or self._stopping):
                     self._wake.wait(self._wait_s())
-                if self._stopping:
-                    break
                 inbox, self._inbox = self._inbox, deque()
                 commands, self._commands = self._commands, deque()
+                stopping = self._stopping
+            if stopping:
+                for command, future, _ in commands:  # asked for in time; none come any more
+                    settle(command, future)
+                return
             self._beat_s = time.monotonic()
             now_ns = self._now_ns()
             if now_ns < self._last_now_ns - BACK_NS:

@@ -375,7 +375,7 @@ def test_what_is_asked_of_a_worker_that_has_ended_fails_with_a_reason() -> None:
 
     first = b.worker.call(long)
     assert begun.wait(PATIENCE_S)
-    waiting = b.worker.call(lambda session: None)
+    in_time = b.worker.call(lambda session: 3)
     ending = threading.Thread(target=b.worker.stop)
     ending.start()
     while not b.worker._stopping:
@@ -383,7 +383,8 @@ def test_what_is_asked_of_a_worker_that_has_ended_fails_with_a_reason() -> None:
     go_on.set()
     ending.join(PATIENCE_S)
     first.result(PATIENCE_S)
+    assert in_time.result(PATIENCE_S) == 3  # asked before the end: a face is not lost so
     late = b.worker.call(lambda session: None)
-    for future in (waiting, late, b.worker.reset(), b.worker.stop_speaking()):
+    for future in (late, b.worker.reset(), b.worker.stop_speaking()):
         with pytest.raises(ConversationError, match="one that has ended"):
             future.result(PATIENCE_S)
