@@ -20,13 +20,13 @@ from avatar_forcing_ros.errors import MediaError, OutputError
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
 from avatar_forcing_ros.nodes.frame_pairs import FramePairs, PairedFrame
 from avatar_forcing_ros.nodes.robot_sound import RobotSound
+from avatar_forcing_ros.pipeline.waiting_voice import waiting_with_s
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 from avatar_forcing_ros.web.refusal import RefusedError
 from avatar_forcing_ros.web.stage import Mode, StageFrame
 
 QUIET_S = 3.0  # avatar_node tells its state every second
 SMOOTHING = 0.1  # weight of the newest frame
-LONGEST_WAITING_S = 120  # of voice that has not been said yet
 PLACEHOLDER = np.full((512, 512, 3), 128, np.uint8)
 ONE = "an avatar on the graph"
 START_ONE = "start avatar_node, with the same namespace and ROS_DOMAIN_ID"
@@ -161,14 +161,8 @@ class GraphStage:
         if not self.is_there:
             raise MediaError("voice", expected=ONE, got="none", remedy=START_ONE)
         now_s = self._now_s()
-        waiting_s = max(0.0, self._said_until_s - now_s) + len(samples) / SAMPLE_RATE_HZ
-        if waiting_s > LONGEST_WAITING_S:
-            raise MediaError(
-                "voice",
-                expected=f"at most {LONGEST_WAITING_S} s that wait to be said",
-                got=f"{waiting_s:.0f} s",
-                remedy="let the avatar finish, or stop it",
-            )
+        unsaid_s = max(0.0, self._said_until_s - now_s)
+        waiting_s = waiting_with_s(round(unsaid_s * SAMPLE_RATE_HZ), samples)
         self._graph.send_voice(AudioChunk(samples, SAMPLE_RATE_HZ, self.now_ns()))
         self._said_until_s = now_s + waiting_s
         return waiting_s
