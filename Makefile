@@ -39,7 +39,7 @@ $(VENV)/.installed: setup.cfg constraints.txt scripts/install
 	touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
-	scripts/install $(VENV) mediapipe,standalone,train,paper,web,test
+	scripts/install $(VENV) mediapipe,ros,train,paper,web,test
 	touch $@
 
 clean:  ## remove what was made here, the virtual environment too

@@ -9,7 +9,7 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Header
-from tf2_ros import TransformBroadcaster
+from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
 from avatar_forcing_ros.msg import AvatarMotion
@@ -51,11 +51,11 @@ class AvatarOutputs:
             (COMPRESSED, CompressedImage, settings["publish_compressed"]),
             ("joint_states", JointState, settings["publish_joint_states"]),
             ("avatar/markers", MarkerArray, settings["publish_markers"]),
+            ("/tf", TFMessage, settings["publish_tf"]),
         ]
         for topic, message, publish in wanted:
             if publish:
                 self._made[topic] = quality.publisher(node, topic, message)
-        self._frames_of = TransformBroadcaster(node) if settings["publish_tf"] else None
 
     def set(self, changes: Mapping[str, Any]) -> None:
         """Take over parameters that may change while the node lives."""
@@ -98,12 +98,12 @@ class AvatarOutputs:
             gains = [settings[name] for name in GAINS]
             joints = values_to_joints(values, Header(stamp=stamp), settings["joint_names"], gains)
             self._made["joint_states"].publish(joints)
-        if self._frames_of:
+        if "/tf" in self._made:
             base = Header(stamp=stamp, frame_id=settings["base_frame_id"])
             head = values_to_transform(
                 values, base, settings["frame_id"], settings["head_width_m"]
             )
-            self._frames_of.sendTransform(head)
+            self._made["/tf"].publish(TFMessage(transforms=[head]))
         if self._heard("avatar/markers") and self.outline:
             header = Header(stamp=stamp, frame_id=settings["frame_id"])
             lines = self.outline.landmarks(values)
