@@ -147,16 +147,16 @@ def test_a_session_without_a_user_needs_no_tracker() -> None:
 def test_input_that_stops_is_counted_for_a_second_one_that_never_was_is_not() -> None:
     session = new_session()
     heard = talk(5)
-    assert session.complete()
+    assert not session.missing()
     session.push_user_audio(AudioChunk(heard.avatar_audio, 16_000, 0))
     session.push_user_frame(picture(0))
-    assert not session.complete()  # more pictures can be expected
+    assert session.missing() == [session.pictures]  # more of them can be expected
     for _ in range(20):
         session.next_block()
     assert session.avatar_sound.filled_samples == 0
     assert session.user_sound.filled_samples == 25 * SAMPLES_PER_FRAME
     assert session.pictures.filled_frames == 24
-    assert session.complete()
+    assert not session.missing()
 
 
 def test_stopping_speech_silences_the_next_block() -> None:
