@@ -26,6 +26,7 @@ from avatar_forcing_ros.nodes.convert_audio import (
     samples_to_data_msg,
     samples_to_msg,
 )
+from avatar_forcing_ros.nodes.health import Troubles
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 
 CLASSES = {
@@ -75,17 +76,15 @@ def resolve_kind(kind: str) -> str:
     return kind
 
 
+def stamped_kind(kind: str) -> str:
+    """The kind that is sent where ``audio_msg`` is `kind`: of the same package, with a stamp."""
+    kind = resolve_kind(kind)
+    return "audio_data_stamped" if kind == "audio_data" else kind
+
+
 def audio_message(kind: str) -> Any:
     """The message class of one of `installed_kinds`."""
     return getattr(audio_common_msgs.msg, CLASSES[resolve_kind(kind)])
-
-
-def kind_of_type(type_name: str) -> str | None:
-    """Which kind a topic's type is; None where it is no audio of the installed package."""
-    package, _, name = type_name.rpartition("/")
-    if package != "audio_common_msgs/msg":
-        return None
-    return next((kind for kind in installed_kinds() if CLASSES[kind] == name), None)
 
 
 def format_of_info(info: Any) -> AudioFormat | str:
@@ -123,7 +122,9 @@ class AudioPublisher:
     Beside bytes ``<topic>_info`` tells, to whoever joins at whatever time, what they are.
     """
 
-    def __init__(self, node: Node, topic: str, kind: str, *, managed: bool = False) -> None:
+    def __init__(
+        self, node: Node, topic: str, kind: str, errors: Troubles, *, managed: bool = False
+    ) -> None:
         """`kind` is a value of ``audio_msg``; raises ConfigError where it cannot be had."""
         self._node = node
         kind = resolve_kind(kind)
@@ -133,7 +134,7 @@ class AudioPublisher:
             "audio_data": samples_to_audio_data,
         }[kind]
         self._publisher: Publisher = quality.publisher(
-            node, topic, audio_message(kind), managed=managed
+            node, topic, audio_message(kind), errors, managed=managed
         )
         self._info: Publisher | None = None
         if kind != "audio_stamped":

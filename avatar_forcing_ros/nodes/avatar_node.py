@@ -84,8 +84,12 @@ class AvatarNode(LoggedLifecycleNode):
         self._health_group = MutuallyExclusiveCallbackGroup()
         self._service_group = MutuallyExclusiveCallbackGroup()
         self.add_on_set_parameters_callback(self._on_set_parameters)
-        self._state_publisher = quality.publisher(self, "avatar/state", AvatarState, managed=False)
-        self._diagnostics = quality.publisher(self, "/diagnostics", DiagnosticArray, managed=False)
+        self._state_publisher = quality.publisher(
+            self, "avatar/state", AvatarState, self._troubles, managed=False
+        )
+        self._diagnostics = quality.publisher(
+            self, "/diagnostics", DiagnosticArray, self._troubles, managed=False
+        )
         # a steady clock: a clock of a replay that stands still is to be told, too
         self.create_timer(
             REPORT_PERIOD_S,
@@ -126,7 +130,7 @@ class AvatarNode(LoggedLifecycleNode):
             session.draw(session.next_block())
         session.reset()
         self._session, self._device = session, device_of(config)
-        self._outputs = AvatarOutputs(self, settings)
+        self._outputs = AvatarOutputs(self, settings, self._troubles)
         self._outputs.outline = FaceOutline(session.codec.portrait)
         self.get_logger().info(
             f"ready: preset {config.preset} on {self._device}, "
@@ -313,7 +317,7 @@ class AvatarNode(LoggedLifecycleNode):
         self._sending_share = max(0.0, sending_s - self._sending_then_s) / REPORT_PERIOD_S
         self._sending_then_s = sending_s
         if self._inputs:
-            self._inputs.look_for_rivals()
+            self._inputs.follow_publishers()
         self._publish_state()
         self._diagnostics.publish(health.array(self, self._statuses()))
 

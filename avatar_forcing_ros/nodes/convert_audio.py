@@ -126,6 +126,12 @@ def samples(msg: Any, given: AudioFormat | None = None) -> Samples:
     return (_bounded(flat) if form.kind == "float32" else flat).reshape(-1, form.channels)
 
 
+def bytes_of(msg: Any) -> bytes | None:
+    """The bytes of a message that does not say what they are; None of one that does."""
+    data = getattr(_audio(msg), "data", None)
+    return None if data is None else memoryview(data).tobytes()
+
+
 def _audio(msg: Any) -> Any:
     """The part that holds the sound, of messages with and without a header."""
     return getattr(msg, "audio", msg)
@@ -348,6 +354,11 @@ def samples_to_data_msg(sound: Samples, header: Any) -> Any:
     """The other package's AudioDataStamped of 16 kHz mono `sound` ``[n]``: int16 bytes."""
     data = array.array("B", _coded(sound, "int16").tobytes())
     return audio_msgs.AudioDataStamped(header=header, audio=audio_msgs.AudioData(data=data))
+
+
+def samples_to_audio_data(sound: Samples, header: Any) -> Any:
+    """The same without the header."""
+    return samples_to_data_msg(sound, header).audio
 
 
 def _coded(sound: Samples, kind: Kind) -> array.array[Any]:

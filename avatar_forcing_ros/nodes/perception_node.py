@@ -15,8 +15,6 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, QoSReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CompressedImage, Image
 
 from avatar_forcing_ros.errors import AvatarForcingError
@@ -29,6 +27,7 @@ from avatar_forcing_ros.nodes.convert_motion import motion_to_msg
 from avatar_forcing_ros.nodes.interface import PERCEPTION_PARAMETERS
 from avatar_forcing_ros.nodes.parameters import declare, values
 from avatar_forcing_ros.nodes.stamps import StampReader
+from avatar_forcing_ros.nodes.subscriptions import MatchedSubscription
 from avatar_forcing_ros.perception.face_tracker import FaceMeshTracker, FaceTracker
 from avatar_forcing_ros.perception.user_motion import UserMotionEstimator
 
@@ -54,20 +53,20 @@ class PerceptionNode(Node):
         self._newest: tuple[Any, Any] | None = None  # message and its header
         self._ending = False
         self.received = self.skipped = self.seen = self.sent = 0
-        self._publisher = self.create_publisher(
-            AvatarMotion,
-            "user/motion",
-            QoSProfile(depth=50, reliability=QoSReliabilityPolicy.RELIABLE),
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        self._publisher = quality.publisher(
+            self, "user/motion", AvatarMotion, self._troubles, managed=False
         )
-        self._diagnostics = quality.publisher(self, "/diagnostics", DiagnosticArray, managed=False)
+        self._diagnostics = quality.publisher(
+            self, "/diagnostics", DiagnosticArray, self._troubles, managed=False
+        )
         compressed = settings["image_transport"] == "compressed"
         self._to_rgb = compressed_to_rgb if compressed else image_to_rgb
-        quality.subscribe(
+        self._images = MatchedSubscription(
             self,
             "user/image/compressed" if compressed else "user/image",
-            CompressedImage if compressed else Image,
+            [CompressedImage if compressed else Image],
             self._take,
+            self._troubles,
             MutuallyExclusiveCallbackGroup(),
             like="user/image",
         )
@@ -86,7 +85,7 @@ class PerceptionNode(Node):
         with self._picture_came:
             self.received += 1
             self.skipped += self._newest is not None
-            self._newest = msg, self._stamp(msg, "user/image")
+            self._newest = msg, self._stamp(msg, "user/image").ns
             self._picture_came.notify()
 
     def _run(self) -> None:
@@ -115,6 +114,7 @@ class PerceptionNode(Node):
         self.sent += 1
 
     def _report(self) -> None:
+        self._images.follow_publishers()
         troubles = self._troubles.counts
         figures = {
             "pictures": self.received,

@@ -29,26 +29,21 @@ from avatar_forcing_ros.errors import AvatarForcingError, ConfigError, MissingDe
 from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.msg import AvatarState
 from avatar_forcing_ros.nodes import health, quality
-from avatar_forcing_ros.nodes.audio_messages import audio_message
+from avatar_forcing_ros.nodes.audio_subscription import AudioSubscription
 from avatar_forcing_ros.nodes.bad_message import BadMessage
-from avatar_forcing_ros.nodes.convert_audio import (
-    ARRIVAL_TOLERANCE_NS,
-    AudioFormat,
-    AudioInput,
-)
 from avatar_forcing_ros.nodes.convert_image import compressed_to_rgb, image_to_rgb
 from avatar_forcing_ros.nodes.graph_stage import AvatarFigures, GraphStage
 from avatar_forcing_ros.nodes.interface import TELEPRESENCE_PARAMETERS
 from avatar_forcing_ros.nodes.parameters import choice_trouble, declare, values
+from avatar_forcing_ros.nodes.stamps import MessageTime
+from avatar_forcing_ros.nodes.subscriptions import MatchedSubscription
 from avatar_forcing_ros.nodes.telepresence_outputs import TelepresenceOutputs
-from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 
 FOLLOW_PERIOD_S = 0.2
 REPORT_PERIOD_S = 1.0
 VIEW_PERIOD_S = 0.06  # the page shows 15 pictures a second of the robot's camera
 VIEW_SIDE_PX = 640
 STATES = {AvatarState.IDLE: "idle", AvatarState.LISTENING: "listening"}
-PLAIN = AudioFormat(SAMPLE_RATE_HZ, 1, "int16")  # what avatar_node sends as plain bytes
 
 
 class TelepresenceNode(Node):
@@ -57,7 +52,7 @@ class TelepresenceNode(Node):
     def __init__(self, **node_options: Any) -> None:
         super().__init__("telepresence_node", **node_options)
         self._server: Any = None
-        self._taps: list[Any] = []
+        self._subscriptions: list[AudioSubscription | MatchedSubscription] = []
         try:
             declare(self, TELEPRESENCE_PARAMETERS, {})
             self.settings = values(self, TELEPRESENCE_PARAMETERS)
@@ -70,7 +65,6 @@ class TelepresenceNode(Node):
                 has_view=self.settings["robot_view"],
                 has_robot_sound=self.settings["robot_sound"],
             )
-            self._sound = AudioInput(PLAIN)
             self._viewed_s = 0.0
             self._frames_then = 0
             self._group = MutuallyExclusiveCallbackGroup()
@@ -79,7 +73,7 @@ class TelepresenceNode(Node):
                 AvatarState, "avatar/state", self._on_state, 1, callback_group=self._group
             )
             self._diagnostics = quality.publisher(
-                self, "/diagnostics", DiagnosticArray, managed=False
+                self, "/diagnostics", DiagnosticArray, self.troubles, managed=False
             )
             # the page goes on while simulated time stands still
             steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -118,91 +112,83 @@ class TelepresenceNode(Node):
 
     def _follow(self) -> None:
         """Take pictures and sound off the network while somebody looks."""
-        if self.stage.running and not self._taps:
+        if self.stage.running and not self._subscriptions:
             self._open()
-        elif self._taps and not self.stage.running:
-            for tap in self._taps:
-                self.destroy_subscription(tap)
-            self._taps = []
+        elif self._subscriptions and not self.stage.running:
+            for subscription in self._subscriptions:
+                subscription.close()
+            self._subscriptions = []
 
     def _open(self) -> None:
-        kind = "audio_stamped"
-        if self.settings["audio_msg"] != kind:
-            kind = "audio_data_stamped"
-        self._taps = [
-            quality.subscribe(
-                self, "avatar/audio_aligned", audio_message(kind), self._on_sound, self._group
+        self._subscriptions = [
+            AudioSubscription(
+                self,
+                "avatar/audio_aligned",
+                self.settings,
+                lambda chunk, at: self.stage.put_sound(at.ns, chunk.samples),
+                lambda msg: self._time_of(msg, "avatar/audio_aligned"),
+                self.troubles,
+                self._group,
             ),
-            self._picture_tap("avatar/image_raw", "image_transport", self._on_picture),
+            self._image_subscription("avatar/image_raw", "image_transport", self._on_picture),
         ]
         if self.settings["robot_view"]:
-            self._taps.append(
-                self._picture_tap("user/image", "user_image_transport", self._on_view)
+            self._subscriptions.append(
+                self._image_subscription("user/image", "user_image_transport", self._on_view)
             )
         if self.settings["robot_sound"]:
-            self._taps.append(self._robot_sound_tap(kind))
+            # by its time of arrival: it is heard at once, whatever its stamps
+            self._subscriptions.append(
+                AudioSubscription(
+                    self,
+                    "user/audio",
+                    self.settings,
+                    lambda chunk, _: self.stage.put_robot_sound(chunk.samples),
+                    lambda _: MessageTime(time.monotonic_ns(), arrived=True),
+                    self.troubles,
+                    self._group,
+                    queued=True,
+                )
+            )
 
-    def _robot_sound_tap(self, kind: str) -> Any:
-        """`user/audio`, by its time of arrival: it is heard at once, whatever its stamps."""
-        sound = AudioInput(PLAIN, tolerance_ns=ARRIVAL_TOLERANCE_NS, queued=True)
-
-        def callback(msg: Any) -> None:
-            try:
-                chunks = sound.push(msg, time.monotonic_ns())
-            except BadMessage as bad:
-                self.troubles.note(f"user/audio {bad.reason}", f"user/audio: {bad}")
-                return
-            for chunk in chunks:
-                self.stage.put_robot_sound(chunk.samples)
-
-        return quality.subscribe(self, "user/audio", audio_message(kind), callback, self._group)
-
-    def _picture_tap(
+    def _image_subscription(
         self, topic: str, transport: str, callback: Callable[[Any, Callable[[Any], Any]], None]
-    ) -> Any:
-        if self.settings[transport] == "compressed":
-            return quality.subscribe(
-                self, f"{topic}/compressed", CompressedImage,
-                lambda msg: callback(msg, compressed_to_rgb), self._group, like=topic,
-            )  # fmt: skip
-        return quality.subscribe(
-            self, topic, Image, lambda msg: callback(msg, image_to_rgb), self._group
+    ) -> MatchedSubscription:
+        is_compressed = self.settings[transport] == "compressed"
+        to_rgb = compressed_to_rgb if is_compressed else image_to_rgb
+        return MatchedSubscription(
+            self,
+            f"{topic}/compressed" if is_compressed else topic,
+            [CompressedImage if is_compressed else Image],
+            lambda msg: callback(msg, to_rgb),
+            self.troubles,
+            self._group,
+            like=topic,
         )
 
     def _on_picture(self, msg: Any, to_rgb: Callable[[Any], Any]) -> None:
-        stamp_ns = self._stamp_ns(msg, "avatar/image_raw")
-        if not stamp_ns:
+        at = self._time_of(msg, "avatar/image_raw")
+        if at is None:
             return
         try:
             pixels = to_rgb(msg)
         except BadMessage as bad:
             self.troubles.note(f"avatar/image_raw {bad.reason}", f"avatar/image_raw: {bad}")
             return
-        self.stage.put_picture(stamp_ns, pixels)
+        self.stage.put_picture(at.ns, pixels)
 
-    def _on_sound(self, msg: Any) -> None:
-        stamp_ns = self._stamp_ns(msg, "avatar/audio_aligned")
-        if not stamp_ns:
-            return
-        try:
-            chunks = self._sound.push(msg, stamp_ns)
-        except BadMessage as bad:
-            self.troubles.note(
-                f"avatar/audio_aligned {bad.reason}", f"avatar/audio_aligned: {bad}"
-            )
-            return
-        if chunks:
-            self.stage.put_sound(stamp_ns, chunks[-1].samples)
-
-    def _stamp_ns(self, msg: Any, topic: str) -> int:
-        stamp_ns = int(Time.from_msg(msg.header.stamp).nanoseconds)
-        if not stamp_ns:
-            self.troubles.note(
-                f"{topic} stamp_zero",
-                f"{topic}: expected stamps, got none; picture and voice cannot be put together, "
-                "so these messages are dropped",
-            )
-        return stamp_ns
+    def _time_of(self, msg: Any, topic: str) -> MessageTime | None:
+        """The stamp; None, and counted, where there is none."""
+        header = getattr(msg, "header", None)
+        stamp_ns = int(Time.from_msg(header.stamp).nanoseconds) if header else 0
+        if stamp_ns:
+            return MessageTime(stamp_ns, arrived=False)
+        self.troubles.note(
+            f"{topic} stamp_zero",
+            f"{topic}: expected stamps, got none; picture and voice cannot be put together, "
+            "so these messages are dropped",
+        )
+        return None
 
     def _on_view(self, msg: Any, to_rgb: Callable[[Any], Any]) -> None:
         now_s = time.monotonic()
@@ -239,6 +225,8 @@ class TelepresenceNode(Node):
         """Diagnostics, every second."""
         if self._server and self._server.failure:
             raise self._server.failure  # without its page the node is of no use
+        for subscription in self._subscriptions:
+            subscription.follow_publishers()
         counts = self.stage.counts()
         fps = (counts["frames"] - self._frames_then) / REPORT_PERIOD_S
         self._frames_then = counts["frames"]
