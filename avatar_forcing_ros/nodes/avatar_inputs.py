@@ -14,12 +14,7 @@ from avatar_forcing_ros.msg import AvatarMotion
 from avatar_forcing_ros.nodes import quality
 from avatar_forcing_ros.nodes.audio_messages import audio_message
 from avatar_forcing_ros.nodes.bad_message import BadMessage
-from avatar_forcing_ros.nodes.convert_audio import (
-    ARRIVAL_TOLERANCE_NS,
-    TOLERANCE_NS,
-    AudioFormat,
-    AudioInput,
-)
+from avatar_forcing_ros.nodes.convert_audio import AudioFormat, AudioInput
 from avatar_forcing_ros.nodes.convert_image import compressed_to_rgb, image_to_rgb
 from avatar_forcing_ros.nodes.convert_motion import msg_to_values
 from avatar_forcing_ros.nodes.health import Troubles
@@ -102,21 +97,27 @@ class AvatarInputs:
         )
         stamped = settings["audio_msg"] == "audio_stamped"
         # a voice may come faster than it can be said: its stamps then stand still
-        arrival = settings["audio_msg"] == "audio_data"  # no header, so no stamps
+        voice, worker = topic == "avatar/audio", self._worker
         sound = AudioInput(
             None if stamped else plain,
-            tolerance_ns=ARRIVAL_TOLERANCE_NS if arrival else TOLERANCE_NS,
-            queued=topic == "avatar/audio",
+            queued=voice,
+            breaks=lambda: worker.avatar_audio_breaks if voice else worker.user_audio_breaks,
         )
 
         def callback(msg: Any) -> None:
             self.received[topic] += 1
-            stamp_ns = self._stamp(msg, topic)
+            stamp, cancelled = self._stamp(msg, topic), sound.cancelled
             try:
-                chunks = sound.push(msg, stamp_ns)
+                chunks = sound.push(msg, stamp.ns, arrived=stamp.arrived)
             except BadMessage as bad:
                 self._troubles.note(f"{topic} {bad.reason}", f"{topic}: {bad}")
                 return
+            if sound.cancelled and not cancelled:
+                self._troubles.note(
+                    f"{topic} channels_cancel",
+                    f"{topic}: the mean of all channels is silent, since they cancel each other "
+                    "out; the loudest is taken alone: turn the polarity of one of them",
+                )
             for chunk in chunks:
                 put(chunk)
 
@@ -126,7 +127,7 @@ class AvatarInputs:
 
     def _picture(self, msg: Any, to_rgb: Callable[[Any], Any]) -> None:
         self.received["user/image"] += 1
-        stamp_ns = self._stamp(msg, "user/image")
+        stamp_ns = self._stamp(msg, "user/image").ns
         try:
             pixels = to_rgb(msg)
         except BadMessage as bad:
@@ -136,7 +137,7 @@ class AvatarInputs:
 
     def _motion(self, msg: Any) -> None:
         self.received["user/motion"] += 1
-        stamp_ns = self._stamp(msg, "user/motion")
+        stamp_ns = self._stamp(msg, "user/motion").ns
         try:
             values, unknown = msg_to_values(msg)
         except BadMessage as bad:

@@ -86,7 +86,7 @@ class PerceptionNode(Node):
         with self._picture_came:
             self.received += 1
             self.skipped += self._newest is not None
-            self._newest = msg, self._stamp(msg, "user/image")
+            self._newest = msg, self._stamp(msg, "user/image").ns
             self._picture_came.notify()
 
     def _run(self) -> None:

@@ -31,11 +31,7 @@ from avatar_forcing_ros.msg import AvatarState
 from avatar_forcing_ros.nodes import health, quality
 from avatar_forcing_ros.nodes.audio_messages import audio_message
 from avatar_forcing_ros.nodes.bad_message import BadMessage
-from avatar_forcing_ros.nodes.convert_audio import (
-    ARRIVAL_TOLERANCE_NS,
-    AudioFormat,
-    AudioInput,
-)
+from avatar_forcing_ros.nodes.convert_audio import AudioFormat, AudioInput
 from avatar_forcing_ros.nodes.convert_image import compressed_to_rgb, image_to_rgb
 from avatar_forcing_ros.nodes.graph_stage import AvatarFigures, GraphStage
 from avatar_forcing_ros.nodes.interface import TELEPRESENCE_PARAMETERS
@@ -126,6 +122,7 @@ class TelepresenceNode(Node):
             self._taps = []
 
     def _open(self) -> None:
+        self._sound = AudioInput(PLAIN)  # nothing of what was heard before is left in it
         kind = "audio_stamped"
         if self.settings["audio_msg"] != kind:
             kind = "audio_data_stamped"
@@ -144,11 +141,11 @@ class TelepresenceNode(Node):
 
     def _robot_sound_tap(self, kind: str) -> Any:
         """`user/audio`, by its time of arrival: it is heard at once, whatever its stamps."""
-        sound = AudioInput(PLAIN, tolerance_ns=ARRIVAL_TOLERANCE_NS, queued=True)
+        sound = AudioInput(PLAIN, queued=True)
 
         def callback(msg: Any) -> None:
             try:
-                chunks = sound.push(msg, time.monotonic_ns())
+                chunks = sound.push(msg, time.monotonic_ns(), arrived=True)
             except BadMessage as bad:
                 self.troubles.note(f"user/audio {bad.reason}", f"user/audio: {bad}")
                 return
