@@ -21,6 +21,7 @@ LAYER = {
     "picture_track": 0,
     "resources": 0,
     "files": 0,
+    "downmix": 0,
     "model": 1,
     "rig": 1,
     "perception": 1,

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from rclpy.time import Time
 
 from avatar_forcing_ros.nodes.health import Troubles
+
+
+class MessageTime(NamedTuple):
+    """When a message is of, on the node's clock."""
+
+    ns: int
+    arrived: bool  # that is when it came: it jitters as the network does
 
 
 class StampReader:
@@ -17,7 +24,7 @@ class StampReader:
         self._now_ns, self._troubles = now_ns, troubles
         self._tolerance_ns = round(tolerance_s * 1e9)
 
-    def __call__(self, msg: Any, topic: str) -> int:
+    def __call__(self, msg: Any, topic: str) -> MessageTime:
         """The header's stamp, or the time of arrival where there is none or it cannot be."""
         now_ns = self._now_ns()
         header = getattr(msg, "header", None)
@@ -28,7 +35,7 @@ class StampReader:
                     f"{topic} stamp_zero",
                     f"{topic}: messages without a stamp; the time of arrival is taken instead",
                 )
-            return now_ns
+            return MessageTime(now_ns, True)
         if now_ns > 0 and abs(stamp_ns - now_ns) > self._tolerance_ns:
             self._troubles.note(
                 f"{topic} stamp_far",
@@ -36,5 +43,5 @@ class StampReader:
                 f"{self._tolerance_ns / 1e9:g} s at most; the time of arrival is taken instead: "
                 "check the clocks of both machines, or the parameter stamp_tolerance_s",
             )
-            return now_ns
-        return stamp_ns
+            return MessageTime(now_ns, True)
+        return MessageTime(stamp_ns, False)
