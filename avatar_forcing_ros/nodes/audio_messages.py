@@ -8,6 +8,7 @@ That of ros-drivers, which every distribution ships, sends bytes: ``AudioDataSta
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import audio_common_msgs.msg
@@ -33,6 +34,12 @@ CLASSES = {
     "audio_stamped": "AudioStamped",
     "audio_data_stamped": "AudioDataStamped",
     "audio_data": "AudioData",
+}
+# 16 kHz mono and a header to a message
+TO_MESSAGE: dict[str, Callable[..., Any]] = {
+    "audio_stamped": samples_to_msg,
+    "audio_data_stamped": samples_to_data_msg,
+    "audio_data": samples_to_audio_data,
 }
 MP3 = "mp3"
 _RAW = {"", "wave", "wav", "raw", "pcm"}
@@ -128,11 +135,7 @@ class AudioPublisher:
         """`kind` is a value of ``audio_msg``; raises ConfigError where it cannot be had."""
         self._node = node
         kind = resolve_kind(kind)
-        self._to_msg = {
-            "audio_stamped": samples_to_msg,
-            "audio_data_stamped": samples_to_data_msg,
-            "audio_data": samples_to_audio_data,
-        }[kind]
+        self._to_msg = TO_MESSAGE[kind]
         self._publisher: Publisher = quality.publisher(
             node, topic, audio_message(kind), errors, managed=managed
         )

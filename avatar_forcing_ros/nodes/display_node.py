@@ -61,7 +61,7 @@ class DisplayNode(Node):
         self._lock = threading.Lock()  # around the playout, which three threads use
         self.received: Counter[str] = Counter()
         self.errors = Troubles(self)
-        self._subscriptions: list[AudioSubscription | MatchedSubscription] = []
+        self._matched: list[AudioSubscription | MatchedSubscription] = []
         self.screen: AnyScreen | None = None
         self.speaker: AnySpeaker | None = None
         try:
@@ -121,7 +121,7 @@ class DisplayNode(Node):
             compressed = self.settings.image_transport == "compressed"
             topic = "avatar/image_raw/compressed" if compressed else "avatar/image_raw"
             to_rgb = compressed_to_rgb if compressed else image_to_rgb
-            self._subscriptions.append(
+            self._matched.append(
                 MatchedSubscription(
                     self,
                     topic,
@@ -132,7 +132,7 @@ class DisplayNode(Node):
                 )
             )
         if self.speaker is not None:
-            self._subscriptions.append(
+            self._matched.append(
                 AudioSubscription(
                     self,
                     "avatar/audio_aligned",
@@ -192,7 +192,7 @@ class DisplayNode(Node):
         return SetParametersResult(successful=True)
 
     def _publish_diagnostics(self) -> None:
-        for subscription in self._subscriptions:
+        for subscription in self._matched:
             subscription.follow_publishers()
         with self._lock:
             status = self._report.status(

@@ -25,7 +25,7 @@ class Topic:
     name: str
     type: str
     publishes: bool
-    sensor_data: bool  # best effort and shallow, or reliable
+    sensor_data: bool  # best effort, or reliable; a subscription makes do with what is offered
     depth: int
     meaning: str
     latched: bool = False
@@ -58,22 +58,22 @@ class Parameter:
     like: str = ""
 
 
-# AudioStamped or AudioDataStamped, whichever the installed package has; what the bytes of the latter
-# are tells `<topic>_info` (AudioInfo)
+# AudioStamped or AudioDataStamped, whichever the installed package has; `<topic>_info` (AudioInfo)
+# tells what the bytes of the latter are
 AUDIO = "audio_common_msgs"
 
 TOPICS = (
-    Topic("user/image", "sensor_msgs/msg/Image", False, True, 25,
+    Topic("user/image", "sensor_msgs/msg/Image", False, False, 25,
           "camera on the person; `user/image/compressed` instead, by `image_transport`"),
-    Topic("user/motion", "avatar_forcing_ros/msg/AvatarMotion", False, True, 50,
+    Topic("user/motion", "avatar_forcing_ros/msg/AvatarMotion", False, False, 50,
           "the person's motion from `perception_node`, instead of the camera"),
     Topic("user/audio", AUDIO, False, False, 50,
           "microphone on the person; any rate, channels and format"),
     Topic("avatar/audio", AUDIO, False, False, 200,
           "what the avatar is to say; may come faster than it can be said"),
-    Topic("avatar/image_raw", "sensor_msgs/msg/Image", True, False, 5,
+    Topic("avatar/image_raw", "sensor_msgs/msg/Image", True, False, 10,
           "25 frames a second, rgb8; stamped with media time"),
-    Topic("avatar/image_raw/compressed", "sensor_msgs/msg/CompressedImage", True, False, 5,
+    Topic("avatar/image_raw/compressed", "sensor_msgs/msg/CompressedImage", True, False, 10,
           "the same as JPEG"),
     Topic("avatar/motion", "avatar_forcing_ros/msg/AvatarMotion", True, False, 50,
           "motion of every frame, same stamps"),

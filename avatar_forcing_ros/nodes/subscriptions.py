@@ -47,11 +47,12 @@ class MatchedSubscription:
         like: str = "",
     ) -> None:
         self._node, self._topic, self._callback = node, topic, callback
-        self._errors, self._group, self._like = errors, group, like or topic
+        self._errors, self._group = errors, group
         self._messages = {_type_name(message): message for message in messages}
         self._type = _type_name(messages[0])
-        self._best_effort = False
-        self._subscription = self._subscribe()
+        self._profile = quality.profile(quality.TABLE[like or topic])
+        self._profile.reliability = QoSReliabilityPolicy.RELIABLE
+        self._subscription = self._subscribe(QoSOverridingOptions.with_default_policies())
 
     @property
     def topic_name(self) -> str:
@@ -65,8 +66,8 @@ class MatchedSubscription:
 
     @property
     def is_best_effort(self) -> bool:
-        """Whether a publisher offers no more than that."""
-        return self._best_effort
+        """Whether nothing better is asked for: a publisher offers no more than that."""
+        return bool(self._profile.reliability == QoSReliabilityPolicy.BEST_EFFORT)
 
     def follow_publishers(self) -> None:
         """Subscribe to what is published; called every second, and when something does not fit."""
@@ -89,51 +90,53 @@ class MatchedSubscription:
             )
         types = [info.topic_type for info in readable]
         type_name = self._type if self._type in types else types[0]
-        best_effort = any(
-            info.qos_profile.reliability == QoSReliabilityPolicy.BEST_EFFORT
-            for info in readable
-            if info.topic_type == type_name
-        )
-        if (type_name, best_effort) == (self._type, self._best_effort):
+        offered = [
+            info.qos_profile.reliability for info in readable if info.topic_type == type_name
+        ]
+        policies = QoSReliabilityPolicy
+        lowest = policies.BEST_EFFORT if policies.BEST_EFFORT in offered else policies.RELIABLE
+        if (type_name, lowest) == (self._type, self._profile.reliability):
             return
-        self._type, self._best_effort = type_name, best_effort
-        delivery = "best effort" if best_effort else "reliable"
+        self._type, self._profile.reliability = type_name, lowest
+        delivery = "best effort" if self.is_best_effort else "reliable"
         self._node.get_logger().info(
             f"{self._topic}: its publisher sends {type_name}, {delivery}; subscribed likewise"
         )
         self._node.destroy_subscription(self._subscription)
-        self._subscription = self._subscribe()
+        # without overrides: rclpy would give those of the first time, though none were asked for
+        self._subscription = self._subscribe(None)
 
     def close(self) -> None:
         """Take the subscription off the graph."""
         self._node.destroy_subscription(self._subscription)
 
-    def _subscribe(self) -> Any:
-        try:
-            events = SubscriptionEventCallbacks(
-                incompatible_qos=self._on_incompatible, message_lost=self._on_lost
-            )
-            return self._create(events)
-        except UnsupportedEventTypeError:  # not every middleware tells what it lost
-            return self._create(SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible))
+    def _subscribe(self, overridable: QoSOverridingOptions | None) -> Any:
+        """Made with the profile, into which rclpy writes what was overridden."""
 
-    def _create(self, events: Any) -> Any:
-        profile = quality.profile(quality.TABLE[self._like])
-        policies = QoSReliabilityPolicy
-        profile.reliability = policies.BEST_EFFORT if self._best_effort else policies.RELIABLE
-        return self._node.create_subscription(
-            self._messages[self._type],
-            self._topic,
-            self._callback,
-            profile,
-            callback_group=self._group,
-            event_callbacks=events,
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-        )
+        def create(events: SubscriptionEventCallbacks) -> Any:
+            return self._node.create_subscription(
+                self._messages[self._type],
+                self._topic,
+                self._callback,
+                self._profile,
+                callback_group=self._group,
+                event_callbacks=events,
+                qos_overriding_options=overridable,
+            )
+
+        incompatible = self._on_incompatible
+        try:
+            return create(
+                SubscriptionEventCallbacks(
+                    incompatible_qos=incompatible, message_lost=self._on_lost
+                )
+            )
+        except UnsupportedEventTypeError:  # not every middleware tells what it lost
+            return create(SubscriptionEventCallbacks(incompatible_qos=incompatible))
 
     def _on_incompatible(self, event: Any) -> None:
         policy = qos_policy_name_from_kind(event.last_policy_kind)
-        if policy == "RELIABILITY" and not self._best_effort:
+        if policy == "RELIABILITY":
             self.follow_publishers()
             return
         self._errors.note(

@@ -52,7 +52,7 @@ class TelepresenceNode(Node):
     def __init__(self, **node_options: Any) -> None:
         super().__init__("telepresence_node", **node_options)
         self._server: Any = None
-        self._subscriptions: list[AudioSubscription | MatchedSubscription] = []
+        self._matched: list[AudioSubscription | MatchedSubscription] = []
         try:
             declare(self, TELEPRESENCE_PARAMETERS, {})
             self.settings = values(self, TELEPRESENCE_PARAMETERS)
@@ -112,15 +112,15 @@ class TelepresenceNode(Node):
 
     def _follow(self) -> None:
         """Take pictures and sound off the network while somebody looks."""
-        if self.stage.running and not self._subscriptions:
+        if self.stage.running and not self._matched:
             self._open()
-        elif self._subscriptions and not self.stage.running:
-            for subscription in self._subscriptions:
+        elif self._matched and not self.stage.running:
+            for subscription in self._matched:
                 subscription.close()
-            self._subscriptions = []
+            self._matched = []
 
     def _open(self) -> None:
-        self._subscriptions = [
+        self._matched = [
             AudioSubscription(
                 self,
                 "avatar/audio_aligned",
@@ -133,12 +133,12 @@ class TelepresenceNode(Node):
             self._image_subscription("avatar/image_raw", "image_transport", self._on_picture),
         ]
         if self.settings["robot_view"]:
-            self._subscriptions.append(
+            self._matched.append(
                 self._image_subscription("user/image", "user_image_transport", self._on_view)
             )
         if self.settings["robot_sound"]:
             # by its time of arrival: it is heard at once, whatever its stamps
-            self._subscriptions.append(
+            self._matched.append(
                 AudioSubscription(
                     self,
                     "user/audio",
@@ -225,7 +225,7 @@ class TelepresenceNode(Node):
         """Diagnostics, every second."""
         if self._server and self._server.failure:
             raise self._server.failure  # without its page the node is of no use
-        for subscription in self._subscriptions:
+        for subscription in self._matched:
             subscription.follow_publishers()
         counts = self.stage.counts()
         fps = (counts["frames"] - self._frames_then) / REPORT_PERIOD_S

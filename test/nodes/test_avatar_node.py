@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import installed_audio
 import numpy as np
 import pytest
 import rclpy
-from audio_common_msgs.msg import AudioStamped
 from avatar_forcing_ros.msg import AvatarMotion, AvatarState
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
@@ -27,7 +27,6 @@ from std_srvs.srv import Trigger
 from visualization_msgs.msg import MarkerArray
 
 from avatar_forcing_ros.nodes.avatar_node import AvatarNode
-from avatar_forcing_ros.nodes.convert_audio import samples_to_msg
 from avatar_forcing_ros.nodes.convert_image import rgb_to_image
 from avatar_forcing_ros.nodes.interface import PARAMETERS, TOPICS
 from avatar_forcing_ros.resources import shipped
@@ -49,7 +48,7 @@ class Robot(Node):
             "avatar/image_raw": Image,
             "avatar/image_raw/compressed": CompressedImage,
             "avatar/motion": AvatarMotion,
-            "avatar/audio_aligned": AudioStamped,
+            "avatar/audio_aligned": installed_audio.MESSAGE,
             "avatar/state": AvatarState,
             "avatar/markers": MarkerArray,
             "joint_states": JointState,
@@ -61,8 +60,8 @@ class Robot(Node):
             if topic == "avatar/state":
                 profile = QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
             self.create_subscription(kind, topic, self._taker(topic), profile)
-        self.says = self.create_publisher(AudioStamped, "avatar/audio", 200)
-        self.hears = self.create_publisher(AudioStamped, "user/audio", 50)
+        self.says = self.create_publisher(installed_audio.MESSAGE, "avatar/audio", 200)
+        self.hears = self.create_publisher(installed_audio.MESSAGE, "user/audio", 50)
         self.sees = self.create_publisher(Image, "user/image", 5)
 
     def _taker(self, topic: str) -> Callable[[Any], None]:
@@ -173,9 +172,7 @@ def test_every_frame_goes_to_all_topics_with_one_stamp(robot: Robot, avatar: Set
         assert all((stamp(m) - stamps[0]) % 40_000_000 == 0 for m in got), topic
     picture = robot.got["avatar/image_raw"][-1]
     assert (picture.width, picture.height, picture.encoding) == (128, 128, "rgb8")
-    sound = robot.got["avatar/audio_aligned"][-1].audio
-    assert (sound.info.rate, sound.info.channels) == (16_000, 1)
-    assert len(sound.audio_data.float32_data) == 640
+    assert len(installed_audio.mono(robot.got["avatar/audio_aligned"][-1])) == 640
     assert list(robot.got["joint_states"][-1].name) == [
         "head_pan",
         "head_tilt",
@@ -193,7 +190,7 @@ def test_speech_moves_the_mouth_and_the_state(robot: Robot, avatar: Set) -> None
     robot.wait(lambda: robot.says.get_subscription_count() > 0 or robot.some("avatar/motion", 1))
     speech = read_audio(shipped("models/demo/avatar_speech.wav"))[: 16_000 * 3]
     for k in range(0, len(speech), 3200):  # at once, as a synthesiser sends it
-        robot.says.publish(samples_to_msg(speech[k : k + 3200], robot.header()))
+        robot.says.publish(installed_audio.to_msg(speech[k : k + 3200], robot.header()))
     robot.wait(lambda: any(m.state == AvatarState.SPEAKING for m in robot.got["avatar/state"]))
     first = len(robot.got["avatar/motion"])
 
@@ -281,7 +278,7 @@ def test_services(robot: Robot, avatar: Set) -> None:
     node.trigger_configure()
     node.trigger_activate()
     robot.some("avatar/motion", 10)
-    robot.says.publish(samples_to_msg(np.full(160_000, 0.1, np.float32), robot.header()))
+    robot.says.publish(installed_audio.to_msg(np.full(160_000, 0.1, np.float32), robot.header()))
     robot.wait(lambda: robot.got["avatar/state"][-1].state == AvatarState.SPEAKING)
     told = robot.ask(Trigger, "avatar_node/stop_speaking")
     assert told.success
@@ -301,12 +298,7 @@ def bad_messages(robot: Robot) -> dict[str, tuple[Any, Any]]:
             setattr(msg, name, value)
         return msg
 
-    def sound(**info: Any) -> Any:
-        msg = samples_to_msg(np.zeros(640, np.float32), robot.header())
-        for name, value in info.items():
-            setattr(msg.audio.info, name, value)
-        return msg
-
+    silent = installed_audio.to_msg(np.zeros(0, np.float32), robot.header())
     future = image()
     future.header.stamp = Time(sec=picture.header.stamp.sec + 3600)
     return {
@@ -315,17 +307,17 @@ def bad_messages(robot: Robot) -> dict[str, tuple[Any, Any]]:
         "user/image size": (robot.sees, image(width=0, height=0)),
         "user/image stamp_zero": (robot.sees, image(header=Header())),
         "user/image stamp_far": (robot.sees, future),
-        "user/audio rate": (robot.hears, sound(rate=0)),
-        "user/audio format": (robot.hears, sound(format=77)),
-        "avatar/audio channels": (robot.says, sound(channels=0)),
+        "user/audio empty": (robot.hears, silent),
+        "avatar/audio empty": (robot.says, silent),
     }
 
 
 def test_no_message_ends_the_avatar_and_each_is_counted(robot: Robot, avatar: Set) -> None:
     started(avatar)
     robot.some("avatar/motion", 5)
-    broken = samples_to_msg(np.full(640, np.nan, np.float32), robot.header())
-    robot.hears.publish(broken)
+    if not installed_audio.IS_BYTES:
+        broken = installed_audio.to_msg(np.full(640, np.nan, np.float32), robot.header())
+        robot.hears.publish(broken)
     wanted = bad_messages(robot)
     deadline = time.monotonic() + PATIENCE_S
     while missing := wanted.keys() - robot.troubles().keys():
@@ -363,15 +355,19 @@ def test_a_camera_that_stops_and_returns(robot: Robot, avatar: Set) -> None:
 
 
 def test_the_graph_is_what_the_table_says(robot: Robot, avatar: Set) -> None:
-    started(avatar, publish_joint_states=True, publish_markers=True, publish_tf=True)
+    started(avatar, publish_joint_states=True, publish_markers=True, publish_tf=True,
+            publish_audio_data=installed_audio.IS_BYTES)  # fmt: skip
     robot.some("avatar/motion", 2)
     there = dict(robot.get_topic_names_and_types())
     for topic in TOPICS:
         if topic.name == "user/motion":
             continue  # instead of the camera
+        if topic.name == "avatar/audio_data" and not installed_audio.IS_BYTES:
+            continue
         name = topic.name if topic.name.startswith("/") else f"/{topic.name}"
         robot.wait(lambda name=name: name in dict(robot.get_topic_names_and_types()))
-        assert topic.type in dict(robot.get_topic_names_and_types())[name]
+        (found,) = dict(robot.get_topic_names_and_types())[name]
+        assert found.startswith(topic.type)
     assert there
 
 
@@ -392,8 +388,8 @@ def test_a_second_publisher_is_told(robot: Robot, avatar: Set) -> None:
     started(avatar)
     robot.some("avatar/motion", 2)
     assert not [reason for reason in robot.troubles() if "publishers" in reason]
-    rival = robot.create_publisher(AudioStamped, "user/audio", 10)
-    robot.wait(lambda: "/user/audio publishers" in robot.troubles())
+    rival = robot.create_publisher(installed_audio.MESSAGE, "user/audio", 10)
+    robot.wait(lambda: "user/audio publishers" in robot.troubles())
     robot.destroy_publisher(rival)
 
 

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
 import soxr
-from audio_common_msgs.msg import AudioStamped
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from installed_audio import needs_audio_stamped
 from std_msgs.msg import Header
 
 from avatar_forcing_ros.media import AudioChunk
 from avatar_forcing_ros.nodes.convert_audio import AudioFormat, AudioInput, samples_to_msg
 from avatar_forcing_ros.pipeline.timeline import SoundTrack
 
+pytestmark = needs_audio_stamped
 START_NS = 1_700_000_000_123_456_789
 
 
-def stamped(values, kind: str = "float32", rate: int = 16_000, channels: int = 1) -> AudioStamped:
+def stamped(values, kind: str = "float32", rate: int = 16_000, channels: int = 1) -> Any:
     msg = samples_to_msg(np.asarray(values, np.float32), Header(), kind)
     msg.audio.info.rate, msg.audio.info.channels = rate, channels
     return msg
