@@ -80,6 +80,7 @@ class AvatarNode(LoggedLifecycleNode):
         self._sending_then_s = self._sending_share = 0.0
         self._device = ""
         self._last_state: tuple[object, ...] = ()
+        self._known_chunk_ms = 0.0
         self._input_group = MutuallyExclusiveCallbackGroup()
         self._health_group = MutuallyExclusiveCallbackGroup()
         self._service_group = MutuallyExclusiveCallbackGroup()
@@ -314,8 +315,23 @@ class AvatarNode(LoggedLifecycleNode):
         self._sending_then_s = sending_s
         if self._inputs:
             self._inputs.look_for_rivals()
+            self._note_long_chunks()
         self._publish_state()
         self._diagnostics.publish(health.array(self, self._statuses()))
+
+    def _note_long_chunks(self) -> None:
+        """Say once why the avatar answers late, where the microphone is the reason."""
+        status, deadline_ms = self._status(), float(self.get_parameter("deadline_ms").value)
+        later_ms = status.microphone_wait_ms - deadline_ms
+        if later_ms <= 0.0 or status.microphone_chunk_ms <= self._known_chunk_ms:
+            return
+        self._known_chunk_ms = status.microphone_chunk_ms
+        self._trouble(
+            "user/audio long_chunks",
+            f"user/audio: the avatar answers up to {later_ms:.0f} ms later, because the "
+            f"microphone sends chunks of {self._known_chunk_ms:.0f} ms: have its driver send "
+            "shorter ones",
+        )
 
     def _tell_change(self) -> None:
         """State at once where it is another."""
