@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import rclpy
@@ -27,6 +26,7 @@ from std_srvs.srv import Trigger
 
 from avatar_forcing_ros.config import AvatarConfig, SamplingConfig, merged_config
 from avatar_forcing_ros.errors import AvatarForcingError, ConfigError, ConversationError
+from avatar_forcing_ros.files import user_path
 from avatar_forcing_ros.msg import AvatarState
 from avatar_forcing_ros.nodes import health, quality
 from avatar_forcing_ros.nodes.avatar_inputs import AvatarInputs
@@ -225,7 +225,7 @@ class AvatarNode(LoggedLifecycleNode):
         trouble = choice_trouble(PARAMETERS, given)
         if trouble:
             return refused(trouble)
-        if given.get("portrait") and not Path(given["portrait"]).is_file():
+        if given.get("portrait") and not user_path(given["portrait"]).is_file():
             return refused(f"parameter 'portrait': no file at {given['portrait']}")
         sampling = {name: given[name] for name in SAMPLING if name in given}
         if self._session and sampling:
