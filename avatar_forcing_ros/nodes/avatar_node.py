@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import rclpy
@@ -27,6 +26,7 @@ from std_srvs.srv import Trigger
 
 from avatar_forcing_ros.config import AvatarConfig, SamplingConfig, merged_config
 from avatar_forcing_ros.errors import AvatarForcingError, ConfigError, ConversationError
+from avatar_forcing_ros.files import user_path
 from avatar_forcing_ros.msg import AvatarState
 from avatar_forcing_ros.nodes import health, quality
 from avatar_forcing_ros.nodes.avatar_inputs import AvatarInputs
@@ -80,6 +80,7 @@ class AvatarNode(LoggedLifecycleNode):
         self._sending_then_s = self._sending_share = 0.0
         self._device = ""
         self._last_state: tuple[object, ...] = ()
+        self._known_chunk_ms = 0.0
         self._input_group = MutuallyExclusiveCallbackGroup()
         self._health_group = MutuallyExclusiveCallbackGroup()
         self._service_group = MutuallyExclusiveCallbackGroup()
@@ -228,7 +229,7 @@ class AvatarNode(LoggedLifecycleNode):
         trouble = choice_trouble(PARAMETERS, given)
         if trouble:
             return refused(trouble)
-        if given.get("portrait") and not Path(given["portrait"]).is_file():
+        if given.get("portrait") and not user_path(given["portrait"]).is_file():
             return refused(f"parameter 'portrait': no file at {given['portrait']}")
         sampling = {name: given[name] for name in SAMPLING if name in given}
         if self._session and sampling:
@@ -318,8 +319,23 @@ class AvatarNode(LoggedLifecycleNode):
         self._sending_then_s = sending_s
         if self._inputs:
             self._inputs.follow_publishers()
+            self._note_long_chunks()
         self._publish_state()
         self._diagnostics.publish(health.array(self, self._statuses()))
+
+    def _note_long_chunks(self) -> None:
+        """Say once why the avatar answers late, where the microphone is the reason."""
+        status, deadline_ms = self._status(), float(self.get_parameter("deadline_ms").value)
+        later_ms = status.microphone_wait_ms - deadline_ms
+        if later_ms <= 0.0 or status.microphone_chunk_ms <= self._known_chunk_ms:
+            return
+        self._known_chunk_ms = status.microphone_chunk_ms
+        self._trouble(
+            "user/audio long_chunks",
+            f"user/audio: the avatar answers up to {later_ms:.0f} ms later, because the "
+            f"microphone sends chunks of {self._known_chunk_ms:.0f} ms: have its driver send "
+            "shorter ones",
+        )
 
     def _tell_change(self) -> None:
         """State at once where it is another."""

@@ -61,15 +61,21 @@ class Parameter:
 # AudioStamped or AudioDataStamped, whichever the installed package has; `<topic>_info` (AudioInfo)
 # tells what the bytes of the latter are
 AUDIO = "audio_common_msgs"
+# A synthesiser hands over what it has in no time at all, and what the queue cannot hold is gone.
+# So it holds a minute of voice in the smallest messages that are usual, and some: 4 MB. Fast DDS
+# takes no depth above 5,000.
+BURST_S, SMALL_MESSAGE_MS = 60, 20
+AVATAR_AUDIO_DEPTH = 3200
+USER_AUDIO_DEPTH = 500  # which comes at its own pace: seconds in which the node is busy
 
 TOPICS = (
     Topic("user/image", "sensor_msgs/msg/Image", False, False, 25,
           "camera on the person; `user/image/compressed` instead, by `image_transport`"),
     Topic("user/motion", "avatar_forcing_ros/msg/AvatarMotion", False, False, 50,
           "the person's motion from `perception_node`, instead of the camera"),
-    Topic("user/audio", AUDIO, False, False, 50,
+    Topic("user/audio", AUDIO, False, False, USER_AUDIO_DEPTH,
           "microphone on the person; any rate, channels and format"),
-    Topic("avatar/audio", AUDIO, False, False, 200,
+    Topic("avatar/audio", AUDIO, False, False, AVATAR_AUDIO_DEPTH,
           "what the avatar is to say; may come faster than it can be said"),
     Topic("avatar/image_raw", "sensor_msgs/msg/Image", True, False, 10,
           "25 frames a second, rgb8; stamped with media time"),
@@ -133,7 +139,8 @@ PARAMETERS = (
     Parameter("audio_data.format", "int16", "of bytes that no AudioInfo describes",
               choices=("float32", "int32", "int24", "int16", "int8", "uint8")),
     Parameter("deadline_ms", _LIVE.deadline_ms, "how long inputs missing at a block's end "
-              "are waited for", "ms", 0.0, 5000.0),
+              "are waited for; a microphone that sends longer chunks, until one can have come",
+              "ms", 0.0, 5000.0),
     Parameter("gather_ms", _LIVE.gather_ms, "how long the first inputs are collected before media "
               "time begins with the earliest", "ms", 0.0, 5000.0),
     Parameter("stamp_tolerance_s", 2.0, "stamps further from now than this give way to the time "

@@ -12,7 +12,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -26,6 +25,7 @@ from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 
 from avatar_forcing_ros.errors import AvatarForcingError, ConfigError, MissingDependencyError
+from avatar_forcing_ros.files import user_path
 from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.msg import AvatarState
 from avatar_forcing_ros.nodes import health, quality
@@ -91,7 +91,7 @@ class TelepresenceNode(Node):
         """
         given = self.settings
         paths = {
-            name: Path(given[name]) if given[name] else None
+            name: user_path(given[name]) if given[name] else None
             for name in ("token_file", "tls_cert", "tls_key")
         }
         web = _web()

@@ -143,7 +143,10 @@ class Session:
         return picture is not None
 
     def skip(self, frames: int) -> None:
-        """Give up `frames` of all inputs unheard and unseen: the next block comes after them."""
+        """Give up `frames` of all inputs unheard and unseen: the next block comes after them.
+
+        But for a voice that waits to be said, which waits on.
+        """
         self.avatar_sound.skip(frames)
         self.user_sound.skip(frames)
         self.pictures.skip(frames)

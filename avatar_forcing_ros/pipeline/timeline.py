@@ -24,6 +24,7 @@ JITTER_SAMPLES = SAMPLE_RATE_HZ // 50  # stamps closer than 20 ms to the expecte
 LATE_SAMPLES = SAMPLE_RATE_HZ // 100  # of a microphone, that push it back instead of being lost
 LIVE_SAMPLES = SAMPLE_RATE_HZ
 PAUSE_SAMPLES = SAMPLE_RATE_HZ // 5  # a longer hole in a voice is a pause, not a loss
+QUEUED_SAMPLES = SAMPLE_RATE_HZ // 2  # so much more of a voice than its time was sent ahead of it
 # a microphone's clock is not the avatar's: what it strays is mended a sample in 20 ms at most
 STRAY_SAMPLES = SAMPLE_RATE_HZ // 500  # 2 ms; less does no harm
 SLIP_SAMPLES = SAMPLE_RATE_HZ // 50
@@ -50,6 +51,7 @@ class SoundTrack:
         self._pending: list[tuple[int, Sound]] = []  # by start, not laid yet
         # of those, kept at hand: a voice may come in thousands of pieces at once
         self._pending_samples = self._pending_end = 0
+        self._stamped_end = 0  # of the newest sound that was laid, by its stamp
         self._stray = 0.0  # how much later than laid a microphone's sound is stamped, smoothed
         self._slip = 0  # by so many samples each chunk of the next `take` is longer
         self.filled_samples = 0
@@ -129,10 +131,16 @@ class SoundTrack:
     def skip(self, frames: int) -> None:
         """Give up the next `frames`; what sound there was in them is counted as dropped.
 
-        However many those are, it costs no more than the sound that waits.
+        A voice that was sent ahead of its time is said later instead: it would lose words. One
+        that comes at its own pace would be late for good. However many frames those are, it costs
+        no more than the sound that waits.
         """
         filled, count = self.filled_samples, frames_to_samples(frames)
         end = self._taken + count
+        if not self._continuous and self._is_queued(end):
+            self._taken, self._cursor = end, self._cursor + count
+            self._heard += count if self._heard else 0
+            return
         given_up, kept = [self._laid[:count]], [self._laid[count:]]
         for _, samples in self._lay_before(end):
             before = max(0, end - (self._cursor - len(samples)))
@@ -142,6 +150,12 @@ class SoundTrack:
         self._laid = np.concatenate(kept)
         self.filled_samples = filled
         self._end_at(end)
+
+    def _is_queued(self, end: int) -> bool:
+        """Whether what waits of a voice is more than what belongs before `end`, or before now."""
+        said_until = self._cursor + self._pending_samples
+        stamped_until = max(self._stamped_end, self._pending_end)
+        return self.waiting_samples > 0 and said_until - min(end, stamped_until) > QUEUED_SAMPLES
 
     def _end_at(self, end: int) -> None:
         """All up to `end` has been handed out or given up."""
@@ -154,7 +168,7 @@ class SoundTrack:
         dropped = self.waiting_samples
         self.dropped_samples += dropped
         self._laid, self._pending = self._laid[:0], []
-        self._pending_samples = self._pending_end = 0
+        self._pending_samples = self._pending_end = self._stamped_end = 0
         self._cursor = self._taken
         self._heard = 0  # nobody waits for the rest of it
         self._stray, self._slip = 0.0, 0
@@ -178,6 +192,7 @@ class SoundTrack:
         return min(start, place) < end
 
     def _lay(self, start: int, samples: Sound) -> Iterator[tuple[int, Sound]]:
+        self._stamped_end = max(self._stamped_end, start + len(samples))
         place = self._place(start, self._expected, self._cursor, len(samples))
         if place < self._cursor:
             late = min(len(samples), self._cursor - place)

@@ -26,9 +26,17 @@ from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 from visualization_msgs.msg import MarkerArray
 
+from avatar_forcing_ros.nodes import quality as qos
 from avatar_forcing_ros.nodes.avatar_node import AvatarNode
 from avatar_forcing_ros.nodes.convert_image import rgb_to_image
-from avatar_forcing_ros.nodes.interface import PARAMETERS, TOPICS
+from avatar_forcing_ros.nodes.interface import (
+    BURST_S,
+    PARAMETERS,
+    SMALL_MESSAGE_MS,
+    TOPICS,
+)
+from avatar_forcing_ros.nodes.quality import TABLE
+from avatar_forcing_ros.pipeline.session import Session
 from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.rig.coefficients import NAMES
 
@@ -202,6 +210,72 @@ def test_speech_moves_the_mouth_and_the_state(robot: Robot, avatar: Set) -> None
     jaw = NAMES.index("jaw_open")
     assert max(m.values[jaw] for m in loud) > 0.15
     assert all(m.speaking for m in loud)
+
+
+def test_a_minute_of_voice_in_small_messages_sent_without_pause_is_received_whole(
+    robot: Robot, avatar: Set
+) -> None:
+    node, count = started(avatar), BURST_S * 1000 // SMALL_MESSAGE_MS
+    says = robot.create_publisher(AudioStamped, "avatar/audio", qos.profile(TABLE["avatar/audio"]))
+    robot.wait(lambda: says.get_subscription_count() > 0)
+    samples = np.full(16 * SMALL_MESSAGE_MS, 0.1, np.float32)
+    for _ in range(count):
+        says.publish(samples_to_msg(samples, robot.header()))
+    inputs, worker = node._inputs, node._worker
+    assert inputs
+    assert worker
+    robot.wait(lambda: inputs.received["avatar/audio"] == count)
+    robot.some("avatar/state", 1)  # the last of them has been handed on by now
+
+    def waiting_and_taken(session: Session) -> tuple[int, int]:
+        assert session.avatar_sound.dropped_samples == 0
+        return session.avatar_sound.waiting_samples, session.next_end_ns * 16 // 1_000_000
+
+    waiting, taken = worker.call(waiting_and_taken).result(PATIENCE_S)
+    assert waiting + taken >= count * len(samples)
+    robot.destroy_publisher(says)
+
+
+def test_a_voice_after_stopping_does_not_wait_for_the_one_that_was_stopped(
+    robot: Robot, avatar: Set
+) -> None:
+    """20 s at 22.05 kHz handed over at once; the next is said within moments of media time."""
+    started(avatar)
+    robot.some("avatar/motion", 5)
+
+    def say(seconds: int) -> int:
+        msg = samples_to_msg(np.full(22_050 * seconds, 0.1, np.float32), robot.header())
+        msg.audio.info.rate = 22_050
+        robot.says.publish(msg)
+        return stamp(msg)
+
+    robot.wait(lambda: robot.says.get_subscription_count() > 0 or robot.some("avatar/motion", 1))
+    say(20)
+    robot.wait(lambda: robot.got["avatar/state"][-1].state == AvatarState.SPEAKING)
+    assert robot.ask(Trigger, "avatar_node/stop_speaking").success
+    robot.wait(lambda: robot.got["avatar/state"][-1].state == AvatarState.IDLE)
+    said_ns = say(2)
+    first = len(robot.got["avatar/motion"])
+    robot.wait(lambda: any(msg.speaking for msg in robot.got["avatar/motion"][first:]))
+    heard_ns = min(stamp(msg) for msg in robot.got["avatar/motion"][first:] if msg.speaking)
+    assert abs(heard_ns - said_ns) < 3_000_000_000
+
+
+def test_a_microphone_that_sends_long_chunks_is_told_as_the_reason(
+    robot: Robot, avatar: Set
+) -> None:
+    node = started(avatar)
+    robot.some("avatar/motion", 2)
+    deadline = time.monotonic() + PATIENCE_S
+    while "user/audio long_chunks" not in robot.troubles():
+        assert time.monotonic() < deadline
+        msg = samples_to_msg(np.zeros(16 * 256, np.float32), robot.header())
+        begin_ns = stamp(msg) - 256_000_000  # a driver stamps the first sample
+        msg.header.stamp = Time(sec=begin_ns // 10**9, nanosec=begin_ns % 10**9)
+        robot.hears.publish(msg)
+        robot.some("avatar/motion", 6)
+    status = node._status()
+    assert (status.microphone_chunk_ms, status.microphone_wait_ms) == (256.0, 316.0)
 
 
 def test_lifecycle_by_its_services(robot: Robot, avatar: Set) -> None:
