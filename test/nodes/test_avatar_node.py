@@ -216,11 +216,12 @@ def test_a_minute_of_voice_in_small_messages_sent_without_pause_is_received_whol
     robot: Robot, avatar: Set
 ) -> None:
     node, count = started(avatar), BURST_S * 1000 // SMALL_MESSAGE_MS
-    says = robot.create_publisher(AudioStamped, "avatar/audio", qos.profile(TABLE["avatar/audio"]))
+    profile = qos.profile(TABLE["avatar/audio"])
+    says = robot.create_publisher(installed_audio.MESSAGE, "avatar/audio", profile)
     robot.wait(lambda: says.get_subscription_count() > 0)
     samples = np.full(16 * SMALL_MESSAGE_MS, 0.1, np.float32)
     for _ in range(count):
-        says.publish(samples_to_msg(samples, robot.header()))
+        says.publish(installed_audio.to_msg(samples, robot.header()))
     inputs, worker = node._inputs, node._worker
     assert inputs
     assert worker
@@ -240,12 +241,14 @@ def test_a_voice_after_stopping_does_not_wait_for_the_one_that_was_stopped(
     robot: Robot, avatar: Set
 ) -> None:
     """20 s at 22.05 kHz handed over at once; the next is said within moments of media time."""
-    started(avatar)
+    started(avatar, **{"audio_data.rate_hz": 22_050})
     robot.some("avatar/motion", 5)
 
     def say(seconds: int) -> int:
-        msg = samples_to_msg(np.full(22_050 * seconds, 0.1, np.float32), robot.header())
-        msg.audio.info.rate = 22_050
+        voice = np.full(22_050 * seconds, 0.1, np.float32)
+        msg = installed_audio.to_msg(voice, robot.header())
+        if not installed_audio.IS_BYTES:
+            msg.audio.info.rate = 22_050
         robot.says.publish(msg)
         return stamp(msg)
 
@@ -269,7 +272,7 @@ def test_a_microphone_that_sends_long_chunks_is_told_as_the_reason(
     deadline = time.monotonic() + PATIENCE_S
     while "user/audio long_chunks" not in robot.troubles():
         assert time.monotonic() < deadline
-        msg = samples_to_msg(np.zeros(16 * 256, np.float32), robot.header())
+        msg = installed_audio.to_msg(np.zeros(16 * 256, np.float32), robot.header())
         begin_ns = stamp(msg) - 256_000_000  # a driver stamps the first sample
         msg.header.stamp = Time(sec=begin_ns // 10**9, nanosec=begin_ns % 10**9)
         robot.hears.publish(msg)
