@@ -19,7 +19,9 @@ class Mp3Decoder:
     """Decodes a stream whose pieces may begin and end anywhere; its delay is the format's own."""
 
     def __init__(self) -> None:
-        self._codec = av.AudioCodecContext.create("mp3float", "r")
+        codec = av.CodecContext.create("mp3float", "r")
+        assert isinstance(codec, av.AudioCodecContext)
+        self._codec = codec
         self.rate_hz = 0
         self.failed_frames = 0
 
