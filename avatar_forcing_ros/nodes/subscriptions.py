@@ -22,9 +22,9 @@ from avatar_forcing_ros.nodes.health import Troubles
 from avatar_forcing_ros.nodes.quality import SubscriptionEventCallbacks, UnsupportedEventTypeError
 
 LARGE = (
-    "; Fast DDS has too little shared memory for large pictures unless told otherwise: set "
-    "FASTDDS_DEFAULT_PROFILES_FILE to config/fastdds.xml of this package on both sides, or use "
-    "compressed pictures"
+    "; Fast DDS has too little shared memory for large pictures unless told otherwise: where they "
+    "are published, set FASTDDS_DEFAULT_PROFILES_FILE to config/fastdds.xml of this package, or use "
+    "compressed ones"
 )
 
 
