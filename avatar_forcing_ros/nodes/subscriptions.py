@@ -23,8 +23,8 @@ from avatar_forcing_ros.nodes.quality import SubscriptionEventCallbacks, Unsuppo
 
 LARGE = (
     "; Fast DDS has too little shared memory for large pictures unless told otherwise: where they "
-    "are published, set FASTDDS_DEFAULT_PROFILES_FILE to config/fastdds.xml of this package, or use "
-    "compressed ones"
+    "are published, set FASTDDS_DEFAULT_PROFILES_FILE to config/fastdds.xml of this package, or "
+    "publish compressed ones"
 )
 
 
