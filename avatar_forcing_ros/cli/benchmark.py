@@ -71,9 +71,6 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _run_graph(options: argparse.Namespace) -> None:
-    from avatar_forcing_ros.standalone import install
-
-    install()
     from avatar_forcing_ros.media_files.writing import json_file
     from avatar_forcing_ros.nodes.graph_benchmark import run_graph_benchmark
 
