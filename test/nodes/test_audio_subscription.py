@@ -35,6 +35,8 @@ from avatar_forcing_ros.nodes.convert_audio import AudioFormat
 from avatar_forcing_ros.nodes.health import Troubles
 from avatar_forcing_ros.nodes.stamps import MessageTime
 
+pytestmark = pytest.mark.either_audio
+
 TURNS = 400  # of the executor, 50 ms at most
 TONE = (0.4 * np.sin(np.arange(16_000) * 2 * np.pi * 330 / 16_000)).astype(np.float32)
 BEST_EFFORT = QoSProfile(depth=50, reliability=QoSReliabilityPolicy.BEST_EFFORT)

@@ -40,6 +40,8 @@ from avatar_forcing_ros.pipeline.session import Session
 from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.rig.coefficients import NAMES
 
+pytestmark = pytest.mark.either_audio
+
 PATIENCE_S = 60.0
 SMALL = {"image_size_px": 128, "autostart": False}
 Set = Callable[..., AvatarNode]

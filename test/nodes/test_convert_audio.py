@@ -27,7 +27,7 @@ from avatar_forcing_ros.nodes.convert_audio import (
     samples_to_msg,
 )
 
-pytestmark = needs_audio_stamped
+pytestmark = [pytest.mark.either_audio, needs_audio_stamped]
 START_NS = 1_700_000_000_123_456_789
 TYPECODE = {"float32": "f", "int32": "i", "int16": "h", "int8": "b", "uint8": "B"}
 

@@ -41,6 +41,8 @@ BLOCK = 160
 EXECUTABLE = """
 import sys
 from avatar_forcing_ros.nodes.display_node import main
+
+pytestmark = pytest.mark.either_audio
 sys.exit(main())
 """
 BLOCK_NS = BLOCK * 62_500

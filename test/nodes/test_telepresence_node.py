@@ -48,6 +48,8 @@ GREY = np.full((64, 64, 3), 120, np.uint8)
 EXECUTABLE = """
 import sys
 from avatar_forcing_ros.nodes.telepresence_node import main
+
+pytestmark = pytest.mark.either_audio
 sys.exit(main())
 """
 
