@@ -80,7 +80,8 @@ def _termination_unwinds() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if signal.getsignal(signal.SIGTERM) is leave:  # a node looks after it to the very end
+            signal.signal(signal.SIGTERM, before)
 
 
 def _fail(error: AvatarForcingError) -> int:

@@ -13,13 +13,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.node import Node
 from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 
@@ -30,10 +27,12 @@ from avatar_forcing_ros.nodes.bad_message import BadMessage
 from avatar_forcing_ros.nodes.convert_image import compressed_to_rgb, image_to_rgb
 from avatar_forcing_ros.nodes.display_report import DisplayReport
 from avatar_forcing_ros.nodes.display_settings import DisplaySettings, declare_settings
-from avatar_forcing_ros.nodes.health import Troubles
+from avatar_forcing_ros.nodes.node_base import NodeBase
+from avatar_forcing_ros.nodes.node_main import run_node
 from avatar_forcing_ros.nodes.screen import AnyScreen, Screen
 from avatar_forcing_ros.nodes.speaker import AnySpeaker, Sound, Speaker
 from avatar_forcing_ros.nodes.stamps import MessageTime
+from avatar_forcing_ros.nodes.stop_signals import StopSignals
 from avatar_forcing_ros.nodes.subscriptions import MatchedSubscription
 from avatar_forcing_ros.pipeline.playout import Playout
 
@@ -41,7 +40,7 @@ _LONGEST_WAIT_S = 0.01
 _SHORTEST_WAIT_S = 0.001
 
 
-class DisplayNode(Node):
+class DisplayNode(NodeBase):
     """The node; `make_screen` and `make_speaker` open what the parameters ask for.
 
     Raises MissingDependencyError where a window is asked for and cannot be had. A speaker that
@@ -60,7 +59,6 @@ class DisplayNode(Node):
         self._now_ns = now_ns
         self._lock = threading.Lock()  # around the playout, which three threads use
         self.received: Counter[str] = Counter()
-        self.errors = Troubles(self)
         self._matched: list[AudioSubscription | MatchedSubscription] = []
         self.screen: AnyScreen | None = None
         self.speaker: AnySpeaker | None = None
@@ -81,6 +79,13 @@ class DisplayNode(Node):
         except BaseException:
             self.destroy_node()
             raise
+
+    def work(self, signals: StopSignals) -> None:
+        """Show what is due, until the end is asked for or the window is closed."""
+        if self.screen is None:
+            signals.wait()
+        while not signals.requested and self.step():
+            pass
 
     def step(self) -> bool:
         """Show what is due and wait a little for the next; False once somebody wants to end."""
@@ -209,55 +214,9 @@ class DisplayNode(Node):
         self._diagnostics.publish(message)
 
 
-def run(node: DisplayNode) -> None:
-    """Work until ROS is shut down, or the window is closed."""
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    if node.screen is None:
-        executor.spin()
-        return
-    failures: list[BaseException] = []
-
-    def spin() -> None:
-        try:
-            executor.spin()
-        except ExternalShutdownException:
-            pass
-        except BaseException as error:  # raised again by the main thread
-            failures.append(error)
-
-    thread = threading.Thread(target=spin, name="display_node executor", daemon=True)
-    thread.start()
-    try:
-        while rclpy.ok() and thread.is_alive() and node.step():
-            pass
-    finally:
-        executor.shutdown(timeout_sec=2.0)
-        thread.join(timeout=2.0)
-    if failures:
-        raise failures[0]
-
-
-def main(args: Sequence[str] | None = None) -> int:
-    """The executable; returns the exit code."""
-    rclpy.init(args=args)
-    node: DisplayNode | None = None
-    try:
-        node = DisplayNode()
-        run(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except AvatarForcingError as error:
-        print(f"display_node: {error}", file=sys.stderr)
-        return 1
-    except Exception:
-        if rclpy.ok():
-            raise  # else a signal came while the node was made, and took ROS away from under it
-    finally:
-        if node is not None:
-            node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+def main(args: Sequence[str] | None = None, signals: StopSignals | None = None) -> int:
+    """Run the node until it is told to end; the process's exit code."""
+    return run_node("display_node", DisplayNode, args, signals)
 
 
 if __name__ == "__main__":

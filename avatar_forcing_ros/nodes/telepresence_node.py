@@ -8,23 +8,19 @@ while somebody looks.
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.node import Node
 from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 
-from avatar_forcing_ros.errors import AvatarForcingError, ConfigError, MissingDependencyError
+from avatar_forcing_ros.errors import ConfigError, MissingDependencyError
 from avatar_forcing_ros.files import user_path
 from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.msg import AvatarState
@@ -34,8 +30,11 @@ from avatar_forcing_ros.nodes.bad_message import BadMessage
 from avatar_forcing_ros.nodes.convert_image import compressed_to_rgb, image_to_rgb
 from avatar_forcing_ros.nodes.graph_stage import AvatarFigures, GraphStage
 from avatar_forcing_ros.nodes.interface import TELEPRESENCE_PARAMETERS
+from avatar_forcing_ros.nodes.node_base import NodeBase, UnrecoverableError
+from avatar_forcing_ros.nodes.node_main import run_node
 from avatar_forcing_ros.nodes.parameters import choice_trouble, declare, values
 from avatar_forcing_ros.nodes.stamps import MessageTime
+from avatar_forcing_ros.nodes.stop_signals import StopSignals
 from avatar_forcing_ros.nodes.subscriptions import MatchedSubscription
 from avatar_forcing_ros.nodes.telepresence_outputs import TelepresenceOutputs
 
@@ -46,7 +45,7 @@ VIEW_SIDE_PX = 640
 STATES = {AvatarState.IDLE: "idle", AvatarState.LISTENING: "listening"}
 
 
-class TelepresenceNode(Node):
+class TelepresenceNode(NodeBase):
     """Raises AvatarForcingError for parameters of no use; `serve` opens the page."""
 
     def __init__(self, **node_options: Any) -> None:
@@ -57,8 +56,7 @@ class TelepresenceNode(Node):
             declare(self, TELEPRESENCE_PARAMETERS, {})
             self.settings = values(self, TELEPRESENCE_PARAMETERS)
             _check(self.settings)
-            self.troubles = health.Troubles(self)
-            outputs = TelepresenceOutputs(self, self.settings, self.troubles)
+            outputs = TelepresenceOutputs(self, self.settings, self.errors)
             self.stage = GraphStage(
                 outputs,
                 browser_is_user=self.settings["browser_is_user"],
@@ -73,7 +71,7 @@ class TelepresenceNode(Node):
                 AvatarState, "avatar/state", self._on_state, 1, callback_group=self._group
             )
             self._diagnostics = quality.publisher(
-                self, "/diagnostics", DiagnosticArray, self.troubles, managed=False
+                self, "/diagnostics", DiagnosticArray, self.errors, managed=False
             )
             # the page goes on while simulated time stands still
             steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -104,11 +102,15 @@ class TelepresenceNode(Node):
         self.get_logger().info(f"open {door.url} in a browser")
         return str(door.url)
 
+    def start(self, signals: StopSignals) -> None:
+        """Open the page."""
+        self.serve()
+
     def close(self) -> None:
         """End all connections and the web server."""
         server, self._server = self._server, None
         if server and not server.stop():
-            self.troubles.note("web server", "the web server did not end in time")
+            self.errors.note("web server", "the web server did not end in time")
 
     def _follow(self) -> None:
         """Take pictures and sound off the network while somebody looks."""
@@ -127,7 +129,7 @@ class TelepresenceNode(Node):
                 self.settings,
                 lambda chunk, at: self.stage.put_sound(at.ns, chunk.samples),
                 lambda msg: self._time_of(msg, "avatar/audio_aligned"),
-                self.troubles,
+                self.errors,
                 self._group,
             ),
             self._image_subscription("avatar/image_raw", "image_transport", self._on_picture),
@@ -145,7 +147,7 @@ class TelepresenceNode(Node):
                     self.settings,
                     lambda chunk, _: self.stage.put_robot_sound(chunk.samples),
                     lambda _: MessageTime(time.monotonic_ns(), arrived=True),
-                    self.troubles,
+                    self.errors,
                     self._group,
                     queued=True,
                 )
@@ -161,7 +163,7 @@ class TelepresenceNode(Node):
             f"{topic}/compressed" if is_compressed else topic,
             [CompressedImage if is_compressed else Image],
             lambda msg: callback(msg, to_rgb),
-            self.troubles,
+            self.errors,
             self._group,
             like=topic,
         )
@@ -173,7 +175,7 @@ class TelepresenceNode(Node):
         try:
             pixels = to_rgb(msg)
         except BadMessage as bad:
-            self.troubles.note(f"avatar/image_raw {bad.reason}", f"avatar/image_raw: {bad}")
+            self.errors.note(f"avatar/image_raw {bad.reason}", f"avatar/image_raw: {bad}")
             return
         self.stage.put_picture(at.ns, pixels)
 
@@ -183,7 +185,7 @@ class TelepresenceNode(Node):
         stamp_ns = int(Time.from_msg(header.stamp).nanoseconds) if header else 0
         if stamp_ns:
             return MessageTime(stamp_ns, arrived=False)
-        self.troubles.note(
+        self.errors.note(
             f"{topic} stamp_zero",
             f"{topic}: expected stamps, got none; picture and voice cannot be put together, "
             "so these messages are dropped",
@@ -198,7 +200,7 @@ class TelepresenceNode(Node):
         try:
             pixels = to_rgb(msg)
         except BadMessage as bad:
-            self.troubles.note(f"user/image {bad.reason}", f"user/image: {bad}")
+            self.errors.note(f"user/image {bad.reason}", f"user/image: {bad}")
             return
         height, width = pixels.shape[:2]
         shrink = min(1.0, VIEW_SIDE_PX / max(height, width))
@@ -224,13 +226,18 @@ class TelepresenceNode(Node):
     def _report(self) -> None:
         """Diagnostics, every second."""
         if self._server and self._server.failure:
-            raise self._server.failure  # without its page the node is of no use
+            raise UnrecoverableError(  # without its page the node is of no use
+                "the web server",
+                expected="it to run until the node ends",
+                got=f"{type(self._server.failure).__name__}: {self._server.failure}",
+                remedy="start the node anew",
+            )
         for subscription in self._matched:
             subscription.follow_publishers()
         counts = self.stage.counts()
         fps = (counts["frames"] - self._frames_then) / REPORT_PERIOD_S
         self._frames_then = counts["frames"]
-        troubles = self.troubles.counts
+        troubles = self.errors.counts
         message = self.stage.trouble or (f"{sum(troubles.values())} troubles" if troubles else "")
         level = DiagnosticStatus.WARN if message else DiagnosticStatus.OK
         figures = {
@@ -281,33 +288,9 @@ def _web() -> _Web:
         ) from error
 
 
-def main(args: Sequence[str] | None = None) -> int:
-    """Run the node until it is told to end."""
-    rclpy.init(args=args)
-    node: TelepresenceNode | None = None
-    executor = SingleThreadedExecutor()
-    try:
-        node = TelepresenceNode()
-        node.serve()
-        executor.add_node(node)
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except AvatarForcingError as error:
-        print(f"telepresence_node: {error}", file=sys.stderr)
-        return 1
-    except Exception:
-        if rclpy.ok():
-            raise  # else a signal came while the node was made, and took ROS away from under it
-    finally:
-        # launch, and a terminal, send it twice; the second must not cut the ending short
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        if node is not None:
-            node.close()
-            executor.shutdown()
-            node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+def main(args: Sequence[str] | None = None, signals: StopSignals | None = None) -> int:
+    """Run the node until it is told to end; the process's exit code."""
+    return run_node("telepresence_node", TelepresenceNode, args, signals)
 
 
 if __name__ == "__main__":

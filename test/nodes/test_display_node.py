@@ -31,19 +31,20 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from avatar_forcing_ros.errors import ConfigError, MissingDependencyError, OutputError
-from avatar_forcing_ros.nodes.display_node import DisplayNode, run
+from avatar_forcing_ros.nodes.display_node import DisplayNode
+from avatar_forcing_ros.nodes.node_main import serve
+from avatar_forcing_ros.nodes.stop_signals import StopSignals
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLES_PER_FRAME, frame_stamp_ns
 
+pytestmark = pytest.mark.either_audio
 MEDIA_NS = 1_760_000_000 * 1_000_000_000
 BOUND_S = 20.0
 FRAMES = 25
 BLOCK = 160
 EXECUTABLE = """
 import sys
-from avatar_forcing_ros.nodes.display_node import main
-
-pytestmark = pytest.mark.either_audio
-sys.exit(main())
+from avatar_forcing_ros.nodes.executable import run_executable
+sys.exit(run_executable("display_node"))
 """
 BLOCK_NS = BLOCK * 62_500
 
@@ -451,7 +452,7 @@ def test_run_shows_while_the_executor_spins_elsewhere(
         return not shown.wait(0.001) and time.monotonic() < end_s
 
     stage.screen.wait = wait
-    run(stage.node)
+    serve(stage.node, StopSignals())
     assert shown.is_set()
 
 

@@ -37,20 +37,20 @@ from avatar_forcing_ros.nodes import telepresence_node
 from avatar_forcing_ros.nodes.convert_image import rgb_to_compressed, rgb_to_image
 from avatar_forcing_ros.nodes.graph_stage import NO_AVATAR
 from avatar_forcing_ros.nodes.interface import TELEPRESENCE_PARAMETERS
+from avatar_forcing_ros.nodes.stop_signals import SIGNALS
 from avatar_forcing_ros.nodes.telepresence_node import TelepresenceNode
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, frame_stamp_ns
 
 ROOT = Path(__file__).parents[2]
 BOUND_S = 20.0
+pytestmark = pytest.mark.either_audio
 MEDIA_NS = 1_760_000_000 * 1_000_000_000
 VOICE = np.linspace(-0.5, 0.5, 320, dtype=np.float32)
 GREY = np.full((64, 64, 3), 120, np.uint8)
 EXECUTABLE = """
 import sys
-from avatar_forcing_ros.nodes.telepresence_node import main
-
-pytestmark = pytest.mark.either_audio
-sys.exit(main())
+from avatar_forcing_ros.nodes.executable import run_executable
+sys.exit(run_executable("telepresence_node"))
 """
 
 
@@ -218,7 +218,7 @@ def test_the_robots_camera_is_shown_small_and_not_too_often(robot: Callable[...,
     assert len(here.viewed) == 1
     here.node._viewed_s = 0.0
     camera.publish(CompressedImage(header=header(9), format="jpeg", data=b"no picture"))
-    here.until(lambda: any("user/image" in reason for reason in here.node.troubles.counts))
+    here.until(lambda: any("user/image" in reason for reason in here.node.errors.counts))
 
 
 def test_who_talks_through_the_robot_hears_whom_it_hears(robot: Callable[..., Robot]) -> None:
@@ -243,7 +243,7 @@ def test_who_talks_through_the_robot_hears_whom_it_hears(robot: Callable[..., Ro
     heard = here.shown[0].robot_audio
     assert abs(heard[SAMPLES_PER_FRAME // 2 :].mean() - 0.5) < 0.02
     assert not here.shown[0].audio.any()
-    assert any(reason.startswith("user/audio") for reason in here.node.troubles.counts)
+    assert any(reason.startswith("user/audio") for reason in here.node.errors.counts)
 
 
 def test_seeing_through_the_robot_does_not_force_hearing(robot: Callable[..., Robot]) -> None:
@@ -371,12 +371,13 @@ def test_a_port_that_is_taken_is_one_line(capfd: pytest.CaptureFixture[str]) -> 
     with closing(socket.socket()) as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        before = signal.getsignal(signal.SIGINT)
+        before = {number: signal.getsignal(number) for number in SIGNALS}
         try:
             port = taken.getsockname()[1]
             assert telepresence_node.main(["--ros-args", "-p", f"port:={port}"]) == 1
         finally:
-            signal.signal(signal.SIGINT, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
     told = capfd.readouterr().err
     assert "telepresence_node: address 127.0.0.1" in told
     assert "Traceback" not in told
