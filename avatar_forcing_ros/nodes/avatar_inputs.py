@@ -40,6 +40,7 @@ class AvatarInputs:
             lambda: int(node.get_clock().now().nanoseconds),
             settings["stamp_tolerance_s"],
             troubles,
+            replay=bool(node.get_parameter("use_sim_time").value),
         )
         self.received = dict.fromkeys(("user/image", "user/motion", *AUDIO_TOPICS), 0)
         self._subscriptions: list[AudioSubscription | MatchedSubscription] = [

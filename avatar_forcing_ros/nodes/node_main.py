@@ -103,8 +103,10 @@ def serve(node: NodeBase, signals: StopSignals, threads: int = 1) -> None:
 
 def _sentence(error: Exception) -> str:
     refused = argument_error(error)
+    if refused:
+        return str(refused)
     unknown = isinstance(error, rclpy_implementation.UnknownROSArgsError)
-    return f"{'unknown arguments after --ros-args: ' if unknown else ''}{refused or one_line(error)}"
+    return f"{'unknown arguments after --ros-args: ' if unknown else ''}{one_line(error)}"
 
 
 def _spin(

@@ -10,6 +10,9 @@ from rclpy.time import Time
 from avatar_forcing_ros.nodes.health import Troubles
 
 
+REPLAY_LATE_NS = 60_000_000_000
+
+
 class MessageTime(NamedTuple):
     """When a message is of, on the node's clock."""
 
@@ -20,9 +23,21 @@ class MessageTime(NamedTuple):
 class StampReader:
     """The time of a message on the node's clock."""
 
-    def __init__(self, now_ns: Callable[[], int], tolerance_s: float, troubles: Troubles) -> None:
+    def __init__(
+        self,
+        now_ns: Callable[[], int],
+        tolerance_s: float,
+        troubles: Troubles,
+        *,
+        replay: bool = False,
+    ) -> None:
+        """`replay`: messages of a bag may be served late, by as much as a busy machine needs.
+
+        Their stamps are old then, and as good as ever: times of arrival would differ each time.
+        """
         self._now_ns, self._troubles = now_ns, troubles
         self._tolerance_ns = round(tolerance_s * 1e9)
+        self._late_ns = max(self._tolerance_ns, REPLAY_LATE_NS if replay else 0)
 
     def __call__(self, msg: Any, topic: str) -> MessageTime:
         """The header's stamp, or the time of arrival where there is none or it cannot be."""
@@ -36,10 +51,11 @@ class StampReader:
                     f"{topic}: messages without a stamp; the time of arrival is taken instead",
                 )
             return MessageTime(now_ns, True)
-        if now_ns > 0 and abs(stamp_ns - now_ns) > self._tolerance_ns:
+        ahead_ns = stamp_ns - now_ns
+        if now_ns > 0 and not -self._late_ns <= ahead_ns <= self._tolerance_ns:
             self._troubles.note(
                 f"{topic} stamp_far",
-                f"{topic}: a stamp is {(stamp_ns - now_ns) / 1e9:+.1f} s from now, expected "
+                f"{topic}: a stamp is {ahead_ns / 1e9:+.1f} s from now, expected "
                 f"{self._tolerance_ns / 1e9:g} s at most; the time of arrival is taken instead: "
                 "check the clocks of both machines, or the parameter stamp_tolerance_s",
             )

@@ -213,9 +213,9 @@ def test_transitions_that_are_not_allowed_are_answered() -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "expected"),
     [
-        ("perception_node", ["-r", "__ns:=bad name"], "remap rule: '-r __ns:=bad name'"),
+        ("perception_node", ["-r", "__ns:=bad name"], "a namespace: parts behind '/'"),
         ("perception_node", ["-r", "__ns:=robot"], "__ns:=robot"),
-        ("perception_node", ["-r", "user/image:=9 x"], "remap rule"),
+        ("perception_node", ["-r", "user/image:=9 x"], "got 'user/image:=9 x'"),
         ("perception_node", ["--params-file", "/nowhere.yaml"], "/nowhere.yaml"),
         ("perception_node", ["--nonsense"], "unknown arguments after --ros-args: ['--nonsense']"),
         ("display_node", ["-p", "delay_ms:=soon"], "delay_ms"),

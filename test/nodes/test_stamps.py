@@ -22,6 +22,15 @@ class Troubles:
         self.reasons.append(reason)
 
 
+def test_a_bag_on_a_busy_machine_keeps_its_stamps() -> None:
+    """What is served late is not of another time; what is ahead of the clock still is."""
+    troubles = Troubles()
+    read = StampReader(lambda: NOW_NS, 2.0, troubles, replay=True)  # type: ignore[arg-type]
+    for ahead_s, trusted in ((-30, True), (-61, False), (3, False)):
+        stamp = Time(sec=NOW_NS // 10**9 + ahead_s, nanosec=0)
+        assert read(Image(header=Header(stamp=stamp)), "a").arrived != trusted
+
+
 @pytest.mark.parametrize(
     ("off_ns", "time_ns", "arrived", "reasons"),
     [
