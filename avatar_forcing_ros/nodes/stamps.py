@@ -9,7 +9,6 @@ from rclpy.time import Time
 
 from avatar_forcing_ros.nodes.health import Troubles
 
-
 REPLAY_LATE_NS = 60_000_000_000
 
 
