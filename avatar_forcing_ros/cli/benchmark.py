@@ -31,7 +31,7 @@ def add(commands: Any) -> None:
     instead.add_argument(
         "--graph",
         action="store_true",
-        help="measure the topics instead (needs 'standalone' or ROS)",
+        help="measure the topics instead (needs ROS 2)",
     )
     instead.add_argument(
         "--live",
@@ -69,9 +69,6 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _run_graph(options: argparse.Namespace) -> None:
-    from avatar_forcing_ros.standalone import install
-
-    install()
     from avatar_forcing_ros.media_files.writing import json_file
     from avatar_forcing_ros.nodes.graph_benchmark import run_graph_benchmark
 

@@ -1,4 +1,4 @@
-"""``avatar-forcing node``: runs one node, with ROS or without."""
+"""``avatar-forcing node``: runs one of the ROS nodes."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ def add(commands: Any) -> None:
     """Add the command to the sub-parsers `commands`."""
     node = commands.add_parser(
         "node",
-        help="run a node, with ROS or without",
-        description="Runs a node as 'ros2 run' does. Where no ROS is sourced it speaks ROS's wire "
-        f"protocol itself. Nodes: {', '.join(node_names())}.",
+        help="run one of the ROS nodes",
+        description=f"Runs a node as 'ros2 run' does. Nodes: {', '.join(node_names())}.",
     )
     node.add_argument("name", help="the node's name")
     node.add_argument(
@@ -46,9 +45,6 @@ def run(options: argparse.Namespace) -> int:
             got=options.name,
             remedy="name one of these",
         )
-    from avatar_forcing_ros.standalone import install
-
-    install()
     # a node ends by itself when it is told to, and says so by its exit code
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     arguments = options.arguments[1:] if options.arguments[:1] == ["--"] else options.arguments

@@ -41,4 +41,3 @@ def load_face(config: AvatarConfig, size_px: int, landmarks: Path | None = None)
     path = Path(config.portrait) if config.portrait else None
     latent = PRESETS[config.preset].model.motion_space == "latent"
     return (load_face_square if latent else load_portrait)(path, size_px, landmarks)
-

@@ -39,8 +39,6 @@ FRAMES = 25
 BLOCK = 160
 EXECUTABLE = """
 import sys
-from avatar_forcing_ros import standalone
-standalone.install()
 from avatar_forcing_ros.nodes.display_node import main
 sys.exit(main())
 """

@@ -48,8 +48,6 @@ VOICE = np.linspace(-0.5, 0.5, 320, dtype=np.float32)
 GREY = np.full((64, 64, 3), 120, np.uint8)
 EXECUTABLE = """
 import sys
-from avatar_forcing_ros import standalone
-standalone.install()
 from avatar_forcing_ros.nodes.telepresence_node import main
 sys.exit(main())
 """
