@@ -17,8 +17,8 @@ from rosgraph_msgs.msg import Clock
 
 from avatar_forcing_ros.errors import ConfigError, MissingDependencyError
 from avatar_forcing_ros.nodes.bag_files import open_bag
+from avatar_forcing_ros.nodes.graph_tools import message_class, message_hash, tool_node
 from avatar_forcing_ros.nodes.matching_qos import publisher_qos
-from avatar_forcing_ros.nodes.tool_node import message_class, message_hash, tool_node
 
 POLL_S = 0.02
 # a publisher knows of a subscription slightly before that knows of the publisher, and what it
@@ -67,10 +67,10 @@ class Player:
             begin_ns = int(options.start_offset_s * 1e9)
             begin_ns += bag.start_time if bag.message_count else 0
             self._wait_for_subscribers(begin_ns)
-            while not self._stop.is_set():
+            while self._publishers and not self._stop.is_set():
                 self._stand_still(begin_ns, options.delay_s)
                 sent += self._play_once(bag, begin_ns)
-                if not options.loop:
+                if not options.loop or not sent:
                     break
             if not self._stop.is_set():
                 for publisher in self._publishers.values():

@@ -20,11 +20,11 @@ from rosbags.rosbag2.enums import CompressionMode
 from rosbags.rosbag2.storage_sqlite3 import Sqlite3Writer
 
 from avatar_forcing_ros.errors import MissingDependencyError, OutputError
+from avatar_forcing_ros.nodes.graph_tools import message_class, message_definition, tool_node
 from avatar_forcing_ros.nodes.matching_qos import recorded_qos, subscription_qos
-from avatar_forcing_ros.nodes.tool_node import message_class, message_definition, tool_node
 
 DISCOVERY_PERIOD_S = 0.1
-COMMIT_PERIOD_S = 0.5  # what a killed recording loses at most
+COMMIT_PERIOD_S, COMMIT_BYTES = 0.5, 2**22  # what a recording that is cut off loses at most
 MAX_QUEUED_BYTES = 2**28  # that may wait for the disk before messages are lost
 
 
@@ -111,11 +111,12 @@ class Recorder:
         return sorted(self._topics.values(), key=lambda topic: topic.name)
 
     def _write_until_end(self, database: sqlite3.Connection) -> None:
-        commit_s = 0.0
+        commit_s, commit_bytes = 0.0, 0
         while True:
-            if time.monotonic() >= commit_s:
+            if time.monotonic() >= commit_s or self._written_bytes >= commit_bytes:
                 database.commit()
                 commit_s = time.monotonic() + COMMIT_PERIOD_S
+                commit_bytes = self._written_bytes + COMMIT_BYTES
             with contextlib.suppress(queue.Empty):
                 item = self._queue.get(timeout=COMMIT_PERIOD_S)
                 if item is None:

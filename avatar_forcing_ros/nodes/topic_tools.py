@@ -16,8 +16,8 @@ import yaml
 from rclpy.serialization import deserialize_message
 
 from avatar_forcing_ros.errors import ConfigError
+from avatar_forcing_ros.nodes.graph_tools import message_class, tool_node
 from avatar_forcing_ros.nodes.matching_qos import subscription_qos
-from avatar_forcing_ros.nodes.tool_node import message_class, tool_node
 
 NODE_NAME = "avatar_forcing_topic"
 POLL_S = 0.05
@@ -190,7 +190,7 @@ def _plain(value: Any, shown: int | None) -> Any:
     if isinstance(value, (list, tuple, bytes, array.array, np.ndarray)):
         first = [_plain(item, shown) for item in value[:shown]]
         more = len(value) - len(first)
-        return [*first, f"... {more} more"] if more else first
+        return [*first, f"({more} more)"] if more else first
     return value
 
 
