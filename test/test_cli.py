@@ -334,8 +334,30 @@ def test_help_names_every_command() -> None:
         assert command in done.stdout
 
 
-@pytest.mark.parametrize(("package", "extra"), [("cyclonedds", "standalone"), ("nowhere", "all")])
+@pytest.mark.parametrize(("package", "extra"), [("aiohttp", "web"), ("nowhere", "all")])
 def test_a_missing_package_names_the_extra_that_brings_it(package: str, extra: str) -> None:
     from avatar_forcing_ros.cli.entry import _missing
 
     assert f"avatar_forcing_ros[{extra}]" in str(_missing(f"{package}.core"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("node", "avatar_node"),
+        ("launch", "avatar"),
+        ("topic", "list"),
+        ("bag", "play", "x"),
+        ("bag", "record", "-a"),
+    ],
+)
+def test_where_no_ros_is_one_sentence_tells_how_to_get_it(words: tuple[str, ...]) -> None:
+    """As on a machine that never had it."""
+    hide = "import sys; sys.modules['rclpy'] = None\n"
+    code = f"{hide}from avatar_forcing_ros.cli import main\nsys.exit(main({list(words)!r}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "pip install 'avatar_forcing_ros[ros]'" in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr

@@ -192,7 +192,7 @@ def test_ros_offers_pips_commands_and_the_nodes() -> None:
 
 
 def launch_arguments(path: Path) -> dict[str, dict[str, str]]:
-    """Default value and description of each argument that a launch file declares."""
+    """Default value and description of each argument that a launch file declares by itself."""
     arguments = {}
     for node in ast.walk(ast.parse(path.read_text(), path)):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "DeclareLaunchArgument":
@@ -201,7 +201,12 @@ def launch_arguments(path: Path) -> dict[str, dict[str, str]]:
     return arguments
 
 
-@pytest.mark.parametrize("path", LAUNCH_FILES, ids=lambda path: path.name)
+# avatar.launch.py has its arguments from launch_plan.py
+@pytest.mark.parametrize(
+    "path",
+    [path for path in LAUNCH_FILES if path.name != "avatar.launch.py"],
+    ids=lambda path: path.name,
+)
 def test_launch_file_describes_its_arguments(path: Path) -> None:
     tree = ast.parse(path.read_text(), path)
     functions = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]

@@ -1,4 +1,4 @@
-"""``avatar-forcing bag``: records, plays and describes rosbag2 bags where there is no ROS."""
+"""``avatar-forcing bag``: records, plays and describes rosbag2 bags."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import datetime
 from pathlib import Path
 from typing import Any
 
-from avatar_forcing_ros.cli.sourced import refuse_where_ros_is
 from avatar_forcing_ros.cli.stopping import stop_event
 from avatar_forcing_ros.errors import ConfigError
 
@@ -18,9 +17,9 @@ def add(commands: Any) -> None:
     """Add the command to the sub-parsers `commands`."""
     bag = commands.add_parser(
         "bag",
-        help="record, play and describe rosbag2 bags without ROS",
-        description="What 'ros2 bag' does, where no ROS is installed: bags of the same format, "
-        "to and from the same graph.",
+        help="record, play and describe rosbag2 bags",
+        description="What 'ros2 bag' does, for machines that have rclpy and no rosbag2: bags of "
+        "the same format.",
     )
     steps = bag.add_subparsers(title="steps", metavar="STEP", required=True)
     _add_record(steps)
@@ -38,9 +37,6 @@ def _add_record(steps: Any) -> None:
     )
     record.add_argument(
         "-o", "--output", type=Path, metavar="DIR", help="(default: rosbag2_ and the time)"
-    )
-    record.add_argument(
-        "-s", "--storage", choices=("mcap", "sqlite3"), default="mcap", help="(default: mcap)"
     )
     record.set_defaults(run=_record)
 
@@ -68,7 +64,13 @@ def _add_play(steps: Any) -> None:
     )
     play.add_argument("-l", "--loop", action="store_true", help="begin again at the end")
     play.add_argument(
-        "-m", "--remap", nargs="+", default=[], metavar="A:=B", help="play topic A as B"
+        "-m",
+        "--remap",
+        nargs="+",
+        type=_remap,
+        default=[],
+        metavar="A:=B",
+        help="play topic A as B",
     )
     play.add_argument("--topics", nargs="+", default=[], metavar="TOPIC", help="these alone")
     play.add_argument(
@@ -96,13 +98,19 @@ def _not_negative(text: str) -> float:
     return value
 
 
-def _say(line: str) -> None:
+def _remap(text: str) -> tuple[str, str]:
+    source, _, target = text.partition(":=")
+    if not (source and target):
+        raise argparse.ArgumentTypeError(f"expected FROM:=TO, got {text}")
+    return source, target
+
+
+def _report(line: str) -> None:
     print(line, flush=True)
 
 
 def _record(options: argparse.Namespace) -> None:
-    refuse_where_ros_is("bag record")
-    from avatar_forcing_ros.standalone.bag_record import Recorder
+    from avatar_forcing_ros.nodes.bag_recorder import Recorder
 
     if bool(options.topics) == options.all:
         raise ConfigError(
@@ -111,37 +119,37 @@ def _record(options: argparse.Namespace) -> None:
             got="both" if options.all else "neither",
             remedy="say what to record",
         )
-    now = datetime.datetime.now()
-    path = options.output or Path(f"rosbag2_{now:%Y_%m_%d-%H_%M_%S}")
+    path = options.output or Path(f"rosbag2_{datetime.datetime.now():%Y_%m_%d-%H_%M_%S}")
+    recorder = Recorder(path, options.topics, _report)
     with stop_event() as stop:
-        recorder = Recorder(path, None if options.all else options.topics, options.storage, _say)
-        _say(f"Recording to {path}; Ctrl-C ends it")
-        messages = recorder.run(stop)
-    for topic, count in sorted(messages.items()):
-        _say(f"{count:8} {topic}")
-    _say(f"Wrote {path}: {sum(messages.values())} messages")
+        _report(f"Recording to {path}; Ctrl-C ends it")
+        topics = recorder.run(stop)
+    for topic in topics:
+        lost = f", {topic.lost} lost" if topic.lost else ""
+        _report(f"{topic.written:8} {topic.name}{lost}")
+    written, lost_in_all = (sum(getattr(t, n) for t in topics) for n in ("written", "lost"))
+    _report(f"Wrote {path}: {written} messages, {lost_in_all} lost")
 
 
 def _play(options: argparse.Namespace) -> None:
-    refuse_where_ros_is("bag play")
-    from avatar_forcing_ros.standalone.bag_play import Player, PlayOptions, parse_remaps
+    from avatar_forcing_ros.nodes.bag_player import Player, PlayOptions
 
-    told = PlayOptions(
+    play_options = PlayOptions(
         clock_hz=options.clock,
         rate=options.rate,
         delay_s=options.delay,
         start_offset_s=options.start_offset,
         loop=options.loop,
-        remaps=parse_remaps(options.remap),
+        remaps=dict(options.remap),
         topics=tuple(options.topics),
         wait_for_subscribers_s=options.wait_for_subscribers,
     )
     with stop_event() as stop:
-        sent = Player(options.bag, told, _say).run(stop)
-    _say(f"Played {sent} messages")
+        sent = Player(play_options, stop, _report).play(options.bag)
+    _report(f"Played {sent} messages")
 
 
 def _info(options: argparse.Namespace) -> None:
-    from avatar_forcing_ros.standalone.bag_files import bag_text
+    from avatar_forcing_ros.nodes.bag_files import describe_bag
 
-    print(bag_text(options.bag))
+    print(describe_bag(options.bag))

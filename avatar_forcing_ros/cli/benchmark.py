@@ -33,7 +33,7 @@ def add(commands: Any) -> None:
     instead.add_argument(
         "--graph",
         action="store_true",
-        help="measure the topics instead (needs 'standalone' or ROS)",
+        help="measure the topics instead (needs ROS 2)",
     )
     instead.add_argument(
         "--live",

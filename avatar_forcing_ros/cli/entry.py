@@ -44,6 +44,7 @@ COMMANDS = (
 )
 INTERRUPTED = 130
 PACKAGE = __name__.split(".")[0]
+MESSAGES = f"{PACKAGE}.msg"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,10 +58,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code: int | None = options.run(options)
     except AvatarForcingError as error:
         return _fail(error)
+    except BrokenPipeError:
+        # whoever read our output, such as head, has seen enough; nothing is left to flush into it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except OSError as error:
         return _fail(_file_trouble(error))
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] == PACKAGE:
+        if error.name is None or (error.name.split(".")[0] == PACKAGE and error.name != MESSAGES):
             raise
         return _fail(_missing(error.name))
     except KeyboardInterrupt:
@@ -101,8 +106,7 @@ def _file_trouble(error: OSError) -> OutputError:
 
 EXTRA_OF = {
     "mediapipe": "mediapipe",
-    "cyclonedds": "standalone",
-    "rosbags": "standalone",
+    "rosbags": "ros",
     "sounddevice": "display",
     "aiohttp": "web",
     "aiortc": "web",
@@ -117,7 +121,17 @@ EXTRA_OF = {
 }
 
 
+GET_ROS = (
+    "source a ROS 2 distribution (docs.ros.org says how to install one), or, on x86-64 with "
+    "Python 3.10 to 3.12, run: pip install 'avatar_forcing_ros[ros]' and then scripts/ros_messages"
+)
+
+
 def _missing(name: str) -> MissingDependencyError:
+    if name == "rclpy" or name.partition(".")[0].endswith("_msgs") or name == MESSAGES:
+        return MissingDependencyError(
+            "ROS 2", expected=f"{name} for {sys.executable}", got="none", remedy=GET_ROS
+        )
     extra = EXTRA_OF.get(name.partition(".")[0], "all")
     return MissingDependencyError(
         f"Python package '{name}'",

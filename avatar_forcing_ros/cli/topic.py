@@ -1,12 +1,12 @@
-"""``avatar-forcing topic``: looks at the graph where there is no ROS."""
+"""``avatar-forcing topic``: looks at the graph."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import closing
 from typing import Any
 
-from avatar_forcing_ros.cli.sourced import refuse_where_ros_is
 from avatar_forcing_ros.cli.stopping import stop_event
 
 LISTEN_S = 1.0
@@ -16,8 +16,8 @@ def add(commands: Any) -> None:
     """Add the command to the sub-parsers `commands`."""
     topic = commands.add_parser(
         "topic",
-        help="list, show and measure topics without ROS",
-        description="What 'ros2 topic' does, where no ROS is installed, on the same graph.",
+        help="list, show and measure topics",
+        description="What 'ros2 topic' does, for machines that have rclpy and no ros2.",
     )
     steps = topic.add_subparsers(title="steps", metavar="STEP", required=True)
     names = steps.add_parser("list", help="names of the topics")
@@ -77,7 +77,7 @@ def _count(text: str) -> int:
     return value
 
 
-def _say(line: str) -> None:
+def _report(line: str) -> None:
     print(line, flush=True)
 
 
@@ -86,39 +86,46 @@ def _note(line: str) -> None:
 
 
 def _list(options: argparse.Namespace) -> None:
-    refuse_where_ros_is("topic list")
-    from avatar_forcing_ros.standalone.topic_graph import graph_after, list_topics
+    from avatar_forcing_ros.nodes.topic_tools import list_topics
 
-    with stop_event() as stop, graph_after(options.spin_time, stop) as graph:
+    with stop_event() as stop:
         for line in list_topics(
-            graph, types=options.show_types, hidden=options.include_hidden_topics
+            options.spin_time,
+            stop,
+            types=options.show_types,
+            hidden=options.include_hidden_topics,
         ):
-            _say(line)
+            _report(line)
 
 
 def _info(options: argparse.Namespace) -> None:
-    refuse_where_ros_is("topic info")
-    from avatar_forcing_ros.standalone.topic_graph import describe_topic, graph_after
+    from avatar_forcing_ros.nodes.topic_tools import describe_topic
 
-    with stop_event() as stop, graph_after(options.spin_time, stop) as graph:
-        _say(describe_topic(graph, options.topic, verbose=options.verbose))
+    with stop_event() as stop:
+        _report(describe_topic(options.topic, options.spin_time, stop, verbose=options.verbose))
 
 
 def _echo(options: argparse.Namespace) -> None:
-    refuse_where_ros_is("topic echo")
-    from avatar_forcing_ros.standalone.topic_text import SHOWN_VALUES
-    from avatar_forcing_ros.standalone.topic_watch import Watch, echo
+    from avatar_forcing_ros.nodes.topic_tools import SHOWN_VALUES, echo, received
 
-    count = 1 if options.once else options.count
-    shown = None if options.full_length else SHOWN_VALUES
-    with stop_event() as stop:
-        watch = Watch(options.topic, stop, options.timeout, _note)
-        echo(watch, options.field, count, _say, shown)
+    with (
+        stop_event() as stop,
+        closing(received(options.topic, stop, options.timeout, _note)) as messages,
+    ):
+        echo(
+            messages,
+            _report,
+            field=options.field,
+            count=1 if options.once else options.count,
+            shown_values=None if options.full_length else SHOWN_VALUES,
+        )
 
 
 def _hz(options: argparse.Namespace) -> None:
-    refuse_where_ros_is("topic hz")
-    from avatar_forcing_ros.standalone.topic_watch import Watch, show_rate
+    from avatar_forcing_ros.nodes.topic_tools import received, show_rate
 
-    with stop_event() as stop:
-        show_rate(Watch(options.topic, stop, options.timeout, _note), options.window, _say)
+    with (
+        stop_event() as stop,
+        closing(received(options.topic, stop, options.timeout, _note)) as messages,
+    ):
+        show_rate(messages, options.window, _report)

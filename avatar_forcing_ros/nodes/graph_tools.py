@@ -1,0 +1,95 @@
+"""What the tools for topics and bags share: a node that looks on, and messages by their names."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+
+from avatar_forcing_ros.errors import MissingDependencyError
+
+# a field of another message: [package/]Name, perhaps an array, then the field's name
+_NESTED = re.compile(r"^(?:(\w+)/)?([A-Z]\w*)(?:\[[^\]]*\])?\s+\w", re.MULTILINE)
+
+
+@contextmanager
+def tool_node(name: str) -> Iterator[tuple[Node, SingleThreadedExecutor]]:
+    """A node without parameters and logs, and its executor; signals stay the caller's."""
+    context = rclpy.Context()
+    rclpy.init(args=[], context=context, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        node = Node(
+            name,
+            context=context,
+            use_global_arguments=False,
+            enable_rosout=False,
+            start_parameter_services=False,
+        )
+        executor = SingleThreadedExecutor(context=context)
+        executor.add_node(node)
+        yield node, executor
+        executor.shutdown()
+        node.destroy_node()
+    finally:
+        rclpy.try_shutdown(context=context)
+
+
+def message_class(type_name: str) -> Any:
+    """The class of ``package/msg/Name``; raises MissingDependencyError where it is not here."""
+    package, _, name = type_name.split("/")
+    try:
+        return getattr(importlib.import_module(f"{package}.msg"), name)
+    except (ImportError, AttributeError) as error:
+        raise MissingDependencyError(
+            f"message {type_name}",
+            expected=f"a ROS package '{package}' that has it",
+            got=str(error),
+            remedy="install it, or source the workspace in which it is built",
+        ) from error
+
+
+def message_definition(type_name: str) -> str:
+    """The text of a message and of all that it contains, as bags hold it; empty if not here."""
+    texts: dict[str, str] = {}
+    wanted = [type_name]
+    while wanted:
+        name = wanted.pop(0)
+        path = _shared(name, "msg")
+        if path is None:
+            return ""
+        texts[name] = path.read_text(encoding="utf-8")
+        package = name.partition("/")[0]
+        for other, kind in _NESTED.findall(texts[name]):
+            nested = f"{other or package}/msg/{kind}"
+            if nested not in texts and nested not in wanted:
+                wanted.append(nested)
+    first, *rest = texts.items()
+    parts = [f"{'=' * 80}\nMSG: {name.replace('/msg/', '/')}\n{text}" for name, text in rest]
+    return "\n".join([first[1], *parts])
+
+
+def message_hash(type_name: str) -> str:
+    """ROS's hash of the definition; empty where it is not here or ROS is too old to have one."""
+    path = _shared(type_name, "json")
+    hashes = json.loads(path.read_text(encoding="utf-8"))["type_hashes"] if path else []
+    return next((h["hash_string"] for h in hashes if h["type_name"] == type_name), "")
+
+
+def _shared(type_name: str, kind: str) -> Path | None:
+    """A message's file in the `share` folder that belongs to the imported package."""
+    package, _, name = type_name.split("/")
+    module = importlib.import_module(f"{package}.msg").__file__
+    for folder in Path(module or "").parents:
+        path = folder / "share" / package / "msg" / f"{name}.{kind}"
+        if path.is_file():
+            return path
+    return None

@@ -1,0 +1,201 @@
+"""``avatar-forcing launch``: one plan for it and the launch file, and processes that all end."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from programs import Program, command, completed, is_alive, wait_until
+
+from avatar_forcing_ros.cli import main
+from avatar_forcing_ros.cli.launch import command as node_command
+from avatar_forcing_ros.errors import ConfigError
+from avatar_forcing_ros.launch_plan import ARGUMENTS, argument_values, planned_nodes
+from avatar_forcing_ros.resources import shipped
+
+# a node that starts a process of its own, and reports both
+CHILD = """
+import os, subprocess, sys, time
+grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
+print("pids", os.getpid(), grandchild.pid, flush=True)
+{rest}
+"""
+# `launch avatar perception:=true`, with such children for the nodes
+LAUNCH = """
+import signal, sys
+from avatar_forcing_ros.cli import launch, main
+def command(node):
+    rest = {avatar!r} if node.is_avatar else "time.sleep(1000)"
+    return [sys.executable, "-c", {child!r}.format(rest=rest)]
+launch.command = command
+sys.exit(main(["launch", "avatar", "perception:=true"]))
+"""
+
+
+def test_the_defaults_start_the_avatar_alone() -> None:
+    (avatar,) = planned_nodes({})
+    assert avatar.is_avatar
+    assert avatar.params_file == str(shipped("config/avatar.yaml"))
+    assert avatar.parameters == {"autostart": True, "use_sim_time": False}
+    assert avatar.remappings == ()
+
+
+def test_arguments_become_parameters_and_remappings() -> None:
+    (avatar,) = planned_nodes(
+        {
+            "namespace": "robot1",
+            "portrait": "2.0",
+            "params_file": "/x/mine.yaml",
+            "autostart": "false",
+            "use_sim_time": "true",
+            "user_image": "/camera/image",
+            "visualization": "true",
+            "log_level": "debug",
+        }
+    )
+    words = node_command(avatar)
+    assert words[:5] == [sys.executable, "-m", "avatar_forcing_ros.cli", "node", "avatar_node"]
+    assert words[5:] == [
+        *("--", "--ros-args", "-r", "__node:=avatar_node", "-r", "__ns:=/robot1"),
+        *("-r", "user/image:=/camera/image"),
+        *("-r", "user/image/compressed:=/camera/image/compressed"),
+        *("--params-file", "/x/mine.yaml", "-p", 'portrait:="2.0"', "-p", "autostart:=false"),
+        *("-p", "publish_tf:=true", "-p", "publish_markers:=true", "-p", "use_sim_time:=true"),
+        *("--log-level", "debug"),
+    ]
+
+
+def test_perception_display_and_page_are_planned_when_asked() -> None:
+    given = {"perception": "true", "display": "true", "image_transport": "compressed"}
+    avatar, perception, display = planned_nodes(given)
+    assert avatar.parameters["user_motion_source"] == "topic"
+    assert perception.parameters == {"image_transport": "compressed", "use_sim_time": False}
+    assert display.parameters == {"fullscreen": False, "speaker": True, "use_sim_time": False}
+    assert not display.params_file
+    kept, *_ = planned_nodes({**given, "user_motion_source": "camera"})
+    assert kept.parameters["user_motion_source"] == "camera"
+    _, page = planned_nodes(
+        {"telepresence": "true", "telepresence_port": "8443", "robot_sound": "false"}
+    )
+    assert page.parameters == {"robot_sound": False, "port": 8443, "use_sim_time": False}
+
+
+@pytest.mark.parametrize("argument", ARGUMENTS, ids=lambda argument: argument.name)
+def test_every_argument_has_an_effect_and_a_description(argument: object) -> None:
+    assert argument.description.endswith(".")
+    everything = {
+        **{a.name: "true" for a in ARGUMENTS if "true" in a.choices},
+        "camera": "usb_cam",
+    }
+    before = planned_nodes(everything)
+    others = [c for c in argument.choices if c != everything.get(argument.name, argument.default)]
+    changed = others[-1] if argument.choices else "1234"
+    assert planned_nodes({**everything, argument.name: changed}) != before
+    assert argument_values({})[argument.name] == argument.default
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["avatar", "camera:=usb_cam"], "ROS package 'usb_cam'"),
+        (["avatar", "microphone:=audio_common"], "ROS package 'audio_common'"),
+        (["avatar", "speaker:=audio_common"], "ROS package 'audio_common'"),
+        (["avatar", "camera:=webcam"], "expected one of none, usb_cam, v4l2_camera, got 'webcam'"),
+        (["avatar", "camra:=none"], "got camra"),
+        (["avatar", "camera"], "expected name:=value, got camera"),
+        (["avatar", "telepresence:=true", "telepresence_port:=x"], "expected a whole number"),
+        (["rviz"], "expected a sourced ROS workspace with this package"),
+    ],
+)
+def test_mistakes_are_one_line(
+    words: list[str],
+    text: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None)  # a ros2 would be asked instead
+    assert main(["launch", *words]) == 1
+    error = capsys.readouterr().err
+    assert text in error
+    assert error.count("\n") == 1
+
+
+def test_ros_launch_is_used_where_it_would_find_this_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = tmp_path / "lib" / "avatar_forcing_ros" / "avatar_node"
+    built.parent.mkdir(parents=True)
+    built.touch()
+    called: list[list[str]] = []
+
+    def execute(name: str, words: list[str]) -> None:
+        called.append(words)
+        raise SystemExit(0)
+
+    monkeypatch.setenv("AMENT_PREFIX_PATH", f"/nowhere:{tmp_path}")
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr("os.execvp", execute)
+    with pytest.raises(SystemExit):
+        main(["launch", "replay", "bag:=x"])
+    assert called == [["ros2", "launch", "avatar_forcing_ros", "replay.launch.py", "bag:=x"]]
+
+
+def test_arguments_are_shown() -> None:
+    code, text = completed("launch", "avatar", "--show-args")
+    assert code == 0
+    for argument in ARGUMENTS:
+        assert f"{argument.name}  (default: {argument.default!r}" in text
+
+
+def test_another_package_is_refused_by_its_node() -> None:
+    (avatar,) = planned_nodes({})
+    with pytest.raises(ConfigError, match="avatar_node of the ROS package 'other'"):
+        node_command(replace(avatar, package="other"))
+
+
+def launched(avatar: str = "time.sleep(1000)") -> tuple[Program, set[int]]:
+    """A launch with two children, and the numbers of those and of theirs."""
+    program = Program("-c", LAUNCH.format(avatar=avatar, child=CHILD))
+    lines = [program.writes(f"[{name}] pids") for name in ("avatar_node", "perception_node")]
+    pids = {int(word) for line in lines for word in line.split()[2:]}
+    assert len(pids) == 4
+    assert all(is_alive(pid) for pid in pids)
+    return program, pids
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_whatever_ends_a_launch_ends_all_its_descendants(number: signal.Signals) -> None:
+    program, pids = launched()
+    with program:
+        program.signal(number)
+        assert program.ends() == (-number if number == signal.SIGKILL else 0)
+    wait_until(lambda: not any(is_alive(pid) for pid in pids))
+
+
+@pytest.mark.parametrize(("end", "code"), [("sys.exit(3)", 3), ("os.kill(os.getpid(), 9)", 137)])
+def test_the_avatars_end_is_the_launchs_end(end: str, code: int) -> None:
+    program, pids = launched(f"sys.stdin.read(); time.sleep(0.5); {end}")
+    with program:
+        assert program.ends() == code
+        assert f"[avatar_node] ended with exit code {code if code == 3 else -9}" in program.text
+    wait_until(lambda: not any(is_alive(pid) for pid in pids))
+
+
+def test_the_nodes_themselves_end_with_the_launch() -> None:
+    rclpy = pytest.importorskip("rclpy")
+    context = rclpy.Context()
+    rclpy.init(args=[], context=context)
+    watching = rclpy.create_node("watching", context=context)
+    wanted = {"avatar_node", "perception_node"}
+    try:
+        with command("launch", "avatar", "perception:=true", "autostart:=false") as program:
+            wait_until(lambda: wanted <= set(watching.get_node_names()))
+            program.signal(signal.SIGINT)
+            assert program.ends() == 0
+        assert "Traceback" not in program.text
+    finally:
+        watching.destroy_node()
+        rclpy.try_shutdown(context=context)
