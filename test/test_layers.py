@@ -14,6 +14,7 @@ NAME = PACKAGE.name
 
 LAYER = {
     "errors": 0,
+    "missing_packages": 0,
     "timebase": 0,
     "media": 0,
     "config": 0,

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from avatar_forcing_ros.errors import MissingDependencyError
+from avatar_forcing_ros.missing_packages import missing_package
 from avatar_forcing_ros.nodes.stop_signals import StopSignals
 
 PACKAGE = __name__.partition(".")[0]
@@ -26,22 +26,9 @@ def run_executable(name: str, args: Sequence[str] | None = None) -> int:
     try:
         module = importlib.import_module(f"{PACKAGE}.nodes.{name}")
     except ImportError as error:
-        missing = error.name or ""
-        if missing.startswith(PACKAGE) and missing != f"{PACKAGE}.msg":
-            raise  # a fault of this package, which wants its trace
-        print(f"{name}: {_missing(error)}", file=sys.stderr)
+        missing = missing_package(error)
+        if missing is None:
+            raise
+        print(f"{name}: {missing}", file=sys.stderr)
         return 1
     return int(module.main(args, signals))
-
-
-def _missing(error: ImportError) -> MissingDependencyError:
-    package = (error.name or "").partition(".")[0]
-    of_ros = package in ("rclpy", PACKAGE) or package.endswith("_msgs")
-    return MissingDependencyError(
-        f"Python package '{error.name}'",
-        expected=f"one that {sys.executable} can import",
-        got=str(error),
-        remedy="source ROS 2 and this package's workspace, or run scripts/install .venv ros"
-        if of_ros
-        else f"run: pip install 'avatar_forcing_ros[all]', or pip install {package}",
-    )

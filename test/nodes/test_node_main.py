@@ -248,5 +248,5 @@ def test_a_package_that_is_missing_is_one_sentence() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
-    assert done.stderr.startswith("display_node: Python package 'audio_common_msgs")
+    assert done.stderr.startswith("display_node: ROS 2: expected audio_common_msgs")
     assert len(done.stderr.splitlines()) == 1
