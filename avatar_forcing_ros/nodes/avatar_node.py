@@ -80,7 +80,6 @@ class AvatarNode(LifecycleNodeBase):
         self._device = ""
         self._last_state: tuple[object, ...] = ()
         self._known_chunk_ms = 0.0
-        self._input_group = MutuallyExclusiveCallbackGroup()
         self._health_group = MutuallyExclusiveCallbackGroup()
         self._service_group = MutuallyExclusiveCallbackGroup()
         self.add_on_set_parameters_callback(self._on_set_parameters)
@@ -189,7 +188,10 @@ class AvatarNode(LifecycleNodeBase):
         )
         self._pacer.start()
         self._worker.start()
-        self._inputs = AvatarInputs(self, self._worker, settings, self.errors, self._input_group)
+        # a new group each time: Humble's executor, which may be about to take a message of a
+        # subscription that is destroyed, blocks that subscription's group for good
+        group = MutuallyExclusiveCallbackGroup()
+        self._inputs = AvatarInputs(self, self._worker, settings, self.errors, group)
         self._publish_state()
 
     def deactivate(self) -> None:

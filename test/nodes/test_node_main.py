@@ -26,7 +26,6 @@ from sensor_msgs.msg import Image
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 60.0
 INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
-IMPORTED = "import time:"
 
 
 class Program:
@@ -46,17 +45,34 @@ class Program:
         self._watchdog = threading.Timer(PATIENCE_S, self._process.kill)
         self._watchdog.start()
         self.said: list[str] = []
+        self._imported: set[str] = set()
+        self._ended = False
+        self._came = threading.Condition()
+        self._reader = threading.Thread(target=self._read)  # a full pipe would stop the program
+        self._reader.start()
 
-    def until(self, moment: str) -> None:
-        """Read to the line with `moment`: a module that has been imported, or a piece of text."""
+    def _read(self) -> None:
         assert self._process.stdout
         for line in self._process.stdout:
-            imported = line.rpartition("|")[2].strip() if line.startswith(IMPORTED) else None
-            if imported is None:
-                self.said.append(line)
-            if moment == imported or (imported is None and moment in line):
-                return
-        raise AssertionError(f"ended before '{moment}':\n{''.join(self.said)}")
+            with self._came:
+                if line.startswith("import time:"):
+                    self._imported.add(line.rpartition("|")[2].strip())
+                else:
+                    self.said.append(line)
+                self._came.notify()
+        with self._came:
+            self._ended = True
+            self._came.notify()
+
+    def until(self, moment: str) -> None:
+        """Wait for a module to be imported, or for a piece of text."""
+
+        def reached() -> bool:
+            return moment in self._imported or any(moment in line for line in self.said)
+
+        with self._came:
+            self._came.wait_for(lambda: reached() or self._ended)
+            assert reached(), "".join(self.said)
 
     def send(self, *signals: signal.Signals) -> None:
         for number in signals:
@@ -64,9 +80,7 @@ class Program:
 
     def end(self) -> int:
         """Read the rest; the exit code."""
-        assert self._process.stdout
-        rest = [line for line in self._process.stdout if not line.startswith(IMPORTED)]
-        self.said += rest
+        self._reader.join()
         code = self._process.wait()
         self._watchdog.cancel()
         return code
@@ -204,9 +218,10 @@ def test_transitions_that_are_not_allowed_are_answered() -> None:
         assert not change(id=Transition.TRANSITION_CONFIGURE)
         program.send(TERM)
         assert program.end() == 0
+    # Humble and Jazzy raise, which the node logs once in ten seconds; since Kilted rclpy logs each
     ours = [line for line in program.said if "[avatar_node]" in line]
-    assert len(ours) == 1, program.said  # the others within ten seconds are counted
-    assert "change_state" in ours[0]
+    assert 1 <= len(ours) <= 3, program.said
+    assert all("transition" in line for line in ours)
     assert "Traceback" not in "".join(program.said)
 
 
