@@ -91,7 +91,7 @@ ARGUMENTS = (
         "autostart",
         default="true",
         description="Whether avatar_node begins by itself. Otherwise something tells it to "
-        "configure and activate, as lifecycle nodes are values.",
+        "configure and activate, as lifecycle nodes are told.",
         choices=("true", "false"),
     ),
     Argument(
