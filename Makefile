@@ -4,7 +4,7 @@ OUT ?= out
 JOBS ?= auto
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint benchmark model rig clean
+.PHONY: help demo test lint benchmark ros model rig clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,6 +24,8 @@ lint: $(VENV)/.installed-test  ## lint and types alone
 benchmark: $(VENV)/.installed  ## measure each stage on this machine
 	$(BIN)/avatar-forcing benchmark --json $(OUT)/benchmark.json
 
+ros: $(VENV)/.installed-ros  ## put ROS 2 from PyPI into the virtual environment, for its nodes
+
 model: $(VENV)/.installed-test  ## make the data and train the compact model anew, to out/model (two hours)
 	$(BIN)/avatar-forcing train data $(OUT)/model/data --natural-share 0.35
 	$(BIN)/avatar-forcing train flow $(OUT)/model/data -o $(OUT)/model/flow --config config/train_compact.yaml
@@ -39,7 +41,11 @@ $(VENV)/.installed: setup.cfg constraints.txt scripts/install
 	scripts/install $(VENV) mediapipe
 	touch $@
 
-$(VENV)/.installed-test: $(VENV)/.installed
+$(VENV)/.installed-ros: $(VENV)/.installed scripts/ros_messages $(wildcard msg/*.msg)
+	scripts/install $(VENV) mediapipe,web,display,ros
+	touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed scripts/ros_messages $(wildcard msg/*.msg)
 	scripts/install $(VENV) mediapipe,ros,train,paper,web,test
 	touch $@
 

@@ -24,8 +24,7 @@ EXTRA_OF = {
 }
 GET_ROS = (
     "source a ROS 2 distribution with this package's workspace (docs.ros.org says how to install "
-    "one), or, on x86-64 with Python 3.10 to 3.12, run: pip install 'avatar_forcing_ros[ros]' and "
-    "then scripts/ros_messages"
+    "one), or, on x86-64 with Python 3.10 to 3.12, run 'make ros' in a checkout of this package"
 )
 
 

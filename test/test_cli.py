@@ -359,5 +359,5 @@ def test_where_no_ros_is_one_sentence_tells_how_to_get_it(words: tuple[str, ...]
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
-    assert "pip install 'avatar_forcing_ros[ros]'" in done.stderr
+    assert "make ros" in done.stderr
     assert done.stderr.count("\n") == 1, done.stderr
