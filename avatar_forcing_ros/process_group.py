@@ -51,34 +51,25 @@ class ProcessGroup:
                 os._exit(1)
 
         child = subprocess.Popen(
-            command,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-            preexec_fn=end_with_parent,
-        )
+            command, env={**os.environ, "PYTHONUNBUFFERED": "1"}, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+            start_new_session=True, preexec_fn=end_with_parent,
+        )  # fmt: skip
         os.write(self._pipe, f"{child.pid}\n".encode())
         self._children[name] = child
-        thread = threading.Thread(target=self._follow, args=(name, child), daemon=True)
-        self._threads.append(thread)
-        thread.start()
+        self._threads.append(threading.Thread(target=self._follow, args=(name, child)))
+        self._threads[-1].daemon = True
+        self._threads[-1].start()
 
     def ended(self) -> dict[str, int]:
         """Exit codes, by name, of those that ended since this was last asked."""
-        codes = {
-            name: code
-            for name, child in self._children.items()
-            if (code := child.poll()) is not None
-        }
-        for name in codes:
+        codes = {name: child.poll() for name, child in self._children.items()}
+        ended = {name: code for name, code in codes.items() if code is not None}
+        for name in ended:
             leader = self._children.pop(name).pid
             _signal_session(leader, signal.SIGKILL)  # what it started and left behind
             os.write(self._pipe, f"{leader}\n".encode())
-        return codes
+        return ended
 
     def __exit__(self, *_: object) -> None:
         try:

@@ -18,6 +18,7 @@ from avatar_forcing_ros.launch_plan import ARGUMENTS, PACKAGE, PlannedNode, plan
 from avatar_forcing_ros.process_group import ProcessGroup
 
 NAMES = ("avatar", "demo", "replay", "rviz")
+WORKSPACE = "a sourced ROS workspace with this package"
 POLL_S = 0.1
 
 
@@ -40,56 +41,36 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run it until it ends or Ctrl-C."""
-    if _has_ros_launch():
-        flags = ["--show-args"] if options.show_args else []
-        words = ["ros2", "launch", *flags, PACKAGE, f"{options.name}.launch.py"]
-        sys.stdout.flush()
-        os.execvp("ros2", [*words, *options.arguments])
-    if options.name != "avatar":
-        raise ConfigError(
-            f"launch {options.name}",
-            expected="a sourced ROS workspace with this package",
-            got="none",
-            remedy="'avatar-forcing demo', 'bag play' and 'launch avatar' need none",
-        )
-    if options.show_args:
-        print("\n".join(_description(argument) for argument in ARGUMENTS))
-        return 0
-    return _run_nodes(planned_nodes(_pairs(options.arguments)))
-
-
-def _has_ros_launch() -> bool:
-    """Whether `ros2 launch` would find this package's executables."""
     prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
-    built = any(Path(prefix, "lib", PACKAGE, "avatar_node").exists() for prefix in prefixes)
-    return built and shutil.which("ros2") is not None
-
-
-def _description(argument: Any) -> str:
-    default = f"default: {argument.default!r}"
-    choices = f"; one of {', '.join(map(repr, argument.choices))}" if argument.choices else ""
-    text = textwrap.indent(textwrap.fill(argument.description, 92), " " * 4)
-    return f"{argument.name}  ({default}{choices})\n{text}"
-
-
-def _pairs(words: list[str]) -> dict[str, str]:
-    for word in words:
-        if ":=" not in word:
-            raise ConfigError(
-                "launch argument", expected="name:=value", got=word, remedy="write it like this"
-            )
-    return {name: value for name, _, value in (word.partition(":=") for word in words)}
+    is_built = any(Path(prefix, "lib", PACKAGE, "avatar_node").exists() for prefix in prefixes)
+    if is_built and shutil.which("ros2"):
+        words = ["ros2", "launch", PACKAGE, f"{options.name}.launch.py", *options.arguments]
+        sys.stdout.flush()
+        os.execvp("ros2", words + ["--show-args"] * options.show_args)
+    if options.name != "avatar":
+        raise ConfigError(f"launch {options.name}", expected=WORKSPACE, got="none",
+                          remedy="'avatar-forcing demo', 'bag play' and 'launch avatar' need none",
+                          )  # fmt: skip
+    if options.show_args:
+        for argument in ARGUMENTS:
+            choices = f"; one of {', '.join(map(repr, argument.choices))}" * bool(argument.choices)
+            print(f"{argument.name}  (default: {argument.default!r}{choices})")
+            print(textwrap.indent(textwrap.fill(argument.description, 92), " " * 4))
+        return 0
+    pairs = [word.partition(":=") for word in options.arguments]
+    for name, separator, _ in pairs:
+        if not separator:
+            raise ConfigError("launch argument", expected="name:=value", got=name,
+                              remedy="write it like this")  # fmt: skip
+    return _run_nodes(planned_nodes({name: value for name, _, value in pairs}))
 
 
 def command(node: PlannedNode) -> list[str]:
     """How `node` is started without ROS's launch; raises ConfigError for another package's."""
     if node.package != PACKAGE:
-        raise ConfigError(
-            f"{node.name} of the ROS package '{node.package}'",
-            expected="a sourced ROS workspace with both packages",
-            got="none",
-            remedy="leave it out, or start it where ROS is",
-        )
+        raise ConfigError(f"{node.name} of the ROS package '{node.package}'", expected=WORKSPACE,
+                          got="none", remedy="leave it out, or start it where ROS is",
+                          )  # fmt: skip
     if importlib.util.find_spec("rclpy") is None:
         raise ModuleNotFoundError(name="rclpy")
     words = [sys.executable, "-m", f"{PACKAGE}.cli", "node", node.executable, "--", "--ros-args"]

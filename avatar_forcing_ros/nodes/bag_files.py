@@ -20,16 +20,19 @@ def open_bag(path: Path) -> Iterator[Any]:
 
     A recording that was cut off has no metadata.yaml; its file is read itself then.
     """
+    files = _files(path)
+    if path.is_file() or (len(files) == 1 and not (path / "metadata.yaml").exists()):
+        source = files[0] if files else path
+    else:
+        source = path
     try:
-        file = (
-            _only_file(path) if path.is_dir() and not (path / "metadata.yaml").exists() else path
-        )
-        if file.suffix == ".db3":
-            # takes back what was half written, which the reader, who only reads, would not
-            uri = f"{file.resolve().as_uri()}?mode=rw"
-            with closing(sqlite3.connect(uri, uri=True)) as database:
-                database.execute("SELECT count(*) FROM topics")
-        reader = Reader(file)
+        for file in files:
+            if file.suffix == ".db3":
+                # takes back what was half written, which the reader, who only reads, would not
+                uri = f"{file.resolve().as_uri()}?mode=rw"
+                with closing(sqlite3.connect(uri, uri=True)) as database:
+                    database.execute("SELECT count(*) FROM topics")
+        reader = Reader(source)
         reader.open()
     except (ReaderError, FileNotFoundError, sqlite3.Error) as error:
         raise MediaError(
@@ -44,40 +47,20 @@ def open_bag(path: Path) -> Iterator[Any]:
         reader.close()
 
 
-def _only_file(folder: Path) -> Path:
-    files = bag_files(folder)
-    if len(files) != 1:
-        raise FileNotFoundError(f"no metadata.yaml, and {len(files)} recorded files")
-    return files[0]
-
-
-def bag_files(path: Path) -> list[Path]:
-    """The recorded files of a bag, in order."""
-    files = [path] if path.is_file() else sorted(path.iterdir())
-    return [file for file in files if file.suffix in (".db3", ".mcap", ".zstd")]
-
-
 def describe_bag(path: Path) -> str:
     """Files, times and topics of the bag at `path`, for people to read; raises MediaError."""
     with open_bag(path) as bag:
-        files = bag_files(path)
-        lines = [
-            ("Files", ", ".join(file.name for file in files)),
-            ("Size", f"{sum(file.stat().st_size for file in files) / 2**20:.1f} MiB"),
-            ("Messages", str(bag.message_count)),
-        ]
+        size_mib = sum(file.stat().st_size for file in _files(path)) / 2**20
+        lines = [f"{', '.join(file.name for file in _files(path))}: {size_mib:.1f} MiB"]
         if bag.message_count:
-            lines += [
-                ("Duration", f"{(bag.duration - 1) / 1e9:.3f} s"),
-                ("Start", _moment(bag.start_time)),
-            ]
-        for connection in sorted(bag.connections, key=lambda connection: connection.topic):
-            count, kind = connection.msgcount, connection.msgtype
-            lines.append(("Topic", f"{connection.topic} | {kind} | {count} messages"))
-    return "\n".join(f"{f'{name}:':<10}{value}" for name, value in lines)
+            start = datetime.datetime.fromtimestamp(bag.start_time / 1e9)
+            lines.append(f"{start:%Y-%m-%d %H:%M:%S}, {bag.duration / 1e9:.3f} s")
+        lines.append(f"{bag.message_count} messages")
+        for c in sorted(bag.connections, key=lambda connection: connection.topic):
+            lines.append(f"{c.msgcount:8} {c.topic} [{c.msgtype}]")
+    return "\n".join(lines)
 
 
-def _moment(stamp_ns: int) -> str:
-    """Local time, and the seconds since 1970 as ROS writes them."""
-    moment = datetime.datetime.fromtimestamp(stamp_ns / 1e9)
-    return f"{moment:%Y-%m-%d %H:%M:%S} ({stamp_ns // 10**9}.{stamp_ns % 10**9:09d})"
+def _files(path: Path) -> list[Path]:
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    return [file for file in files if file.suffix in (".db3", ".mcap", ".zstd")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,8 @@ from rosgraph_msgs.msg import Clock
 
 from avatar_forcing_ros.errors import ConfigError, MissingDependencyError
 from avatar_forcing_ros.nodes.bag_files import open_bag
-from avatar_forcing_ros.nodes.graph_tools import message_class, message_hash, tool_node
-from avatar_forcing_ros.nodes.matching_qos import publisher_qos
+from avatar_forcing_ros.nodes.bag_qos import publisher_qos
+from avatar_forcing_ros.nodes.graph_tools import message_class, tool_node
 
 POLL_S = 0.02
 # a publisher knows of a subscription slightly before that knows of the publisher, and what it
@@ -29,37 +29,31 @@ ACKNOWLEDGE_S = 5.0
 
 @dataclass(frozen=True)
 class PlayOptions:
-    """How a bag is played. Times in seconds; `clock_hz` 0 publishes no `/clock`."""
+    """How a bag is played; `clock_hz` 0 publishes no `/clock`, no `topics` are all."""
 
-    clock_hz: float = 0.0
-    rate: float = 1.0
-    delay_s: float = 0.0
-    start_offset_s: float = 0.0
-    loop: bool = False
-    remaps: dict[str, str] = field(default_factory=dict)
-    topics: tuple[str, ...] = ()
-    wait_for_subscribers_s: float = 1.0
+    clock_hz: float
+    rate: float
+    delay_s: float
+    start_offset_s: float
+    loop: bool
+    remaps: Sequence[tuple[str, str]]
+    topics: Sequence[str]
+    wait_for_subscribers_s: float
 
 
 class Player:
     """Publishes what a bag holds until its end or `stop`; `report` gets what is worth a line."""
 
     def __init__(
-        self,
-        options: PlayOptions,
-        stop: threading.Event,
-        report: Callable[[str], None] = print,
+        self, options: PlayOptions, stop: threading.Event, report: Callable[[str], None]
     ) -> None:
-        self._options = options
-        self._stop = stop
-        self._report = report
-        self._publishers: dict[Any, Publisher] = {}
+        self._options, self._stop, self._report = options, stop, report
+        self._publishers: dict[int, Publisher] = {}  # by connection
         self._clock: Publisher | None = None
 
     def play(self, path: Path) -> int:
         """Returns how many messages were sent; raises MediaError and ConfigError."""
-        options = self._options
-        sent = 0
+        options, sent = self._options, 0
         with open_bag(path) as bag, tool_node("rosbag2_player") as (node, _):
             if options.clock_hz:
                 self._clock = node.create_publisher(Clock, "/clock", 10)
@@ -79,41 +73,36 @@ class Player:
 
     def _offer(self, node: Node, connections: Sequence[Any]) -> None:
         """A publisher for each topic that is wanted and whose messages are known here."""
-        wanted = {node.resolve_topic_name(name) for name in self._options.topics}
-        remaps = {
-            node.resolve_topic_name(a): node.resolve_topic_name(b)
-            for a, b in self._options.remaps.items()
-        }
+        full = node.resolve_topic_name
+        wanted = {full(name) for name in self._options.topics}
+        remaps = {full(before): full(after) for before, after in self._options.remaps}
         there = {connection.topic for connection in connections}
         if wanted and not wanted & there:
-            raise ConfigError(
-                "topics to play",
-                expected=f"some of {', '.join(sorted(there))}",
-                got=", ".join(sorted(wanted)),
-                remedy="'avatar-forcing bag info' lists them",
-            )
+            names = (", ".join(sorted(some)) for some in (there, wanted))
+            raise ConfigError("--topics", expected=f"some of {next(names)}", got=next(names),
+                              remedy="'avatar-forcing bag info' lists them")  # fmt: skip
         # two clocks at once would make time jump to and fro
-        banned = {"/clock"} if self._clock else set()
+        chosen = (wanted or there) - ({"/clock"} if self._clock else set())
         for connection in connections:
-            if connection.topic in (wanted or there) - banned:
-                try:
-                    kind = _known_class(connection)
-                except MissingDependencyError as error:
-                    self._report(f"Left out {connection.topic}: {error}")
-                    continue
-                topic = remaps.get(connection.topic, connection.topic)
+            topic = connection.topic
+            try:
+                kind = message_class(connection.msgtype, connection.digest)
+            except MissingDependencyError as error:
+                self._report(f"Left out {topic}: {error}")
+                continue
+            if topic in chosen:
                 qos = publisher_qos(connection.ext.offered_qos_profiles)
-                self._publishers[connection.id] = node.create_publisher(kind, topic, qos)
+                publisher = node.create_publisher(kind, remaps.get(topic, topic), qos)
+                self._publishers[connection.id] = publisher
 
     def _wait_for_subscribers(self, begin_ns: int) -> None:
         """Until all topics are listened to, or the time is over: nobody need want all of them."""
-        patience_s = self._options.wait_for_subscribers_s
         unheard = list(self._publishers.values())
-        end_s = time.monotonic() + patience_s
+        end_s = time.monotonic() + self._options.wait_for_subscribers_s
         while unheard and time.monotonic() < end_s and not self._stop.is_set():
             self._stand_still(begin_ns, POLL_S)
             unheard = [p for p in unheard if not p.get_subscription_count()]
-        if patience_s > 0:
+        if self._options.wait_for_subscribers_s > 0:
             self._stand_still(begin_ns, SETTLE_S)
         for publisher in unheard:
             self._report(f"Nobody listens to {publisher.topic_name} yet")
@@ -133,21 +122,18 @@ class Player:
         connections = [c for c in bag.connections if c.id in self._publishers]
         start_s, rate = time.monotonic(), self._options.rate
         step_ns = int(1e9 / self._options.clock_hz * rate) if self._clock else 0
-        tick_ns = begin_ns
-        sent = 0
+        tick_ns, sent = begin_ns, 0
 
         def wait_until(stamp_ns: int) -> bool:
             due_s = start_s + (stamp_ns - begin_ns) / 1e9 / rate
             return not self._stop.wait(max(0.0, due_s - time.monotonic()))
 
         for connection, stamp_ns, data in bag.messages(connections, start=begin_ns):
-            while step_ns and tick_ns <= stamp_ns:
-                if not wait_until(tick_ns):
-                    return sent
+            while step_ns and tick_ns <= stamp_ns and wait_until(tick_ns):
                 self._publish_clock(tick_ns)
                 tick_ns += step_ns
             if not wait_until(stamp_ns):
-                return sent
+                break
             self._publishers[connection.id].publish(bytes(data))
             sent += 1
         return sent
@@ -155,17 +141,3 @@ class Player:
     def _publish_clock(self, now_ns: int) -> None:
         if self._clock:
             self._clock.publish(Clock(clock=Time(nanoseconds=now_ns).to_msg()))
-
-
-def _known_class(connection: Any) -> Any:
-    """The class of a recorded topic, by the same definition; raises MissingDependencyError."""
-    kind = message_class(connection.msgtype)
-    here = message_hash(connection.msgtype)
-    if here and connection.digest.startswith("RIHS01_") and connection.digest != here:
-        raise MissingDependencyError(
-            f"message {connection.msgtype}",
-            expected=f"the definition with which it was recorded ({connection.digest[:15]}…)",
-            got=f"another ({here[:15]}…)",
-            remedy="source the workspace with the other package of that name",
-        )
-    return kind

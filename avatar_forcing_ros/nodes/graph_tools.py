@@ -27,13 +27,7 @@ def tool_node(name: str) -> Iterator[tuple[Node, SingleThreadedExecutor]]:
     context = rclpy.Context()
     rclpy.init(args=[], context=context, signal_handler_options=SignalHandlerOptions.NO)
     try:
-        node = Node(
-            name,
-            context=context,
-            use_global_arguments=False,
-            enable_rosout=False,
-            start_parameter_services=False,
-        )
+        node = Node(name, context=context, enable_rosout=False, start_parameter_services=False)
         executor = SingleThreadedExecutor(context=context)
         executor.add_node(node)
         yield node, executor
@@ -43,38 +37,43 @@ def tool_node(name: str) -> Iterator[tuple[Node, SingleThreadedExecutor]]:
         rclpy.try_shutdown(context=context)
 
 
-def message_class(type_name: str) -> Any:
-    """The class of ``package/msg/Name``; raises MissingDependencyError where it is not here."""
+def message_class(type_name: str, digest: str = "") -> Any:
+    """The class of ``package/msg/Name``, with that hash of its definition if one is given.
+
+    Raises MissingDependencyError where there is none: two packages may share a name.
+    """
     package, _, name = type_name.split("/")
     try:
-        return getattr(importlib.import_module(f"{package}.msg"), name)
+        kind = getattr(importlib.import_module(f"{package}.msg"), name)
+        here = message_hash(type_name)
+        if digest.startswith("RIHS01_") and here not in ("", digest):
+            raise AttributeError(f"another definition of {name}")
     except (ImportError, AttributeError) as error:
         raise MissingDependencyError(
             f"message {type_name}",
-            expected=f"a ROS package '{package}' that has it",
+            expected=f"the ROS package '{package}' that has it",
             got=str(error),
             remedy="install it, or source the workspace in which it is built",
         ) from error
+    return kind
 
 
 def message_definition(type_name: str) -> str:
     """The text of a message and of all that it contains, as bags hold it; empty if not here."""
     texts: dict[str, str] = {}
     wanted = [type_name]
-    while wanted:
-        name = wanted.pop(0)
+    for name in wanted:
         path = _shared(name, "msg")
         if path is None:
             return ""
         texts[name] = path.read_text(encoding="utf-8")
-        package = name.partition("/")[0]
-        for other, kind in _NESTED.findall(texts[name]):
-            nested = f"{other or package}/msg/{kind}"
-            if nested not in texts and nested not in wanted:
-                wanted.append(nested)
-    first, *rest = texts.items()
-    parts = [f"{'=' * 80}\nMSG: {name.replace('/msg/', '/')}\n{text}" for name, text in rest]
-    return "\n".join([first[1], *parts])
+        for package, kind in _NESTED.findall(texts[name]):
+            nested = f"{package or name.partition('/')[0]}/msg/{kind}"
+            wanted += [nested] if nested not in wanted else []
+    whole = texts.pop(type_name)
+    for name, text in texts.items():
+        whole += f"\n{'=' * 80}\nMSG: {name.replace('/msg/', '/')}\n{text}"
+    return whole
 
 
 def message_hash(type_name: str) -> str:
@@ -87,9 +86,6 @@ def message_hash(type_name: str) -> str:
 def _shared(type_name: str, kind: str) -> Path | None:
     """A message's file in the `share` folder that belongs to the imported package."""
     package, _, name = type_name.split("/")
-    module = importlib.import_module(f"{package}.msg").__file__
-    for folder in Path(module or "").parents:
-        path = folder / "share" / package / "msg" / f"{name}.{kind}"
-        if path.is_file():
-            return path
-    return None
+    module = Path(importlib.import_module(f"{package}.msg").__file__ or "")
+    paths = (folder / "share" / package / "msg" / f"{name}.{kind}" for folder in module.parents)
+    return next((path for path in paths if path.is_file()), None)
