@@ -265,3 +265,22 @@ def test_a_package_that_is_missing_is_one_sentence() -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("display_node: ROS 2: expected audio_common_msgs")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_node_that_cannot_end_is_left_to_itself() -> None:
+    code = """
+import threading
+from avatar_forcing_ros.nodes import node_main
+from avatar_forcing_ros.nodes.node_base import NodeBase
+class Stuck(NodeBase):
+    def work(self, signals): pass
+    def close(self): threading.Event().wait()
+node_main.ENDING_PATIENCE_S = 0.2
+node_main.run_node("stuck", lambda: Stuck("stuck"), [])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("stuck: ended without waiting any longer for one of: MainThread")
