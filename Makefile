@@ -14,6 +14,7 @@ demo: $(VENV)/.installed  ## render the shipped conversation to out/demo.mp4
 
 test: $(VENV)/.installed-test  ## lint, types and all tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m 'not browser'
+	. $(VENV)/opt/mgonzs13/setup.sh && $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m either_audio
 	$(BIN)/python -m pytest -m browser
 
 lint: $(VENV)/.installed-test  ## lint and types alone

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from avatar_forcing_ros.files import user_path
 from avatar_forcing_ros.strict import from_mapping, one_of, require
 
 SOLVERS = ("euler", "adams")
@@ -241,6 +242,9 @@ class AvatarConfig:
 
     def __post_init__(self) -> None:
         require("preset", self.preset, one_of(PRESETS, self.preset), self.preset in PRESETS)
+        for name in ("weights", "portrait"):
+            if getattr(self, name):
+                object.__setattr__(self, name, str(user_path(getattr(self, name))))
         if self.sampling is None:
             object.__setattr__(self, "sampling", PRESETS[self.preset].sampling)
         require(

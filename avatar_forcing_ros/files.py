@@ -1,4 +1,4 @@
-"""Files written whole or not at all."""
+"""Where files are, and files written whole or not at all."""
 
 from __future__ import annotations
 
@@ -9,6 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from avatar_forcing_ros.errors import OutputError
+
+
+def user_path(text: str) -> Path:
+    """The path that somebody wrote, ``~`` being their home.
+
+    A shell reads ``~`` at the beginning of a word only, so not in ``portrait:=~/me.jpg``, nor in
+    ``--portrait=~/me.jpg``, and there is none where a YAML file or a launch file is read.
+    """
+    return Path(os.path.expanduser(text))
 
 
 @contextmanager

@@ -5,8 +5,10 @@ The launch file and ``avatar-forcing launch`` are both made from this, so they s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Union
 
 from avatar_forcing_ros.errors import ConfigError
@@ -49,6 +51,19 @@ class PlannedNode:
 
 
 AVATAR = "avatar_node"
+# package: its executable, the topic that it is about, and its parameters. Those of ros-drivers
+# speak MP3 unless told otherwise
+_PCM: dict[str, Value] = {
+    "format": "wave", "sample_format": "S16LE", "channels": 1, "sample_rate": 16_000
+}  # fmt: skip
+MICROPHONES: dict[str, tuple[str, str, dict[str, Value]]] = {
+    "audio_capture": ("audio_capture_node", "audio_stamped", _PCM),
+    "audio_common": ("audio_capturer_node", "audio", {}),
+}
+SPEAKERS: dict[str, tuple[str, str, dict[str, Value]]] = {
+    "audio_play": ("audio_play_node", "avatar/audio_data", _PCM),
+    "audio_common": ("audio_player_node", "avatar/audio_aligned", {}),
+}
 
 ARGUMENTS = (
     Argument(
@@ -128,12 +143,12 @@ ARGUMENTS = (
     Argument(
         "user_audio",
         default="user/audio",
-        description="Topic with what the person says (audio_common_msgs/AudioStamped).",
+        description="Topic with what the person says (audio_common_msgs, either package).",
     ),
     Argument(
         "avatar_audio",
         default="avatar/audio",
-        description="Topic with what the avatar is to say (audio_common_msgs/AudioStamped).",
+        description="Topic with what the avatar is to say (audio_common_msgs, either package).",
     ),
     Argument(
         "perception",
@@ -230,15 +245,18 @@ ARGUMENTS = (
     Argument(
         "microphone",
         default="none",
-        description="Package that records the person; 'none' where the robot does so already.",
-        choices=("none", "audio_common"),
+        description="Package that records the person: 'audio_capture' of ros-drivers or "
+        "'audio_common'; 'auto', the one that is installed; 'none' where the robot does so "
+        "already.",
+        choices=("none", "auto", *MICROPHONES),
     ),
     Argument(
         "speaker",
         default="display",
         description="What plays the avatar's voice: 'display', the window, in time with the lips; "
-        "'audio_common', a player of its own; 'none', nothing here.",
-        choices=("none", "display", "audio_common"),
+        "'audio_play' of ros-drivers or 'audio_common', a player of its own; 'auto', the one that "
+        "is installed; 'none', nothing here.",
+        choices=("none", "display", "auto", *SPEAKERS),
     ),
 )
 
@@ -262,8 +280,9 @@ TELEPRESENCE_PARAMETERS = {
     "browser_is_user": "browser_is_user",
     "port": "telepresence_port",
 }
-# topic of the nodes: the argument that names it
+# topic of the nodes: the argument that names it, and the end of the topic that goes with it
 TOPICS = {"user/image": "user_image", "user/audio": "user_audio", "avatar/audio": "avatar_audio"}
+END = {"user/image": "/compressed", "user/audio": "_info", "avatar/audio": "_info"}
 CAMERAS = {"usb_cam": "usb_cam_node_exe", "v4l2_camera": "v4l2_camera_node"}
 
 
@@ -305,17 +324,10 @@ def planned_nodes(given: Mapping[str, str]) -> list[PlannedNode]:
         nodes.append(_own("telepresence_node", values, _set(values, TELEPRESENCE_PARAMETERS)))
     if values["camera"] != "none":
         nodes.append(_camera(values))
-    for wanted, executable, topic in (
-        (values["microphone"], "audio_capturer_node", values["user_audio"]),
-        (values["speaker"], "audio_player_node", "avatar/audio_aligned"),
-    ):
-        if wanted == "audio_common":
-            renamed = (("audio", topic),)
-            nodes.append(
-                PlannedNode(
-                    wanted, executable, executable, values["namespace"], remappings=renamed
-                )
-            )
+    if values["microphone"] != "none":
+        nodes.append(_microphone(values))
+    if values["speaker"] not in ("none", "display"):
+        nodes.append(_speaker(values))
     return nodes
 
 
@@ -327,7 +339,7 @@ def _own(
     for topic, argument in TOPICS.items():
         name = values[argument]
         if name != topic:
-            renamed += [(topic, name), (f"{topic}/compressed", f"{name}/compressed")]
+            renamed += [(topic, name), (f"{topic}{END[topic]}", f"{name}{END[topic]}")]
     return PlannedNode(
         PACKAGE,
         executable,
@@ -345,6 +357,8 @@ def _avatar(values: Mapping[str, str]) -> dict[str, Value]:
     if values["perception"] == "true":
         settings.setdefault("user_motion_source", "topic")
     settings["autostart"] = values["autostart"] == "true"
+    if values["speaker"] not in ("none", "display") and _speaker(values).package == "audio_play":
+        settings["publish_audio_data"] = True
     if values["visualization"] == "true":
         settings |= {"publish_tf": True, "publish_markers": True}
     return settings
@@ -368,6 +382,52 @@ def _typed(argument: str, value: str) -> Value:
             remedy="give the port's number",
         )
     return int(value)
+
+
+def _is_installed(package: str) -> bool:
+    """Whether ROS's index of packages, where one is sourced, has it."""
+    prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
+    index = Path("share", "ament_index", "resource_index", "packages", package)
+    return any(prefix and (Path(prefix) / index).exists() for prefix in prefixes)
+
+
+def _chosen(argument: str, value: str, packages: Iterable[str]) -> str:
+    """`value`, or for ``auto`` the first of `packages` that is installed."""
+    if value != "auto":
+        return value
+    there = [package for package in packages if _is_installed(package)]
+    if not there:
+        raise ConfigError(
+            f"launch argument {argument}",
+            expected=f"an installed package for 'auto': {' or '.join(packages)}",
+            got="neither",
+            remedy="install one of them, or give another value",
+        )
+    return there[0]
+
+
+def _microphone(values: Mapping[str, str]) -> PlannedNode:
+    """A recorder that publishes to the topic of the person's audio, and what it is beside it."""
+    package = _chosen("microphone", values["microphone"], MICROPHONES)
+    executable, sent, parameters = MICROPHONES[package]
+    topic = values["user_audio"]
+    renamed = [(sent, topic)]
+    if package == "audio_capture":
+        renamed += [("audio_info", f"{topic}_info"), ("audio", f"{topic}_data")]
+    return PlannedNode(
+        package, executable, executable, values["namespace"], dict(parameters),
+        remappings=tuple(renamed),
+    )  # fmt: skip
+
+
+def _speaker(values: Mapping[str, str]) -> PlannedNode:
+    """A player of the avatar's voice."""
+    package = _chosen("speaker", values["speaker"], SPEAKERS)
+    executable, topic, parameters = SPEAKERS[package]
+    return PlannedNode(
+        package, executable, executable, values["namespace"], dict(parameters),
+        remappings=(("audio", topic),),
+    )  # fmt: skip
 
 
 def _camera(values: Mapping[str, str]) -> PlannedNode:

@@ -4,6 +4,10 @@ A frame gets the first picture of its own 40 ms, so what a camera sees at any mo
 answered by that block, and a frame is settled as soon as its picture has come. A picture that came
 just before the period and that no frame has got yet counts as within it: stamps jitter, and a
 camera whose pictures fall on the border between two frames would lose some of them.
+
+What comes before its turn waits, however many pictures that are: a fast camera's clock may be
+ahead. Only those that a frame can get are kept, and where even they are too many the newest go,
+whose turn is last.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, frame_stamp_ns
 
 LIVE_NS = 1_000_000_000
 JITTER_NS = 8_000_000  # a picture may be so much before its frame's period
-KEPT_PICTURES = 64  # that wait for their turn
+KEPT_PICTURES = 64  # that wait for their turn, one for each frame
 KEPT_VALUES = 16 * KEPT_PICTURES  # the same of motion, which is small
 PERIODS_SEEN, FEW_PERIODS = 25, 5
 USUAL_SHARE = 0.8  # of all periods are no longer than the usual one: cameras are not regular
@@ -60,6 +64,10 @@ class _Stamped:
         first = self._in_period(frame, start)
         own = first < len(self.stamps) and self.stamps[first] < frame_stamp_ns(frame + 1)
         return first + own
+
+    def period(self, at: int) -> int:
+        """The frame whose period the waiting one at index `at` falls into."""
+        return (self.stamps[at] + JITTER_NS) // FRAME_PERIOD_NS
 
     def given(self, count: int) -> None:
         """The first `count` of those waiting have been given out."""
@@ -123,9 +131,12 @@ def _gap(stamps: Sequence[int], period_ns: float) -> bool:
 class PictureTrack:
     """Pictures of the user at any rate, taken frame by frame at 25 Hz."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, bounded: bool = True) -> None:
+        """`bounded`: where too many wait some are dropped; else none ever is."""
         self._order = _Stamped()
-        self._pictures: list[VideoFrame] = []
+        self.bounded = bounded
+        self._pictures: list[VideoFrame | None] = []  # None: only its stamp is of use
+        self._kept = 0  # of them that are not None
         self._given = self._taken = 0  # frames: given may be ahead
         self.filled_frames = 0
         self.dropped_pictures = 0
@@ -142,10 +153,33 @@ class PictureTrack:
             self.dropped_pictures += 1
             return
         self._pictures.insert(at, frame)
-        if len(self._pictures) > KEPT_PICTURES:
-            self._order.given(1)
-            del self._pictures[0]
-            self.dropped_pictures += 1
+        self._kept += 1
+        for near in (at + 1, at, at - 1):
+            self._forget_useless(near)
+        if self.bounded and (self._kept > KEPT_PICTURES or len(self._pictures) > KEPT_VALUES):
+            self._drop_newest()
+
+    def _forget_useless(self, at: int) -> None:
+        """Let go of the picture at index `at` where no frame can get it.
+
+        A frame gets the first of its period, or the last before it where it has none of its own.
+        One that came just before the period may be the frame's before, where that had none, and
+        then the second is.
+        """
+        if not 0 < at < len(self._pictures) - 1 or self._pictures[at] is None:
+            return
+        own, stamps = self._order.period(at), self._order.stamps
+        first = stamps[at - 1] >= frame_stamp_ns(own)
+        if self._order.period(at - 1) == own and at >= 2:
+            first = first or stamps[at - 2] >= frame_stamp_ns(own - 1)
+        if first and self._order.period(at + 1) <= own + 1:
+            self._pictures[at] = None
+            self._kept -= 1
+
+    def _drop_newest(self) -> None:
+        self._order.stamps.pop()
+        self._kept -= self._pictures.pop() is not None
+        self.dropped_pictures += 1
 
     def has(self, frame: int) -> bool:
         """Whether the picture for `frame`, and all before, have come."""
@@ -181,17 +215,33 @@ class PictureTrack:
         self._order.learn()
         return [picture for picture in pictures if picture]
 
+    def skip(self, frames: int) -> None:
+        """Give up the next `frames`, however many, and their pictures."""
+        self._taken += frames
+        if self._taken <= self._given:  # they were given ahead
+            return
+        due = self._order.due(self._taken - 1)
+        self.dropped_pictures += due
+        self._use(due)
+        self._order.learn()
+        self._given = self._taken
+
     def _next(self) -> VideoFrame | None:
         """Give the picture of the next frame."""
         frame, due = self._given, self._order.due(self._given)
         self._given += 1
-        if due:
-            picture = VideoFrame(self._pictures[due - 1].pixels, frame_stamp_ns(frame))
-            self._order.given(due)
-            del self._pictures[:due]
-            return picture
+        picture = self._pictures[due - 1] if due else None
+        if picture:
+            self._use(due)
+            return VideoFrame(picture.pixels, frame_stamp_ns(frame))
         self.filled_frames += self.live(frame)
         return None
+
+    def _use(self, count: int) -> None:
+        """The first `count` of those that wait do so no more."""
+        self._order.given(count)
+        self._kept -= sum(picture is not None for picture in self._pictures[:count])
+        del self._pictures[:count]
 
 
 class MotionTrack:
@@ -219,8 +269,8 @@ class MotionTrack:
         else:
             self._values.insert(at, values)
         if len(self._values) > KEPT_VALUES:
-            self._order.given(1)
-            del self._values[0]
+            self._order.stamps.pop()
+            del self._values[-1]
             self.dropped_values += 1
 
     def has(self, frame: int) -> bool:
@@ -251,3 +301,13 @@ class MotionTrack:
         self._taken += frames
         self._order.learn()
         return np.stack(rows)
+
+    def skip(self, frames: int) -> None:
+        """Give up the next `frames`, however many; the last value in them stays."""
+        self._taken += frames
+        due = self._order.due(self._taken - 1)
+        if due:
+            self._last = self._values[due - 1]
+            self._order.given(due)
+            del self._values[:due]
+            self._order.learn()

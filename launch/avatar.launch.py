@@ -4,13 +4,21 @@ Run it with ``ros2 launch avatar_forcing_ros avatar.launch.py display:=true came
 Its arguments and what they start stand in avatar_forcing_ros/launch_plan.py, which needs no ROS.
 """
 
+import os
+
 from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
+from launch.actions import (
+    DeclareLaunchArgument,
+    OpaqueFunction,
+    SetEnvironmentVariable,
+    Shutdown,
+)
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from avatar_forcing_ros.launch_plan import ARGUMENTS, PlannedNode, planned_nodes
+from avatar_forcing_ros.nodes.middleware import middleware_environment
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -24,7 +32,10 @@ def generate_launch_description() -> LaunchDescription:
         )
         for argument in ARGUMENTS
     ]
-    return LaunchDescription([*arguments, OpaqueFunction(function=nodes)])
+    # a camera driver's pictures have to get through as ours do, which set this themselves
+    settings = middleware_environment(os.environ)
+    environment = [SetEnvironmentVariable(name, value) for name, value in settings.items()]
+    return LaunchDescription([*arguments, *environment, OpaqueFunction(function=nodes)])
 
 
 def nodes(context: LaunchContext) -> list[Node]:

@@ -23,6 +23,7 @@ from tiny import TINY, tiny_generator
 from avatar_forcing_ros.cli import main
 from avatar_forcing_ros.config import PRESETS
 from avatar_forcing_ros.media_files.reading import read_audio
+from avatar_forcing_ros.missing_packages import missing_package
 from avatar_forcing_ros.model.checkpoint import save_checkpoint
 from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.rig.coefficients import NAMES
@@ -336,9 +337,8 @@ def test_help_names_every_command() -> None:
 
 @pytest.mark.parametrize(("package", "extra"), [("aiohttp", "web"), ("nowhere", "all")])
 def test_a_missing_package_names_the_extra_that_brings_it(package: str, extra: str) -> None:
-    from avatar_forcing_ros.cli.entry import _missing
-
-    assert f"avatar_forcing_ros[{extra}]" in str(_missing(f"{package}.core"))
+    missing = missing_package(ImportError("", name=f"{package}.core"))
+    assert f"avatar_forcing_ros[{extra}]" in str(missing)
 
 
 @pytest.mark.parametrize(

@@ -199,3 +199,49 @@ def test_the_nodes_themselves_end_with_the_launch() -> None:
     finally:
         watching.destroy_node()
         rclpy.try_shutdown(context=context)
+
+
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
+    """As where a ROS with these packages is sourced."""
+    index = tmp_path / "share" / "ament_index" / "resource_index" / "packages"
+    index.mkdir(parents=True)
+    for package in packages:
+        (index / package).touch()
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("package", "topics", "sends_bytes"),
+    [
+        ("audio_capture", {"audio_stamped": "mic", "audio_info": "mic_info", "audio": "mic_data"},
+         True),
+        ("audio_common", {"audio": "mic"}, False),
+    ],
+)  # fmt: skip
+def test_microphone_and_speaker_are_those_that_are_installed(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    package: str,
+    topics: dict[str, str],
+    sends_bytes: bool,
+) -> None:
+    installed(tmp_path, monkeypatch, package, "audio_play" if sends_bytes else "audio_common")
+    given = {"microphone": "auto", "speaker": "auto", "user_audio": "mic"}
+    avatar, microphone, speaker = planned_nodes(given)
+    assert microphone.package == package
+    assert dict(microphone.remappings) == topics
+    assert dict(avatar.remappings) == {"user/audio": "mic", "user/audio_info": "mic_info"}
+    assert avatar.parameters.get("publish_audio_data", False) == sends_bytes
+    if sends_bytes:  # both would speak MP3
+        assert microphone.parameters["format"] == speaker.parameters["format"] == "wave"
+        assert dict(speaker.remappings) == {"audio": "avatar/audio_data"}
+    else:
+        assert dict(speaker.remappings) == {"audio": "avatar/audio_aligned"}
+
+
+def test_where_no_audio_package_is_installed_auto_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed(tmp_path, monkeypatch)
+    with pytest.raises(ConfigError, match="audio_capture or audio_common"):
+        planned_nodes({"microphone": "auto"})

@@ -14,6 +14,7 @@ NAME = PACKAGE.name
 
 LAYER = {
     "errors": 0,
+    "missing_packages": 0,
     "timebase": 0,
     "media": 0,
     "config": 0,
@@ -23,6 +24,7 @@ LAYER = {
     "launch_plan": 0,
     "process_group": 0,
     "files": 0,
+    "downmix": 0,
     "model": 1,
     "rig": 1,
     "perception": 1,

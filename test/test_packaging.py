@@ -170,7 +170,7 @@ def test_cmake_installs_python_package_after_the_generated_one() -> None:
 
 def test_ros_offers_pips_commands_and_the_nodes() -> None:
     nodes = (ROOT / "avatar_forcing_ros" / "nodes").glob("*_node.py")
-    commands = {node.stem: f"avatar_forcing_ros.nodes.{node.stem}:main" for node in nodes}
+    commands = {node.stem: "avatar_forcing_ros.nodes.executable:run_executable" for node in nodes}
     for line in setup_cfg()["options.entry_points"]["console_scripts"].strip().splitlines():
         name, target = line.split("=")
         commands[name.strip()] = target.strip()
@@ -188,6 +188,7 @@ def test_ros_offers_pips_commands_and_the_nodes() -> None:
         module, function = commands[path.name].split(":")
         (called,) = [node for node in ast.parse(text).body if isinstance(node, ast.ImportFrom)]
         assert (called.module, called.names[0].name) == (module, function)
+        assert f'{function}("{path.name}")' in text or function == "main"
 
 
 def launch_arguments(path: Path) -> dict[str, dict[str, str]]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 from avatar_forcing_ros.cli.options import add_avatar_options, avatar_config
+from avatar_forcing_ros.files import user_path
 from avatar_forcing_ros.strict import require
 
 
@@ -23,7 +23,9 @@ def add(commands: Any) -> None:
         "between two processes, and what gets lost. With --live: the whole way from a camera over "
         "WebRTC to a screen, and memory.",
     )
-    benchmark.add_argument("--json", type=Path, metavar="F", help="also write the figures to F")
+    benchmark.add_argument(
+        "--json", type=user_path, metavar="F", help="also write the figures to F"
+    )
     benchmark.add_argument(
         "--repeats", type=int, default=100, help="runs of each stage (default: 100)"
     )

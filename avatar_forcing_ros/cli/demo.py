@@ -9,6 +9,7 @@ from typing import Any
 
 from avatar_forcing_ros.cli.options import add_avatar_options, avatar_config
 from avatar_forcing_ros.cli.progress import ProgressBar
+from avatar_forcing_ros.files import user_path
 
 
 def add(commands: Any) -> None:
@@ -20,7 +21,7 @@ def add(commands: Any) -> None:
         "nods, smiles and laughs. Writes demo.mp4 and the measured figures, demo.json.",
     )
     demo.add_argument(
-        "-o", "--output-dir", type=Path, default=Path("out"), help="folder (default: out)"
+        "-o", "--output-dir", type=user_path, default=Path("out"), help="folder (default: out)"
     )
     add_avatar_options(demo)
     demo.set_defaults(run=run)

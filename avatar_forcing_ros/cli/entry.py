@@ -25,7 +25,8 @@ from avatar_forcing_ros.cli import (
     train,
     weights,
 )
-from avatar_forcing_ros.errors import AvatarForcingError, MissingDependencyError, OutputError
+from avatar_forcing_ros.errors import AvatarForcingError, OutputError
+from avatar_forcing_ros.missing_packages import missing_package
 
 COMMANDS = (
     demo,
@@ -43,8 +44,6 @@ COMMANDS = (
     weights,
 )
 INTERRUPTED = 130
-PACKAGE = __name__.split(".")[0]
-MESSAGES = f"{PACKAGE}.msg"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,10 +63,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 128 + signal.SIGPIPE
     except OSError as error:
         return _fail(_file_trouble(error))
-    except ModuleNotFoundError as error:
-        if error.name is None or (error.name.split(".")[0] == PACKAGE and error.name != MESSAGES):
+    except ImportError as error:
+        missing = missing_package(error)
+        if missing is None:
             raise
-        return _fail(_missing(error.name))
+        return _fail(missing)
     except KeyboardInterrupt:
         print("avatar-forcing: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -85,7 +85,8 @@ def _termination_unwinds() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if signal.getsignal(signal.SIGTERM) is leave:  # a node looks after it to the very end
+            signal.signal(signal.SIGTERM, before)
 
 
 def _fail(error: AvatarForcingError) -> int:
@@ -100,43 +101,6 @@ def _file_trouble(error: OSError) -> OutputError:
         expected="files that can be read and written to their end",
         got=error.strerror or str(error) or type(error).__name__,
         remedy="check space, permissions and the device",
-    )
-
-
-EXTRA_OF = {
-    "mediapipe": "mediapipe",
-    "rosbags": "ros",
-    "sounddevice": "display",
-    "aiohttp": "web",
-    "aiortc": "web",
-    "aioice": "web",
-    "transformers": "paper",
-    "huggingface_hub": "paper",
-    "espeakng_loader": "train",
-    "matplotlib": "train",
-    "PIL": "train",
-    "lightning_fabric": "train",
-    "tensorboard": "train",
-}
-
-
-GET_ROS = (
-    "source a ROS 2 distribution (docs.ros.org says how to install one), or, on x86-64 with "
-    "Python 3.10 to 3.12, run: pip install 'avatar_forcing_ros[ros]' and then scripts/ros_messages"
-)
-
-
-def _missing(name: str) -> MissingDependencyError:
-    if name == "rclpy" or name.partition(".")[0].endswith("_msgs") or name == MESSAGES:
-        return MissingDependencyError(
-            "ROS 2", expected=f"{name} for {sys.executable}", got="none", remedy=GET_ROS
-        )
-    extra = EXTRA_OF.get(name.partition(".")[0], "all")
-    return MissingDependencyError(
-        f"Python package '{name}'",
-        expected="it to be installed",
-        got=f"no module of that name for {sys.executable}",
-        remedy=f"run: pip install 'avatar_forcing_ros[{extra}]'",
     )
 
 

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from avatar_forcing_ros.files import user_path
+
 QUICK = {"conversations": 12, "seconds": 12.0, "drift_minutes": 1.0}
 
 
@@ -20,16 +22,22 @@ def add(commands: Any) -> None:
         "evaluation.json, evaluation.md and plots.",
     )
     evaluate.add_argument(
-        "--weights", type=Path, metavar="CKPT", help="checkpoint (default: the one that ships)"
+        "--weights",
+        type=user_path,
+        metavar="CKPT",
+        help="checkpoint (default: the one that ships)",
     )
     evaluate.add_argument(
-        "--before", type=Path, metavar="CKPT", help="the same model before preference learning"
+        "--before",
+        type=user_path,
+        metavar="CKPT",
+        help="the same model before preference learning",
     )
     evaluate.add_argument(
         "--quick", action="store_true", help="within a minute: fewer conversations and ablations"
     )
     evaluate.add_argument(
-        "-o", "--output-dir", type=Path, default=Path("evaluation"), metavar="DIR",
+        "-o", "--output-dir", type=user_path, default=Path("evaluation"), metavar="DIR",
         help="where the results go (default: evaluation)",
     )  # fmt: skip
     evaluate.add_argument(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import logging
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avatar_forcing_ros.cli.options import add_avatar_options, avatar_config
 from avatar_forcing_ros.errors import ConfigError
+from avatar_forcing_ros.files import user_path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,12 +40,14 @@ def add(commands: Any) -> None:
     serving.add_argument("--port", type=int, default=DEFAULT_PORT, help=f"default: {DEFAULT_PORT}")
     serving.add_argument(
         "--token-file",
-        type=Path,
+        type=user_path,
         metavar="F",
         help="file with a word that the page asks for; wanted where others reach the server",
     )
-    serving.add_argument("--tls-cert", type=Path, metavar="PEM", help="certificate, for https")
-    serving.add_argument("--tls-key", type=Path, metavar="PEM", help="the certificate's key")
+    serving.add_argument(
+        "--tls-cert", type=user_path, metavar="PEM", help="certificate, for https"
+    )
+    serving.add_argument("--tls-key", type=user_path, metavar="PEM", help="the certificate's key")
     serving.add_argument(
         "--open-to-viewers",
         action="store_true",

@@ -1,16 +1,14 @@
-"""``avatar-forcing node``: runs one of the ROS nodes."""
+"""``avatar-forcing node``: runs one node, as ``ros2 run`` does."""
 
 from __future__ import annotations
 
 import argparse
-import importlib
-import signal
 from pathlib import Path
 from typing import Any
 
 from avatar_forcing_ros.errors import ConfigError
+from avatar_forcing_ros.nodes.executable import run_executable
 
-PACKAGE = __name__.partition(".")[0]
 NODES = Path(__file__).parents[1] / "nodes"
 
 
@@ -18,7 +16,7 @@ def add(commands: Any) -> None:
     """Add the command to the sub-parsers `commands`."""
     node = commands.add_parser(
         "node",
-        help="run one of the ROS nodes",
+        help="run a node, as 'ros2 run' does",
         description=f"Runs a node as 'ros2 run' does. Nodes: {', '.join(node_names())}.",
     )
     node.add_argument("name", help="the node's name")
@@ -45,8 +43,5 @@ def run(options: argparse.Namespace) -> int:
             got=options.name,
             remedy="name one of these",
         )
-    # a node ends by itself when it is told to, and says so by its exit code
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     arguments = options.arguments[1:] if options.arguments[:1] == ["--"] else options.arguments
-    module = importlib.import_module(f"{PACKAGE}.nodes.{options.name}")
-    return int(module.main(arguments) or 0)
+    return run_executable(options.name, arguments)

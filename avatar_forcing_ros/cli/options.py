@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from avatar_forcing_ros.config import (
@@ -13,6 +12,7 @@ from avatar_forcing_ros.config import (
     AvatarConfig,
     merged_config,
 )
+from avatar_forcing_ros.files import user_path
 from avatar_forcing_ros.strict import read_yaml
 
 
@@ -20,7 +20,10 @@ def add_avatar_options(parser: argparse.ArgumentParser) -> None:
     """Give `parser` the flags that `avatar_config` reads."""
     group = parser.add_argument_group("avatar")
     group.add_argument(
-        "--config", type=Path, metavar="YAML", help="settings file; flags given here win over it"
+        "--config",
+        type=user_path,
+        metavar="YAML",
+        help="settings file; flags given here win over it",
     )
     group.add_argument("--portrait", metavar="P", help="image with a face (default: shipped)")
     group.add_argument("--preset", help=f"model preset: {', '.join(sorted(PRESETS))}")

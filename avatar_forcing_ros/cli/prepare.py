@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from avatar_forcing_ros.files import user_path
 
 if TYPE_CHECKING:
     from avatar_forcing_ros.training.recordings import Report
@@ -27,9 +28,14 @@ def add(commands: Any) -> None:
         "(3) a file pairs.csv with the columns a and b, which names the videos of each pair. "
         "docs/DATA.md says more.",
     )
-    prepare.add_argument("recordings", type=Path, help="folder with the recordings")
+    prepare.add_argument("recordings", type=user_path, help="folder with the recordings")
     prepare.add_argument(
-        "-o", "--output-dir", type=Path, required=True, metavar="DATA", help="folder for the data"
+        "-o",
+        "--output-dir",
+        type=user_path,
+        required=True,
+        metavar="DATA",
+        help="folder for the data",
     )
     prepare.add_argument(
         "--preset", default="compact", help="whose motion: compact or paper (default: compact)"

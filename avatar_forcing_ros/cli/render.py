@@ -11,6 +11,7 @@ from avatar_forcing_ros.cli.options import add_avatar_options, avatar_config
 from avatar_forcing_ros.cli.progress import ProgressBar
 from avatar_forcing_ros.config import AvatarConfig
 from avatar_forcing_ros.errors import ConfigError, OutputError
+from avatar_forcing_ros.files import user_path
 
 TOLD_FITS = ("head_yaw", "head_pitch", "head_roll", "jaw_open", "smile_left", "blink_left")
 
@@ -27,23 +28,23 @@ def add(commands: Any) -> None:
     files = render.add_argument_group("files")
     files.add_argument(
         "--avatar-audio",
-        type=Path,
+        type=user_path,
         required=True,
         metavar="A",
         help="what the avatar says: any sound file, any rate, any channels",
     )
-    files.add_argument("--user-audio", type=Path, metavar="U", help="what the person says")
-    files.add_argument("--user-video", type=Path, metavar="V", help="the person's face")
-    files.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.mp4")
+    files.add_argument("--user-audio", type=user_path, metavar="U", help="what the person says")
+    files.add_argument("--user-video", type=user_path, metavar="V", help="the person's face")
+    files.add_argument("-o", "--output", type=user_path, required=True, metavar="OUT.mp4")
     files.add_argument(
         "--motion",
-        type=Path,
+        type=user_path,
         metavar="OUT.npz",
         help="also write the motion: names [K], values [T,K], latent [T,D], stamp_s [T]",
     )
     files.add_argument(
         "--landmarks",
-        type=Path,
+        type=user_path,
         metavar="JSON",
         help="face landmarks of the portrait, instead of finding them",
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from avatar_forcing_ros.config import AvatarConfig
+from avatar_forcing_ros.files import user_path
 
 
 def add(commands: Any) -> None:
@@ -16,8 +17,8 @@ def add(commands: Any) -> None:
         help="draw a page that shows each motion coefficient",
         description="Draws every coefficient of the face rig at its low, resting and high value.",
     )
-    rig.add_argument("--portrait", type=Path, metavar="P", help="image with a face")
-    rig.add_argument("-o", "--output", type=Path, default=Path("rig.png"), metavar="OUT.png")
+    rig.add_argument("--portrait", type=user_path, metavar="P", help="image with a face")
+    rig.add_argument("-o", "--output", type=user_path, default=Path("rig.png"), metavar="OUT.png")
     rig.set_defaults(run=run)
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-from pathlib import Path
 from typing import Any
 
 from avatar_forcing_ros.cli import train_view
 from avatar_forcing_ros.config import PRESETS
+from avatar_forcing_ros.files import user_path
 
 
 def add(commands: Any) -> None:
@@ -23,7 +23,7 @@ def add(commands: Any) -> None:
     )
     steps = train.add_subparsers(title="steps", metavar="STEP", required=True)
     data = steps.add_parser("data", help="make conversations (needs the extra [train])")
-    data.add_argument("folder", type=Path, help="where to put them; those there are kept")
+    data.add_argument("folder", type=user_path, help="where to put them; those there are kept")
     data.add_argument("--count", type=int, default=4000, help="for training (default: 4000)")
     data.add_argument("--valid", type=int, default=64, help="for validation (default: 64)")
     data.add_argument(
@@ -47,7 +47,7 @@ def add(commands: Any) -> None:
     _add_run_options(flow)
     flow.add_argument(
         "--init",
-        type=Path,
+        type=user_path,
         metavar="CKPT",
         help="checkpoint to begin from (the paper preset needs one: its speech encoder is kept)",
     )
@@ -61,16 +61,16 @@ def add(commands: Any) -> None:
     )
     _add_run_options(preference)
     preference.add_argument(
-        "--init", type=Path, required=True, metavar="CKPT", help="weights from 'train flow'"
+        "--init", type=user_path, required=True, metavar="CKPT", help="weights from 'train flow'"
     )
     preference.set_defaults(run=_train_preference)
     train_view.add_step(steps)
 
 
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", type=Path, help="folder with the conversations")
-    parser.add_argument("-o", "--output-dir", type=Path, required=True)
-    parser.add_argument("--config", type=Path, metavar="YAML", help="training settings")
+    parser.add_argument("folder", type=user_path, help="folder with the conversations")
+    parser.add_argument("-o", "--output-dir", type=user_path, required=True)
+    parser.add_argument("--config", type=user_path, metavar="YAML", help="training settings")
     parser.add_argument("--preset", choices=sorted(PRESETS), default="compact")
     parser.add_argument(
         "--accelerator", default="auto", metavar="A", help="cpu, cuda, … (default: auto)"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from avatar_forcing_ros.cli.progress import ProgressBar
 from avatar_forcing_ros.config import AvatarConfig
 from avatar_forcing_ros.errors import ConfigError, OutputError
+from avatar_forcing_ros.files import user_path
 
 if TYPE_CHECKING:
     from avatar_forcing_ros.training.viewed_talk import ViewedTalk
@@ -29,7 +30,7 @@ def add_step(steps: Any) -> None:
     )
     view.add_argument("seed", nargs="?", metavar="SEED", help="of a conversation to be made")
     view.add_argument(
-        "-o", "--output", type=Path, metavar="OUT.mp4", help="default: conversation-SEED.mp4"
+        "-o", "--output", type=user_path, metavar="OUT.mp4", help="default: conversation-SEED.mp4"
     )
     view.add_argument("--split", choices=("train", "valid", "test"), default="train")
     view.add_argument("--seconds", type=float, default=20.0, help="its length (default: 20)")
@@ -42,12 +43,15 @@ def add_step(steps: Any) -> None:
         "write SEED before it",
     )
     view.add_argument(
-        "--sheet", type=Path, metavar="PNG", help="also a page of pictures and curves"
+        "--sheet", type=user_path, metavar="PNG", help="also a page of pictures and curves"
     )
     view.add_argument(
-        "--phonemes", type=Path, metavar="PNG", help="also a page of mouths at a, i, u, o, m, f"
+        "--phonemes",
+        type=user_path,
+        metavar="PNG",
+        help="also a page of mouths at a, i, u, o, m, f",
     )
-    view.add_argument("--data", type=Path, metavar="NPZ", help="show a prepared file instead")
+    view.add_argument("--data", type=user_path, metavar="NPZ", help="show a prepared file instead")
     view.set_defaults(run=run)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from avatar_forcing_ros.config import PAPER_MODEL
+from avatar_forcing_ros.files import user_path
 
 NOT_USABLE = 1
 
@@ -26,11 +26,11 @@ def add(commands: Any) -> None:
     _add_check(steps)
     _add_fetch(steps)
     convert = steps.add_parser("convert", help="make one .safetensors file of a folder")
-    convert.add_argument("folder", type=Path, help="folder with the released files")
+    convert.add_argument("folder", type=user_path, help="folder with the released files")
     convert.add_argument(
         "-o",
         "--output",
-        type=Path,
+        type=user_path,
         metavar="FILE.safetensors",
         help="(default: avatar_forcing.safetensors in the folder)",
     )
@@ -44,14 +44,14 @@ def add(commands: Any) -> None:
 
 def _add_check(steps: Any) -> None:
     check = steps.add_parser("check", help="say what is there, what is missing and what is wrong")
-    check.add_argument("place", type=Path, help="folder with the released files, or one file")
-    check.add_argument("--json", type=Path, metavar="F", help="also write the report to F")
+    check.add_argument("place", type=user_path, help="folder with the released files, or one file")
+    check.add_argument("--json", type=user_path, metavar="F", help="also write the report to F")
     check.set_defaults(run=_check)
 
 
 def _add_fetch(steps: Any) -> None:
     fetch = steps.add_parser("fetch", help="download the released files; goes on where it stopped")
-    fetch.add_argument("folder", type=Path, help="where to put them")
+    fetch.add_argument("folder", type=user_path, help="where to put them")
     fetch.add_argument(
         "--repo",
         metavar="OWNER/NAME",

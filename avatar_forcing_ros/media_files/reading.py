@@ -15,6 +15,7 @@ import soxr
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
+from avatar_forcing_ros.downmix import Downmix
 from avatar_forcing_ros.errors import MediaError
 from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.picture_track import PictureTrack
@@ -61,7 +62,7 @@ def _speech(samples: NDArray[np.float32], rate_hz: int, what: str) -> NDArray[np
             remedy="export the file again",
         )
     _require_finite(what, samples)
-    mono = samples.mean(axis=1, dtype=np.float32)
+    mono = Downmix(rate_hz, samples.shape[1])(samples)
     return np.clip(soxr.resample(mono, rate_hz, SAMPLE_RATE_HZ), -1.0, 1.0).astype(np.float32)
 
 

@@ -11,19 +11,13 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
 from avatar_forcing_ros.msg import AvatarMotion
-from avatar_forcing_ros.nodes import quality
-from avatar_forcing_ros.nodes.audio_messages import audio_message
+from avatar_forcing_ros.nodes.audio_subscription import AudioSubscription
 from avatar_forcing_ros.nodes.bad_message import BadMessage
-from avatar_forcing_ros.nodes.convert_audio import (
-    ARRIVAL_TOLERANCE_NS,
-    TOLERANCE_NS,
-    AudioFormat,
-    AudioInput,
-)
 from avatar_forcing_ros.nodes.convert_image import compressed_to_rgb, image_to_rgb
 from avatar_forcing_ros.nodes.convert_motion import msg_to_values
 from avatar_forcing_ros.nodes.health import Troubles
-from avatar_forcing_ros.nodes.stamps import StampReader
+from avatar_forcing_ros.nodes.stamps import MessageTime, StampReader
+from avatar_forcing_ros.nodes.subscriptions import MatchedSubscription
 from avatar_forcing_ros.pipeline.worker import AvatarWorker
 
 AUDIO_TOPICS = ("user/audio", "avatar/audio")
@@ -40,93 +34,92 @@ class AvatarInputs:
         troubles: Troubles,
         group: CallbackGroup,
     ) -> None:
-        """Open the taps. `settings` are the node's parameters by name."""
+        """Open the subscriptions. `settings` are the node's parameters by name."""
         self._node, self._worker, self._troubles = node, worker, troubles
         self._stamp = StampReader(
             lambda: int(node.get_clock().now().nanoseconds),
             settings["stamp_tolerance_s"],
             troubles,
+            replay=bool(node.get_parameter("use_sim_time").value),
         )
         self.received = dict.fromkeys(("user/image", "user/motion", *AUDIO_TOPICS), 0)
-        self._taps = [self._sound_tap("avatar/audio", worker.put_avatar_audio, settings, group)]
+        self._subscriptions: list[AudioSubscription | MatchedSubscription] = [
+            self._subscribe_to_audio("avatar/audio", worker.put_avatar_audio, settings, group)
+        ]
         if settings["user_audio"]:
-            tap = self._sound_tap("user/audio", worker.put_user_audio, settings, group)
-            self._taps.append(tap)
+            self._subscriptions.append(
+                self._subscribe_to_audio("user/audio", worker.put_user_audio, settings, group)
+            )
         source = settings["user_motion_source"]
         if source == "camera" and settings["image_transport"] == "compressed":
-            self._taps.append(
-                quality.subscribe(
-                    node, "user/image/compressed", CompressedImage,
-                    lambda msg: self._picture(msg, compressed_to_rgb), group, like="user/image",
-                )
-            )  # fmt: skip
+            self._subscribe(
+                "user/image/compressed",
+                CompressedImage,
+                lambda msg: self._picture(msg, compressed_to_rgb),
+                group,
+                like="user/image",
+            )
         elif source == "camera":
-            self._taps.append(
-                quality.subscribe(
-                    node, "user/image", Image, lambda msg: self._picture(msg, image_to_rgb), group
-                )
+            self._subscribe(
+                "user/image", Image, lambda msg: self._picture(msg, image_to_rgb), group
             )
         elif source == "topic":
-            self._taps.append(
-                quality.subscribe(node, "user/motion", AvatarMotion, self._motion, group)
-            )
+            self._subscribe("user/motion", AvatarMotion, self._motion, group)
 
-    def look_for_rivals(self) -> None:
-        """Note inputs that more than one publisher sends to: they would cut each other up."""
-        for tap in self._taps:
-            senders = self._node.count_publishers(tap.topic_name)
-            if senders > 1:
-                self._troubles.note(
-                    f"{tap.topic_name} publishers",
-                    f"{tap.topic_name}: expected one publisher, got {senders}; what comes twice "
-                    "for the same time is dropped: stop one of them, or remap it",
-                )
+    def follow_publishers(self) -> None:
+        """Subscribe to what is really published; called every second."""
+        for subscription in self._subscriptions:
+            subscription.follow_publishers()
 
     def close(self) -> None:
-        """Close the taps."""
-        for tap in self._taps:
-            self._node.destroy_subscription(tap)
-        self._taps = []
+        """Close all subscriptions."""
+        for subscription in self._subscriptions:
+            subscription.close()
+        self._subscriptions = []
 
-    def _sound_tap(
+    def _subscribe(
+        self,
+        topic: str,
+        message: Any,
+        callback: Callable[[Any], None],
+        group: CallbackGroup,
+        like: str = "",
+    ) -> None:
+        self._subscriptions.append(
+            MatchedSubscription(
+                self._node, topic, [message], callback, self._troubles, group, like=like
+            )
+        )
+
+    def _subscribe_to_audio(
         self,
         topic: str,
         put: Callable[[AudioChunk], None],
         settings: Mapping[str, Any],
         group: CallbackGroup,
-    ) -> Any:
-        plain = AudioFormat(
-            settings["audio_data.rate_hz"],
-            settings["audio_data.channels"],
-            settings["audio_data.format"],
-        )
-        stamped = settings["audio_msg"] == "audio_stamped"
+    ) -> AudioSubscription:
         # a voice may come faster than it can be said: its stamps then stand still
-        arrival = settings["audio_msg"] == "audio_data"  # no header, so no stamps
-        sound = AudioInput(
-            None if stamped else plain,
-            tolerance_ns=ARRIVAL_TOLERANCE_NS if arrival else TOLERANCE_NS,
-            queued=topic == "avatar/audio",
-        )
+        voice, worker = topic == "avatar/audio", self._worker
 
-        def callback(msg: Any) -> None:
+        def time_of(msg: Any) -> MessageTime:
             self.received[topic] += 1
-            stamp_ns = self._stamp(msg, topic)
-            try:
-                chunks = sound.push(msg, stamp_ns)
-            except BadMessage as bad:
-                self._troubles.note(f"{topic} {bad.reason}", f"{topic}: {bad}")
-                return
-            for chunk in chunks:
-                put(chunk)
+            return self._stamp(msg, topic)
 
-        return quality.subscribe(
-            self._node, topic, audio_message(settings["audio_msg"]), callback, group
+        return AudioSubscription(
+            self._node,
+            topic,
+            settings,
+            lambda chunk, _: put(chunk),
+            time_of,
+            self._troubles,
+            group,
+            queued=voice,
+            breaks=lambda: worker.avatar_audio_breaks if voice else worker.user_audio_breaks,
         )
 
     def _picture(self, msg: Any, to_rgb: Callable[[Any], Any]) -> None:
         self.received["user/image"] += 1
-        stamp_ns = self._stamp(msg, "user/image")
+        stamp_ns = self._stamp(msg, "user/image").ns
         try:
             pixels = to_rgb(msg)
         except BadMessage as bad:
@@ -136,7 +129,7 @@ class AvatarInputs:
 
     def _motion(self, msg: Any) -> None:
         self.received["user/motion"] += 1
-        stamp_ns = self._stamp(msg, "user/motion")
+        stamp_ns = self._stamp(msg, "user/motion").ns
         try:
             values, unknown = msg_to_values(msg)
         except BadMessage as bad:

@@ -8,31 +8,30 @@ both, so that a model that hangs is told.
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter as RosParameter
 from std_srvs.srv import Trigger
 
 from avatar_forcing_ros.config import AvatarConfig, SamplingConfig, merged_config
 from avatar_forcing_ros.errors import AvatarForcingError, ConfigError, ConversationError
+from avatar_forcing_ros.files import user_path
 from avatar_forcing_ros.msg import AvatarState
 from avatar_forcing_ros.nodes import health, quality
 from avatar_forcing_ros.nodes.avatar_inputs import AvatarInputs
 from avatar_forcing_ros.nodes.avatar_outputs import AvatarOutputs
 from avatar_forcing_ros.nodes.interface import PARAMETERS
-from avatar_forcing_ros.nodes.lifecycle_base import LoggedLifecycleNode
+from avatar_forcing_ros.nodes.node_base import LifecycleNodeBase
+from avatar_forcing_ros.nodes.node_main import run_node
 from avatar_forcing_ros.nodes.parameters import (
     accepted,
     by_name,
@@ -41,6 +40,7 @@ from avatar_forcing_ros.nodes.parameters import (
     refused,
     values,
 )
+from avatar_forcing_ros.nodes.stop_signals import StopSignals
 from avatar_forcing_ros.pipeline.build import build_session, load_face
 from avatar_forcing_ros.pipeline.commands import done
 from avatar_forcing_ros.pipeline.live import LiveConfig, LiveFrame, LiveStatus
@@ -60,7 +60,7 @@ HANG_S = 3.0
 REPORT_PERIOD_S = 1.0
 
 
-class AvatarNode(LoggedLifecycleNode):
+class AvatarNode(LifecycleNodeBase):
     """The avatar on the graph; everything is computed below, in `pipeline`."""
 
     def __init__(self, **node_options: Any) -> None:
@@ -75,17 +75,20 @@ class AvatarNode(LoggedLifecycleNode):
         self._busy: list[WakingThread] = []  # that did not end in time
         self._inputs: AvatarInputs | None = None
         self._outputs: AvatarOutputs | None = None
-        self._troubles = health.Troubles(self)
         self._frames_then, self._fps = 0, 0.0
         self._sending_then_s = self._sending_share = 0.0
         self._device = ""
         self._last_state: tuple[object, ...] = ()
-        self._input_group = MutuallyExclusiveCallbackGroup()
+        self._known_chunk_ms = 0.0
         self._health_group = MutuallyExclusiveCallbackGroup()
         self._service_group = MutuallyExclusiveCallbackGroup()
         self.add_on_set_parameters_callback(self._on_set_parameters)
-        self._state_publisher = quality.publisher(self, "avatar/state", AvatarState, managed=False)
-        self._diagnostics = quality.publisher(self, "/diagnostics", DiagnosticArray, managed=False)
+        self._state_publisher = quality.publisher(
+            self, "avatar/state", AvatarState, self.errors, managed=False
+        )
+        self._diagnostics = quality.publisher(
+            self, "/diagnostics", DiagnosticArray, self.errors, managed=False
+        )
         # a steady clock: a clock of a replay that stands still is to be told, too
         self.create_timer(
             REPORT_PERIOD_S,
@@ -99,6 +102,20 @@ class AvatarNode(LoggedLifecycleNode):
             ("~/reload_portrait", self._reload_portrait),
         ):
             self.create_service(Trigger, name, answer, callback_group=self._service_group)
+
+    def start(self, signals: StopSignals) -> None:
+        """Configure and activate, where the parameter `autostart` says so."""
+        if not self.get_parameter("autostart").value:
+            return
+        with signals.interrupting():  # loading may take minutes
+            configured = self.trigger_configure() == TransitionCallbackReturn.SUCCESS
+        if configured:
+            self.trigger_activate()
+
+    def close(self) -> None:
+        """End the threads and free the networks."""
+        self.stop()
+        self.cleanup()
 
     def configure(self) -> None:
         """Load networks and portrait, compute a block, make the publishers."""
@@ -126,7 +143,7 @@ class AvatarNode(LoggedLifecycleNode):
             session.draw(session.next_block())
         session.reset()
         self._session, self._device = session, device_of(config)
-        self._outputs = AvatarOutputs(self, settings)
+        self._outputs = AvatarOutputs(self, settings, self.errors)
         self._outputs.outline = FaceOutline(session.codec.portrait)
         self.get_logger().info(
             f"ready: preset {config.preset} on {self._device}, "
@@ -171,9 +188,10 @@ class AvatarNode(LoggedLifecycleNode):
         )
         self._pacer.start()
         self._worker.start()
-        self._inputs = AvatarInputs(
-            self, self._worker, settings, self._troubles, self._input_group
-        )
+        # a new group each time: Humble's executor, which may be about to take a message of a
+        # subscription that is destroyed, blocks that subscription's group for good
+        group = MutuallyExclusiveCallbackGroup()
+        self._inputs = AvatarInputs(self, self._worker, settings, self.errors, group)
         self._publish_state()
 
     def deactivate(self) -> None:
@@ -210,7 +228,7 @@ class AvatarNode(LoggedLifecycleNode):
         return int(self.get_clock().now().nanoseconds)
 
     def _trouble(self, reason: str, sentence: str) -> None:
-        self._troubles.note(reason, sentence)
+        self.errors.note(reason, sentence)
 
     @staticmethod
     def _config(settings: Mapping[str, Any]) -> AvatarConfig:
@@ -224,7 +242,7 @@ class AvatarNode(LoggedLifecycleNode):
         trouble = choice_trouble(PARAMETERS, given)
         if trouble:
             return refused(trouble)
-        if given.get("portrait") and not Path(given["portrait"]).is_file():
+        if given.get("portrait") and not user_path(given["portrait"]).is_file():
             return refused(f"parameter 'portrait': no file at {given['portrait']}")
         sampling = {name: given[name] for name in SAMPLING if name in given}
         if self._session and sampling:
@@ -313,9 +331,24 @@ class AvatarNode(LoggedLifecycleNode):
         self._sending_share = max(0.0, sending_s - self._sending_then_s) / REPORT_PERIOD_S
         self._sending_then_s = sending_s
         if self._inputs:
-            self._inputs.look_for_rivals()
+            self._inputs.follow_publishers()
+            self._note_long_chunks()
         self._publish_state()
         self._diagnostics.publish(health.array(self, self._statuses()))
+
+    def _note_long_chunks(self) -> None:
+        """Say once why the avatar answers late, where the microphone is the reason."""
+        status, deadline_ms = self._status(), float(self.get_parameter("deadline_ms").value)
+        later_ms = status.microphone_wait_ms - deadline_ms
+        if later_ms <= 0.0 or status.microphone_chunk_ms <= self._known_chunk_ms:
+            return
+        self._known_chunk_ms = status.microphone_chunk_ms
+        self._trouble(
+            "user/audio long_chunks",
+            f"user/audio: the avatar answers up to {later_ms:.0f} ms later, because the "
+            f"microphone sends chunks of {self._known_chunk_ms:.0f} ms: have its driver send "
+            "shorter ones",
+        )
 
     def _tell_change(self) -> None:
         """State at once where it is another."""
@@ -385,7 +418,7 @@ class AvatarNode(LoggedLifecycleNode):
                     DiagnosticStatus.OK, f"{name}: inputs", "messages received", inputs.received
                 )
             )
-        troubles = self._troubles.counts
+        troubles = self.errors.counts
         level = DiagnosticStatus.WARN if troubles else DiagnosticStatus.OK
         message = f"{sum(troubles.values())} troubles" if troubles else "none"
         out.append(health.status(level, f"{name}: troubles", message, troubles))
@@ -407,28 +440,9 @@ def _preset_defaults(preset: str) -> dict[str, Any]:
     return {name: sampling[name] for name in SAMPLING} | {"preset": preset}
 
 
-def main(args: Sequence[str] | None = None) -> int:
-    """Run the node until it is told to end."""
-    rclpy.init(args=args)
-    node = AvatarNode()
-    executor = MultiThreadedExecutor(num_threads=4)
-    executor.add_node(node)
-    try:
-        starts = node.get_parameter("autostart").value
-        if starts and node.trigger_configure() == TransitionCallbackReturn.SUCCESS:
-            node.trigger_activate()
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        # launch, and a terminal, send it twice; the second must not cut the ending short
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        node.stop()
-        node.cleanup()
-        executor.shutdown()
-        node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+def main(args: Sequence[str] | None = None, signals: StopSignals | None = None) -> int:
+    """Run the node until it is told to end; the process's exit code."""
+    return run_node("avatar_node", AvatarNode, args, signals, threads=4)
 
 
 if __name__ == "__main__":

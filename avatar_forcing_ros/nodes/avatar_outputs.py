@@ -14,8 +14,7 @@ from visualization_msgs.msg import MarkerArray
 
 from avatar_forcing_ros.msg import AvatarMotion
 from avatar_forcing_ros.nodes import quality
-from avatar_forcing_ros.nodes.audio_messages import audio_message
-from avatar_forcing_ros.nodes.convert_audio import samples_to_data_msg, samples_to_msg
+from avatar_forcing_ros.nodes.audio_messages import AudioPublisher, stamped_kind
 from avatar_forcing_ros.nodes.convert_image import rgb_to_compressed, rgb_to_image
 from avatar_forcing_ros.nodes.convert_motion import motion_to_msg
 from avatar_forcing_ros.nodes.convert_robot import (
@@ -23,6 +22,7 @@ from avatar_forcing_ros.nodes.convert_robot import (
     values_to_joints,
     values_to_transform,
 )
+from avatar_forcing_ros.nodes.health import Troubles
 from avatar_forcing_ros.pipeline.live import LiveFrame
 from avatar_forcing_ros.pipeline.outline import FaceOutline
 
@@ -33,20 +33,21 @@ COMPRESSED = "avatar/image_raw/compressed"
 class AvatarOutputs:
     """Everything that the avatar shows and says; silent unless its node is active."""
 
-    def __init__(self, node: LifecycleNode, settings: Mapping[str, Any]) -> None:
+    def __init__(self, node: LifecycleNode, settings: Mapping[str, Any], errors: Troubles) -> None:
         """Make the publishers that `settings` ask for; they are changed by `set`."""
         self._settings = dict(settings)
         self._made: dict[str, Any] = {}
         self._node = node
         self.frames = 0
         self.outline: FaceOutline | None = None
-        # the two packages called audio_common_msgs have different messages: speak the inputs' one
-        stamped = settings["audio_msg"] == "audio_stamped"
-        self._audio_msg = "audio_stamped" if stamped else "audio_data_stamped"
-        self._sound = samples_to_msg if stamped else samples_to_data_msg
+        kind = stamped_kind(settings["audio_msg"])
+        self._audio = [AudioPublisher(node, "avatar/audio_aligned", kind, errors, managed=True)]
+        if settings["publish_audio_data"]:
+            self._audio.append(
+                AudioPublisher(node, "avatar/audio_data", "audio_data", errors, managed=True)
+            )
         wanted: list[tuple[str, Any, bool]] = [
             ("avatar/motion", AvatarMotion, True),
-            ("avatar/audio_aligned", audio_message(self._audio_msg), True),
             ("avatar/image_raw", Image, settings["publish_image"]),
             (COMPRESSED, CompressedImage, settings["publish_compressed"]),
             ("joint_states", JointState, settings["publish_joint_states"]),
@@ -55,7 +56,7 @@ class AvatarOutputs:
         ]
         for topic, message, publish in wanted:
             if publish:
-                self._made[topic] = quality.publisher(node, topic, message)
+                self._made[topic] = quality.publisher(node, topic, message, errors)
 
     def set(self, changes: Mapping[str, Any]) -> None:
         """Take over parameters that may change while the node lives."""
@@ -77,7 +78,8 @@ class AvatarOutputs:
             frame.speaking,
         )
         self._made["avatar/motion"].publish(motion)
-        self._made["avatar/audio_aligned"].publish(self._sound(frame.audio, header))
+        for audio in self._audio:
+            audio.publish(frame.audio, header)
         if frame.pixels is not None:
             if self._heard("avatar/image_raw"):
                 self._made["avatar/image_raw"].publish(rgb_to_image(frame.pixels, header))
@@ -90,7 +92,9 @@ class AvatarOutputs:
         """Take the publishers off the graph."""
         for made in self._made.values():
             self._node.destroy_publisher(made)
-        self._made = {}
+        for audio in self._audio:
+            audio.close()
+        self._made, self._audio = {}, []
 
     def _publish_robot(self, frame: LiveFrame, stamp: Any) -> None:
         settings, values = self._settings, frame.coefficients

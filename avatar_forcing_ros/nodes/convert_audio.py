@@ -8,6 +8,7 @@ apart by their fields, since only one of the packages can be installed.
 from __future__ import annotations
 
 import array
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from avatar_forcing_ros.downmix import Downmix
 from avatar_forcing_ros.media import AudioChunk
 from avatar_forcing_ros.nodes.bad_message import refuse
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
@@ -26,7 +28,10 @@ Samples = NDArray[np.float32]
 LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 4_000, 384_000
 MOST_CHANNELS = 32
 TOLERANCE_NS = 20_000_000
-ARRIVAL_TOLERANCE_NS = 200_000_000  # where stamps are taken on arrival
+# of times of arrival, which jitter by the network's whims, and by whole messages where some are
+# sent at once
+ARRIVAL_TOLERANCE_NS = 200_000_000
+MESSAGES_AT_ONCE = 4
 # PyAudio's codes, as AudioInfo.format holds them
 KIND_OF_CODE: dict[int, Kind] = {
     1: "float32",
@@ -126,6 +131,12 @@ def samples(msg: Any, given: AudioFormat | None = None) -> Samples:
     return (_bounded(flat) if form.kind == "float32" else flat).reshape(-1, form.channels)
 
 
+def bytes_of(msg: Any) -> bytes | None:
+    """The bytes of a message that does not say what they are; None of one that does."""
+    data = getattr(_audio(msg), "data", None)
+    return None if data is None else memoryview(data).tobytes()
+
+
 def _audio(msg: Any) -> Any:
     """The part that holds the sound, of messages with and without a header."""
     return getattr(msg, "audio", msg)
@@ -201,7 +212,7 @@ class AudioInput:
     16 kHz passes through untouched. Other rates are resampled with a delay of 8 to 30 ms (60 ms
     at 4 kHz), which the stamps know of: a stamp is that of the first sample since the last new
     beginning, plus what was given out since then. A new beginning is made where the format
-    changes, and where a stamp is more than `tolerance_ns` from what the samples say; the old
+    changes, and where a stamp is further from what the samples say than stamps jitter; the old
     sound's rest is given out before it.
     """
 
@@ -209,21 +220,29 @@ class AudioInput:
         self,
         given: AudioFormat | None = None,
         *,
-        tolerance_ns: int = TOLERANCE_NS,
         queued: bool = False,
+        breaks: Callable[[], int] = lambda: 0,
     ) -> None:
-        """`given` is the format of messages that do not say theirs.
+        """`given` is the format of messages that do not say theirs; it may be set anew.
 
-        Stamps taken on arrival want a larger `tolerance_ns` than those of a microphone. A `queued`
-        sound may come faster than its own pace: stamps that stay behind are no new beginning then.
+        `breaks` counts how often the sound was dropped where it went to: each time what is left of
+        it here is forgotten, too.
+
+        A `queued` sound may come faster than its own pace: stamps that stay behind are no new
+        beginning then. What is given out is stamped no later than its message, so that whoever
+        drops what waits need not know how much of it there was.
         """
-        self._given, self._queued = given, queued
-        self._tolerance_ns = tolerance_ns
+        self.given = given
+        self._queued, self._breaks = queued, breaks
+        self._known_breaks = breaks()
         self._format: AudioFormat | None = None
+        self._downmix: Downmix | None = None
         self._resampler: soxr.ResampleStream | None = None
         self._start_ns = 0
         self._came = 0  # samples since then, at the input's rate
         self._given_out = 0  # and at 16 kHz
+        self._early_ns = 0  # by which a queued sound comes before its time
+        self._newest_ns = 0  # stamp of what was given out last
         self.format_changes = 0
         self.jumps = 0
         self.mended_samples = 0
@@ -233,40 +252,64 @@ class AudioInput:
         """The format of the newest message, None before the first and after ``flush``."""
         return self._format
 
-    def push(self, msg: Any, stamp_ns: int) -> list[AudioChunk]:
+    @property
+    def cancelled(self) -> bool:
+        """Whether the channels cancel each other out, so that one of them is taken alone."""
+        return self._downmix is not None and self._downmix.cancelled
+
+    def push(self, msg: Any, stamp_ns: int, *, arrived: bool = False) -> list[AudioChunk]:
         """The sound that `msg`, whose first sample is of `stamp_ns`, makes available.
 
-        None, one chunk, or two where a new beginning was made. Samples that are not finite count
-        in `mended_samples` and become 0 before they are resampled. Raises BadMessage, and then
-        leaves everything as it was.
+        `arrived`: that is only when it came, since nobody said when it was recorded. None, one
+        chunk, or two where a new beginning was made. Samples that are not finite count in
+        `mended_samples` and become 0 before they are resampled. Raises BadMessage, and then leaves
+        everything as it was.
         """
-        channels = samples(msg, self._given)  # [n, channels]
-        form = format_of(msg, self._given)
+        channels, form = samples(msg, self.given), format_of(msg, self.given)  # [n, channels]
+        return self.push_samples(channels, form, stamp_ns, arrived=arrived)
+
+    def push_samples(
+        self, channels: Samples, form: AudioFormat, stamp_ns: int, *, arrived: bool = False
+    ) -> list[AudioChunk]:
+        """The same of samples ``[n, channels]``, n ≥ 1, in -1…1, that somebody has decoded."""
+        breaks = self._breaks()
+        if breaks != self._known_breaks:
+            self._known_breaks = breaks
+            self.restart()
         out = []
-        if form != self._format or self._jumps(stamp_ns, len(channels)):
+        if form != self._format or self._jumps(stamp_ns, len(channels), arrived):
             self.format_changes += self._format not in (None, form)
             self.jumps += self._format == form
             out += self.flush()
             self._begin(form, stamp_ns)
+        behind_ns = self._due_ns() - stamp_ns
+        self._early_ns = behind_ns if self._queued and behind_ns > TOLERANCE_NS else 0
         self._came += len(channels)
-        return out + self._give(self._to_16_khz(_mono(channels)))
+        assert self._downmix
+        return out + self._give(self._to_16_khz(self._downmix(channels)))
 
-    def _jumps(self, stamp_ns: int, count: int) -> bool:
+    def restart(self) -> None:
+        """Forget the sound so far, what is held of it included: it is not wanted any more."""
+        self._format = self._downmix = self._resampler = None
+
+    def _jumps(self, stamp_ns: int, count: int, arrived: bool) -> bool:
         """Whether a message of `count` samples does not follow the one before.
 
         Stamps of a microphone may jitter, but by less than a message: else one that was lost
-        would go unseen.
+        would go unseen. Times of arrival tell no loss.
         """
+        assert self._format
+        lasts_ns = count * 1_000_000_000 // self._format.rate_hz
         ahead_ns = stamp_ns - self._due_ns()
         if ahead_ns < 0:
             # what is resampled joins on; what passes through is put in its place by its stamp
             joins = self._queued and self._resampler is not None
-            return not joins and -ahead_ns > self._tolerance_ns
-        assert self._format
-        lasts_ns = count * 1_000_000_000 // self._format.rate_hz
-        if self._tolerance_ns > TOLERANCE_NS:  # stamps of arrival tell no loss
-            lasts_ns = self._tolerance_ns * 2
-        return ahead_ns > min(self._tolerance_ns, lasts_ns * 3 // 4)
+            at_once_ns = MESSAGES_AT_ONCE * lasts_ns
+            allowed_ns = max(ARRIVAL_TOLERANCE_NS, at_once_ns) if arrived else TOLERANCE_NS
+            return not joins and -ahead_ns > allowed_ns
+        if arrived:
+            return ahead_ns > ARRIVAL_TOLERANCE_NS
+        return ahead_ns > min(TOLERANCE_NS, lasts_ns * 3 // 4)
 
     def flush(self) -> list[AudioChunk]:
         """What the resampler still holds; the next message makes a new beginning."""
@@ -274,12 +317,13 @@ class AudioInput:
         if self._resampler is not None:
             rest = _limited(self._resampler.resample_chunk(rest, last=True))
         out = self._give(rest)
-        self._format, self._resampler = None, None
+        self.restart()
         return out
 
     def _begin(self, form: AudioFormat, stamp_ns: int) -> None:
         self._format, self._start_ns = form, stamp_ns
-        self._came = self._given_out = 0
+        self._came = self._given_out = self._early_ns = self._newest_ns = 0
+        self._downmix = Downmix(form.rate_hz, form.channels)
         same = form.rate_hz == SAMPLE_RATE_HZ
         self._resampler = None if same else _new_resampler(form.rate_hz)
 
@@ -300,17 +344,11 @@ class AudioInput:
     def _give(self, sound: Samples) -> list[AudioChunk]:
         if not len(sound):
             return []
-        stamp_ns = self._start_ns + self._given_out * _SAMPLE_NS
+        stamp_ns = self._start_ns + self._given_out * _SAMPLE_NS - self._early_ns
+        # the resampler holds now more, now less, which must not change the order
+        self._newest_ns = stamp_ns = max(stamp_ns, self._newest_ns)
         self._given_out += len(sound)
         return [AudioChunk(sound, SAMPLE_RATE_HZ, stamp_ns)]
-
-
-def _mono(channels: Samples) -> Samples:
-    """The mean over the channels ``[n, channels]``; one channel stays as it is."""
-    if channels.shape[1] == 1:
-        return np.ascontiguousarray(channels[:, 0])
-    with np.errstate(invalid="ignore"):  # infinite on one side, minus infinite on the other
-        return np.asarray(channels.mean(axis=1, dtype=np.float32), np.float32)
 
 
 def _limited(sound: Samples) -> Samples:
@@ -348,6 +386,11 @@ def samples_to_data_msg(sound: Samples, header: Any) -> Any:
     """The other package's AudioDataStamped of 16 kHz mono `sound` ``[n]``: int16 bytes."""
     data = array.array("B", _coded(sound, "int16").tobytes())
     return audio_msgs.AudioDataStamped(header=header, audio=audio_msgs.AudioData(data=data))
+
+
+def samples_to_audio_data(sound: Samples, header: Any) -> Any:
+    """The same without the header."""
+    return samples_to_data_msg(sound, header).audio
 
 
 def _coded(sound: Samples, kind: Kind) -> array.array[Any]:

@@ -1,8 +1,8 @@
 """ROS images ↔ RGB arrays.
 
-``cv_bridge`` is deliberately not used: it is one more compiled package to match with numpy and
-OpenCV, copies every picture, and cannot be had without ROS. This code is the same everywhere, is
-tested everywhere, and hands out an ``rgb8`` picture without copying it.
+Colours are converted by ``cv_bridge`` where it is installed, and by the same calls of OpenCV
+where it is not, or does not know the encoding; a test holds both equal. Sizes are checked before,
+so that a broken message is told as one, and an ``rgb8`` picture is handed out without a copy.
 """
 
 from __future__ import annotations
@@ -16,6 +16,11 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
 
 from avatar_forcing_ros.nodes.bad_message import BadMessage, refuse
+
+try:
+    from cv_bridge import CvBridge, CvBridgeError
+except ImportError:  # it comes with ROS distributions alone, built for their Python and numpy
+    CvBridge, CvBridgeError = None, cv2.error
 
 Pixels = NDArray[np.uint8]
 _Bytes = NDArray[np.uint8]
@@ -32,6 +37,10 @@ _BYTES_PER_PIXEL = {
     "bgra8": 4,
     "mono8": 1,
     "mono16": 2,
+    "rgb16": 6,
+    "bgr16": 6,
+    "rgba16": 8,
+    "bgra16": 8,
     "uyvy": 2,
     "yuv422": 2,
     "yuyv": 2,
@@ -40,6 +49,10 @@ _BYTES_PER_PIXEL = {
     "bayer_bggr8": 1,
     "bayer_gbrg8": 1,
     "bayer_grbg8": 1,
+    "bayer_rggb16": 2,
+    "bayer_bggr16": 2,
+    "bayer_gbrg16": 2,
+    "bayer_grbg16": 2,
     "nv12": 1,
     "nv21": 1,
 }
@@ -59,46 +72,75 @@ _TO_RGB = {
     "nv12": cv2.COLOR_YUV2RGB_NV12,
     "nv21": cv2.COLOR_YUV2RGB_NV21,
 }
+# the others some of its releases lack
+_BRIDGED = set(_BYTES_PER_PIXEL) - {"uyvy", "yuyv", "yuv422_yuy2", "nv12", "nv21"}
+# what OpenCV calls arrays of bytes whose order of colours nobody has said: it is OpenCV's own
+_ALIASES = {"8UC1": "mono8", "8UC3": "bgr8", "8UC4": "bgra8", "16UC1": "mono16", "16UC3": "bgr16"}
 # colour that two (or two by two) pixels share
 _EVEN_WIDTH = {"uyvy", "yuv422", "yuyv", "yuv422_yuy2", "nv12", "nv21"}
 _PLANAR = {"nv12", "nv21"}  # half as many rows of colour below the rows of grey
 
-ENCODINGS: tuple[str, ...] = tuple(_BYTES_PER_PIXEL)
+ENCODINGS: tuple[str, ...] = (*_BYTES_PER_PIXEL, *_ALIASES)
 
 
 def image_to_rgb(msg: Any) -> Pixels:
     """The picture in a sensor_msgs/Image, ``[H, W, 3]`` uint8 RGB, rows without gaps.
 
-    An unpadded ``rgb8`` picture shares the message's memory: do not write into it. ``mono16`` is
+    An unpadded ``rgb8`` picture shares the message's memory: do not write into it. 16 bits are
     scaled, 65535 becomes 255. Raises BadMessage for an encoding that is not in ENCODINGS and for
     sizes, steps and data that do not fit together.
     """
     rows = _rows(msg)  # [rows, bytes]
-    encoding, width = msg.encoding, msg.width
-    if encoding == "mono16":
-        rows = _scaled(rows, bool(msg.is_bigendian))
-        encoding = "mono8"
-    per_pixel = _BYTES_PER_PIXEL[encoding]
-    shape = (len(rows), width, per_pixel) if per_pixel > 1 else (len(rows), width)
-    pixels = rows.reshape(shape)
+    encoding = _ALIASES.get(msg.encoding, msg.encoding)
     if encoding == "rgb8":
-        return pixels
+        return rows.reshape(len(rows), msg.width, 3)
     try:
-        return np.asarray(cv2.cvtColor(pixels, _TO_RGB[encoding]), np.uint8)
-    except cv2.error as error:
+        if CvBridge and msg.encoding in _BRIDGED:
+            return np.asarray(CvBridge().imgmsg_to_cv2(_unpadded(msg, rows), "rgb8"), np.uint8)
+        return _converted(rows, encoding, msg.width, bool(msg.is_bigendian))
+    except (cv2.error, CvBridgeError) as error:
         raise refuse(
             "size",
             f"image of encoding {encoding}",
             expected="a size that this encoding can have",
-            got=f"{width} x {msg.height} px",
+            got=f"{msg.width} x {msg.height} px",
             remedy="publish larger pictures or rgb8",
         ) from error
+
+
+def _unpadded(msg: Any, rows: _Bytes) -> Any:
+    """`msg` for cv_bridge, which misreads rows that end within a pixel."""
+    if msg.step == rows.shape[1]:
+        return msg
+    return Image(
+        height=msg.height,
+        width=msg.width,
+        encoding=msg.encoding,
+        is_bigendian=msg.is_bigendian,
+        step=rows.shape[1],
+        data=array.array("B", rows.tobytes()),
+    )
+
+
+def _converted(rows: _Bytes, encoding: str, width: int, is_bigendian: bool) -> Pixels:
+    """RGB ``[H, W, 3]`` of the message's bytes ``[rows, bytes]``, without cv_bridge."""
+    values: NDArray[Any] = rows
+    if encoding.endswith("16"):
+        values = rows.view(">u2" if is_bigendian else "<u2").astype(np.uint16)  # native order
+        encoding = f"{encoding.removesuffix('16')}8"
+    channels = values.shape[1] // width
+    pixels = values.reshape(-1, width, channels) if channels > 1 else values
+    if encoding != "rgb8":
+        pixels = cv2.cvtColor(pixels, _TO_RGB[encoding])
+    if pixels.dtype == np.uint16:
+        pixels = cv2.convertScaleAbs(pixels, alpha=255 / 65535)
+    return np.asarray(pixels, np.uint8)
 
 
 def _rows(msg: Any) -> _Bytes:
     """The message's bytes ``[rows, bytes]`` without the padding, after all checks."""
     encoding, width, height, step = msg.encoding, msg.width, msg.height, msg.step
-    per_pixel = _BYTES_PER_PIXEL.get(encoding)
+    per_pixel = _BYTES_PER_PIXEL.get(_ALIASES.get(encoding, encoding))
     if per_pixel is None:
         raise refuse(
             "encoding",
@@ -155,12 +197,6 @@ def _bytes_of(data: Any) -> _Bytes:
     if isinstance(data, np.ndarray):
         return np.ascontiguousarray(data).reshape(-1).view(np.uint8)
     return np.frombuffer(data, np.uint8) if len(data) else np.zeros(0, np.uint8)
-
-
-def _scaled(rows: _Bytes, is_bigendian: bool) -> Pixels:
-    """16-bit grey ``[H, 2 W]`` bytes as 8-bit grey ``[H, W]``, rounded."""
-    grey = rows.view(">u2" if is_bigendian else "<u2").astype(np.uint16)  # native order
-    return np.asarray(cv2.convertScaleAbs(grey, alpha=255 / 65535), np.uint8)
 
 
 def compressed_to_rgb(msg: Any) -> Pixels:

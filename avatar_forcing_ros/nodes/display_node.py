@@ -13,36 +13,34 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import rclpy
-from audio_common_msgs.msg import AudioStamped
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 
 from avatar_forcing_ros.errors import AvatarForcingError
+from avatar_forcing_ros.media import AudioChunk
+from avatar_forcing_ros.nodes.audio_subscription import AudioSubscription
 from avatar_forcing_ros.nodes.bad_message import BadMessage
-from avatar_forcing_ros.nodes.convert_audio import AudioInput
 from avatar_forcing_ros.nodes.convert_image import compressed_to_rgb, image_to_rgb
 from avatar_forcing_ros.nodes.display_report import DisplayReport
 from avatar_forcing_ros.nodes.display_settings import DisplaySettings, declare_settings
+from avatar_forcing_ros.nodes.node_base import NodeBase
+from avatar_forcing_ros.nodes.node_main import run_node
 from avatar_forcing_ros.nodes.screen import AnyScreen, Screen
 from avatar_forcing_ros.nodes.speaker import AnySpeaker, Sound, Speaker
+from avatar_forcing_ros.nodes.stamps import MessageTime
+from avatar_forcing_ros.nodes.stop_signals import StopSignals
+from avatar_forcing_ros.nodes.subscriptions import MatchedSubscription
 from avatar_forcing_ros.pipeline.playout import Playout
 
 _LONGEST_WAIT_S = 0.01
 _SHORTEST_WAIT_S = 0.001
-_WARN_EVERY_S = 10.0
-# sensor data would keep 5: one block of frames that comes at once, and none to spare
-_IMAGE_DEPTH = 10
-_SOUND_DEPTH = 50
 
 
-class DisplayNode(Node):
+class DisplayNode(NodeBase):
     """The node; `make_screen` and `make_speaker` open what the parameters ask for.
 
     Raises MissingDependencyError where a window is asked for and cannot be had. A speaker that
@@ -61,8 +59,7 @@ class DisplayNode(Node):
         self._now_ns = now_ns
         self._lock = threading.Lock()  # around the playout, which three threads use
         self.received: Counter[str] = Counter()
-        self.bad_messages: Counter[str] = Counter()
-        self._audio = AudioInput()
+        self._matched: list[AudioSubscription | MatchedSubscription] = []
         self.screen: AnyScreen | None = None
         self.speaker: AnySpeaker | None = None
         try:
@@ -82,6 +79,13 @@ class DisplayNode(Node):
         except BaseException:
             self.destroy_node()
             raise
+
+    def work(self, signals: StopSignals) -> None:
+        """Show what is due, until the end is asked for or the window is closed."""
+        if self.screen is None:
+            signals.wait()
+        while not signals.requested and self.step():
+            pass
 
     def step(self) -> bool:
         """Show what is due and wait a little for the next; False once somebody wants to end."""
@@ -117,34 +121,35 @@ class DisplayNode(Node):
 
     def _subscribe(self) -> None:
         """To what has a place to go: pictures without a screen would only cost bandwidth."""
-        overridable = QoSOverridingOptions.with_default_policies()
-        # made anew each time: rclpy writes the overrides into the profile that it is given
-        image_qos = QoSProfile(depth=_IMAGE_DEPTH, reliability=ReliabilityPolicy.BEST_EFFORT)
+        group = MutuallyExclusiveCallbackGroup()
         if self.screen is not None:
             compressed = self.settings.image_transport == "compressed"
-            self.create_subscription(
-                CompressedImage if compressed else Image,
-                "avatar/image_raw/compressed" if compressed else "avatar/image_raw",
-                self._on_compressed if compressed else self._on_image,
-                image_qos,
-                qos_overriding_options=overridable,
+            topic = "avatar/image_raw/compressed" if compressed else "avatar/image_raw"
+            to_rgb = compressed_to_rgb if compressed else image_to_rgb
+            self._matched.append(
+                MatchedSubscription(
+                    self,
+                    topic,
+                    [CompressedImage if compressed else Image],
+                    lambda msg: self._on_frame(msg, to_rgb),
+                    self.errors,
+                    group,
+                )
             )
         if self.speaker is not None:
-            self.create_subscription(
-                AudioStamped,
-                "avatar/audio_aligned",
-                self._on_audio,
-                QoSProfile(depth=_SOUND_DEPTH),
-                qos_overriding_options=overridable,
+            self._matched.append(
+                AudioSubscription(
+                    self,
+                    "avatar/audio_aligned",
+                    {"audio_msg": self.settings.audio_msg},
+                    self._on_audio,
+                    self._time_of_audio,
+                    self.errors,
+                    group,
+                )
             )
         if self.screen is None and self.speaker is None:
             self.get_logger().warning("neither window nor speaker: nothing is shown or played")
-
-    def _on_image(self, msg: Any) -> None:
-        self._on_frame(msg, image_to_rgb)
-
-    def _on_compressed(self, msg: Any) -> None:
-        self._on_frame(msg, compressed_to_rgb)
 
     def _on_frame(self, msg: Any, convert: Callable[[Any], Any]) -> None:
         arrival_ns = self._now_ns()
@@ -152,30 +157,25 @@ class DisplayNode(Node):
         try:
             pixels = convert(msg)
         except BadMessage as bad:
-            self._refuse(bad)
+            self.errors.note(f"frames {bad.reason}", f"dropped a bad message: {bad.detail}")
             return
         stamp_ns = self._stamp_ns(msg)
         with self._lock:
             self.playout.push_frame(stamp_ns, pixels, arrival_ns)
 
-    def _on_audio(self, msg: Any) -> None:
-        arrival_ns = self._now_ns()
+    def _time_of_audio(self, msg: Any) -> MessageTime:
         self.received["sounds"] += 1
-        try:
-            chunks = self._audio.push(msg, self._stamp_ns(msg))
-        except BadMessage as bad:
-            self._refuse(bad)
-            return
-        if self.speaker is not None:
-            arrival_ns += self.speaker.lead_ns
+        return MessageTime(self._stamp_ns(msg), arrived=False)
+
+    def _on_audio(self, chunk: AudioChunk, at: MessageTime) -> None:
+        arrival_ns = self._now_ns() + (self.speaker.lead_ns if self.speaker else 0)
         with self._lock:
-            for chunk in chunks:
-                self.playout.push_sound(chunk.stamp_ns, chunk.samples, arrival_ns)
+            self.playout.push_sound(chunk.stamp_ns, chunk.samples, arrival_ns)
 
     def _stamp_ns(self, msg: Any) -> int:
         """The header's stamp; where it is empty, now."""
-        stamp = msg.header.stamp
-        stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec
+        header = getattr(msg, "header", None)
+        stamp_ns = Time.from_msg(header.stamp).nanoseconds if header else 0
         if stamp_ns:
             return stamp_ns
         self.received["unstamped"] += 1
@@ -184,12 +184,6 @@ class DisplayNode(Node):
             once=True,
         )
         return self.get_clock().now().nanoseconds
-
-    def _refuse(self, bad: BadMessage) -> None:
-        self.bad_messages[bad.reason] += 1
-        self.get_logger().warning(
-            f"dropped a bad message: {bad.detail}", throttle_duration_sec=_WARN_EVERY_S
-        )
 
     def _pull(self, heard_ns: int, count: int) -> Sound:
         with self._lock:
@@ -203,12 +197,14 @@ class DisplayNode(Node):
         return SetParametersResult(successful=True)
 
     def _publish_diagnostics(self) -> None:
+        for subscription in self._matched:
+            subscription.follow_publishers()
         with self._lock:
             status = self._report.status(
                 self.playout,
                 now_ns=self._now_ns(),
                 received=self.received,
-                bad_messages=self.bad_messages,
+                errors=self.errors.counts,
                 screen=self.screen,
                 speaker=self.speaker,
                 speaker_wanted=self.settings.speaker,
@@ -218,55 +214,9 @@ class DisplayNode(Node):
         self._diagnostics.publish(message)
 
 
-def run(node: DisplayNode) -> None:
-    """Work until ROS is shut down, or the window is closed."""
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    if node.screen is None:
-        executor.spin()
-        return
-    failures: list[BaseException] = []
-
-    def spin() -> None:
-        try:
-            executor.spin()
-        except ExternalShutdownException:
-            pass
-        except BaseException as error:  # raised again by the main thread
-            failures.append(error)
-
-    thread = threading.Thread(target=spin, name="display_node executor", daemon=True)
-    thread.start()
-    try:
-        while rclpy.ok() and thread.is_alive() and node.step():
-            pass
-    finally:
-        executor.shutdown(timeout_sec=2.0)
-        thread.join(timeout=2.0)
-    if failures:
-        raise failures[0]
-
-
-def main(args: Sequence[str] | None = None) -> int:
-    """The executable; returns the exit code."""
-    rclpy.init(args=args)
-    node: DisplayNode | None = None
-    try:
-        node = DisplayNode()
-        run(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except AvatarForcingError as error:
-        print(f"display_node: {error}", file=sys.stderr)
-        return 1
-    except Exception:
-        if rclpy.ok():
-            raise  # else a signal came while the node was made, and took ROS away from under it
-    finally:
-        if node is not None:
-            node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+def main(args: Sequence[str] | None = None, signals: StopSignals | None = None) -> int:
+    """Run the node until it is told to end; the process's exit code."""
+    return run_node("display_node", DisplayNode, args, signals)
 
 
 if __name__ == "__main__":

@@ -27,13 +27,13 @@ class DisplayReport:
         *,
         now_ns: int,
         received: Mapping[str, int],
-        bad_messages: Mapping[str, int],
+        errors: Mapping[str, int],
         screen: AnyScreen | None,
         speaker: AnySpeaker | None,
         speaker_wanted: bool,
     ) -> Any:
         """A DiagnosticStatus."""
-        bad = sum(bad_messages.values())
+        bad = sum(errors.values())
         news = self._news(
             shown=playout.shown_frames,
             frames=received.get("frames", 0),
@@ -46,7 +46,7 @@ class DisplayReport:
         running = speaker is not None and speaker.is_running
         troubles = [
             (speaker_wanted and not running, "no sound: the speaker cannot be used"),
-            (bad and news["bad"], "messages that cannot be read"),
+            (bad and news["bad"], "messages that were lost or cannot be read"),
             (news["resets"] > 1, "stamps jump; do picture and sound have the same clock?"),
             (news["rebuffers"], "came later than planned: waiting longer from now on"),
             (screen is not None and not news["frames"], "no frames are coming"),
@@ -68,9 +68,9 @@ class DisplayReport:
             "speaker": "on" if running else "failed" if speaker_wanted else "off",
             "speaker underruns": speaker.underruns if speaker is not None else 0,
             "messages without stamp": received.get("unstamped", 0),
-            "bad messages": bad,
+            "errors": bad,
         }
-        values |= {f"bad messages: {reason}": n for reason, n in sorted(bad_messages.items())}
+        values |= {f"errors: {reason}": n for reason, n in sorted(errors.items())}
         return DiagnosticStatus(
             level=DiagnosticStatus.WARN if message else DiagnosticStatus.OK,
             name=f"{self._name}: playout",

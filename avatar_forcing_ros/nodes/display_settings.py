@@ -8,9 +8,10 @@ from typing import Any
 from rcl_interfaces.msg import IntegerRange, ParameterDescriptor
 
 from avatar_forcing_ros.errors import ConfigError
+from avatar_forcing_ros.nodes.interface import AUDIO_MSGS
 from avatar_forcing_ros.pipeline.playout import DEFAULT_DELAY_MS
 
-TRANSPORTS = ("raw", "compressed")
+CHOICES = {"image_transport": ("raw", "compressed"), "audio_msg": AUDIO_MSGS}
 LONGEST_DELAY_MS = 2000
 
 _DELAY = (
@@ -28,7 +29,8 @@ class DisplaySettings:
     speaker: bool = True
     speaker_device: str = ""
     delay_ms: int = DEFAULT_DELAY_MS
-    image_transport: str = "raw"
+    image_transport: str = "compressed"
+    audio_msg: str = "auto"
     title: str = "avatar"
 
 
@@ -38,7 +40,9 @@ DESCRIPTIONS = {
     "speaker": "play the avatar's voice; false: no sound is taken off the network",
     "speaker_device": "sound card: part of its name, or its number; empty: the default one",
     "delay_ms": _DELAY,
-    "image_transport": "raw: avatar/image_raw; compressed: avatar/image_raw/compressed",
+    "image_transport": "compressed: avatar/image_raw/compressed; raw: avatar/image_raw, where "
+    "the middleware is made for large messages (config/fastdds.xml)",
+    "audio_msg": "message of the voice; auto: what the installed audio_common_msgs has",
     "title": "the window's title",
 }
 
@@ -46,22 +50,22 @@ DESCRIPTIONS = {
 def declare_settings(node: Any) -> DisplaySettings:
     """Declare all parameters on `node` and read them.
 
-    Raises ConfigError for an unknown image_transport.
+    Raises ConfigError for an unknown image_transport or audio_msg.
     """
     defaults, values = DisplaySettings(), {}
     for name, description in DESCRIPTIONS.items():
         descriptor = ParameterDescriptor(description=description, read_only=name != "delay_ms")
         if name == "delay_ms":
             descriptor.integer_range = [IntegerRange(from_value=0, to_value=LONGEST_DELAY_MS)]
-        if name == "image_transport":
-            descriptor.additional_constraints = f"one of: {', '.join(TRANSPORTS)}"
+        if name in CHOICES:
+            descriptor.additional_constraints = f"one of: {', '.join(CHOICES[name])}"
         values[name] = node.declare_parameter(name, getattr(defaults, name), descriptor).value
-    settings = DisplaySettings(**values)
-    if settings.image_transport not in TRANSPORTS:
-        raise ConfigError(
-            "image_transport",
-            expected=" or ".join(TRANSPORTS),
-            got=repr(settings.image_transport),
-            remedy="set the parameter to one of these",
-        )
-    return settings
+    for name, choices in CHOICES.items():
+        if values[name] not in choices:
+            raise ConfigError(
+                name,
+                expected=" or ".join(choices),
+                got=repr(values[name]),
+                remedy="set the parameter to one of these",
+            )
+    return DisplaySettings(**values)

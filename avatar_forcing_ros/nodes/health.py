@@ -21,18 +21,18 @@ class Troubles:
         self._counts: Counter[str] = Counter()
         self._said: dict[str, float] = {}
 
-    def note(self, reason: str, sentence: str) -> None:
+    def note(self, reason: str, sentence: str, times: int = 1) -> None:
         """Count `reason`; `sentence` is logged, at most every few seconds for one reason."""
         now_s = self._node.get_clock().now().nanoseconds / 1e9
         with self._lock:
-            self._counts[reason] += 1
+            self._counts[reason] += times
             count = self._counts[reason]
             last_s = self._said.get(reason)
             if last_s is not None and 0.0 <= now_s - last_s < WARN_EVERY_S:
                 return
             self._said[reason] = now_s
-        times = f" ({count} times so far)" if count > 1 else ""
-        self._node.get_logger().warning(f"{sentence}{times}")
+        so_far = f" ({count} times so far)" if count > 1 else ""
+        self._node.get_logger().warning(f"{sentence}{so_far}")
 
     @property
     def counts(self) -> dict[str, int]:

@@ -25,7 +25,7 @@ class Topic:
     name: str
     type: str
     publishes: bool
-    sensor_data: bool  # best effort and shallow, or reliable
+    sensor_data: bool  # best effort, or reliable; a subscription makes do with what is offered
     depth: int
     meaning: str
     latched: bool = False
@@ -58,23 +58,35 @@ class Parameter:
     like: str = ""
 
 
+# AudioStamped or AudioDataStamped, whichever the installed package has; `<topic>_info` (AudioInfo)
+# tells what the bytes of the latter are
+AUDIO = "audio_common_msgs"
+# A synthesiser hands over what it has in no time at all, and what the queue cannot hold is gone.
+# So it holds a minute of voice in the smallest messages that are usual, and some: 4 MB. Fast DDS
+# takes no depth above 5,000.
+BURST_S, SMALL_MESSAGE_MS = 60, 20
+AVATAR_AUDIO_DEPTH = 3200
+USER_AUDIO_DEPTH = 500  # which comes at its own pace: seconds in which the node is busy
+
 TOPICS = (
-    Topic("user/image", "sensor_msgs/msg/Image", False, True, 25,
+    Topic("user/image", "sensor_msgs/msg/Image", False, False, 25,
           "camera on the person; `user/image/compressed` instead, by `image_transport`"),
-    Topic("user/motion", "avatar_forcing_ros/msg/AvatarMotion", False, True, 50,
+    Topic("user/motion", "avatar_forcing_ros/msg/AvatarMotion", False, False, 50,
           "the person's motion from `perception_node`, instead of the camera"),
-    Topic("user/audio", "audio_common_msgs/msg/AudioStamped", False, False, 50,
+    Topic("user/audio", AUDIO, False, False, USER_AUDIO_DEPTH,
           "microphone on the person; any rate, channels and format"),
-    Topic("avatar/audio", "audio_common_msgs/msg/AudioStamped", False, False, 200,
+    Topic("avatar/audio", AUDIO, False, False, AVATAR_AUDIO_DEPTH,
           "what the avatar is to say; may come faster than it can be said"),
-    Topic("avatar/image_raw", "sensor_msgs/msg/Image", True, True, 5,
+    Topic("avatar/image_raw", "sensor_msgs/msg/Image", True, False, 10,
           "25 frames a second, rgb8; stamped with media time"),
-    Topic("avatar/image_raw/compressed", "sensor_msgs/msg/CompressedImage", True, True, 5,
+    Topic("avatar/image_raw/compressed", "sensor_msgs/msg/CompressedImage", True, False, 10,
           "the same as JPEG"),
     Topic("avatar/motion", "avatar_forcing_ros/msg/AvatarMotion", True, False, 50,
           "motion of every frame, same stamps"),
-    Topic("avatar/audio_aligned", "audio_common_msgs/msg/AudioStamped", True, False, 50,
+    Topic("avatar/audio_aligned", AUDIO, True, False, 50,
           "the voice in time with the frames: play this, not the input"),
+    Topic("avatar/audio_data", "audio_common_msgs/msg/AudioData", True, False, 50,
+          "the same as bytes without stamps, for audio_play (off by default)"),
     Topic("avatar/state", "avatar_forcing_ros/msg/AvatarState", True, False, 1,
           "speaking, listening or idle; latency and losses", latched=True),
     Topic("avatar/markers", "visualization_msgs/msg/MarkerArray", True, False, 5,
@@ -90,6 +102,8 @@ SERVICES = (
     Service("~/stop_speaking", "std_srvs/srv/Trigger", "barge-in: drop all voice not yet said"),
     Service("~/reload_portrait", "std_srvs/srv/Trigger", "read the `portrait` parameter's file"),
 )
+
+AUDIO_MSGS = ("auto", "audio_stamped", "audio_data_stamped", "audio_data")
 
 _SAMPLING = PRESETS[AvatarConfig.preset].sampling
 _LIVE = LiveConfig()
@@ -117,15 +131,16 @@ PARAMETERS = (
               choices=("camera", "topic", "none")),
     Parameter("user_audio", True, "listen to `user/audio`"),
     Parameter("image_transport", "raw", "of the camera", choices=("raw", "compressed")),
-    Parameter("audio_msg", "audio_stamped", "message of both sound inputs: AudioStamped; the "
-              "other audio_common_msgs' AudioDataStamped or AudioData, plain bytes",
-              choices=("audio_stamped", "audio_data_stamped", "audio_data")),
-    Parameter("audio_data.rate_hz", 16_000, "of plain bytes", "Hz", 4000, 384_000),
-    Parameter("audio_data.channels", 1, "of plain bytes", "", 1, 32),
-    Parameter("audio_data.format", "int16", "of plain bytes",
+    Parameter("audio_msg", "auto", "message of all audio; auto: what the installed "
+              "audio_common_msgs has, and of that what is published", choices=AUDIO_MSGS),
+    Parameter("audio_data.rate_hz", 16_000, "of bytes that no AudioInfo describes", "Hz", 4000,
+              384_000),
+    Parameter("audio_data.channels", 1, "of bytes that no AudioInfo describes", "", 1, 32),
+    Parameter("audio_data.format", "int16", "of bytes that no AudioInfo describes",
               choices=("float32", "int32", "int24", "int16", "int8", "uint8")),
     Parameter("deadline_ms", _LIVE.deadline_ms, "how long inputs missing at a block's end "
-              "are waited for", "ms", 0.0, 5000.0),
+              "are waited for; a microphone that sends longer chunks, until one can have come",
+              "ms", 0.0, 5000.0),
     Parameter("gather_ms", _LIVE.gather_ms, "how long the first inputs are collected before media "
               "time begins with the earliest", "ms", 0.0, 5000.0),
     Parameter("stamp_tolerance_s", 2.0, "stamps further from now than this give way to the time "
@@ -133,6 +148,7 @@ PARAMETERS = (
     Parameter("publish_image", True, "publish `avatar/image_raw`"),
     Parameter("publish_compressed", True, "publish `avatar/image_raw/compressed`"),
     Parameter("jpeg_quality", 85, "of compressed frames", "%", 1, 100, runtime=True),
+    Parameter("publish_audio_data", False, "publish `avatar/audio_data`"),
     Parameter("publish_joint_states", False, "publish `joint_states`"),
     Parameter("joint_names", ["head_pan", "head_tilt", "head_roll", "jaw"], "of yaw, pitch, roll "
               "and jaw, in this order; an empty name leaves one out"),
@@ -167,8 +183,7 @@ TELEPRESENCE_PARAMETERS = (
     Parameter("most_viewers", 3, "who may watch beside the one who talks", "", 0, 16),
     Parameter("image_transport", "compressed", "of the avatar's pictures; raw wants large "
               "socket buffers", choices=("raw", "compressed")),
-    Parameter("audio_msg", "audio_stamped", "message of all sound, as avatar_node has it",
-              choices=("audio_stamped", "audio_data_stamped")),
+    _SHARED["audio_msg"],
     Parameter("stop_service", "avatar_node/stop_speaking", "service that silences the avatar"),
     Parameter("browser_is_user", False, "the browser's camera and microphone become `user/image` "
               "and `user/audio`, not the avatar's voice"),

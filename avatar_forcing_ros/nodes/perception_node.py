@@ -10,16 +10,10 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
-from rclpy.node import Node
-from rclpy.qos import QoSProfile, QoSReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CompressedImage, Image
 
-from avatar_forcing_ros.errors import AvatarForcingError
 from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.msg import AvatarMotion
 from avatar_forcing_ros.nodes import health, quality
@@ -27,13 +21,17 @@ from avatar_forcing_ros.nodes.bad_message import BadMessage
 from avatar_forcing_ros.nodes.convert_image import compressed_to_rgb, image_to_rgb
 from avatar_forcing_ros.nodes.convert_motion import motion_to_msg
 from avatar_forcing_ros.nodes.interface import PERCEPTION_PARAMETERS
+from avatar_forcing_ros.nodes.node_base import NodeBase
+from avatar_forcing_ros.nodes.node_main import run_node
 from avatar_forcing_ros.nodes.parameters import declare, values
 from avatar_forcing_ros.nodes.stamps import StampReader
+from avatar_forcing_ros.nodes.stop_signals import StopSignals
+from avatar_forcing_ros.nodes.subscriptions import MatchedSubscription
 from avatar_forcing_ros.perception.face_tracker import FaceMeshTracker, FaceTracker
 from avatar_forcing_ros.perception.user_motion import UserMotionEstimator
 
 
-class PerceptionNode(Node):
+class PerceptionNode(NodeBase):
     """Tracks one person's face at the camera's rate; the newest picture wins."""
 
     def __init__(self, tracker: FaceTracker | None = None, **node_options: Any) -> None:
@@ -42,11 +40,10 @@ class PerceptionNode(Node):
         declare(self, PERCEPTION_PARAMETERS, {})
         settings = values(self, PERCEPTION_PARAMETERS)
         self._frame_id = settings["frame_id"]
-        self._troubles = health.Troubles(self)
         self._stamp = StampReader(
             lambda: int(self.get_clock().now().nanoseconds),
             settings["stamp_tolerance_s"],
-            self._troubles,
+            self.errors,
         )
         self._tracker = tracker or FaceMeshTracker()
         self._estimator = UserMotionEstimator()
@@ -54,20 +51,20 @@ class PerceptionNode(Node):
         self._newest: tuple[Any, Any] | None = None  # message and its header
         self._ending = False
         self.received = self.skipped = self.seen = self.sent = 0
-        self._publisher = self.create_publisher(
-            AvatarMotion,
-            "user/motion",
-            QoSProfile(depth=50, reliability=QoSReliabilityPolicy.RELIABLE),
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        self._publisher = quality.publisher(
+            self, "user/motion", AvatarMotion, self.errors, managed=False
         )
-        self._diagnostics = quality.publisher(self, "/diagnostics", DiagnosticArray, managed=False)
+        self._diagnostics = quality.publisher(
+            self, "/diagnostics", DiagnosticArray, self.errors, managed=False
+        )
         compressed = settings["image_transport"] == "compressed"
         self._to_rgb = compressed_to_rgb if compressed else image_to_rgb
-        quality.subscribe(
+        self._images = MatchedSubscription(
             self,
             "user/image/compressed" if compressed else "user/image",
-            CompressedImage if compressed else Image,
+            [CompressedImage if compressed else Image],
             self._take,
+            self.errors,
             MutuallyExclusiveCallbackGroup(),
             like="user/image",
         )
@@ -86,7 +83,7 @@ class PerceptionNode(Node):
         with self._picture_came:
             self.received += 1
             self.skipped += self._newest is not None
-            self._newest = msg, self._stamp(msg, "user/image")
+            self._newest = msg, self._stamp(msg, "user/image").ns
             self._picture_came.notify()
 
     def _run(self) -> None:
@@ -101,9 +98,9 @@ class PerceptionNode(Node):
             try:
                 self._send(VideoFrame(self._to_rgb(msg), stamp_ns), msg)
             except BadMessage as bad:
-                self._troubles.note(f"user/image {bad.reason}", f"user/image: {bad}")
+                self.errors.note(f"user/image {bad.reason}", f"user/image: {bad}")
             except Exception as error:  # one picture must not end the rest
-                self._troubles.note("tracking", f"a picture could not be tracked: {error}")
+                self.errors.note("tracking", f"a picture could not be tracked: {error}")
         self._tracker.close()
 
     def _send(self, frame: VideoFrame, msg: Any) -> None:
@@ -115,7 +112,8 @@ class PerceptionNode(Node):
         self.sent += 1
 
     def _report(self) -> None:
-        troubles = self._troubles.counts
+        self._images.follow_publishers()
+        troubles = self.errors.counts
         figures = {
             "pictures": self.received,
             "skipped": self.skipped,
@@ -129,27 +127,9 @@ class PerceptionNode(Node):
         self._diagnostics.publish(health.array(self, [line]))
 
 
-def main(args: Sequence[str] | None = None) -> int:
-    """Run the node until it is told to end."""
-    rclpy.init(args=args)
-    node = None
-    executor = MultiThreadedExecutor(num_threads=2)
-    try:
-        node = PerceptionNode()
-        executor.add_node(node)
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except AvatarForcingError as error:
-        print(f"perception_node: {error}", file=sys.stderr)
-        return 1
-    finally:
-        if node:
-            node.close()
-            executor.shutdown()
-            node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+def main(args: Sequence[str] | None = None, signals: StopSignals | None = None) -> int:
+    """Run the node until it is told to end; the process's exit code."""
+    return run_node("perception_node", PerceptionNode, args, signals, threads=2)
 
 
 if __name__ == "__main__":

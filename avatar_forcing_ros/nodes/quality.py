@@ -1,23 +1,49 @@
-"""Publishers and subscriptions from the table, with qualities of service that can be overridden.
+"""Publishers from the table, with qualities of service that can be overridden.
 
 Every topic takes the standard ``qos_overrides`` parameters of ROS 2.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
 from rclpy.publisher import Publisher
-from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
+from rclpy.qos import (
+    QoSDurabilityPolicy,
+    QoSProfile,
+    QoSReliabilityPolicy,
+    qos_policy_name_from_kind,
+)
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from rclpy.subscription import Subscription
 from rclpy.time import Time
 from std_msgs.msg import Header
 
+from avatar_forcing_ros.nodes.health import Troubles
 from avatar_forcing_ros.nodes.interface import TOPICS, Topic
+
+try:
+    from rclpy.event_handler import (
+        PublisherEventCallbacks,
+        SubscriptionEventCallbacks,
+        UnsupportedEventTypeError,
+    )
+except ImportError:  # ROS 2 Humble
+    from rclpy.qos_event import (
+        PublisherEventCallbacks,
+        SubscriptionEventCallbacks,
+        UnsupportedEventTypeError,
+    )
+
+__all__ = [
+    "TABLE",
+    "SubscriptionEventCallbacks",
+    "UnsupportedEventTypeError",
+    "header",
+    "profile",
+    "publisher",
+    "silent_events",
+]
 
 TABLE = {topic.name: topic for topic in TOPICS}
 
@@ -40,32 +66,32 @@ def header(stamp_ns: int, frame_id: str) -> Header:
     return Header(stamp=Time(nanoseconds=stamp_ns).to_msg(), frame_id=frame_id)
 
 
-def subscribe(
-    node: Node,
-    name: str,
-    message: Any,
-    callback: Callable[[Any], None],
-    group: CallbackGroup,
-    *,
-    like: str = "",
-) -> Subscription:
-    """A subscription to the topic `name`, with the quality of service of the table's `like`."""
-    return node.create_subscription(
-        message,
-        name,
-        callback,
-        profile(TABLE[like or name]),
-        callback_group=group,
-        qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-    )
+def silent_events() -> SubscriptionEventCallbacks:
+    """Events of a subscription that need not fit every publisher."""
+    return SubscriptionEventCallbacks(incompatible_qos=lambda _: None)
 
 
-def publisher(node: Node, name: str, message: Any, *, managed: bool = True) -> Publisher:
-    """A publisher of the topic `name`; a `managed` one is silent unless its node is active."""
+def publisher(
+    node: Node, name: str, message: Any, errors: Troubles, *, managed: bool = True
+) -> Publisher:
+    """A publisher of the topic `name`; a `managed` one is silent unless its node is active.
+
+    A subscriber whose quality of service does not fit is counted in `errors`.
+    """
     create = node.create_lifecycle_publisher if managed else node.create_publisher
+
+    def incompatible(event: Any) -> None:
+        policy = qos_policy_name_from_kind(event.last_policy_kind)
+        errors.note(
+            f"{name} qos",
+            f"{name}: a subscriber asks for more {policy} than is offered, and receives nothing; "
+            f"change it there, or here by qos_overrides.{name}.publisher.*",
+        )
+
     return create(
         message,
         name,
         profile(TABLE[name]),
+        event_callbacks=PublisherEventCallbacks(incompatible_qos=incompatible),
         qos_overriding_options=QoSOverridingOptions.with_default_policies(),
     )

@@ -8,69 +8,61 @@ while somebody looks.
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import cv2
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.node import Node
 from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 
-from avatar_forcing_ros.errors import AvatarForcingError, ConfigError, MissingDependencyError
+from avatar_forcing_ros.errors import ConfigError, MissingDependencyError
+from avatar_forcing_ros.files import user_path
 from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.msg import AvatarState
 from avatar_forcing_ros.nodes import health, quality
-from avatar_forcing_ros.nodes.audio_messages import audio_message
+from avatar_forcing_ros.nodes.audio_subscription import AudioSubscription
 from avatar_forcing_ros.nodes.bad_message import BadMessage
-from avatar_forcing_ros.nodes.convert_audio import (
-    ARRIVAL_TOLERANCE_NS,
-    AudioFormat,
-    AudioInput,
-)
 from avatar_forcing_ros.nodes.convert_image import compressed_to_rgb, image_to_rgb
 from avatar_forcing_ros.nodes.graph_stage import AvatarFigures, GraphStage
 from avatar_forcing_ros.nodes.interface import TELEPRESENCE_PARAMETERS
+from avatar_forcing_ros.nodes.node_base import NodeBase, UnrecoverableError
+from avatar_forcing_ros.nodes.node_main import run_node
 from avatar_forcing_ros.nodes.parameters import choice_trouble, declare, values
+from avatar_forcing_ros.nodes.stamps import MessageTime
+from avatar_forcing_ros.nodes.stop_signals import StopSignals
+from avatar_forcing_ros.nodes.subscriptions import MatchedSubscription
 from avatar_forcing_ros.nodes.telepresence_outputs import TelepresenceOutputs
-from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 
 FOLLOW_PERIOD_S = 0.2
 REPORT_PERIOD_S = 1.0
 VIEW_PERIOD_S = 0.06  # the page shows 15 pictures a second of the robot's camera
 VIEW_SIDE_PX = 640
 STATES = {AvatarState.IDLE: "idle", AvatarState.LISTENING: "listening"}
-PLAIN = AudioFormat(SAMPLE_RATE_HZ, 1, "int16")  # what avatar_node sends as plain bytes
 
 
-class TelepresenceNode(Node):
+class TelepresenceNode(NodeBase):
     """Raises AvatarForcingError for parameters of no use; `serve` opens the page."""
 
     def __init__(self, **node_options: Any) -> None:
         super().__init__("telepresence_node", **node_options)
         self._server: Any = None
-        self._taps: list[Any] = []
+        self._matched: list[AudioSubscription | MatchedSubscription] = []
         try:
             declare(self, TELEPRESENCE_PARAMETERS, {})
             self.settings = values(self, TELEPRESENCE_PARAMETERS)
             _check(self.settings)
-            self.troubles = health.Troubles(self)
-            outputs = TelepresenceOutputs(self, self.settings, self.troubles)
+            outputs = TelepresenceOutputs(self, self.settings, self.errors)
             self.stage = GraphStage(
                 outputs,
                 browser_is_user=self.settings["browser_is_user"],
                 has_view=self.settings["robot_view"],
                 has_robot_sound=self.settings["robot_sound"],
             )
-            self._sound = AudioInput(PLAIN)
             self._viewed_s = 0.0
             self._frames_then = 0
             self._group = MutuallyExclusiveCallbackGroup()
@@ -79,7 +71,7 @@ class TelepresenceNode(Node):
                 AvatarState, "avatar/state", self._on_state, 1, callback_group=self._group
             )
             self._diagnostics = quality.publisher(
-                self, "/diagnostics", DiagnosticArray, managed=False
+                self, "/diagnostics", DiagnosticArray, self.errors, managed=False
             )
             # the page goes on while simulated time stands still
             steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -97,7 +89,7 @@ class TelepresenceNode(Node):
         """
         given = self.settings
         paths = {
-            name: Path(given[name]) if given[name] else None
+            name: user_path(given[name]) if given[name] else None
             for name in ("token_file", "tls_cert", "tls_key")
         }
         web = _web()
@@ -110,99 +102,95 @@ class TelepresenceNode(Node):
         self.get_logger().info(f"open {door.url} in a browser")
         return str(door.url)
 
+    def start(self, signals: StopSignals) -> None:
+        """Open the page."""
+        self.serve()
+
     def close(self) -> None:
         """End all connections and the web server."""
         server, self._server = self._server, None
         if server and not server.stop():
-            self.troubles.note("web server", "the web server did not end in time")
+            self.errors.note("web server", "the web server did not end in time")
 
     def _follow(self) -> None:
         """Take pictures and sound off the network while somebody looks."""
-        if self.stage.running and not self._taps:
+        if self.stage.running and not self._matched:
             self._open()
-        elif self._taps and not self.stage.running:
-            for tap in self._taps:
-                self.destroy_subscription(tap)
-            self._taps = []
+        elif self._matched and not self.stage.running:
+            for subscription in self._matched:
+                subscription.close()
+            self._matched = []
 
     def _open(self) -> None:
-        kind = "audio_stamped"
-        if self.settings["audio_msg"] != kind:
-            kind = "audio_data_stamped"
-        self._taps = [
-            quality.subscribe(
-                self, "avatar/audio_aligned", audio_message(kind), self._on_sound, self._group
+        self._matched = [
+            AudioSubscription(
+                self,
+                "avatar/audio_aligned",
+                self.settings,
+                lambda chunk, at: self.stage.put_sound(at.ns, chunk.samples),
+                lambda msg: self._time_of(msg, "avatar/audio_aligned"),
+                self.errors,
+                self._group,
             ),
-            self._picture_tap("avatar/image_raw", "image_transport", self._on_picture),
+            self._image_subscription("avatar/image_raw", "image_transport", self._on_picture),
         ]
         if self.settings["robot_view"]:
-            self._taps.append(
-                self._picture_tap("user/image", "user_image_transport", self._on_view)
+            self._matched.append(
+                self._image_subscription("user/image", "user_image_transport", self._on_view)
             )
         if self.settings["robot_sound"]:
-            self._taps.append(self._robot_sound_tap(kind))
+            # by its time of arrival: it is heard at once, whatever its stamps
+            self._matched.append(
+                AudioSubscription(
+                    self,
+                    "user/audio",
+                    self.settings,
+                    lambda chunk, _: self.stage.put_robot_sound(chunk.samples),
+                    lambda _: MessageTime(time.monotonic_ns(), arrived=True),
+                    self.errors,
+                    self._group,
+                    queued=True,
+                )
+            )
 
-    def _robot_sound_tap(self, kind: str) -> Any:
-        """`user/audio`, by its time of arrival: it is heard at once, whatever its stamps."""
-        sound = AudioInput(PLAIN, tolerance_ns=ARRIVAL_TOLERANCE_NS, queued=True)
-
-        def callback(msg: Any) -> None:
-            try:
-                chunks = sound.push(msg, time.monotonic_ns())
-            except BadMessage as bad:
-                self.troubles.note(f"user/audio {bad.reason}", f"user/audio: {bad}")
-                return
-            for chunk in chunks:
-                self.stage.put_robot_sound(chunk.samples)
-
-        return quality.subscribe(self, "user/audio", audio_message(kind), callback, self._group)
-
-    def _picture_tap(
+    def _image_subscription(
         self, topic: str, transport: str, callback: Callable[[Any, Callable[[Any], Any]], None]
-    ) -> Any:
-        if self.settings[transport] == "compressed":
-            return quality.subscribe(
-                self, f"{topic}/compressed", CompressedImage,
-                lambda msg: callback(msg, compressed_to_rgb), self._group, like=topic,
-            )  # fmt: skip
-        return quality.subscribe(
-            self, topic, Image, lambda msg: callback(msg, image_to_rgb), self._group
+    ) -> MatchedSubscription:
+        is_compressed = self.settings[transport] == "compressed"
+        to_rgb = compressed_to_rgb if is_compressed else image_to_rgb
+        return MatchedSubscription(
+            self,
+            f"{topic}/compressed" if is_compressed else topic,
+            [CompressedImage if is_compressed else Image],
+            lambda msg: callback(msg, to_rgb),
+            self.errors,
+            self._group,
+            like=topic,
         )
 
     def _on_picture(self, msg: Any, to_rgb: Callable[[Any], Any]) -> None:
-        stamp_ns = self._stamp_ns(msg, "avatar/image_raw")
-        if not stamp_ns:
+        at = self._time_of(msg, "avatar/image_raw")
+        if at is None:
             return
         try:
             pixels = to_rgb(msg)
         except BadMessage as bad:
-            self.troubles.note(f"avatar/image_raw {bad.reason}", f"avatar/image_raw: {bad}")
+            self.errors.note(f"avatar/image_raw {bad.reason}", f"avatar/image_raw: {bad}")
             return
-        self.stage.put_picture(stamp_ns, pixels)
+        self.stage.put_picture(at.ns, pixels)
 
-    def _on_sound(self, msg: Any) -> None:
-        stamp_ns = self._stamp_ns(msg, "avatar/audio_aligned")
-        if not stamp_ns:
-            return
-        try:
-            chunks = self._sound.push(msg, stamp_ns)
-        except BadMessage as bad:
-            self.troubles.note(
-                f"avatar/audio_aligned {bad.reason}", f"avatar/audio_aligned: {bad}"
-            )
-            return
-        if chunks:
-            self.stage.put_sound(stamp_ns, chunks[-1].samples)
-
-    def _stamp_ns(self, msg: Any, topic: str) -> int:
-        stamp_ns = int(Time.from_msg(msg.header.stamp).nanoseconds)
-        if not stamp_ns:
-            self.troubles.note(
-                f"{topic} stamp_zero",
-                f"{topic}: expected stamps, got none; picture and voice cannot be put together, "
-                "so these messages are dropped",
-            )
-        return stamp_ns
+    def _time_of(self, msg: Any, topic: str) -> MessageTime | None:
+        """The stamp; None, and counted, where there is none."""
+        header = getattr(msg, "header", None)
+        stamp_ns = int(Time.from_msg(header.stamp).nanoseconds) if header else 0
+        if stamp_ns:
+            return MessageTime(stamp_ns, arrived=False)
+        self.errors.note(
+            f"{topic} stamp_zero",
+            f"{topic}: expected stamps, got none; picture and voice cannot be put together, "
+            "so these messages are dropped",
+        )
+        return None
 
     def _on_view(self, msg: Any, to_rgb: Callable[[Any], Any]) -> None:
         now_s = time.monotonic()
@@ -212,7 +200,7 @@ class TelepresenceNode(Node):
         try:
             pixels = to_rgb(msg)
         except BadMessage as bad:
-            self.troubles.note(f"user/image {bad.reason}", f"user/image: {bad}")
+            self.errors.note(f"user/image {bad.reason}", f"user/image: {bad}")
             return
         height, width = pixels.shape[:2]
         shrink = min(1.0, VIEW_SIDE_PX / max(height, width))
@@ -238,11 +226,18 @@ class TelepresenceNode(Node):
     def _report(self) -> None:
         """Diagnostics, every second."""
         if self._server and self._server.failure:
-            raise self._server.failure  # without its page the node is of no use
+            raise UnrecoverableError(  # without its page the node is of no use
+                "the web server",
+                expected="it to run until the node ends",
+                got=f"{type(self._server.failure).__name__}: {self._server.failure}",
+                remedy="start the node anew",
+            )
+        for subscription in self._matched:
+            subscription.follow_publishers()
         counts = self.stage.counts()
         fps = (counts["frames"] - self._frames_then) / REPORT_PERIOD_S
         self._frames_then = counts["frames"]
-        troubles = self.troubles.counts
+        troubles = self.errors.counts
         message = self.stage.trouble or (f"{sum(troubles.values())} troubles" if troubles else "")
         level = DiagnosticStatus.WARN if message else DiagnosticStatus.OK
         figures = {
@@ -293,33 +288,9 @@ def _web() -> _Web:
         ) from error
 
 
-def main(args: Sequence[str] | None = None) -> int:
-    """Run the node until it is told to end."""
-    rclpy.init(args=args)
-    node: TelepresenceNode | None = None
-    executor = SingleThreadedExecutor()
-    try:
-        node = TelepresenceNode()
-        node.serve()
-        executor.add_node(node)
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except AvatarForcingError as error:
-        print(f"telepresence_node: {error}", file=sys.stderr)
-        return 1
-    except Exception:
-        if rclpy.ok():
-            raise  # else a signal came while the node was made, and took ROS away from under it
-    finally:
-        # launch, and a terminal, send it twice; the second must not cut the ending short
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        if node is not None:
-            node.close()
-            executor.shutdown()
-            node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+def main(args: Sequence[str] | None = None, signals: StopSignals | None = None) -> int:
+    """Run the node until it is told to end; the process's exit code."""
+    return run_node("telepresence_node", TelepresenceNode, args, signals)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
@@ -15,8 +15,7 @@ from std_srvs.srv import Trigger
 from avatar_forcing_ros.errors import OutputError
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
 from avatar_forcing_ros.nodes import quality
-from avatar_forcing_ros.nodes.audio_messages import audio_message
-from avatar_forcing_ros.nodes.convert_audio import samples_to_data_msg, samples_to_msg
+from avatar_forcing_ros.nodes.audio_messages import AudioPublisher, stamped_kind
 from avatar_forcing_ros.nodes.convert_image import rgb_to_compressed, rgb_to_image
 from avatar_forcing_ros.nodes.health import Troubles
 from avatar_forcing_ros.web.refusal import RefusedError
@@ -30,14 +29,13 @@ class TelepresenceOutputs:
     def __init__(self, node: Node, settings: Mapping[str, Any], troubles: Troubles) -> None:
         self._node, self._troubles = node, troubles
         self._quality = settings["jpeg_quality"]
-        stamped = settings["audio_msg"] == "audio_stamped"
-        message = audio_message(settings["audio_msg"])
-        self._sound_msg = samples_to_msg if stamped else samples_to_data_msg
-        self._voice = quality.publisher(node, "avatar/audio", message, managed=False)
-        self._user_sound = self._user_picture = None
+        kind = stamped_kind(settings["audio_msg"])
+        self._voice = AudioPublisher(node, "avatar/audio", kind, troubles)
+        self._user_sound: AudioPublisher | None = None
+        self._user_picture: Any = None
         self._compressed = settings["user_image_transport"] == "compressed"
         if settings["browser_is_user"]:
-            self._user_sound = quality.publisher(node, "user/audio", message, managed=False)
+            self._user_sound = AudioPublisher(node, "user/audio", kind, troubles)
             self._user_picture = node.create_publisher(
                 CompressedImage if self._compressed else Image,
                 "user/image/compressed" if self._compressed else "user/image",
@@ -51,28 +49,35 @@ class TelepresenceOutputs:
 
     def send_voice(self, chunk: AudioChunk) -> None:
         """Sound that the avatar is to say."""
-        self._publish(self._voice, self._sound_msg, chunk.samples, chunk.stamp_ns)
+        self._publish_audio(self._voice, chunk)
 
     def send_user_sound(self, chunk: AudioChunk) -> None:
         """Sound of the person before the avatar."""
-        self._publish(self._user_sound, self._sound_msg, chunk.samples, chunk.stamp_ns)
+        assert self._user_sound
+        self._publish_audio(self._user_sound, chunk)
 
     def send_user_picture(self, frame: VideoFrame) -> None:
         """A picture of them."""
-        if self._compressed:
-            self._publish(
-                self._user_picture, rgb_to_compressed, frame.pixels, frame.stamp_ns, self._quality
-            )
-        else:
-            self._publish(self._user_picture, rgb_to_image, frame.pixels, frame.stamp_ns)
+        header = quality.header(frame.stamp_ns, FRAME_ID)
 
-    def _publish(
-        self, publisher: Any, to_msg: Any, content: Any, stamp_ns: int, *more: Any
-    ) -> None:
+        def send() -> None:
+            if self._compressed:
+                msg = rgb_to_compressed(frame.pixels, header, self._quality)
+            else:
+                msg = rgb_to_image(frame.pixels, header)
+            self._user_picture.publish(msg)
+
+        self._guarded(send)
+
+    def _publish_audio(self, publisher: AudioPublisher, chunk: AudioChunk) -> None:
+        header = quality.header(chunk.stamp_ns, FRAME_ID)
+        self._guarded(lambda: publisher.publish(chunk.samples, header))
+
+    def _guarded(self, send: Callable[[], None]) -> None:
         if not rclpy.ok(context=self._node.context):  # the program is ending
             return
         try:
-            publisher.publish(to_msg(content, quality.header(stamp_ns, FRAME_ID), *more))
+            send()
         except Exception as error:  # told; the next one may succeed
             self._troubles.note("sending", f"something could not be sent: {error}")
 

@@ -28,6 +28,7 @@ HOLD_S = 0.2  # a face that is lost for so long was not lost: it blurred, or a h
 DECAY_S = 1.0  # then the motion goes back to neutral in this time
 RETURN_S = 0.2  # in which a face that comes back takes over from the decay
 FORGET_S = 3.0  # whoever comes after so long is met afresh
+BACK_S = 1.0  # stamps that go back by more are of a clock that has begun anew, as in a replay
 MIN_FACE_PX = 8.0
 LARGEST_FACE = 2.0  # of the picture's longer side; of a nearer one there is nothing to see
 
@@ -85,8 +86,11 @@ class UserMotionEstimator:
     def update(self, observation: FaceObservation | None, stamp_ns: int) -> UserMotion:
         """The user's motion at `stamp_ns`; `observation` is None where no face was found.
 
-        Stamps are media time and do not go back.
+        Stamps are of one clock; where they go back by more than BACK_S that has begun anew, and
+        the user is met afresh.
         """
+        if self._seen_ns is not None and stamp_ns < self._seen_ns - _ns(BACK_S):
+            self.reset()
         if observation is None or not usable(observation):
             return UserMotion(self._decayed(stamp_ns).astype(np.float32), False)
         where = _where(observation)
@@ -103,7 +107,8 @@ class UserMotionEstimator:
         values = self._filter(raw) if self._smooth else raw
         if self._returned is not None:
             since_ns, start = self._returned
-            part = min(1.0, (stamp_ns - since_ns + FRAME_PERIOD_NS) / _ns(RETURN_S))
+            part = (stamp_ns - since_ns + FRAME_PERIOD_NS) / _ns(RETURN_S)
+            part = min(1.0, max(0.0, part))
             values = start + part * (values - start)
         self._values = np.clip(values, coefficients.LOW, coefficients.HIGH).astype(np.float64)
         self._seen_ns, self._where = stamp_ns, where

@@ -15,7 +15,8 @@ class LiveConfig:
     """How a live avatar keeps time."""
 
     deadline_ms: float = 80.0
-    """How long after a block's end inputs that are still missing are waited for."""
+    """How long after a block's end inputs that are still missing are waited for, at least; a
+    microphone whose chunks are longer is waited for until one can have come (`chunk_wait`)."""
     gather_ms: float = 200.0
     """How long the first inputs are collected before the earliest of them begins media time."""
     keep_pace: bool = True
@@ -60,6 +61,10 @@ class LiveStatus:
     mended_samples: int = 0
     refused_inputs: int = 0
     waiting_voice_samples: int = 0
+    microphone_chunk_ms: float = 0.0
+    """Length of the chunks of the person's sound, where they come when they are full."""
+    microphone_wait_ms: float = 0.0
+    """How long after a block's end that sound is waited for."""
     behind_ms: float = 0.0
     compute_ms: float = 0.0
     compute_p99_ms: float = 0.0

@@ -43,6 +43,7 @@ class Pacer(WakingThread):
         super().__init__("avatar-pacer")
         self._waiting: deque[tuple[int, LiveFrame]] = deque()
         self._hushed = False
+        self._newest_block = 0
         self.lag = Lag()
         self.sending_cpu_s = 0.0  # processor time that `emit` has taken in all
         self.unsent_pictures = self.unsent_samples = 0
@@ -52,6 +53,9 @@ class Pacer(WakingThread):
         """Take a block's next frames, ready at `ready_ns`."""
         with self._wake:
             for frame in frames:
+                if frame.block_index < self._newest_block:
+                    self._begin_anew(ready_ns)
+                self._newest_block = frame.block_index
                 due_ns = frame.stamp_ns + self.lag.after(frame, ready_ns)
                 self._waiting.append((due_ns, silent(frame) if self._hushed else frame))
             dropped = self._make_room(ready_ns) if self._keep_pace else 0
@@ -80,6 +84,15 @@ class Pacer(WakingThread):
             self._waiting.clear()
             self.lag = Lag()
 
+    def _begin_anew(self, now_ns: int) -> None:
+        """Another conversation begins, maybe since the clock has jumped.
+
+        What waits would be in its way until its own time, which may never come; and what was made
+        while the clock jumped says nothing about the lag.
+        """
+        self._waiting = deque((now_ns, frame) for _, frame in self._waiting)
+        self.lag = Lag()
+
     def told(self, status: LiveStatus) -> LiveStatus:
         """A worker's `status`, and what became of its frames."""
         return replace(
@@ -107,9 +120,8 @@ class Pacer(WakingThread):
     def _moves(self, now_ns: int) -> bool:
         """Whether the clock goes on; one that stands still (a replay's end) holds nothing back."""
         here_s = time.monotonic()
-        if now_ns < self._seen_ns - BACK_NS:  # what waits would wait until it is there again
-            self._waiting = deque((now_ns, frame) for _, frame in self._waiting)
-            self.lag = Lag()
+        if now_ns < self._seen_ns - BACK_NS:
+            self._begin_anew(now_ns)
         if now_ns != self._seen_ns:
             self._seen_ns, self._seen_at_s = now_ns, here_s
         return here_s - self._seen_at_s < STILL_S

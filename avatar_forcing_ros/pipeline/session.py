@@ -13,7 +13,7 @@ from avatar_forcing_ros.media import AudioChunk, AvatarBlock, VideoFrame
 from avatar_forcing_ros.perception.user_motion import UserMotion
 from avatar_forcing_ros.picture_track import MotionTrack, PictureTrack
 from avatar_forcing_ros.pipeline.effort import Effort, ladder
-from avatar_forcing_ros.pipeline.timeline import SoundTrack, Track, complete
+from avatar_forcing_ros.pipeline.timeline import SoundTrack, Track, missing
 from avatar_forcing_ros.rig.portrait import Portrait
 from avatar_forcing_ros.streaming.codec import MotionCodec
 from avatar_forcing_ros.streaming.engine import BlockInput, MotionEngine
@@ -40,6 +40,7 @@ class Session:
         self.engine, self.codec = engine, codec
         self._full_evaluations = engine.sampling.evaluations
         self._has_user_audio, self._has_user_video = user_audio, user_video
+        self._keeps_all_pictures = False
         self.reset()
 
     def reset(self) -> None:
@@ -47,7 +48,7 @@ class Session:
         self.state = self.engine.new_state(self.codec.reference)
         self.avatar_sound = SoundTrack(continuous=False)
         self.user_sound = SoundTrack()
-        self.pictures = PictureTrack()
+        self.pictures = PictureTrack(bounded=not self._keeps_all_pictures)
         self.user_motion = MotionTrack(self.engine.config.motion_dim)
         unsaid = self.voice_delay_frames * SAMPLES_PER_FRAME
         self._unsaid = np.zeros(unsaid, np.float32)  # heard, not yet shown
@@ -65,6 +66,11 @@ class Session:
         # how far the motion strays is measured from the new face
         anchor = AnchorState.new(self.state.reference)
         self.state.motion = replace(self.state.motion, anchor=anchor)
+
+    def keep_all_pictures(self, keep: bool) -> None:
+        """Whether pictures wait for their block however many they are: a replay loses none."""
+        self._keeps_all_pictures = keep
+        self.pictures.bounded = not keep
 
     def efforts(self) -> list[Effort]:
         """From the full effort down: what may be computed less of where time is short."""
@@ -115,14 +121,14 @@ class Session:
         self.faces_seen += motion.face_visible
         self.face_visible = motion.face_visible
 
-    def complete(self) -> bool:
-        """Whether all that the next block can expect has come."""
+    def missing(self) -> list[Track]:
+        """The inputs of which something that the next block can expect has not come."""
         first = self.next_frame
         last = first + self.engine.frames(self.state) - 1
         tracks: list[Track] = [self.avatar_sound, self.user_sound, self.pictures]
         if not self.pictures.ever:
             tracks.append(self.user_motion)  # else it is made of the pictures
-        return complete(tracks, first + self._skipped, last + self._skipped)
+        return missing(tracks, first + self._skipped, last + self._skipped)
 
     def look(self) -> bool:
         """Look at the next picture of the next block now; whether there was one.
@@ -137,11 +143,14 @@ class Session:
         return picture is not None
 
     def skip(self, frames: int) -> None:
-        """Give up `frames` of all inputs unheard and unseen: the next block comes after them."""
+        """Give up `frames` of all inputs unheard and unseen: the next block comes after them.
+
+        But for a voice that waits to be said, which waits on.
+        """
         self.avatar_sound.skip(frames)
         self.user_sound.skip(frames)
-        self.pictures.take(frames)
-        self.user_motion.take(frames)
+        self.pictures.skip(frames)
+        self.user_motion.skip(frames)
         self._skipped += frames
 
     def stop_speaking(self) -> int:

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from avatar_forcing_ros.media import AvatarBlock
+from avatar_forcing_ros.pipeline.chunk_wait import ChunkWait
 from avatar_forcing_ros.pipeline.live import LiveFrame, LiveStatus
 from avatar_forcing_ros.pipeline.metrics import VoiceMeter
 from avatar_forcing_ros.pipeline.session import Session
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLES_PER_FRAME
 
 HELD_INPUTS = 200  # of before the clock begins: pictures are large
-Input = tuple[int, Callable[[int], None]]  # its stamp on the clock, and what takes it in
+# No conversation begins longer ago, whatever the first inputs' stamps are: one that was on its way
+# while the clock jumped may be of another day, and all blocks since then would be made.
+OLDEST_NS = 10_000_000_000
+
+
+class Input(NamedTuple):
+    """Something that came, and what takes it in, given its media time."""
+
+    stamp_ns: int
+    arrival_ns: int  # on the same clock; 0 before that has begun
+    push: Callable[[int], None]
 
 
 @dataclass
@@ -24,6 +36,7 @@ class Talk:
     gather_until_ns: int | None = None
     voice: VoiceMeter = field(default_factory=VoiceMeter)
     user_voice: VoiceMeter = field(default_factory=VoiceMeter)
+    microphone: ChunkWait = field(default_factory=ChunkWait)
     blocks: int = 0
     skipped_blocks: int = 0
     undrawn_frames: int = 0
@@ -46,8 +59,9 @@ class Talk:
         if now_ns < self.gather_until_ns:
             return []
         # what came without a stamp before there was a clock came by now
-        inbox = [(stamp if stamp > 0 else now_ns, push) for stamp, push in self.held]
-        self.origin_ns = min((stamp for stamp, _ in inbox), default=now_ns)
+        inbox = [one if one.stamp_ns > 0 else one._replace(stamp_ns=now_ns) for one in self.held]
+        recent = [one.stamp_ns for one in inbox if one.stamp_ns >= one.arrival_ns - OLDEST_NS]
+        self.origin_ns = min(recent, default=now_ns)
         self.held = []
         return inbox
 
@@ -88,4 +102,5 @@ class Talk:
             refused_inputs=self.refused_inputs,
             waiting_voice_samples=voice.waiting_samples,
             face_visible=session.face_visible,
+            microphone_chunk_ms=self.microphone.chunk_ns / 1e6,
         )

@@ -10,7 +10,7 @@ live and expected to go on.
 from __future__ import annotations
 
 import bisect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ JITTER_SAMPLES = SAMPLE_RATE_HZ // 50  # stamps closer than 20 ms to the expecte
 LATE_SAMPLES = SAMPLE_RATE_HZ // 100  # of a microphone, that push it back instead of being lost
 LIVE_SAMPLES = SAMPLE_RATE_HZ
 PAUSE_SAMPLES = SAMPLE_RATE_HZ // 5  # a longer hole in a voice is a pause, not a loss
+QUEUED_SAMPLES = SAMPLE_RATE_HZ // 2  # so much more of a voice than its time was sent ahead of it
 # a microphone's clock is not the avatar's: what it strays is mended a sample in 20 ms at most
 STRAY_SAMPLES = SAMPLE_RATE_HZ // 500  # 2 ms; less does no harm
 SLIP_SAMPLES = SAMPLE_RATE_HZ // 50
@@ -48,6 +49,9 @@ class SoundTrack:
         self._cursor = 0  # where the next sound is expected
         self._heard = 0  # just after the newest sound that was laid
         self._pending: list[tuple[int, Sound]] = []  # by start, not laid yet
+        # of those, kept at hand: a voice may come in thousands of pieces at once
+        self._pending_samples = self._pending_end = 0
+        self._stamped_end = 0  # of the newest sound that was laid, by its stamp
         self._stray = 0.0  # how much later than laid a microphone's sound is stamped, smoothed
         self._slip = 0  # by so many samples each chunk of the next `take` is longer
         self.filled_samples = 0
@@ -57,8 +61,7 @@ class SoundTrack:
     @property
     def end_sample(self) -> int:
         """Position just after the newest sound, laid or waiting."""
-        waiting = max((start + len(sound) for start, sound in self._pending), default=0)
-        return max(self._cursor if self._heard else 0, waiting)
+        return max(self._cursor if self._heard else 0, self._pending_end)
 
     def has(self, frame: int) -> bool:
         """Whether sound up to the end of `frame` has come without a gap."""
@@ -74,13 +77,13 @@ class SoundTrack:
     def live(self, frame: int) -> bool:
         """Whether sound of `frame` or later can be expected."""
         reach = LIVE_SAMPLES if self._continuous else PAUSE_SAMPLES
-        newest = max((start + len(sound) for start, sound in self._pending), default=0)
-        return max(self._heard, newest) > max(0, frames_to_samples(frame) - reach)
+        newest = max(self._heard, self._pending_end)
+        return newest > max(0, frames_to_samples(frame) - reach)
 
     @property
     def waiting_samples(self) -> int:
         """Sound that has come and is not taken yet."""
-        return len(self._laid) + sum(len(sound) for _, sound in self._pending)
+        return len(self._laid) + self._pending_samples
 
     @property
     def ever(self) -> bool:
@@ -106,38 +109,81 @@ class SoundTrack:
             raise ValueError(f"sound stamped {gap / SAMPLE_RATE_HZ:.0f} s after what came")
         if len(samples):
             bisect.insort(self._pending, (start, samples), key=lambda waiting: waiting[0])
+            self._pending_samples += len(samples)
+            self._pending_end = max(self._pending_end, start + len(samples))
 
     def take(self, frames: int) -> Sound:
         """The next `frames` of sound ``[640 frames]``; silence where none has come."""
         live = self.live(self._taken // SAMPLES_PER_FRAME)
         count = frames_to_samples(frames)
         end = self._taken + count
-        while self._pending and self._begins_before(end):
-            self._lay(*self._pending.pop(0))
-        out, self._laid = self._laid[:count], self._laid[count:]
+        pieces = [self._laid]
+        for gap, samples in self._lay_before(end):
+            pieces += [np.zeros(gap, np.float32), samples]
+        laid = np.concatenate(pieces) if len(pieces) > 1 else self._laid
+        out, self._laid = laid[:count], laid[count:]
         missing = count - len(out)
         if live and self._continuous:
             self.filled_samples += missing
-        self._taken = end
-        self._cursor = max(self._cursor, end)
-        self._slip = int(np.sign(self._stray)) if abs(self._stray) > STRAY_SAMPLES else 0
+        self._end_at(end)
         return np.concatenate((out, np.zeros(missing, np.float32)))
 
     def skip(self, frames: int) -> None:
-        """Give up the next `frames`; what sound there was in them is counted as dropped."""
-        before = self.filled_samples
-        self.dropped_samples += int(np.count_nonzero(self.take(frames)))
-        self.filled_samples = before
+        """Give up the next `frames`; what sound there was in them is counted as dropped.
+
+        A voice that was sent ahead of its time is said later instead: it would lose words. One
+        that comes at its own pace would be late for good. However many frames those are, it costs
+        no more than the sound that waits.
+        """
+        filled, count = self.filled_samples, frames_to_samples(frames)
+        end = self._taken + count
+        if not self._continuous and self._is_queued(end):
+            self._taken, self._cursor = end, self._cursor + count
+            self._heard += count if self._heard else 0
+            return
+        given_up, kept = [self._laid[:count]], [self._laid[count:]]
+        for _, samples in self._lay_before(end):
+            before = max(0, end - (self._cursor - len(samples)))
+            given_up.append(samples[:before])
+            kept.append(samples[before:])  # only where all from `end` on is laid already
+        self.dropped_samples += sum(int(np.count_nonzero(sound)) for sound in given_up)
+        self._laid = np.concatenate(kept)
+        self.filled_samples = filled
+        self._end_at(end)
+
+    def _is_queued(self, end: int) -> bool:
+        """Whether what waits of a voice is more than what belongs before `end`, or before now."""
+        said_until = self._cursor + self._pending_samples
+        stamped_until = max(self._stamped_end, self._pending_end)
+        return self.waiting_samples > 0 and said_until - min(end, stamped_until) > QUEUED_SAMPLES
+
+    def _end_at(self, end: int) -> None:
+        """All up to `end` has been handed out or given up."""
+        self._taken = end
+        self._cursor = max(self._cursor, end)
+        self._slip = int(np.sign(self._stray)) if abs(self._stray) > STRAY_SAMPLES else 0
 
     def clear(self) -> int:
         """Drop all sound that has not been taken; how many samples that were."""
         dropped = self.waiting_samples
         self.dropped_samples += dropped
         self._laid, self._pending = self._laid[:0], []
+        self._pending_samples = self._pending_end = self._stamped_end = 0
         self._cursor = self._taken
         self._heard = 0  # nobody waits for the rest of it
         self._stray, self._slip = 0.0, 0
         return dropped
+
+    def _lay_before(self, end: int) -> Iterator[tuple[int, Sound]]:
+        """Lay what begins before `end`: the silence before each piece in samples, and the piece.
+
+        The cursor is at the piece's end then.
+        """
+        while self._pending and self._begins_before(end):
+            start, samples = self._pending.pop(0)
+            self._pending_samples -= len(samples)
+            yield from self._lay(start, samples)
+        self._pending_end = max((at + len(sound) for at, sound in self._pending), default=0)
 
     def _begins_before(self, end: int) -> bool:
         """Whether the next sound does, by its stamp or where it joins on."""
@@ -145,7 +191,8 @@ class SoundTrack:
         place = self._place(start, self._expected, self._cursor, len(samples))
         return min(start, place) < end
 
-    def _lay(self, start: int, samples: Sound) -> None:
+    def _lay(self, start: int, samples: Sound) -> Iterator[tuple[int, Sound]]:
+        self._stamped_end = max(self._stamped_end, start + len(samples))
         place = self._place(start, self._expected, self._cursor, len(samples))
         if place < self._cursor:
             late = min(len(samples), self._cursor - place)
@@ -160,8 +207,8 @@ class SoundTrack:
             self.filled_samples += gap if self._heard else 0
         elif place - self._heard <= PAUSE_SAMPLES:  # within an utterance
             self.filled_samples += place - self._heard
-        self._laid = np.concatenate((self._laid, np.zeros(gap, np.float32), samples))
         self._cursor = self._heard = place + len(samples)
+        yield gap, samples
 
     def _mended(self, samples: Sound, late: int) -> Sound:
         """Sound that joins on although it is stamped `late` samples after that place.
@@ -205,6 +252,6 @@ class SoundTrack:
 Track = SoundTrack | PictureTrack | MotionTrack
 
 
-def complete(tracks: Sequence[Track], first: int, last: int) -> bool:
-    """Whether all live `tracks` have come up to frame `last`; `first` begins the block."""
-    return all(track.has(last) for track in tracks if track.live(first))
+def missing(tracks: Sequence[Track], first: int, last: int) -> list[Track]:
+    """The live `tracks` that have not come up to frame `last`; `first` begins the block."""
+    return [track for track in tracks if track.live(first) and not track.has(last)]

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from avatar_forcing_ros.config import SamplingConfig
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
 from avatar_forcing_ros.perception.user_motion import UserMotion
+from avatar_forcing_ros.pipeline import clock_jumps
+from avatar_forcing_ros.pipeline.clock_jumps import ClockJumps
 from avatar_forcing_ros.pipeline.commands import settle, too_late
 from avatar_forcing_ros.pipeline.effort import EffortControl
 from avatar_forcing_ros.pipeline.live import LiveConfig, LiveFrame, LiveStatus
@@ -36,9 +38,18 @@ from avatar_forcing_ros.timebase import FRAME_PERIOD_NS
 T = TypeVar("T")
 HOLD_NS = 500_000_000  # so far behind nothing is drawn: the last picture stays
 SKIP_NS = 2_000_000_000  # so far behind the time is given up
-BACK_NS = 1_000_000_000  # a clock that goes back by more has begun anew
+FAR_AHEAD_NS = 60_000_000_000  # of the clock: nothing waits for so long, and fills the memory
 LONGEST_WAIT_S, SHORTEST_WAIT_S = 0.02, 0.001
 TROUBLE_LIMIT = 5  # blocks in a row that could not be made
+
+
+class Command(NamedTuple):
+    """What is to be done between two blocks, after the `before` inputs since the last command."""
+
+    run: Callable[[], Any]
+    future: Future[Any]
+    before: int
+    forgets: bool  # the inputs of before it
 
 
 class AvatarWorker(WakingThread):
@@ -56,18 +67,21 @@ class AvatarWorker(WakingThread):
         now_ns: Callable[[], int],
         deliver: Callable[[list[LiveFrame], int], None],
         trouble: Callable[[str], None],
+        steady_ns: Callable[[], int] = clock_jumps.steady_ns,
     ) -> None:
+        """`steady_ns` is what a live clock is compared with: a jump begins a new conversation."""
         self._session, self._config = session, config
+        session.keep_all_pictures(not config.keep_pace)
         self._now_ns, self._deliver, self._trouble = now_ns, deliver, trouble
         super().__init__("avatar-worker")
         self._inbox: deque[Input] = deque()
-        # the number is that of the inputs since the command before
-        self._commands: deque[tuple[Callable[[], Any], Future[Any], int]] = deque()
+        self._commands: deque[Command] = deque()
+        self._clock = ClockJumps(now_ns, live=config.keep_pace, steady_ns=steady_ns)
+        self.user_audio_breaks = self.avatar_audio_breaks = 0
         self._talk = Talk()
         self._durations = Durations()
         self._control = EffortControl(session.efforts())
         self._failed_in_a_row = self._failed = 0
-        self._last_now_ns = 0
         self._status = LiveStatus(effort=self._control.effort)
         self._beat_s = time.monotonic()
         self._watcher: Watcher | None = None
@@ -98,9 +112,13 @@ class AvatarWorker(WakingThread):
 
     def put_user_audio(self, chunk: AudioChunk) -> None:
         """Sound of the person."""
-        self._put(
-            chunk.stamp_ns, lambda at: self._session.push_user_audio(replace(chunk, stamp_ns=at))
-        )
+        age_ns = self._now_ns() - chunk.stamp_ns
+
+        def push(at_ns: int) -> None:
+            self._talk.microphone.note(len(chunk.samples), age_ns)
+            self._session.push_user_audio(replace(chunk, stamp_ns=at_ns))
+
+        self._put(chunk.stamp_ns, push)
 
     def put_picture(self, frame: VideoFrame) -> None:
         """Picture of the person."""
@@ -127,7 +145,7 @@ class AvatarWorker(WakingThread):
             if pacer:
                 pacer.clear()
 
-        return self._order(begin)
+        return self._order(begin, forgets=True, user_audio_breaks=1)
 
     def set_sampling(self, sampling: SamplingConfig) -> Future[None]:
         """Draw motion in another way from the next block on."""
@@ -151,7 +169,7 @@ class AvatarWorker(WakingThread):
                 pacer.unhush()
             return dropped + waiting
 
-        return self.call(stop)
+        return self._order(lambda: stop(self._session), avatar_audio_breaks=1)
 
     @property
     def status(self) -> LiveStatus:
@@ -173,21 +191,51 @@ class AvatarWorker(WakingThread):
 
         self._put(stamp_ns, push)
 
-    def _order(self, command: Callable[[], T]) -> Future[T]:
-        future: Future[T] = Future()
+    def _order(
+        self,
+        command: Callable[[], T],
+        *,
+        forgets: bool = False,
+        user_audio_breaks: int = 0,
+        avatar_audio_breaks: int = 0,
+    ) -> Future[T]:
         with self._wake:
             if self._stopping:
+                future: Future[T] = Future()
                 settle(too_late, future)
                 return future
-            before = len(self._inbox) - sum(count for *_, count in self._commands)
-            self._commands.append((command, future, before))
+            self._count_breaks(user_audio_breaks, avatar_audio_breaks)
             self._wake.notify()
+            return self._append(command, forgets)
+
+    def _append(self, command: Callable[[], T], forgets: bool) -> Future[T]:
+        future: Future[T] = Future()
+        before = len(self._inbox) - sum(earlier.before for earlier in self._commands)
+        self._commands.append(Command(command, future, before, forgets))
         return future
+
+    def _count_breaks(self, user_audio: int, avatar_audio: int) -> None:
+        self.user_audio_breaks += user_audio
+        self.avatar_audio_breaks += user_audio + avatar_audio  # a new conversation has no voice
 
     def _put(self, stamp_ns: int, push: Callable[[int], None]) -> None:
         with self._wake:
-            self._inbox.append((stamp_ns, push))
+            self._look_at_clock()
+            self._inbox.append(Input(stamp_ns, self._now_ns(), push))
             self._wake.notify()
+
+    def _look_at_clock(self) -> None:
+        """If it has jumped a new conversation begins, between what came before and after that."""
+        jump = self._clock.look()
+        if not jump:
+            return
+
+        def begin() -> None:
+            self._trouble(f"the clock {jump}: a new conversation begins")
+            self._begin_anew()
+
+        self._count_breaks(1, 0)
+        self._append(begin, True)
 
     def _run(self) -> None:
         try:
@@ -196,8 +244,8 @@ class AvatarWorker(WakingThread):
             with self._wake:
                 self._stopping = True
                 commands, self._commands = self._commands, deque()
-            for _, future, _ in commands:
-                settle(too_late, future)
+            for command in commands:
+                settle(too_late, command.future)
             if not self._watcher or self._watcher.stop():
                 self._session.close()
 
@@ -207,23 +255,22 @@ class AvatarWorker(WakingThread):
             with self._wake:
                 if not (busy or self._inbox or self._commands or self._stopping):
                     self._wake.wait(self._wait_s())
+                self._look_at_clock()
                 inbox, self._inbox = self._inbox, deque()
                 commands, self._commands = self._commands, deque()
                 stopping = self._stopping
             if stopping:
-                for command, future, _ in commands:  # asked for in time; none come any more
-                    settle(command, future)
+                for command in commands:  # asked for in time; none come any more
+                    settle(command.run, command.future)
                 return
             self._beat_s = time.monotonic()
             now_ns = self._now_ns()
-            if now_ns < self._last_now_ns - BACK_NS:
-                self._trouble("the clock went back: a new conversation begins")
-                self._begin_anew()
-            self._last_now_ns = now_ns
             came = iter(inbox)
-            for command, future, before in commands:
-                self._accept(list(itertools.islice(came, before)), now_ns)
-                settle(command, future)
+            for command in commands:
+                inputs = list(itertools.islice(came, command.before))
+                if not command.forgets:
+                    self._accept(inputs, now_ns)
+                settle(command.run, command.future)
             self._accept(list(came), now_ns)
             busy = self._work()  # then round again: a late block, too, is made of all that came
 
@@ -233,7 +280,7 @@ class AvatarWorker(WakingThread):
             return LONGEST_WAIT_S
         left_ns = self._talk.origin_ns + self._session.next_end_ns - self._now_ns()
         if left_ns <= 0:
-            left_ns += round(1e6 * self._config.deadline_ms)
+            left_ns += self._patience_ns()
         return min(LONGEST_WAIT_S, max(SHORTEST_WAIT_S, left_ns / 1e9))
 
     def _begin_anew(self) -> None:
@@ -249,8 +296,11 @@ class AvatarWorker(WakingThread):
             inbox = talk.gather(inbox, now_ns, round(1e6 * self._config.gather_ms))
         if talk.origin_ns is None:
             return
-        for stamp_ns, push in inbox:
+        for stamp_ns, arrival_ns, push in inbox:
             try:
+                ahead_ns = stamp_ns - (arrival_ns or now_ns)
+                if ahead_ns > FAR_AHEAD_NS:
+                    raise ValueError(f"stamped {ahead_ns / 1e9:.0f} s ahead")
                 push(stamp_ns - talk.origin_ns)
             except Exception as error:  # no input ends the avatar
                 talk.refused_inputs += 1
@@ -260,11 +310,22 @@ class AvatarWorker(WakingThread):
         if self._talk.origin_ns is None:
             return False
         end_ns = self._talk.origin_ns + self._session.next_end_ns
-        if now_ns < end_ns:
-            return False
-        if self._session.complete():
-            return True
-        return now_ns >= end_ns + 1e6 * self._config.deadline_ms
+        return now_ns >= end_ns and now_ns >= end_ns + self._patience_ns()
+
+    @property
+    def _deadline_ns(self) -> int:
+        return round(1e6 * self._config.deadline_ms)
+
+    def _patience_ns(self) -> int:
+        """How long after its end what the next block misses is waited for."""
+        sound, wait_ns = self._session.user_sound, self._talk.microphone.wait_ns
+        return max(
+            (
+                wait_ns(self._deadline_ns) if track is sound else self._deadline_ns
+                for track in self._session.missing()
+            ),
+            default=0,
+        )
 
     def _work(self) -> bool:
         """Make the block that is due, else look at a picture of it; whether there was either."""
@@ -282,6 +343,8 @@ class AvatarWorker(WakingThread):
             self._trouble(f"a block could not be made ({type(error).__name__}: {error})")
             if self._failed_in_a_row >= TROUBLE_LIMIT:
                 time.sleep(1.0)  # nothing helps: do not burn the machine, do not fill the log
+            with self._wake:
+                self._count_breaks(1, 0)
             self._begin_anew()
             self._status = replace(self._status, failed_blocks=self._failed)
             return True
@@ -297,6 +360,8 @@ class AvatarWorker(WakingThread):
         """Make the next block, or give up its time."""
         assert self._talk.origin_ns is not None
         behind_ns = self._now_ns() - self._talk.origin_ns - self._session.next_end_ns
+        # a microphone's chunks are waited for: that is late by intention
+        behind_ns -= self._talk.microphone.wait_ns(self._deadline_ns) - self._deadline_ns
         frames = self._session.engine.frames(self._session.state)
         if self._config.keep_pace and behind_ns > SKIP_NS:
             blocks = behind_ns // (frames * FRAME_PERIOD_NS)
@@ -305,7 +370,7 @@ class AvatarWorker(WakingThread):
             return
         draw = not (self._config.keep_pace and behind_ns > HOLD_NS)
         # what is seen meanwhile is of the next block; but a face has to be seen at times
-        in_time = behind_ns <= 1e6 * self._config.deadline_ms
+        in_time = behind_ns <= self._deadline_ns
         with self._watcher.giving_way(in_time) if self._watcher else nullcontext():
             self._make(frames, draw=draw, behind_ns=behind_ns)
 
@@ -347,6 +412,7 @@ class AvatarWorker(WakingThread):
             compute_p99_ms=self._durations.p99_ms,
             speaking=speaking,
             user_speaking=user_speaking,
+            microphone_wait_ms=self._talk.microphone.wait_ns(self._deadline_ns) / 1e6,
             effort=self._control.effort,
             reduced=self._control.reduced,
         )

@@ -11,6 +11,7 @@ import numpy as np
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av.error import FFmpegError
 
+from avatar_forcing_ros.downmix import Downmix
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
 from avatar_forcing_ros.pipeline.remote_clock import RemoteClock
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
@@ -77,11 +78,11 @@ class Microphone:
     def __init__(self, put: Callable[[AudioChunk], None], now_ns: Callable[[], int]) -> None:
         self._put, self._now_ns = put, now_ns
         self._clock = RemoteClock()
-        self._resampler = _resampler()
         self.received = self.refused = 0
 
     async def follow(self, track: MediaStreamTrack) -> None:
         """Hand on the sound of `track` until it ends."""
+        resampler, downmix = _resampler(), Downmix(SAMPLE_RATE_HZ, 1)
         while True:
             try:
                 frame = cast(av.AudioFrame, await track.recv())
@@ -91,14 +92,17 @@ class Microphone:
             stamp_ns = self._clock.stamp_ns(media_ns(frame), self._now_ns())
             frame.pts = None  # places are told by stamps; the resampler would mend gaps itself
             try:
-                parts = self._resampler.resample(frame)
+                parts = resampler.resample(frame)
             except (ValueError, FFmpegError):  # the sender changed rate or channels
-                self._resampler = _resampler()
+                resampler = _resampler()
                 self.refused += 1
                 continue
             for part in parts:
-                # the mean, since FFmpeg's own mix to mono may be louder than full scale
-                samples = np.asarray(part.to_ndarray().mean(axis=0), np.float32)
+                channels = np.asarray(part.to_ndarray().T, np.float32)  # [n, channels]
+                if downmix.channels != channels.shape[1]:
+                    downmix = Downmix(SAMPLE_RATE_HZ, channels.shape[1])
+                # not FFmpeg's own mix to mono, which may be louder than full scale
+                samples = downmix(channels)
                 self._put(AudioChunk(samples, SAMPLE_RATE_HZ, stamp_ns))
                 stamp_ns += round(len(samples) * 1e9 / SAMPLE_RATE_HZ)
 

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
 import soxr
-from audio_common_msgs.msg import AudioStamped
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from installed_audio import needs_audio_stamped
 from std_msgs.msg import Header
 
 from avatar_forcing_ros.media import AudioChunk
 from avatar_forcing_ros.nodes.convert_audio import AudioFormat, AudioInput, samples_to_msg
+from avatar_forcing_ros.pipeline.timeline import SoundTrack
 
+pytestmark = [pytest.mark.either_audio, needs_audio_stamped]
 START_NS = 1_700_000_000_123_456_789
 
 
-def stamped(values, kind: str = "float32", rate: int = 16_000, channels: int = 1) -> AudioStamped:
+def stamped(values, kind: str = "float32", rate: int = 16_000, channels: int = 1) -> Any:
     msg = samples_to_msg(np.asarray(values, np.float32), Header(), kind)
     msg.audio.info.rate, msg.audio.info.channels = rate, channels
     return msg
@@ -159,12 +162,98 @@ def test_stamps_that_wander_are_followed_at_last() -> None:
     assert worst == 20_000_000
 
 
-def test_tolerance_is_the_callers() -> None:
-    receiver = AudioInput(tolerance_ns=200_000_000)
-    receiver.push(stamped(noise(160)), START_NS)
-    (chunk,) = receiver.push(stamped(noise(160)), START_NS + 150_000_000)
+def test_times_of_arrival_may_jitter_more() -> None:
+    receiver = AudioInput()
+    receiver.push(stamped(noise(160)), START_NS, arrived=True)
+    (chunk,) = receiver.push(stamped(noise(160)), START_NS + 150_000_000, arrived=True)
     assert receiver.jumps == 0
     assert chunk.stamp_ns == START_NS + 10_000_000
+
+
+@pytest.mark.parametrize("rate", [16_000, 48_000])
+@pytest.mark.parametrize(("message_ms", "at_once"), [(20, 3), (100, 3), (500, 2)])
+def test_what_arrives_several_at_once_has_no_holes(
+    rate: int, message_ms: int, at_once: int
+) -> None:
+    """A microphone without stamps, whose driver sends some messages together."""
+    receiver, track = AudioInput(), SoundTrack()
+    count = message_ms * rate // 1000
+    for k in range(3_000 // message_ms // at_once * at_once):
+        arrival_ns = (k // at_once + 1) * at_once * message_ms * 1_000_000
+        for chunk in receiver.push(
+            stamped(np.full(count, 0.5, np.float32), rate=rate), arrival_ns, arrived=True
+        ):
+            track.push(chunk)
+    begin = at_once * message_ms // 40 + 1
+    heard = track.take(3_000 // 40)[640 * begin :]
+    assert (np.abs(heard) > 0.4).all()
+    assert track.filled_samples == track.dropped_samples == 0
+    assert receiver.jumps == 0
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 22_050, 44_100, 48_000])
+@pytest.mark.parametrize("counted", [True, False])
+def test_a_voice_after_one_that_was_dropped_does_not_wait_for_it(rate: int, counted: bool) -> None:
+    """20 s handed over at once, stopped after 3 s; another comes a second later.
+
+    Whether the break is known or not: no stamp is later than its message.
+    """
+    breaks, track = 0, SoundTrack(continuous=False)
+    receiver = AudioInput(queued=True, breaks=lambda: breaks)
+    step = rate // 10
+    for k in range(200):
+        message = stamped(np.full(step, 0.25, np.float32), rate=rate)
+        for chunk in receiver.push(message, k * 1_000_000):
+            track.push(chunk)
+    assert np.count_nonzero(track.take(75)) == 75 * 640
+    assert track.clear() > 16 * 16_000
+    breaks += counted
+    track.take(25)
+    for k in range(5):
+        message = stamped(np.full(step, 0.75, np.float32), rate=rate)
+        for chunk in receiver.push(message, 4_000_000_000 + k * 100_000_000):
+            track.push(chunk)
+    heard = track.take(14)
+    loud = np.flatnonzero(np.abs(heard) > 0.5)
+    assert loud[0] < 0.04 * 16_000
+    assert np.abs(heard).max() < 1.0
+    if counted:  # nor is anything left of the old one
+        assert np.abs(heard[: loud[0]]).max(initial=0) < 0.5
+
+
+@pytest.mark.parametrize("rate", [8_000, 22_050, 44_100, 96_000])
+def test_a_queued_voice_keeps_its_order(rate: int) -> None:
+    """Sent without pause: stamps some microseconds apart, in pieces of any length."""
+    rng = np.random.default_rng(3)
+    receiver, stamps, count = AudioInput(queued=True), [], 0
+    for k in range(400):
+        message = stamped(noise(int(rng.integers(1, rate // 20))), rate=rate)
+        for chunk in receiver.push(message, START_NS + k * 3_000):
+            stamps.append(chunk.stamp_ns)
+            count += len(chunk.samples)
+    assert stamps == sorted(stamps)
+    assert stamps[-1] <= START_NS + 400 * 3_000 + 100_000_000
+    assert count > 16_000
+
+
+def test_a_microphone_after_a_break_begins_with_its_own_stamp() -> None:
+    breaks = 0
+    receiver = AudioInput(breaks=lambda: breaks)
+    receiver.push(stamped(noise(4_800), rate=48_000), START_NS)
+    breaks = 1
+    later_ns = START_NS - 7_000_000_000  # of a clock that went back
+    (chunk,) = receiver.push(stamped(noise(4_800), rate=48_000), later_ns)
+    assert chunk.stamp_ns == later_ns
+    assert receiver.jumps == 0
+
+
+def test_channels_that_cancel_each_other_out_are_heard() -> None:
+    receiver = AudioInput()
+    tone = 0.5 * np.sin(np.arange(16_000) * 0.1)
+    sound = np.stack((tone, -tone), axis=1).ravel()
+    heard = joined(receiver.push(stamped(sound, channels=2), START_NS))
+    assert receiver.cancelled
+    assert np.allclose(heard[2_000:], tone[2_000:], atol=1e-6)
 
 
 def test_a_change_of_format_is_followed() -> None:

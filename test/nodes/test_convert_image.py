@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import array
+import contextlib
+import importlib
+import os
 import struct
+import sys
 from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,6 +19,7 @@ from hypothesis import strategies as st
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
+from avatar_forcing_ros.nodes import convert_image
 from avatar_forcing_ros.nodes.bad_message import BadMessage
 from avatar_forcing_ros.nodes.convert_image import (
     ENCODINGS,
@@ -23,6 +29,7 @@ from avatar_forcing_ros.nodes.convert_image import (
     rgb_to_image,
 )
 
+DEBIAN_PACKAGES = "/usr/lib/python3/dist-packages"
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
 
@@ -315,3 +322,33 @@ def test_damaged_pictures_give_pixels_or_a_bad_message(ending: str, changes: lis
         return
     assert rgb.ndim == 3
     assert rgb.dtype == np.uint8
+
+
+@pytest.fixture(scope="module")
+def cv_bridge() -> Any:
+    """That of ROS, or of Debian, whose package is the same code for Debian's Python."""
+    with contextlib.suppress(ImportError):
+        return importlib.import_module("cv_bridge")
+    sys.path.append(DEBIAN_PACKAGES)
+    try:
+        return importlib.import_module("cv_bridge")
+    except ImportError:
+        assert not os.environ.get("AVATAR_FORCING_REQUIRE_CV_BRIDGE"), "install python3-cv-bridge"
+        pytest.skip("no cv_bridge: apt-get install python3-cv-bridge")
+    finally:
+        sys.path.remove(DEBIAN_PACKAGES)
+
+
+@pytest.mark.parametrize("big", [0, 1])
+@pytest.mark.parametrize("encoding", sorted(convert_image._BRIDGED))
+def test_cv_bridge_and_our_own_conversion_are_equal(
+    cv_bridge: Any, monkeypatch: pytest.MonkeyPatch, encoding: str, big: int
+) -> None:
+    per_pixel = convert_image._BYTES_PER_PIXEL[encoding]
+    noise = np.random.default_rng(big).integers(0, 256, 6 * 8 * per_pixel, dtype=np.uint8)
+    message = image(encoding, 8, 6, noise.tobytes(), 8 * per_pixel, big)
+    monkeypatch.setattr(convert_image, "CvBridge", None)
+    ours = image_to_rgb(message)
+    monkeypatch.setattr(convert_image, "CvBridge", cv_bridge.CvBridge)
+    monkeypatch.setattr(convert_image, "CvBridgeError", cv_bridge.CvBridgeError)
+    assert np.array_equal(ours, image_to_rgb(message))

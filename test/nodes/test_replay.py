@@ -20,8 +20,8 @@ import numpy as np
 import pytest
 import rclpy
 import soundfile
-from audio_common_msgs.msg import AudioStamped
 from avatar_forcing_ros.msg import AvatarMotion, AvatarState
+from installed_audio import MESSAGE, needs_audio_stamped
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
@@ -33,12 +33,16 @@ from avatar_forcing_ros.cli import main
 from avatar_forcing_ros.nodes.convert_audio import samples
 from avatar_forcing_ros.nodes.convert_image import compressed_to_rgb
 
+pytestmark = [
+    pytest.mark.either_audio,
+    needs_audio_stamped,
+]  # the bag was recorded with that package
 BAG = Path(__file__).parent.parent / "bags" / "conversation"
 FRAMES = 150
 COMPARED = 145  # the last block may end after the bag's clock
 PATIENCE_S = 120.0  # for processes to start, where there are many
-TYPES = {"/user/image/compressed": CompressedImage, "/user/audio": AudioStamped,
-         "/avatar/audio": AudioStamped}  # fmt: skip
+TYPES = {"/user/image/compressed": CompressedImage, "/user/audio": MESSAGE,
+         "/avatar/audio": MESSAGE}  # fmt: skip
 LOST_BEFORE = 90  # messages of a topic, so that every wait for them ends within the bag
 # A message that waits in a queue for longer than the deadline is as good as lost, and a busy
 # machine may let it wait: so the deadline is far longer than any delay in the bag, whose time runs

@@ -105,6 +105,18 @@ def test_after_a_long_absence_the_user_is_met_afresh(observe, landmarks):
     assert abs(fresh[-1, INDEX["head_x"]]) < 0.02
 
 
+def test_stamps_that_go_back_meet_the_user_afresh(observe):
+    """A second recording, or a step of the clock, after a face had come back in the first."""
+    held, estimator = observe(vector(head_yaw=0.2, smile_left=0.5)), UserMotionEstimator()
+    again = UserMotionEstimator()
+    for i, observation in enumerate([held] * 20 + [None] * 20 + [held] * 20):
+        estimator.update(observation, 3_600_000_000_000 + frame_stamp_ns(i))
+    for i in range(20):
+        stamp_ns = frame_stamp_ns(i)
+        values = estimator.update(held, stamp_ns).values
+        assert np.array_equal(values, again.update(held, stamp_ns).values)
+
+
 def test_who_takes_the_floor_is_met_afresh(observe, landmarks):
     """Another face elsewhere, without a gap: its own rest and place are neutral, after a while."""
     first = vector(head_yaw=0.2, smile_left=0.5)

@@ -146,6 +146,25 @@ def test_a_clock_that_goes_back_holds_nothing_up(
     assert pacer.lag.lag_ns < 100 * MS
 
 
+@pytest.mark.parametrize("jump_ns", [-(10**11), 10**14])
+def test_what_was_made_while_the_clock_jumped_holds_nothing_up(
+    screen: Screen, running: Callable[..., Pacer], jump_ns: int
+) -> None:
+    """Its lag is the jump's, or its time is never: a new conversation does not wait for it."""
+    screen.now_ns = begin_ns = 10**12
+    pacer = running()
+    pacer.put([replace(bare_frame(3 * k), stamp_ns=begin_ns) for k in range(2)], begin_ns)
+    screen.now_ns += 50 * MS
+    screen.until(2)
+    screen.now_ns = begin_ns = screen.now_ns + jump_ns
+    old = replace(bare_frame(6), stamp_ns=10**12 + 200 * MS)
+    pacer.put([old], begin_ns)
+    pacer.put([replace(bare_frame(0), stamp_ns=begin_ns)], begin_ns + 50 * MS)
+    assert pacer.lag.lag_ns < 100 * MS
+    screen.now_ns += 100 * MS
+    assert [frame.stamp_ns for frame in screen.until(4)[2:]] == [old.stamp_ns, begin_ns]
+
+
 def test_what_nobody_takes_is_bounded_and_counted(
     screen: Screen, running: Callable[..., Pacer], monkeypatch: pytest.MonkeyPatch
 ) -> None:

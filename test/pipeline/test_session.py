@@ -16,6 +16,7 @@ from avatar_forcing_ros.config import AnchorConfig, ModelConfig
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
 from avatar_forcing_ros.perception.user_motion import UserMotion
 from avatar_forcing_ros.pipeline.session import Session
+from avatar_forcing_ros.pipeline.timeline import SoundTrack
 from avatar_forcing_ros.rig import coefficients
 from avatar_forcing_ros.rig.portrait import Portrait
 from avatar_forcing_ros.streaming.engine import BlockInput
@@ -147,16 +148,16 @@ def test_a_session_without_a_user_needs_no_tracker() -> None:
 def test_input_that_stops_is_counted_for_a_second_one_that_never_was_is_not() -> None:
     session = new_session()
     heard = talk(5)
-    assert session.complete()
+    assert not session.missing()
     session.push_user_audio(AudioChunk(heard.avatar_audio, 16_000, 0))
     session.push_user_frame(picture(0))
-    assert not session.complete()  # more pictures can be expected
+    assert session.missing() == [session.pictures]  # more of them can be expected
     for _ in range(20):
         session.next_block()
     assert session.avatar_sound.filled_samples == 0
     assert session.user_sound.filled_samples == 25 * SAMPLES_PER_FRAME
     assert session.pictures.filled_frames == 24
-    assert session.complete()
+    assert not session.missing()
 
 
 def test_stopping_speech_silences_the_next_block() -> None:
@@ -169,8 +170,10 @@ def test_stopping_speech_silences_the_next_block() -> None:
 
 def test_skipped_time_is_not_made_up_for() -> None:
     session = new_session()
-    sound = talk(FRAMES).avatar_audio
-    session.push_avatar_audio(AudioChunk(sound, 16_000, 0))
+    sound = talk(20).avatar_audio
+    for k in range(20):  # as it is spoken
+        piece = sound[SAMPLES_PER_FRAME * k : SAMPLES_PER_FRAME * (k + 1)]
+        session.push_avatar_audio(AudioChunk(piece, 16_000, k * FRAME_PERIOD_NS))
     session.next_block()
     session.skip(10)
     block = session.next_block()
@@ -181,6 +184,23 @@ def test_skipped_time_is_not_made_up_for() -> None:
         block.audio[2 * SAMPLES_PER_FRAME :],
         sound[15 * SAMPLES_PER_FRAME : 18 * SAMPLES_PER_FRAME],
     )
+
+
+@pytest.mark.parametrize("pieces", [1, 10, 500])
+@pytest.mark.parametrize("said_first", [0, 5, 200])
+def test_a_voice_that_waits_loses_no_word_when_time_is_given_up(
+    pieces: int, said_first: int
+) -> None:
+    """10 s that were handed over at once, in however many messages."""
+    voice = SoundTrack(continuous=False)
+    sound = np.arange(1, 250 * SAMPLES_PER_FRAME + 1, dtype=np.float32)
+    for k, piece in enumerate(np.split(sound, pieces)):
+        voice.push(AudioChunk(piece, 16_000, k * 1_000_000))
+    first = voice.take(said_first) if said_first else np.zeros(0, np.float32)
+    voice.skip(75 if said_first < 200 or pieces > 1 else 25)
+    rest = voice.take(250 - said_first)
+    assert np.array_equal(np.concatenate((first, rest)), sound)
+    assert voice.dropped_samples == voice.waiting_samples == 0
 
 
 def test_less_effort_is_made_from_the_next_block_on() -> None:

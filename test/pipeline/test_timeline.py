@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
 from avatar_forcing_ros.picture_track import KEPT_PICTURES, KEPT_VALUES, MotionTrack, PictureTrack
-from avatar_forcing_ros.pipeline.timeline import SoundTrack, complete
+from avatar_forcing_ros.pipeline.timeline import SoundTrack, missing
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS
 
 RATE = 16_000
@@ -206,8 +208,8 @@ def test_who_is_live_and_who_is_not() -> None:
     assert not mic.live(40)  # a second later nobody waits for a microphone either
     assert pictures.live(24)
     assert not pictures.live(25)
-    assert complete([voice, mic, pictures], 40, 44)
-    assert not complete([voice, mic, pictures], 5, 9)
+    assert not missing([voice, mic, pictures], 40, 44)
+    assert missing([voice, mic, pictures], 5, 9) == [pictures]
 
 
 def test_what_waits_is_bounded() -> None:
@@ -287,3 +289,90 @@ def test_motion_that_waits_is_bounded() -> None:
     for k in range(KEPT_VALUES + 5):
         track.push(np.zeros(1, np.float32), k * FRAME_PERIOD_NS)
     assert track.dropped_values == 5
+
+
+class Everything(PictureTrack):
+    """Keeps what no frame can get, too."""
+
+    def _forget_useless(self, at: int) -> None: ...
+
+
+@given(
+    st.lists(st.integers(0, 1_000), min_size=1, max_size=80, unique=True),
+    st.lists(st.integers(1, 6), min_size=4, max_size=10),
+    st.randoms(use_true_random=False),
+)
+def test_pictures_that_are_not_kept_are_those_that_no_frame_gets(
+    stamps_ms: list[int], blocks: list[int], random: Random
+) -> None:
+    """Whatever their stamps, and however they arrive between the blocks."""
+    tracks, reach = (PictureTrack(bounded=False), Everything(bounded=False)), 0
+    waiting = [(ms + random.randrange(60), ms) for ms in stamps_ms]  # when it comes, its stamp
+    for frames in blocks:
+        reach += 40 * frames
+        for come_ms, ms in sorted(waiting):
+            if come_ms < reach:
+                for track in tracks:
+                    track.push(VideoFrame(np.full((1, 1, 3), ms % 251, np.uint8), ms * 1_000_000))
+        waiting = [one for one in waiting if one[0] >= reach]
+        got, expected = ([(p.stamp_ns, p.pixels[0, 0, 0]) for p in t.take(frames)] for t in tracks)
+        assert got == expected
+    assert tracks[0].filled_frames == tracks[1].filled_frames
+
+
+def test_a_fast_camera_whose_clock_is_ahead_is_seen() -> None:
+    """60 pictures a second, stamped 1.5 s ahead: all of them wait, and none of use is dropped."""
+    track, period_ns = PictureTrack(), 1_000_000_000 // 60
+    got = 0
+    for k in range(600):
+        if k % 12 == 0 and k > 90:
+            got += len(track.take(5))
+        track.push(VideoFrame(np.zeros((1, 1, 3), np.uint8), k * period_ns))
+    assert got == 42 * 5
+    assert track.dropped_pictures == track.filled_frames == 0
+
+
+def test_where_too_many_pictures_wait_the_newest_go() -> None:
+    track = PictureTrack()
+    for k in range(200):
+        track.push(VideoFrame(np.full((1, 1, 3), k, np.uint8), k * FRAME_PERIOD_NS))
+    kept = [int(p.pixels[0, 0, 0]) for p in track.take(200)]
+    assert kept == list(range(KEPT_PICTURES))
+
+
+@pytest.mark.parametrize("frames", [7, 25 * 3600 * 24 * 365])
+def test_time_given_up_costs_nothing_however_much_it_is(frames: int) -> None:
+    """And leaves what comes after it."""
+    end_ns, end = frames * FRAME_PERIOD_NS, 640 * frames
+    voice, microphone = SoundTrack(continuous=False), SoundTrack()
+    pictures, motion = PictureTrack(), MotionTrack(1)
+    voice.push(chunk(np.ones(640 * 9), 0))
+    microphone.push(chunk(np.ones(640), 0))
+    microphone.push(AudioChunk(np.ones(1280, np.float32), RATE, 40_000_000))
+    for k in (0, 1, 2):
+        pictures.push(VideoFrame(np.full((1, 1, 3), k, np.uint8), k * FRAME_PERIOD_NS))
+        motion.push(np.array([k], np.float32), k * FRAME_PERIOD_NS)
+    for track in (voice, microphone, pictures, motion):
+        track.skip(frames)
+    assert voice.dropped_samples == min(640 * 9, end)
+    assert voice.waiting_samples == max(0, 640 * 9 - end)
+    assert microphone.dropped_samples == 640 * 3
+    assert voice.filled_samples == microphone.filled_samples == pictures.filled_frames == 0
+    assert pictures.dropped_pictures == 3
+    assert motion.take(1)[0, 0] == 2
+    microphone.push(chunk(np.full(640, 0.5), end))
+    pictures.push(VideoFrame(np.full((1, 1, 3), 9, np.uint8), end_ns))
+    assert (microphone.take(1) == 0.5).all()
+    assert [p.pixels[0, 0, 0] for p in pictures.take(1)] == [9]
+
+
+def test_a_minute_of_voice_that_comes_at_once_in_small_pieces_is_said() -> None:
+    voice = SoundTrack(continuous=False)
+    for k in range(3000):
+        voice.push(chunk(np.full(320, k + 1), k))
+    assert voice.waiting_samples == 3000 * 320
+    taken = [voice.take(25) for _ in range(61)]
+    sound = np.concatenate(taken)
+    assert np.array_equal(sound[: 3000 * 320 : 320], np.arange(1, 3001, dtype=np.float32))
+    assert not sound[3000 * 320 :].any()
+    assert voice.waiting_samples == voice.dropped_samples == 0

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from avatar_forcing_ros.media import AudioChunk
 from avatar_forcing_ros.picture_track import MotionTrack
 from avatar_forcing_ros.pipeline.remote_clock import RemoteClock
-from avatar_forcing_ros.pipeline.timeline import SoundTrack, complete
+from avatar_forcing_ros.pipeline.timeline import SoundTrack, missing
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLE_RATE_HZ, frame_stamp_ns
 
 MS = 1_000_000
@@ -92,7 +92,7 @@ class Avatar:
             self.sound.push(chunk)
 
     def complete(self) -> bool:
-        return complete([self.sound, self.motion], self._taken, self._taken + BLOCK - 1)
+        return not missing([self.sound, self.motion], self._taken, self._taken + BLOCK - 1)
 
     def make_block(self) -> None:
         begin_ms = self._taken * FRAME_PERIOD_NS / MS

@@ -56,13 +56,18 @@ class Bench:
     """A worker on a clock that the test moves, and what came out of it."""
 
     def __init__(self, config: LiveConfig) -> None:
-        self.now_ns = 0
+        self.now_ns = self.steady_ns = 0
         self.frames: list[LiveFrame] = []
         self.troubles: list[str] = []
         self._came = threading.Condition()
         self.session = Session(tiny_engine(), OnePixel())  # type: ignore[arg-type]
         self.worker = AvatarWorker(
-            self.session, config, lambda: self.now_ns, self._take, self.troubles.append
+            self.session,
+            config,
+            lambda: self.now_ns,
+            self._take,
+            self.troubles.append,
+            lambda: self.steady_ns,
         )
         self.worker.start()
 
@@ -84,8 +89,14 @@ class Bench:
         return len(self.frames) // BLOCK
 
     def at(self, media_ms: float) -> Bench:
-        """Move the clock to `media_ms` after START."""
-        self.now_ns = START + round(media_ms * MS)
+        """Let time go on until the clock shows `media_ms` after START."""
+        now_ns = START + round(media_ms * MS)
+        self.steady_ns += now_ns - self.now_ns
+        return self.jump(now_ns)
+
+    def jump(self, now_ns: int) -> Bench:
+        """Set the clock; no time passes."""
+        self.now_ns = now_ns
         self.worker.tick()
         return self
 
@@ -195,11 +206,160 @@ def test_a_clock_that_goes_back_begins_a_new_conversation(bench: Callable[..., B
     b = bench().at(0)
     b.sound(0, 9)
     b.at(400).until(2)
-    b.now_ns = START - 60_000 * MS
-    b.worker.tick()
-    b.settle()
+    b.jump(START - 60_000 * MS).settle()
     assert any("went back" in text for text in b.troubles)
     assert b.worker.status.blocks == 0
+
+
+DAY_NS = 24 * 3600 * 1_000_000_000
+
+
+@pytest.mark.parametrize("keep_pace", [True, False])
+def test_a_clock_that_jumps_ahead_begins_a_new_conversation(
+    bench: Callable[..., Bench], keep_pace: bool
+) -> None:
+    """A second recording from a day later, or a step of NTP; what it costs is a block."""
+    b = bench(keep_pace=keep_pace).at(0)
+    b.sound(0, 9)
+    b.at(400).until(2)
+    b.frames.clear()
+    breaks = b.worker.user_audio_breaks, b.worker.avatar_audio_breaks
+    b.jump(START + DAY_NS)
+    stamp_ns = START + DAY_NS
+    b.worker.put_user_audio(AudioChunk(np.full(3200, 0.1, np.float32), 16_000, stamp_ns))
+    b.settle()
+    assert any("jumped ahead by 86" in text for text in b.troubles)
+    b.jump(stamp_ns + 200 * MS)
+    assert b.until(1)[0].stamp_ns == stamp_ns
+    assert b.settle() == 1
+    assert b.worker.status.skipped_blocks == 0
+    assert b.worker.status.refused_inputs == 0
+    assert (b.worker.user_audio_breaks, b.worker.avatar_audio_breaks) == tuple(
+        n + 1 for n in breaks
+    )
+
+
+def test_a_jump_is_seen_between_the_inputs_of_before_and_after_it(
+    bench: Callable[..., Bench],
+) -> None:
+    """However busy the worker is; nothing of the old day comes into the new one."""
+    b, go_on = bench().at(0), threading.Event()
+    b.sound(0, 9)
+    b.at(400).until(2)
+    b.worker.call(lambda session: go_on.wait(PATIENCE_S))
+    b.sound(10, 30)
+    b.now_ns += DAY_NS
+    stamp_ns = b.now_ns
+    b.worker.put_avatar_audio(AudioChunk(np.full(640, 0.1, np.float32), 16_000, stamp_ns))
+    go_on.set()
+    b.settle()
+    assert b.session.avatar_sound.waiting_samples == 640
+    assert b.session.user_sound.waiting_samples == 0
+
+
+def test_what_was_on_its_way_during_a_jump_begins_no_conversation_in_the_past(
+    bench: Callable[..., Bench],
+) -> None:
+    b = bench().at(0)
+    b.sound(0, 4)
+    b.at(200).until(1)
+    b.frames.clear()
+    b.jump(START + DAY_NS)
+    b.sound(5, 5)
+    b.settle()
+    b.jump(START + DAY_NS + 280 * MS)
+    assert b.until(1)[0].stamp_ns >= START + DAY_NS
+    assert b.settle() == 1
+
+
+def test_a_machine_that_was_suspended_goes_on(bench: Callable[..., Bench]) -> None:
+    """Both clocks have moved: the time is given up, whatever it was, and the talk is the same."""
+    b = bench(keep_pace=True).at(0)
+    b.sound(0, 4)
+    b.at(200).until(1)
+    b.at(200 + DAY_NS // MS)
+    b.settle()
+    b.at(600 + DAY_NS // MS).until(2)
+    assert b.worker.status.skipped_blocks == DAY_NS // (200 * MS) - 1  # the next is made
+    assert not b.troubles
+
+
+def test_a_replay_that_is_played_fast_does_not_jump(bench: Callable[..., Bench]) -> None:
+    """Nor does one of which a slow machine sees little."""
+    b = bench().at(0)
+    for k in range(5):
+        b.jump(START + 9_000 * MS * k)
+        b.settle()
+    b.at(90_000).settle()
+    assert not b.troubles
+
+
+def test_no_input_of_far_ahead_is_kept(bench: Callable[..., Bench]) -> None:
+    b = bench().at(0)
+    b.sound(0, 4)
+    far_ns = START + 100_000 * MS
+    for k in range(50):
+        b.worker.put_user_audio(AudioChunk(np.ones(640, np.float32), 16_000, far_ns + k * DAY_NS))
+        b.worker.put_picture(VideoFrame(np.zeros((2, 2, 3), np.uint8), far_ns + k * MS))
+        b.worker.put_user_motion(np.zeros(TINY.motion_dim, np.float32), far_ns)
+    b.at(200).until(1)
+    assert b.worker.status.refused_inputs == 150
+    assert not b.session.pictures.ever
+    assert any("s ahead" in text for text in b.troubles)
+
+
+def holes(bench: Callable[..., Bench], chunk_ms: int, lasts_ms: int = 6000) -> tuple[Bench, float]:
+    """A microphone that sends each chunk when it is full; how much of it was missing."""
+    b = bench(keep_pace=True).at(0)
+    for now_ms in range(0, lasts_ms + 1, 4):
+        if now_ms and now_ms % chunk_ms == 0:
+            begin_ns = START + (now_ms - chunk_ms) * MS
+            sound = np.full(chunk_ms * 16, 0.1, np.float32)
+            b.now_ns = START + now_ms * MS
+            b.steady_ns = b.now_ns
+            b.worker.put_user_audio(AudioChunk(sound, 16_000, begin_ns))
+        if now_ms % 20 == 0:
+            b.at(now_ms).settle()
+    made = len(b.frames) * 640
+    return b, b.worker.status.filled_audio_samples / made
+
+
+@pytest.mark.parametrize("chunk_ms", [20, 64, 128, 256, 1000])
+def test_a_microphone_that_sends_long_chunks_has_no_holes(
+    bench: Callable[..., Bench], chunk_ms: int
+) -> None:
+    b, missing = holes(bench, chunk_ms)
+    assert missing == 0.0
+    status = b.worker.status
+    assert status.microphone_chunk_ms == chunk_ms
+    assert status.microphone_wait_ms == max(80.0, min(chunk_ms, 1000) + 60.0)
+    assert status.undrawn_frames == status.skipped_blocks == 0
+    assert all(frame.pixels is not None for frame in b.frames)
+
+
+def test_a_sound_that_is_sent_ahead_of_its_time_is_not_waited_for(
+    bench: Callable[..., Bench],
+) -> None:
+    b = bench().at(0)
+    b.worker.put_user_audio(AudioChunk(np.ones(16_000, np.float32), 16_000, START))
+    b.at(1000).until(5)
+    assert b.worker.status.microphone_wait_ms == 80.0
+    b.at(1280).until(6)
+
+
+def test_a_machine_that_is_slow_keeps_all_pictures_of_a_replay(
+    bench: Callable[..., Bench],
+) -> None:
+    b, go_on = bench().at(0), threading.Event()
+    b.settle()
+    b.worker.call(lambda session: go_on.wait(PATIENCE_S))
+    for k in range(400):
+        stamp_ns = START + k * FRAME_PERIOD_NS
+        b.worker.put_picture(VideoFrame(np.zeros((2, 2, 3), np.uint8), stamp_ns))
+    go_on.set()
+    b.at(16_000).until(80)
+    assert b.session.watched_pictures == 400
+    assert b.worker.status.dropped_pictures == 0
 
 
 def test_reset_forgets_and_begins_again(bench: Callable[..., Bench]) -> None:

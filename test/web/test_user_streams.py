@@ -162,3 +162,17 @@ def test_a_sender_that_changes_its_sound_is_followed() -> None:
     assert (microphone.received, microphone.refused) == (3, 1)
     assert heard[-1].stamp_ns == 10**12
     assert heard[-1].samples[len(heard[-1].samples) // 2] == pytest.approx(0.25, abs=0.01)
+
+
+def test_a_microphone_whose_channels_cancel_each_other_out_is_heard() -> None:
+    tone = (12_000 * np.sin(np.arange(48_000) * 0.05)).astype(np.int16)
+    frames = []
+    for i in range(50):
+        part = np.stack((tone[i * 960 : (i + 1) * 960], -tone[i * 960 : (i + 1) * 960]), axis=1)
+        frame = av.AudioFrame.from_ndarray(part.reshape(1, -1), format="s16", layout="stereo")
+        frame.sample_rate, frame.pts, frame.time_base = 48_000, i * 960, Fraction(1, 48_000)
+        frames.append(frame)
+    heard: list[AudioChunk] = []
+    asyncio.run(Microphone(heard.append, lambda: 0).follow(Given("audio", frames)))
+    samples = np.concatenate([chunk.samples for chunk in heard])
+    assert np.abs(samples[4_000:]).max() > 0.3

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from avatar_forcing_ros.config import PRESETS, ModelConfig
 from avatar_forcing_ros.errors import ConfigError
+from avatar_forcing_ros.files import user_path
 from avatar_forcing_ros.strict import one_of, require
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ
 
@@ -25,6 +26,8 @@ class PrepareSettings:
     """Shorter windows are left out."""
 
     def __post_init__(self) -> None:
+        if self.weights:
+            object.__setattr__(self, "weights", str(user_path(self.weights)))
         require("preset", self.preset, one_of(PRESETS, self.preset), self.preset in PRESETS)
         require("valid_share", self.valid_share, "0 … 1", 0.0 <= self.valid_share <= 1.0)
         least = (self.model.window_frames + self.model.avatar_audio_delay_frames) / FRAME_RATE_HZ

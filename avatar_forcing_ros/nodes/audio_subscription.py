@@ -1,0 +1,172 @@
+"""Audio from the graph as 16 kHz mono, whichever package and coding its publisher uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import audio_common_msgs.msg
+from rclpy.callback_groups import CallbackGroup
+from rclpy.node import Node
+from rclpy.qos import QoSDurabilityPolicy, QoSProfile
+
+from avatar_forcing_ros.media import AudioChunk
+from avatar_forcing_ros.media_files.mp3 import Mp3Decoder, looks_like_mp3
+from avatar_forcing_ros.nodes import quality
+from avatar_forcing_ros.nodes.audio_messages import (
+    MP3,
+    audio_message,
+    format_of_info,
+    installed_kinds,
+    resolve_kind,
+)
+from avatar_forcing_ros.nodes.bad_message import BadMessage
+from avatar_forcing_ros.nodes.convert_audio import AudioFormat, AudioInput, bytes_of
+from avatar_forcing_ros.nodes.health import Troubles
+from avatar_forcing_ros.nodes.stamps import MessageTime
+from avatar_forcing_ros.nodes.subscriptions import MatchedSubscription
+
+# so many messages that no AudioInfo describes are looked at: MP3 must not be played as noise
+MESSAGES_EXAMINED = 25
+
+
+class AudioSubscription:
+    """One topic's audio, handed to `take` chunk by chunk, in the executor's thread.
+
+    `settings` are the node's parameters: ``audio_msg`` and, of bytes that no ``<topic>_info``
+    describes, ``audio_data.rate_hz``, ``.channels`` and ``.format`` where the node has them.
+    `time_of` says when a message is of; one for which it gives None is dropped. A `queued` topic
+    may come faster than it is heard; `breaks` counts the breaks after which nothing of the audio
+    so far is wanted. Raises ConfigError where the installed audio_common_msgs lacks the message
+    asked for.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        topic: str,
+        settings: Mapping[str, Any],
+        take: Callable[[AudioChunk, MessageTime], None],
+        time_of: Callable[[Any], MessageTime | None],
+        errors: Troubles,
+        group: CallbackGroup,
+        *,
+        queued: bool = False,
+        breaks: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self._node, self._topic, self._take, self._time_of = node, topic, take, time_of
+        self._errors, self._group = errors, group
+        given = AudioFormat(
+            settings.get("audio_data.rate_hz", 16_000),
+            settings.get("audio_data.channels", 1),
+            settings.get("audio_data.format", "int16"),
+        )
+        self._input = AudioInput(given, queued=queued, breaks=breaks)
+        self._mp3: Mp3Decoder | None = None
+        self._described = self._unreadable = False
+        self._examined = 0
+        self.received = 0
+        kind = settings["audio_msg"]
+        kinds = installed_kinds() if kind == "auto" else ()
+        messages = [audio_message(kind) for kind in kinds or (resolve_kind(kind),)]
+        self._audio = MatchedSubscription(node, topic, messages, self._on_audio, errors, group)
+        self._infos = self._subscribe_to_info()
+
+    @property
+    def topic_name(self) -> str:
+        """The topic's full name, with namespace and remapping."""
+        return self._audio.topic_name
+
+    def follow_publishers(self) -> None:
+        """Subscribe to what is published; called every second."""
+        self._audio.follow_publishers()
+
+    def close(self) -> None:
+        """Take the subscriptions off the graph."""
+        self._audio.close()
+        for info in self._infos:
+            self._node.destroy_subscription(info)
+        self._infos = []
+
+    def _subscribe_to_info(self) -> list[Any]:
+        """None where messages say all themselves.
+
+        Else two: one for a publisher that keeps what it said, one for one that says it again.
+        """
+        info = getattr(audio_common_msgs.msg, "AudioInfo", None)
+        if not hasattr(info, "coding_format"):
+            return []
+        durabilities = QoSDurabilityPolicy.VOLATILE, QoSDurabilityPolicy.TRANSIENT_LOCAL
+        return [
+            self._node.create_subscription(
+                info,
+                f"{self._topic}_info",
+                self._on_info,
+                QoSProfile(depth=1, durability=durability),
+                callback_group=self._group,
+                event_callbacks=quality.silent_events(),
+            )
+            for durability in durabilities
+        ]
+
+    def _on_info(self, info: Any) -> None:
+        try:
+            found = format_of_info(info)
+        except BadMessage as bad:
+            self._unreadable = True
+            self._errors.note(f"{self._topic} {bad.reason}", f"{self._topic}: {bad}")
+            return
+        self._described, self._unreadable = True, False
+        if isinstance(found, AudioFormat):
+            self._mp3, self._input.given = None, found
+        else:
+            self._begin_mp3("as its AudioInfo says")
+
+    def _begin_mp3(self, reason: str) -> None:
+        if self._mp3 is None:
+            self._mp3 = Mp3Decoder()
+            self._node.get_logger().info(f"{self._topic}: {MP3} is decoded, {reason}")
+
+    def _on_audio(self, msg: Any) -> None:
+        self.received += 1
+        at = self._time_of(msg)
+        if at is None:
+            return
+        cancelled = self._input.cancelled
+        try:
+            chunks = self._chunks(msg, at)
+        except BadMessage as bad:
+            self._errors.note(f"{self._topic} {bad.reason}", f"{self._topic}: {bad}")
+            return
+        if self._input.cancelled and not cancelled:
+            self._errors.note(
+                f"{self._topic} channels_cancel",
+                f"{self._topic}: the mean of all channels is silent, since they cancel each other "
+                "out; the loudest is taken alone: turn the polarity of one of them",
+            )
+        for chunk in chunks:
+            self._take(chunk, at)
+
+    def _chunks(self, msg: Any, at: MessageTime) -> list[AudioChunk]:
+        data = bytes_of(msg)
+        if data is None:
+            return self._input.push(msg, at.ns, arrived=at.arrived)
+        if self._unreadable:  # as samples it would be noise
+            self._errors.note(f"{self._topic} format", f"{self._topic}: audio that is not read")
+            return []
+        if not self._described and self._mp3 is None and self._examined < MESSAGES_EXAMINED:
+            self._examined += 1
+            if looks_like_mp3(data):
+                self._begin_mp3("by the look of its bytes, since nobody publishes an AudioInfo")
+        if self._mp3 is None:
+            return self._input.push(msg, at.ns, arrived=at.arrived)
+        channels = self._mp3.decode(data)  # [n, channels]
+        if self._mp3.failed_frames:
+            self._errors.note(
+                f"{self._topic} mp3", f"{self._topic}: damaged frames", self._mp3.failed_frames
+            )
+            self._mp3.failed_frames = 0
+        if not len(channels):
+            return []
+        form = AudioFormat(self._mp3.rate_hz, channels.shape[1], "float32")
+        return self._input.push_samples(channels, form, at.ns, arrived=at.arrived)

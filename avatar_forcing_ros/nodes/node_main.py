@@ -1,0 +1,150 @@
+"""A node's life as a program: made, started, served, and ended in order whenever a signal comes.
+
+The main thread waits for signals (and owns windows); callbacks are served in another. So nothing
+has to be interrupted to end: first the callbacks, then the node's threads, then ROS.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Sequence
+
+import rclpy
+from rclpy.exceptions import NameValidationException, ParameterException
+from rclpy.executors import (
+    Executor,
+    ExternalShutdownException,
+    MultiThreadedExecutor,
+    SingleThreadedExecutor,
+)
+from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.signals import SignalHandlerOptions
+
+from avatar_forcing_ros.errors import AvatarForcingError
+from avatar_forcing_ros.nodes.argument_errors import argument_error
+from avatar_forcing_ros.nodes.middleware import prepare_middleware
+from avatar_forcing_ros.nodes.node_base import NodeBase, UnrecoverableError, one_line
+from avatar_forcing_ros.nodes.stop_signals import Stopped, StopSignals
+from avatar_forcing_ros.nodes.unknown_parameters import warn_of_unknown
+
+ENDING_PATIENCE_S = 6.0  # launch sends SIGTERM 5 s after SIGINT, and SIGKILL another 5 s later
+# what the user gave, or has not got: one sentence each
+USER_ERRORS = (
+    AvatarForcingError,
+    NameValidationException,
+    ParameterException,
+    rclpy_implementation.RCLError,
+    rclpy_implementation.RCLInvalidROSArgsError,
+    rclpy_implementation.UnknownROSArgsError,
+)
+
+
+def run_node(
+    name: str,
+    make_node: Callable[[], NodeBase],
+    args: Sequence[str] | None = None,
+    signals: StopSignals | None = None,
+    *,
+    threads: int = 1,
+) -> int:
+    """Run the node until it is told to end; the process's exit code.
+
+    `signals` are those that `run_executable` installed. What the user can mend is one sentence on
+    stderr and 1. Signals are ignored once this returns.
+    """
+    if signals is None:
+        signals = StopSignals()
+        signals.install()
+    signals.loaded()
+    try:
+        prepare_middleware()
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+        node = make_node()
+        warn_of_unknown(node, args)
+        serve(node, signals, threads)
+    except USER_ERRORS as error:
+        print(f"{name}: {_sentence(error)}", file=sys.stderr)
+        return 1
+    finally:
+        signals.ignore()
+        rclpy.try_shutdown()
+    return 0
+
+
+def serve(node: NodeBase, signals: StopSignals, threads: int = 1) -> None:
+    """Start `node`, serve its callbacks until the end is asked for, and end it.
+
+    Raises what `start` and `work` raise, and the UnrecoverableError of a callback.
+    """
+    context = node.context
+    executor = (
+        MultiThreadedExecutor(threads, context=context)
+        if threads > 1
+        else SingleThreadedExecutor(context=context)
+    )
+    failures: list[AvatarForcingError] = []
+    spinner = threading.Thread(
+        target=_spin, args=(executor, node, signals, failures), name="executor", daemon=True
+    )
+    try:
+        node.start(signals)
+        executor.add_node(node)
+        spinner.start()
+        node.work(signals)
+    except Stopped:
+        pass
+    finally:
+        _end(node, executor, spinner)
+    if failures:
+        raise failures[0]
+
+
+def _sentence(error: Exception) -> str:
+    refused = argument_error(error)
+    if refused:
+        return str(refused)
+    unknown = isinstance(error, rclpy_implementation.UnknownROSArgsError)
+    return f"{'unknown arguments after --ros-args: ' if unknown else ''}{one_line(error)}"
+
+
+def _spin(
+    executor: Executor, node: NodeBase, signals: StopSignals, failures: list[AvatarForcingError]
+) -> None:
+    """Serve callbacks until ROS is shut down, whatever comes out of them."""
+    while node.context.ok():
+        try:
+            executor.spin()
+        except ExternalShutdownException:
+            break
+        except UnrecoverableError as error:
+            failures.append(error)
+            break
+        except Exception as error:  # of ROS itself, around the callbacks, which are guarded
+            node.note_error("executor", error)
+    signals.request()
+
+
+def _end(node: NodeBase, executor: Executor, spinner: threading.Thread) -> None:
+    """In order; where something does not end, its process does all the same."""
+    watchdog = threading.Timer(ENDING_PATIENCE_S, _leave, (node.get_name(),))
+    watchdog.daemon = True
+    watchdog.start()
+    try:
+        node.close_callbacks(ENDING_PATIENCE_S)
+        node.close()
+        node.context.try_shutdown()  # the executor's spin returns
+        if spinner.is_alive():
+            spinner.join()
+        executor.shutdown()
+        node.destroy_node()
+    finally:
+        watchdog.cancel()
+
+
+def _leave(name: str) -> None:
+    busy = ", ".join(t.name for t in threading.enumerate() if t is not threading.current_thread())
+    print(f"{name}: ended without waiting any longer for one of: {busy}", file=sys.stderr)
+    sys.stderr.flush()
+    os._exit(0)

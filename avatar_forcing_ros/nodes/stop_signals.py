@@ -1,0 +1,88 @@
+"""SIGINT, SIGTERM and SIGHUP as one request to end, from a program's first line to its last.
+
+Terminals, launch and service managers send several of them, at any moment. rclpy's own handlers
+are installed seconds after the start and shut the context down under whoever publishes. Only the
+standard library is imported here, so that these stand before anything heavy is loaded.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Stopped(BaseException):
+    """Raised in the main thread out of work that a request to end may interrupt."""
+
+
+class StopSignals:
+    """The request to end: `requested`, once a signal came or `request` was called."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._loading = True
+        self._interruptible = False
+        # unlike an Event, a SimpleQueue may be filled by a handler that interrupts its own user
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def install(self) -> None:
+        """Take the signals over; until `loaded` they end the process at once, with 0."""
+        for number in SIGNALS:
+            ignored = signal.getsignal(number) is signal.SIG_IGN
+            if not (number == signal.SIGHUP and ignored):  # as nohup left it
+                signal.signal(number, self._handle)
+
+    def loaded(self) -> None:
+        """From now on there is something that must be ended in order."""
+        self._loading = False
+
+    def request(self) -> None:
+        """Ask for the end, from any thread."""
+        self.requested = True
+        self._wake.put(None)
+
+    def wait(self) -> None:
+        """Sleep until the end is asked for; for the main thread alone."""
+        while not self.requested:
+            self._wake.get()
+
+    @contextmanager
+    def interrupting(self) -> Iterator[None]:
+        """A signal in here raises Stopped; or at once, where one came before."""
+        hook = sys.unraisablehook
+
+        def unraisable(unraised: Any) -> None:  # it came while a finalizer ran, and got lost
+            if unraised.exc_type is not Stopped:
+                hook(unraised)
+
+        sys.unraisablehook = unraisable
+        try:
+            self._interruptible = True
+            if self.requested:
+                raise Stopped
+            yield
+        finally:
+            self._interruptible = False
+            sys.unraisablehook = hook
+
+    @staticmethod
+    def ignore() -> None:
+        """Let no later signal cut the interpreter's own ending short."""
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._loading:
+            os._exit(0)  # an exception would come out of any import, some of which swallow it
+        self.request()
+        if self._interruptible:
+            self._interruptible = False  # once: the next one must not hit the way out
+            raise Stopped

@@ -1,0 +1,291 @@
+"""Audio from the graph, whatever its publisher sends and however it offers it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import audio_common_msgs.msg
+import av
+import installed_audio
+import numpy as np
+import pytest
+import rclpy
+from installed_audio import needs_audio_stamped, needs_bytes
+from numpy.typing import NDArray
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
+from std_msgs.msg import Header
+
+from avatar_forcing_ros.errors import ConfigError
+from avatar_forcing_ros.media import AudioChunk
+from avatar_forcing_ros.media_files.mp3 import Mp3Decoder, looks_like_mp3
+from avatar_forcing_ros.nodes.audio_messages import (
+    MP3,
+    format_of_info,
+    resolve_kind,
+)
+from avatar_forcing_ros.nodes.audio_subscription import AudioSubscription
+from avatar_forcing_ros.nodes.bad_message import BadMessage
+from avatar_forcing_ros.nodes.convert_audio import AudioFormat
+from avatar_forcing_ros.nodes.health import Troubles
+from avatar_forcing_ros.nodes.stamps import MessageTime
+
+pytestmark = pytest.mark.either_audio
+
+TURNS = 400  # of the executor, 50 ms at most
+TONE = (0.4 * np.sin(np.arange(16_000) * 2 * np.pi * 330 / 16_000)).astype(np.float32)
+BEST_EFFORT = QoSProfile(depth=50, reliability=QoSReliabilityPolicy.BEST_EFFORT)
+LATCHED = QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
+
+
+class Listening:
+    """A node that listens to `user/audio`, and another one that sends."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.node = Node("listener")
+        # a participant of DDS has one type for each topic, and each context is one
+        self.elsewhere = rclpy.Context()
+        rclpy.init(args=[], context=self.elsewhere)
+        self.sender = Node("sender", context=self.elsewhere)
+        self.errors = Troubles(self.node)
+        self.chunks: list[AudioChunk] = []
+        self.samples = 0  # that came, for the stamps
+        self.subscription = AudioSubscription(
+            self.node,
+            "user/audio",
+            {"audio_msg": "auto", **settings},
+            lambda chunk, _: self.chunks.append(chunk),
+            lambda _: MessageTime(10**18 + len(self.heard) * 62_500, arrived=True),
+            self.errors,
+            MutuallyExclusiveCallbackGroup(),
+        )
+        self.executor = SingleThreadedExecutor()
+        self.executor.add_node(self.node)
+
+    @property
+    def heard(self) -> NDArray[np.float32]:
+        return np.concatenate([np.zeros(0, np.float32), *(c.samples for c in self.chunks)])
+
+    def until(self, done: Callable[[], Any], turn: Callable[[], None] = lambda: None) -> None:
+        for _ in range(TURNS):
+            self.executor.spin_once(timeout_sec=0.05)
+            if done():
+                return
+            turn()
+        raise AssertionError("waited in vain")
+
+    def close(self) -> None:
+        self.executor.shutdown()
+        self.node.destroy_node()
+        self.sender.destroy_node()
+        rclpy.shutdown(context=self.elsewhere)
+
+
+@pytest.fixture
+def listening() -> Iterator[Callable[..., Listening]]:
+    rclpy.init(args=[])
+    made: list[Listening] = []
+
+    def make(**settings: Any) -> Listening:
+        made.append(Listening(**settings))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+    rclpy.try_shutdown()
+
+
+def mp3_of(samples: NDArray[np.float32]) -> bytes:
+    """`samples` at 16 kHz as MP3."""
+    file = io.BytesIO()
+    raw = {"id3v2_version": "0", "write_xing": "0"}  # a stream has no beginning
+    with av.open(file, "w", format="mp3", options=raw) as out:
+        stream = out.add_stream("mp3", rate=16_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
+        frame.sample_rate = 16_000
+        for packet in (*stream.encode(frame), *stream.encode(None)):
+            out.mux(packet)
+    return file.getvalue()
+
+
+def likeness(heard: NDArray[np.float32]) -> float:
+    """How much of `heard` is the tone, whatever its delay: 1 is all of it."""
+    spectrum = np.abs(np.fft.rfft(heard * np.hanning(len(heard)))) ** 2
+    hz = np.fft.rfftfreq(len(heard), 1 / 16_000)
+    return float(spectrum[np.abs(hz - 330) < 20].sum() / spectrum.sum())
+
+
+def test_publishers_of_either_reliability_are_heard(listening: Callable[..., Listening]) -> None:
+    here = listening()
+    microphone = here.sender.create_publisher(installed_audio.MESSAGE, "user/audio", BEST_EFFORT)
+    here.until(
+        lambda: here.chunks,
+        lambda: microphone.publish(installed_audio.to_msg(TONE[:160], Header())),
+    )
+    here.sender.destroy_publisher(microphone)
+    here.chunks.clear()
+    reliable = here.sender.create_publisher(installed_audio.MESSAGE, "user/audio", 50)
+    here.until(
+        lambda: not here.subscription._audio.is_best_effort, here.subscription.follow_publishers
+    )
+    here.until(reliable.get_subscription_count)
+    for _ in range(20):
+        reliable.publish(installed_audio.to_msg(TONE[:160], Header()))
+    here.until(lambda: len(here.heard) == 20 * 160)
+    assert here.errors.counts == {}
+
+
+def test_another_message_of_the_same_name_is_told(listening: Callable[..., Listening]) -> None:
+    here = listening()
+    here.sender.create_publisher(audio_common_msgs.msg.AudioInfo, "user/audio", 1)
+    here.until(lambda: here.errors.counts, here.subscription.follow_publishers)
+    assert list(here.errors.counts) == ["user/audio type"]
+
+
+@needs_audio_stamped
+def test_audio_stamped_alone_is_what_that_package_has() -> None:
+    assert resolve_kind("auto") == "audio_stamped"
+    with pytest.raises(ConfigError, match="leave it at auto"):
+        resolve_kind("audio_data_stamped")
+
+
+@needs_bytes
+def test_bytes_alone_are_what_that_package_has() -> None:
+    assert resolve_kind("auto") == "audio_data_stamped"
+    with pytest.raises(ConfigError, match="leave it at auto"):
+        resolve_kind("audio_stamped")
+
+
+@needs_bytes
+def test_bytes_without_a_stamp_are_heard(listening: Callable[..., Listening]) -> None:
+    here = listening()
+    data = here.sender.create_publisher(audio_common_msgs.msg.AudioData, "user/audio", 10)
+
+    def turn() -> None:
+        here.subscription.follow_publishers()
+        data.publish(installed_audio.to_msg(TONE[:160], Header()).audio)
+
+    here.until(lambda: here.chunks, turn)
+    assert np.abs(here.chunks[0].samples - TONE[:160]).max() < 1e-4
+
+
+@needs_bytes
+@pytest.mark.parametrize("qos", [LATCHED, 1], ids=["said once and kept", "said again and again"])
+def test_what_bytes_are_is_told_beside_them(
+    listening: Callable[..., Listening], qos: QoSProfile | int
+) -> None:
+    here = listening()
+    information = here.sender.create_publisher(
+        audio_common_msgs.msg.AudioInfo, "user/audio_info", qos
+    )
+    told = audio_common_msgs.msg.AudioInfo(
+        channels=2, sample_rate=8_000, sample_format="S16LE", coding_format="WAVE"
+    )
+    information.publish(told)
+    here.until(
+        lambda: here.subscription._input.given == AudioFormat(8_000, 2, "int16"),
+        lambda: None if qos is LATCHED else information.publish(told),
+    )
+    microphone = here.sender.create_publisher(installed_audio.MESSAGE, "user/audio", 10)
+    stereo = np.repeat(TONE[::2], 2)  # 8,000 frames of 8 kHz
+    here.until(
+        lambda: len(here.heard) > 15_000,
+        lambda: microphone.publish(installed_audio.to_msg(stereo, Header())),
+    )
+    assert likeness(here.heard[1_000:15_000]) > 0.99
+
+
+@needs_bytes
+@pytest.mark.parametrize("is_described", [True, False])
+def test_mp3_is_decoded_and_never_noise(
+    listening: Callable[..., Listening], is_described: bool
+) -> None:
+    here = listening()
+    if is_described:
+        information = here.sender.create_publisher(
+            audio_common_msgs.msg.AudioInfo, "user/audio_info", LATCHED
+        )
+        information.publish(
+            audio_common_msgs.msg.AudioInfo(channels=1, sample_rate=16_000, coding_format="mp3")
+        )
+        here.until(lambda: here.subscription._mp3)
+    microphone = here.sender.create_publisher(installed_audio.MESSAGE, "user/audio", 200)
+    here.until(microphone.get_subscription_count)
+    data = mp3_of(TONE)
+    for at in range(0, len(data), 300):  # in pieces that are no whole frames
+        piece = audio_common_msgs.msg.AudioData(data=data[at : at + 300])
+        microphone.publish(installed_audio.MESSAGE(header=Header(), audio=piece))
+    here.until(lambda: len(here.heard) > 14_000)
+    assert likeness(here.heard[2_000:14_000]) > 0.99
+    assert here.errors.counts == {}
+
+
+@needs_bytes
+def test_a_coding_that_is_not_read_is_refused_by_name(
+    listening: Callable[..., Listening],
+) -> None:
+    here = listening()
+    information = here.sender.create_publisher(
+        audio_common_msgs.msg.AudioInfo, "user/audio_info", LATCHED
+    )
+    information.publish(audio_common_msgs.msg.AudioInfo(coding_format="opus"))
+    here.until(lambda: here.errors.counts)
+    microphone = here.sender.create_publisher(installed_audio.MESSAGE, "user/audio", 10)
+    here.until(
+        lambda: here.errors.counts["user/audio format"] > 3,
+        lambda: microphone.publish(installed_audio.to_msg(TONE[:160], Header())),
+    )
+    assert not here.chunks
+
+
+def info(sample_format: str = "S16LE", coding: str = "wave", rate: int = 16_000) -> Any:
+    return SimpleNamespace(
+        channels=1, sample_rate=rate, sample_format=sample_format, coding_format=coding
+    )
+
+
+@pytest.mark.parametrize(
+    ("told", "meant"),
+    [
+        (info("S16LE"), AudioFormat(16_000, 1, "int16")),
+        (info("s24le"), AudioFormat(16_000, 1, "int24")),
+        (info("F32LE", "WAVE", 48_000), AudioFormat(48_000, 1, "float32")),
+        (info("U8", ""), AudioFormat(16_000, 1, "uint8")),
+        (info(coding="MP3"), MP3),
+    ],
+)
+def test_audio_info_is_understood(told: Any, meant: AudioFormat | str) -> None:
+    assert format_of_info(told) == meant
+
+
+@pytest.mark.parametrize("told", [info("S16BE"), info("U16LE"), info(""), info(coding="opus")])
+def test_audio_info_of_what_is_not_read_is_refused(told: Any) -> None:
+    with pytest.raises(BadMessage, match="audio_capture"):
+        format_of_info(told)
+
+
+def test_mp3_is_told_from_sound() -> None:
+    data = mp3_of(TONE)
+    assert looks_like_mp3(data)
+    assert looks_like_mp3(data[1_000:3_000])  # from the middle of a frame
+    rng = np.random.default_rng(0)
+    for scale in (1.0, 300.0, 30_000.0):
+        for _ in range(200):
+            noise = (scale * rng.uniform(-1, 1, 640)).astype(np.int16)
+            assert not looks_like_mp3(noise.tobytes())
+    assert not looks_like_mp3(np.full(640, -1, np.int16).tobytes())
+    assert not looks_like_mp3(b"")
+
+
+def test_damaged_mp3_does_not_end_the_decoder() -> None:
+    decoder, data = Mp3Decoder(), mp3_of(TONE)
+    decoder.decode(np.random.default_rng(0).bytes(2_000))
+    decoded = np.concatenate([decoder.decode(data), decoder.decode(data)])
+    assert decoder.rate_hz == 16_000
+    assert len(decoded) > 24_000

@@ -1,0 +1,93 @@
+"""Pictures get through the default middleware as it comes, and a user's choice stays."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, QoSReliabilityPolicy
+from sensor_msgs.msg import Image
+
+from avatar_forcing_ros.nodes.middleware import (
+    OTHER_CHOICES,
+    PROFILES,
+    middleware_environment,
+)
+
+PICTURES, PATIENCE_S = 50, 60.0
+# a camera of 921 KB a picture, as any node of this package would publish it
+CAMERA = f"""
+import array, time
+from avatar_forcing_ros.nodes.middleware import prepare_middleware
+prepare_middleware()
+import rclpy
+from rclpy.qos import QoSProfile, QoSReliabilityPolicy
+from sensor_msgs.msg import Image
+rclpy.init()
+node = rclpy.create_node("camera")
+profile = QoSProfile(depth=5, reliability=QoSReliabilityPolicy.BEST_EFFORT)
+publisher = node.create_publisher(Image, "picture", profile)
+while not publisher.get_subscription_count():
+    time.sleep(0.01)
+time.sleep(0.5)  # until the other side knows, too
+data = array.array("B", bytes(640 * 480 * 3))
+for _ in range({PICTURES}):
+    publisher.publish(Image(width=640, height=480, step=1920, encoding="rgb8", data=data))
+    time.sleep(0.04)
+"""
+
+
+def test_the_profile_is_what_is_added() -> None:
+    added = middleware_environment({})
+    assert set(added) == set(PROFILES)
+    (path,) = set(added.values())
+    assert ElementTree.parse(path).getroot().tag.endswith("dds")
+    assert Path(path).name == "fastdds.xml"
+
+
+@pytest.mark.parametrize("name", [*PROFILES, *OTHER_CHOICES])
+def test_what_a_user_chose_stays(name: str) -> None:
+    assert middleware_environment({name: "something"}) == {}
+    assert middleware_environment({name: ""}) != {}
+
+
+def test_another_middleware_is_left_alone() -> None:
+    assert middleware_environment({"RMW_IMPLEMENTATION": "rmw_zenoh_cpp"}) == {}
+    assert middleware_environment({"RMW_IMPLEMENTATION": "rmw_fastrtps_cpp"}) != {}
+
+
+def test_large_pictures_get_through_with_best_effort() -> None:
+    rclpy.init(args=[])
+    node, came, got = Node("viewer"), threading.Condition(), []
+
+    def take(msg: Any) -> None:
+        with came:
+            got.append(len(msg.data))
+            came.notify()
+
+    profile = QoSProfile(depth=PICTURES, reliability=QoSReliabilityPolicy.BEST_EFFORT)
+    node.create_subscription(Image, "picture", take, profile)
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    thread = threading.Thread(target=executor.spin, daemon=True)
+    thread.start()
+    chosen = (*PROFILES, *OTHER_CHOICES)
+    plain = {name: value for name, value in os.environ.items() if name not in chosen}
+    try:
+        subprocess.run([sys.executable, "-c", CAMERA], check=True, timeout=PATIENCE_S, env=plain)
+        with came:
+            assert came.wait_for(lambda: len(got) >= PICTURES - 2, PATIENCE_S), len(got)
+    finally:
+        executor.shutdown()
+        thread.join(PATIENCE_S)
+        node.destroy_node()
+        rclpy.try_shutdown()
