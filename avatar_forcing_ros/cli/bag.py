@@ -37,25 +37,16 @@ def add(commands: Any) -> None:
 
 
 def _add_play_options(play: argparse.ArgumentParser) -> None:
-    seconds = {"type": _not_negative, "metavar": "S"}
-    for flags, details in (
-        (["--clock"], {"dest": "clock_hz", "type": _positive, "nargs": "?", "const": 40.0,
-                       "default": 0.0, "metavar": "HZ",
-                       "help": "publish /clock so often (without a number: 40)"}),
-        (["-r", "--rate"], {"type": _positive, "default": 1.0, "help": "times as fast"}),
-        (["--start-offset"], {"dest": "start_offset_s", "default": 0.0, **seconds,
-                              "help": "leave out S seconds"}),
-        (["-d", "--delay"], {"dest": "delay_s", "default": 0.0, **seconds,
-                             "help": "begin S seconds later"}),
-        (["-l", "--loop"], {"action": "store_true", "help": "begin again at the end"}),
-        (["-m", "--remap"], {"dest": "remaps", "nargs": "+", "type": _remap, "default": [],
-                             "metavar": "A:=B", "help": "play topic A as B"}),
-        (["--topics"], {"nargs": "+", "default": [], "metavar": "TOPIC", "help": "these alone"}),
-        (["--wait-for-subscribers"], {"dest": "wait_for_subscribers_s", "default": 1.0, **seconds,
-                                      "help": "begin when every topic is listened to, or after "
-                                      "S seconds (default: 1)"}),
-    ):  # fmt: skip
-        play.add_argument(*flags, **details)
+    play.add_argument(
+        "--clock", dest="clock_hz", type=_positive, nargs="?", const=40.0, default=0.0,
+        metavar="HZ", help="publish /clock so often (without a number: 40)",
+    )  # fmt: skip
+    play.add_argument("-r", "--rate", type=_positive, default=1.0, help="times as fast")
+    play.add_argument("--topics", nargs="+", default=[], metavar="TOPIC", help="these alone")
+    play.add_argument(
+        "--wait-for-subscribers", dest="wait_for_subscribers_s", type=float, default=1.0,
+        metavar="S", help="begin when every topic is listened to, or after S s (default: 1)",
+    )  # fmt: skip
     play.set_defaults(run=_play)
 
 
@@ -64,17 +55,6 @@ def _positive(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"expected a number above 0, got {text}")
     return value
-
-
-def _not_negative(text: str) -> float:
-    return 0.0 if float(text) == 0 else _positive(text)
-
-
-def _remap(text: str) -> tuple[str, str]:
-    source, _, target = text.partition(":=")
-    if not (source and target):
-        raise argparse.ArgumentTypeError(f"expected FROM:=TO, got {text}")
-    return source, target
 
 
 def _report(line: str) -> None:

@@ -20,26 +20,18 @@ def add(commands: Any) -> None:
     names = steps.add_parser("list", help="names of the topics")
     names.add_argument("-t", "--show-types", action="store_true", help="their types too")
     names.set_defaults(run=_list)
-    info = steps.add_parser("info", help="type, nodes and quality of service of a topic")
-    info.set_defaults(run=_info)
     echo = steps.add_parser("echo", help="show what is published; long arrays are shortened")
-    echo.add_argument("--field", default="", metavar="F", help="a part, such as header.stamp")
     echo.add_argument("--once", dest="count", action="store_const", const=1, help="one message")
     echo.add_argument("-n", "--count", type=_count, metavar="N", help="N messages, then end")
     echo.add_argument("-f", "--full-length", action="store_true", help="show arrays in full")
     echo.set_defaults(run=_echo)
     hz = steps.add_parser("hz", help="how often a topic is published")
-    hz.add_argument(
-        "--window", type=_count, default=10_000, metavar="N", help="messages (default: 10000)"
-    )
     hz.set_defaults(run=_hz)
-    for step in (info, echo, hz):
-        step.add_argument("topic")
-    for step in (names, info):
-        step.add_argument(
-            "--spin-time", type=float, default=1.0, metavar="S", help="listen so long (default: 1)"
-        )
+    names.add_argument(
+        "--spin-time", type=float, default=1.0, metavar="S", help="listen so long (default: 1)"
+    )
     for step in (echo, hz):
+        step.add_argument("topic")
         step.add_argument(
             "--timeout", type=float, metavar="S", help="for the first message (default: wait)"
         )
@@ -60,19 +52,12 @@ def _list(options: argparse.Namespace) -> None:
             print(f"{name} [{', '.join(types)}]" if options.show_types else name)
 
 
-def _info(options: argparse.Namespace) -> None:
-    from avatar_forcing_ros.nodes.topic_tools import describe_topic
-
-    with stop_event() as stop:
-        print(describe_topic(options.topic, options.spin_time, stop))
-
-
 def _echo(options: argparse.Namespace) -> None:
     from avatar_forcing_ros.nodes.topic_tools import SHOWN_VALUES, echo, received
 
     shown = None if options.full_length else SHOWN_VALUES
     with stop_event() as stop, closing(received(options.topic, stop, options.timeout)) as messages:
-        for text in echo(messages, options.field, options.count, shown):
+        for text in echo(messages, options.count, shown):
             print(text, flush=True)
 
 
@@ -80,5 +65,5 @@ def _hz(options: argparse.Namespace) -> None:
     from avatar_forcing_ros.nodes.topic_tools import rates, received
 
     with stop_event() as stop, closing(received(options.topic, stop, options.timeout)) as messages:
-        for text in rates(messages, options.window):
+        for text in rates(messages):
             print(text, flush=True)

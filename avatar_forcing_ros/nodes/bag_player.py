@@ -33,10 +33,6 @@ class PlayOptions:
 
     clock_hz: float
     rate: float
-    delay_s: float
-    start_offset_s: float
-    loop: bool
-    remaps: Sequence[tuple[str, str]]
     topics: Sequence[str]
     wait_for_subscribers_s: float
 
@@ -53,19 +49,13 @@ class Player:
 
     def play(self, path: Path) -> int:
         """Returns how many messages were sent; raises MediaError and ConfigError."""
-        options, sent = self._options, 0
         with open_bag(path) as bag, tool_node("rosbag2_player") as (node, _):
-            if options.clock_hz:
+            if self._options.clock_hz:
                 self._clock = node.create_publisher(Clock, "/clock", 10)
             self._offer(node, bag.connections)
-            begin_ns = int(options.start_offset_s * 1e9)
-            begin_ns += bag.start_time if bag.message_count else 0
+            begin_ns = bag.start_time if bag.message_count else 0
             self._wait_for_subscribers(begin_ns)
-            while self._publishers and not self._stop.is_set():
-                self._stand_still(begin_ns, options.delay_s)
-                sent += self._play_once(bag, begin_ns)
-                if not options.loop or not sent:
-                    break
+            sent = self._send(bag, begin_ns)
             if not self._stop.is_set():
                 for publisher in self._publishers.values():
                     publisher.wait_for_all_acked(Duration(seconds=ACKNOWLEDGE_S))
@@ -73,9 +63,7 @@ class Player:
 
     def _offer(self, node: Node, connections: Sequence[Any]) -> None:
         """A publisher for each topic that is wanted and whose messages are known here."""
-        full = node.resolve_topic_name
-        wanted = {full(name) for name in self._options.topics}
-        remaps = {full(before): full(after) for before, after in self._options.remaps}
+        wanted = {node.resolve_topic_name(name) for name in self._options.topics}
         there = {connection.topic for connection in connections}
         if wanted and not wanted & there:
             names = (", ".join(sorted(some)) for some in (there, wanted))
@@ -92,8 +80,7 @@ class Player:
                 continue
             if topic in chosen:
                 qos = publisher_qos(connection.ext.offered_qos_profiles)
-                publisher = node.create_publisher(kind, remaps.get(topic, topic), qos)
-                self._publishers[connection.id] = publisher
+                self._publishers[connection.id] = node.create_publisher(kind, topic, qos)
 
     def _wait_for_subscribers(self, begin_ns: int) -> None:
         """Until all topics are listened to, or the time is over: nobody need want all of them."""
@@ -114,12 +101,14 @@ class Player:
             self._publish_clock(now_ns)
             self._stop.wait(min(left_s, POLL_S) if self._clock else left_s)
 
-    def _play_once(self, bag: Any, begin_ns: int) -> int:
+    def _send(self, bag: Any, begin_ns: int) -> int:
         """From `begin_ns` to the end; each due moment is reckoned from the start: nothing drifts.
 
         `/clock` goes before the messages of the same time.
         """
         connections = [c for c in bag.connections if c.id in self._publishers]
+        if not connections:  # for rosbags that would be all of them
+            return 0
         start_s, rate = time.monotonic(), self._options.rate
         step_ns = int(1e9 / self._options.clock_hz * rate) if self._clock else 0
         tick_ns, sent = begin_ns, 0
@@ -128,7 +117,7 @@ class Player:
             due_s = start_s + (stamp_ns - begin_ns) / 1e9 / rate
             return not self._stop.wait(max(0.0, due_s - time.monotonic()))
 
-        for connection, stamp_ns, data in bag.messages(connections, start=begin_ns):
+        for connection, stamp_ns, data in bag.messages(connections):
             while step_ns and tick_ns <= stamp_ns and wait_until(tick_ns):
                 self._publish_clock(tick_ns)
                 tick_ns += step_ns

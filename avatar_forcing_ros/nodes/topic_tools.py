@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import array
-import re
 import threading
 import time
 from collections import deque
@@ -22,6 +21,7 @@ NODE_NAME = "avatar_forcing_topic"
 POLL_S = 0.05
 REPORT_PERIOD_S = 1.0
 SHOWN_VALUES = 8  # of an array
+WINDOW = 1000  # messages whose rate is told
 Received = tuple[str, Any]  # type, and the message as bytes, or None in silence
 
 
@@ -31,17 +31,6 @@ def list_topics(discovery_s: float, stop: threading.Event) -> list[tuple[str, li
         stop.wait(discovery_s)
         found = node.get_topic_names_and_types()
     return [(name, types) for name, types in found if "/_" not in name]
-
-
-def describe_topic(topic: str, discovery_s: float, stop: threading.Event) -> str:
-    """Type, nodes and quality of service at the ends of a topic; raises ConfigError."""
-    with tool_node(NODE_NAME) as (node, _):
-        stop.wait(discovery_s)
-        name = node.resolve_topic_name(topic)
-        ends = node.get_publishers_info_by_topic(name) + node.get_subscriptions_info_by_topic(name)
-    if not ends:
-        raise _not_found(name, "one that somebody publishes or subscribes to", "none")
-    return "\n\n".join(str(end) for end in ends)
 
 
 def received(
@@ -78,22 +67,21 @@ def received(
 
 
 def echo(
-    messages: Iterable[Received], field: str, count: int | None, shown: int | None
+    messages: Iterable[Received], count: int | None, shown: int | None
 ) -> Generator[str, None, None]:
-    """Messages, or one field of them, as text with `shown` values of an array; `count`, or all."""
+    """Messages as text with `shown` values of an array; `count` of them, or all."""
     for type_name, data in messages:
         if data is None:
             continue
-        message = deserialize_message(data, message_class(type_name))
-        yield as_text(picked(message, field) if field else message, shown) + "\n---"
+        yield as_text(deserialize_message(data, message_class(type_name)), shown) + "\n---"
         count = None if count is None else count - 1
         if count == 0:
             return
 
 
-def rates(messages: Iterable[Received], window: int) -> Generator[str, None, None]:
+def rates(messages: Iterable[Received]) -> Generator[str, None, None]:
     """Every second, how often the topic was published."""
-    arrivals_s: deque[float] = deque(maxlen=window + 1)
+    arrivals_s: deque[float] = deque(maxlen=WINDOW + 1)
     report_s, is_new = time.monotonic() + REPORT_PERIOD_S, False
     for _, data in messages:
         now_s = time.monotonic()
@@ -115,26 +103,6 @@ def rate_text(arrivals_s: Sequence[float]) -> str:
         f"\tmin: {intervals_s.min():.3f}s max: {intervals_s.max():.3f}s"
         f" std dev: {intervals_s.std():.5f}s window: {len(intervals_s)}"
     )
-
-
-def picked(message: Any, path: str) -> Any:
-    """The part of a message that a path such as ``audio.info.rate`` or ``names[2]`` means.
-
-    Raises ConfigError for a path that leads nowhere.
-    """
-    value = message
-    for step in re.split(r"\.|(?=\[)", path):
-        try:
-            value = value[int(step[1:-1])] if step[:1] == "[" else getattr(value, step)
-        except (AttributeError, IndexError, TypeError, ValueError):
-            fields: dict[str, str] = getattr(value, "get_fields_and_field_types", dict)()
-            raise ConfigError(
-                f"--field {path}",
-                expected=", ".join(fields) or "an element that is there",
-                got=step,
-                remedy="choose one of these; separate levels by dots",
-            ) from None
-    return value
 
 
 def as_text(value: Any, shown: int | None = SHOWN_VALUES) -> str:

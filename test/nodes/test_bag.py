@@ -94,22 +94,20 @@ def test_what_is_played_and_recorded_is_the_same(
     copy = tmp_path / "copy"
     with command("bag", "record", "-o", copy, "--all") as recorder:
         recorder.writes("Recording to")
-        code, text = completed(
-            *("bag", "play", path, "--clock", 100, "--wait-for-subscribers", 20),
-            *("--remap", "/words:=/gossip"),
-        )
+        code, text = completed("bag", "play", path, "--clock", 100, "--wait-for-subscribers", 20)
         assert (code, text) == (0, f"Played {2 * COUNT + 1} messages")
         recorder.signal(signal.SIGINT)
         assert recorder.ends() == 0
-        assert f"{COUNT} /gossip, 0 lost" in recorder.text
+        assert f"{COUNT} /words, 0 lost" in recorder.text
     found = read(copy)
     clocks = [deserialize_message(data, Clock).clock for data in found.pop("/clock")]
     times_ns = [clock.sec * 10**9 + clock.nanosec for clock in clocks]
     assert times_ns == sorted(times_ns)
     assert times_ns[0] == BEGIN_NS
     assert times_ns[-1] > BEGIN_NS
+    found.pop("/rosout", None)  # of whatever ran here before
     assert found == {
-        "/gossip": written["/words"],
+        "/words": written["/words"],
         "/joints": written["/joints"],
         "/latched": written["/latched"],
     }
@@ -130,20 +128,19 @@ def test_a_part_is_played_when_asked(conversation: tuple[Path, Rows], tmp_path: 
         recorder.writes("Recording to")
         code, text = completed(
             *("bag", "play", path, "--topics", "/words", "/absent"),
-            *("--start-offset", 0.0999, "--wait-for-subscribers", 20, "--rate", 4),
+            *("--wait-for-subscribers", 20, "--rate", 4),
         )
-        assert (code, text) == (0, f"Played {COUNT // 2} messages")
+        assert (code, text) == (0, f"Played {COUNT} messages")
         recorder.signal(signal.SIGINT)
         assert recorder.ends() == 0
-    assert read(copy) == {"/words": written["/words"][COUNT // 2 :]}
+    assert read(copy) == {"/words": written["/words"]}
 
 
-def test_a_looping_player_ends_when_interrupted(conversation: tuple[Path, Rows]) -> None:
+def test_a_player_ends_when_interrupted(conversation: tuple[Path, Rows]) -> None:
     path, _ = conversation
-    with command("bag", "play", path, "--loop", "--wait-for-subscribers", 0) as player:
-        with command("topic", "echo", "/words", "--field", "data") as listener:
-            listener.writes("word 0")
-            listener.writes("word 39")
+    with command("bag", "play", path, "--rate", 0.01, "--wait-for-subscribers", 0) as player:
+        with command("topic", "echo", "/words") as listener:
+            listener.writes("word")
         player.signal(signal.SIGINT)
         assert player.ends() == 0
         assert "Played" in player.text

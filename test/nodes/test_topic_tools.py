@@ -13,12 +13,9 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Empty
 
-from avatar_forcing_ros.errors import ConfigError
-from avatar_forcing_ros.nodes.topic_tools import as_text, picked, rate_text
+from avatar_forcing_ros.nodes.topic_tools import as_text, rate_text
 
 LIST = ("topic", "list", "-t")
-INFO = ("topic", "info", "/joints")
-PUBLISHED = "Endpoint type: PUBLISHER"
 
 
 @pytest.fixture
@@ -54,26 +51,6 @@ def test_lists_of_messages_are_shown_and_shortened() -> None:
     assert as_text(Empty()) == "{}"
 
 
-def test_a_field_is_picked_by_its_path(image: Any) -> None:
-    assert picked(image, "header.stamp.sec") == 5
-    assert picked(image, "data[4]") == 4
-    assert as_text(picked(image, "header.stamp")) == "{sec: 5, nanosec: 0}"
-    assert as_text(picked(image, "encoding")) == "mono8"
-
-
-@pytest.mark.parametrize(
-    ("path", "text"),
-    [
-        ("header.stmp", "expected stamp, frame_id, got stmp"),
-        ("height.x", "got x"),
-        ("data[9]", r"expected an element that is there, got \[9\]"),
-    ],
-)
-def test_a_path_that_leads_nowhere_is_an_error(path: str, text: str, image: Any) -> None:
-    with pytest.raises(ConfigError, match=text):
-        picked(image, path)
-
-
 def test_the_rate_of_a_window() -> None:
     assert rate_text([5.0]) == "one message"
     rate, spread = rate_text([5.0, 5.25, 5.75]).splitlines()
@@ -90,17 +67,12 @@ def test_topics_are_listed_shown_and_measured() -> None:
         assert "velocity: []" in text
         assert f"position: [{'0.5, ' * 8}(12 more)]" in text
         assert text.endswith("---")
-        code, text = completed("topic", "echo", "joints", "-n", 2, "--field", "header.frame_id")
-        assert (code, text.splitlines()[-4:]) == (0, ["neck", "---"] * 2)
-        code, text = completed("topic", "echo", "joints", "--once", "-f", "--field", "position")
-        assert (code, text.count("0.5")) == (0, 20)
+        code, text = completed("topic", "echo", "joints", "-n", 2, "-f")
+        assert (code, text.count("0.5"), text.count("---")) == (0, 40, 2)
         # one second of listening may be too short where many work
         wait_until(lambda: "/joints [sensor_msgs/msg/JointState]" in completed(*LIST)[1])
-        text = wait_until(lambda: PUBLISHED in (found := completed(*INFO)[1]) and found)
-        assert "Reliability: BEST_EFFORT" in text
-        with command("topic", "hz", "/joints", "--window", 10) as hz:
+        with command("topic", "hz", "/joints") as hz:
             assert float(hz.writes("average rate:").split()[-1]) > 0
-            hz.writes("window: 10")
             hz.signal(signal.SIGINT)
             assert hz.ends() == 0
 
@@ -108,5 +80,3 @@ def test_topics_are_listed_shown_and_measured() -> None:
 def test_nobody_there_is_one_sentence() -> None:
     code, text = completed("topic", "echo", "/silence", "--timeout", 0.3)
     assert (code, "got nobody in time" in text, text.count("\n")) == (1, True, 0)
-    code, text = completed("topic", "info", "/silence", "--spin-time", 0.1)
-    assert (code, "got none" in text, text.count("\n")) == (1, True, 0)
