@@ -103,4 +103,5 @@ def _run_nodes(nodes: list[PlannedNode]) -> int:
 
 
 def _report(line: str) -> None:
-    print(line, flush=True)
+    sys.stdout.write(f"{line}\n")  # at once, since each node's output comes by a thread of its own
+    sys.stdout.flush()
