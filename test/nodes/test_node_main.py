@@ -146,6 +146,7 @@ class Listener(Node):
         super().__init__("listener")
         self.came = threading.Condition()
         self.count = 0
+        self._clients_by_name: dict[str, Any] = {}
 
     def listen(self, kind: Any, topic: str) -> None:
         qos = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -156,13 +157,18 @@ class Listener(Node):
             assert self.came.wait_for(lambda: self.count >= count, PATIENCE_S)
 
     def ask(self, kind: Any, name: str, request: Any) -> Any:
-        client = self.create_client(kind, name)
+        """The answer; a request that comes before the server knows the client is lost."""
+        if name not in self._clients_by_name:
+            self._clients_by_name[name] = self.create_client(kind, name)
+        client = self._clients_by_name[name]
         assert client.wait_for_service(PATIENCE_S)
-        done = threading.Event()
-        future = client.call_async(request)
-        future.add_done_callback(lambda _: done.set())
-        assert done.wait(PATIENCE_S)
-        return future.result()
+        for _ in range(6):
+            done = threading.Event()
+            future = client.call_async(request)
+            future.add_done_callback(lambda _, done=done: done.set())
+            if done.wait(PATIENCE_S / 6):
+                return future.result()
+        raise AssertionError(f"no answer from {name}")
 
     def _take(self, msg: Any) -> None:
         with self.came:
