@@ -17,7 +17,7 @@ from rclpy.publisher import Publisher
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 
 from avatar_forcing_ros.errors import ConfigError
-from avatar_forcing_ros.nodes import quality
+from avatar_forcing_ros.nodes import qos
 from avatar_forcing_ros.nodes.bad_message import refuse
 from avatar_forcing_ros.nodes.convert_audio import (
     AudioFormat,
@@ -27,7 +27,7 @@ from avatar_forcing_ros.nodes.convert_audio import (
     samples_to_data_msg,
     samples_to_msg,
 )
-from avatar_forcing_ros.nodes.health import Troubles
+from avatar_forcing_ros.nodes.diagnostics import ErrorCounter
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 
 CLASSES = {
@@ -130,13 +130,13 @@ class AudioPublisher:
     """
 
     def __init__(
-        self, node: Node, topic: str, kind: str, errors: Troubles, *, managed: bool = False
+        self, node: Node, topic: str, kind: str, errors: ErrorCounter, *, managed: bool = False
     ) -> None:
         """`kind` is a value of ``audio_msg``; raises ConfigError where it cannot be had."""
         self._node = node
         kind = resolve_kind(kind)
         self._to_msg = TO_MESSAGE[kind]
-        self._publisher: Publisher = quality.publisher(
+        self._publisher: Publisher = qos.publisher(
             node, topic, audio_message(kind), errors, managed=managed
         )
         self._info: Publisher | None = None

@@ -12,7 +12,7 @@ from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 
 from avatar_forcing_ros.media import AudioChunk
 from avatar_forcing_ros.media_files.mp3 import Mp3Decoder, looks_like_mp3
-from avatar_forcing_ros.nodes import quality
+from avatar_forcing_ros.nodes import qos
 from avatar_forcing_ros.nodes.audio_messages import (
     MP3,
     audio_message,
@@ -22,7 +22,7 @@ from avatar_forcing_ros.nodes.audio_messages import (
 )
 from avatar_forcing_ros.nodes.bad_message import BadMessage
 from avatar_forcing_ros.nodes.convert_audio import AudioFormat, AudioInput, bytes_of
-from avatar_forcing_ros.nodes.health import Troubles
+from avatar_forcing_ros.nodes.diagnostics import ErrorCounter
 from avatar_forcing_ros.nodes.stamps import MessageTime
 from avatar_forcing_ros.nodes.subscriptions import MatchedSubscription
 
@@ -48,7 +48,7 @@ class AudioSubscription:
         settings: Mapping[str, Any],
         take: Callable[[AudioChunk, MessageTime], None],
         time_of: Callable[[Any], MessageTime | None],
-        errors: Troubles,
+        errors: ErrorCounter,
         group: CallbackGroup,
         *,
         queued: bool = False,
@@ -104,7 +104,7 @@ class AudioSubscription:
                 self._on_info,
                 QoSProfile(depth=1, durability=durability),
                 callback_group=self._group,
-                event_callbacks=quality.silent_events(),
+                event_callbacks=qos.silent_events(),
             )
             for durability in durabilities
         ]
@@ -114,7 +114,7 @@ class AudioSubscription:
             found = format_of_info(info)
         except BadMessage as bad:
             self._unreadable = True
-            self._errors.note(f"{self._topic} {bad.reason}", f"{self._topic}: {bad}")
+            self._errors.count(f"{self._topic} {bad.reason}", f"{self._topic}: {bad}")
             return
         self._described, self._unreadable = True, False
         if isinstance(found, AudioFormat):
@@ -136,10 +136,10 @@ class AudioSubscription:
         try:
             chunks = self._chunks(msg, at)
         except BadMessage as bad:
-            self._errors.note(f"{self._topic} {bad.reason}", f"{self._topic}: {bad}")
+            self._errors.count(f"{self._topic} {bad.reason}", f"{self._topic}: {bad}")
             return
         if self._input.cancelled and not cancelled:
-            self._errors.note(
+            self._errors.count(
                 f"{self._topic} channels_cancel",
                 f"{self._topic}: the mean of all channels is silent, since they cancel each other "
                 "out; the loudest is taken alone: turn the polarity of one of them",
@@ -152,7 +152,7 @@ class AudioSubscription:
         if data is None:
             return self._input.push(msg, at.ns, arrived=at.arrived)
         if self._unreadable:  # as samples it would be noise
-            self._errors.note(f"{self._topic} format", f"{self._topic}: audio that is not read")
+            self._errors.count(f"{self._topic} format", f"{self._topic}: audio that is not read")
             return []
         if not self._described and self._mp3 is None and self._examined < MESSAGES_EXAMINED:
             self._examined += 1
@@ -162,7 +162,7 @@ class AudioSubscription:
             return self._input.push(msg, at.ns, arrived=at.arrived)
         channels = self._mp3.decode(data)  # [n, channels]
         if self._mp3.failed_frames:
-            self._errors.note(
+            self._errors.count(
                 f"{self._topic} mp3", f"{self._topic}: damaged frames", self._mp3.failed_frames
             )
             self._mp3.failed_frames = 0

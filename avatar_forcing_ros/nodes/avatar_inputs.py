@@ -15,7 +15,7 @@ from avatar_forcing_ros.nodes.audio_subscription import AudioSubscription
 from avatar_forcing_ros.nodes.bad_message import BadMessage
 from avatar_forcing_ros.nodes.convert_image import compressed_to_rgb, image_to_rgb
 from avatar_forcing_ros.nodes.convert_motion import msg_to_values
-from avatar_forcing_ros.nodes.health import Troubles
+from avatar_forcing_ros.nodes.diagnostics import ErrorCounter
 from avatar_forcing_ros.nodes.stamps import MessageTime, StampReader
 from avatar_forcing_ros.nodes.subscriptions import MatchedSubscription
 from avatar_forcing_ros.pipeline.worker import AvatarWorker
@@ -31,15 +31,15 @@ class AvatarInputs:
         node: LifecycleNode,
         worker: AvatarWorker,
         settings: Mapping[str, Any],
-        troubles: Troubles,
+        errors: ErrorCounter,
         group: CallbackGroup,
     ) -> None:
         """Open the subscriptions. `settings` are the node's parameters by name."""
-        self._node, self._worker, self._troubles = node, worker, troubles
+        self._node, self._worker, self._errors = node, worker, errors
         self._stamp = StampReader(
             lambda: int(node.get_clock().now().nanoseconds),
             settings["stamp_tolerance_s"],
-            troubles,
+            errors,
             replay=bool(node.get_parameter("use_sim_time").value),
         )
         self.received = dict.fromkeys(("user/image", "user/motion", *AUDIO_TOPICS), 0)
@@ -87,7 +87,7 @@ class AvatarInputs:
     ) -> None:
         self._subscriptions.append(
             MatchedSubscription(
-                self._node, topic, [message], callback, self._troubles, group, like=like
+                self._node, topic, [message], callback, self._errors, group, like=like
             )
         )
 
@@ -111,7 +111,7 @@ class AvatarInputs:
             settings,
             lambda chunk, _: put(chunk),
             time_of,
-            self._troubles,
+            self._errors,
             group,
             queued=voice,
             breaks=lambda: worker.avatar_audio_breaks if voice else worker.user_audio_breaks,
@@ -123,7 +123,7 @@ class AvatarInputs:
         try:
             pixels = to_rgb(msg)
         except BadMessage as bad:
-            self._troubles.note(f"user/image {bad.reason}", f"user/image: {bad}")
+            self._errors.count(f"user/image {bad.reason}", f"user/image: {bad}")
             return
         self._worker.put_picture(VideoFrame(pixels, stamp_ns))
 
@@ -133,10 +133,10 @@ class AvatarInputs:
         try:
             values, unknown = msg_to_values(msg)
         except BadMessage as bad:
-            self._troubles.note(f"user/motion {bad.reason}", f"user/motion: {bad}")
+            self._errors.count(f"user/motion {bad.reason}", f"user/motion: {bad}")
             return
         if unknown:
-            self._troubles.note(
+            self._errors.count(
                 "user/motion unknown_names",
                 f"user/motion: names that are no rig coefficients are left out: {unknown}",
             )

@@ -26,7 +26,7 @@ from avatar_forcing_ros.config import AvatarConfig, SamplingConfig, merged_confi
 from avatar_forcing_ros.errors import AvatarForcingError, ConfigError, ConversationError
 from avatar_forcing_ros.files import user_path
 from avatar_forcing_ros.msg import AvatarState
-from avatar_forcing_ros.nodes import health, quality
+from avatar_forcing_ros.nodes import diagnostics, qos
 from avatar_forcing_ros.nodes.avatar_inputs import AvatarInputs
 from avatar_forcing_ros.nodes.avatar_outputs import AvatarOutputs
 from avatar_forcing_ros.nodes.interface import PARAMETERS
@@ -83,10 +83,10 @@ class AvatarNode(LifecycleNodeBase):
         self._health_group = MutuallyExclusiveCallbackGroup()
         self._service_group = MutuallyExclusiveCallbackGroup()
         self.add_on_set_parameters_callback(self._on_set_parameters)
-        self._state_publisher = quality.publisher(
+        self._state_publisher = qos.publisher(
             self, "avatar/state", AvatarState, self.errors, managed=False
         )
-        self._diagnostics = quality.publisher(
+        self._diagnostics = qos.publisher(
             self, "/diagnostics", DiagnosticArray, self.errors, managed=False
         )
         # a steady clock: a clock of a replay that stands still is to be told, too
@@ -228,7 +228,7 @@ class AvatarNode(LifecycleNodeBase):
         return int(self.get_clock().now().nanoseconds)
 
     def _trouble(self, reason: str, sentence: str) -> None:
-        self.errors.note(reason, sentence)
+        self.errors.count(reason, sentence)
 
     @staticmethod
     def _config(settings: Mapping[str, Any]) -> AvatarConfig:
@@ -334,7 +334,7 @@ class AvatarNode(LifecycleNodeBase):
             self._inputs.follow_publishers()
             self._note_long_chunks()
         self._publish_state()
-        self._diagnostics.publish(health.array(self, self._statuses()))
+        self._diagnostics.publish(diagnostics.array(self, self._statuses()))
 
     def _note_long_chunks(self) -> None:
         """Say once why the avatar answers late, where the microphone is the reason."""
@@ -411,17 +411,17 @@ class AvatarNode(LifecycleNodeBase):
             if status.effort
             else {}
         )
-        out = [health.status(level, f"{name}: avatar", message, figures)]
+        out = [diagnostics.status(level, f"{name}: avatar", message, figures)]
         if inputs:
             out.append(
-                health.status(
+                diagnostics.status(
                     DiagnosticStatus.OK, f"{name}: inputs", "messages received", inputs.received
                 )
             )
-        troubles = self.errors.counts
-        level = DiagnosticStatus.WARN if troubles else DiagnosticStatus.OK
-        message = f"{sum(troubles.values())} troubles" if troubles else "none"
-        out.append(health.status(level, f"{name}: troubles", message, troubles))
+        errors = self.errors.counts
+        level = DiagnosticStatus.WARN if errors else DiagnosticStatus.OK
+        message = f"{sum(errors.values())} errors" if errors else "none"
+        out.append(diagnostics.status(level, f"{name}: errors", message, errors))
         return out
 
 

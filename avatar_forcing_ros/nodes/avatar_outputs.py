@@ -13,7 +13,7 @@ from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
 from avatar_forcing_ros.msg import AvatarMotion
-from avatar_forcing_ros.nodes import quality
+from avatar_forcing_ros.nodes import qos
 from avatar_forcing_ros.nodes.audio_messages import AudioPublisher, stamped_kind
 from avatar_forcing_ros.nodes.convert_image import rgb_to_compressed, rgb_to_image
 from avatar_forcing_ros.nodes.convert_motion import motion_to_msg
@@ -22,7 +22,7 @@ from avatar_forcing_ros.nodes.convert_robot import (
     values_to_joints,
     values_to_transform,
 )
-from avatar_forcing_ros.nodes.health import Troubles
+from avatar_forcing_ros.nodes.diagnostics import ErrorCounter
 from avatar_forcing_ros.pipeline.live import LiveFrame
 from avatar_forcing_ros.pipeline.outline import FaceOutline
 
@@ -33,7 +33,9 @@ COMPRESSED = "avatar/image_raw/compressed"
 class AvatarOutputs:
     """Everything that the avatar shows and says; silent unless its node is active."""
 
-    def __init__(self, node: LifecycleNode, settings: Mapping[str, Any], errors: Troubles) -> None:
+    def __init__(
+        self, node: LifecycleNode, settings: Mapping[str, Any], errors: ErrorCounter
+    ) -> None:
         """Make the publishers that `settings` ask for; they are changed by `set`."""
         self._settings = dict(settings)
         self._made: dict[str, Any] = {}
@@ -56,7 +58,7 @@ class AvatarOutputs:
         ]
         for topic, message, publish in wanted:
             if publish:
-                self._made[topic] = quality.publisher(node, topic, message, errors)
+                self._made[topic] = qos.publisher(node, topic, message, errors)
 
     def set(self, changes: Mapping[str, Any]) -> None:
         """Take over parameters that may change while the node lives."""

@@ -157,7 +157,7 @@ class DisplayNode(NodeBase):
         try:
             pixels = convert(msg)
         except BadMessage as bad:
-            self.errors.note(f"frames {bad.reason}", f"dropped a bad message: {bad.detail}")
+            self.errors.count(f"frames {bad.reason}", f"dropped a bad message: {bad.detail}")
             return
         stamp_ns = self._stamp_ns(msg)
         with self._lock:

@@ -44,14 +44,14 @@ class DisplayReport:
         elapsed_s = max(1e-9, (now_ns - self._last_ns) / 1e9)
         self._last_ns = now_ns
         running = speaker is not None and speaker.is_running
-        troubles = [
+        warnings = [
             (speaker_wanted and not running, "no sound: the speaker cannot be used"),
             (bad and news["bad"], "messages that were lost or cannot be read"),
             (news["resets"] > 1, "stamps jump; do picture and sound have the same clock?"),
             (news["rebuffers"], "came later than planned: waiting longer from now on"),
             (screen is not None and not news["frames"], "no frames are coming"),
         ]
-        message = next((text for true, text in troubles if true), "")
+        message = next((text for true, text in warnings if true), "")
         values: dict[str, object] = {
             "shown fps": round(news["shown"] / elapsed_s, 1),
             "frames received": received.get("frames", 0),

@@ -22,7 +22,7 @@ from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 
 from avatar_forcing_ros.errors import AvatarForcingError
-from avatar_forcing_ros.nodes.health import Troubles
+from avatar_forcing_ros.nodes.diagnostics import ErrorCounter
 from avatar_forcing_ros.nodes.parameters import refused
 from avatar_forcing_ros.nodes.stop_signals import StopSignals
 
@@ -41,7 +41,7 @@ class NodeBase(Node):
     """
 
     def __init__(self, name: str, **options: Any) -> None:
-        self.errors = Troubles(self)
+        self.errors = ErrorCounter(self)
         self._running = 0  # callbacks, at present
         self._closed = False  # to callbacks
         self._change = threading.Condition()
@@ -125,7 +125,7 @@ class NodeBase(Node):
             sentence = f"{what}: {type(error).__name__}: {one_line(error)}"
             trace = f"\n{traceback.format_exc()}"
         if self.context.ok():
-            self.errors.note(f"{what} failed", sentence + trace)
+            self.errors.count(f"{what} failed", sentence + trace)
         return sentence
 
 

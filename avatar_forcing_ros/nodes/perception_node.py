@@ -16,7 +16,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.msg import AvatarMotion
-from avatar_forcing_ros.nodes import health, quality
+from avatar_forcing_ros.nodes import diagnostics, qos
 from avatar_forcing_ros.nodes.bad_message import BadMessage
 from avatar_forcing_ros.nodes.convert_image import compressed_to_rgb, image_to_rgb
 from avatar_forcing_ros.nodes.convert_motion import motion_to_msg
@@ -51,10 +51,10 @@ class PerceptionNode(NodeBase):
         self._newest: tuple[Any, Any] | None = None  # message and its header
         self._ending = False
         self.received = self.skipped = self.seen = self.sent = 0
-        self._publisher = quality.publisher(
+        self._publisher = qos.publisher(
             self, "user/motion", AvatarMotion, self.errors, managed=False
         )
-        self._diagnostics = quality.publisher(
+        self._diagnostics = qos.publisher(
             self, "/diagnostics", DiagnosticArray, self.errors, managed=False
         )
         compressed = settings["image_transport"] == "compressed"
@@ -98,33 +98,33 @@ class PerceptionNode(NodeBase):
             try:
                 self._send(VideoFrame(self._to_rgb(msg), stamp_ns), msg)
             except BadMessage as bad:
-                self.errors.note(f"user/image {bad.reason}", f"user/image: {bad}")
+                self.errors.count(f"user/image {bad.reason}", f"user/image: {bad}")
             except Exception as error:  # one picture must not end the rest
-                self.errors.note("tracking", f"a picture could not be tracked: {error}")
+                self.errors.count("tracking", f"a picture could not be tracked: {error}")
         self._tracker.close()
 
     def _send(self, frame: VideoFrame, msg: Any) -> None:
         motion = self._estimator.update(self._tracker.track(frame), frame.stamp_ns)
         self.seen += motion.face_visible
-        header = quality.header(frame.stamp_ns, self._frame_id)
+        header = qos.header(frame.stamp_ns, self._frame_id)
         told = motion_to_msg(header, 0, 0, None, motion.values, 0.0, False)
         self._publisher.publish(told)
         self.sent += 1
 
     def _report(self) -> None:
         self._images.follow_publishers()
-        troubles = self.errors.counts
+        errors = self.errors.counts
         figures = {
             "pictures": self.received,
             "skipped": self.skipped,
             "with_a_face": self.seen,
-            **troubles,
+            **errors,
         }
-        level = DiagnosticStatus.WARN if troubles else DiagnosticStatus.OK
+        level = DiagnosticStatus.WARN if errors else DiagnosticStatus.OK
         name = f"{self.get_fully_qualified_name()}: tracking"
-        message = f"{sum(troubles.values())} troubles" if troubles else "alive"
-        line = health.status(level, name, message, figures)
-        self._diagnostics.publish(health.array(self, [line]))
+        message = f"{sum(errors.values())} errors" if errors else "alive"
+        line = diagnostics.status(level, name, message, figures)
+        self._diagnostics.publish(diagnostics.array(self, [line]))
 
 
 def main(args: Sequence[str] | None = None, signals: StopSignals | None = None) -> int:

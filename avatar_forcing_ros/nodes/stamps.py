@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from rclpy.time import Time
 
-from avatar_forcing_ros.nodes.health import Troubles
+from avatar_forcing_ros.nodes.diagnostics import ErrorCounter
 
 REPLAY_LATE_NS = 60_000_000_000
 
@@ -26,7 +26,7 @@ class StampReader:
         self,
         now_ns: Callable[[], int],
         tolerance_s: float,
-        troubles: Troubles,
+        errors: ErrorCounter,
         *,
         replay: bool = False,
     ) -> None:
@@ -34,7 +34,7 @@ class StampReader:
 
         Their stamps are old then, and as good as ever: times of arrival would differ each time.
         """
-        self._now_ns, self._troubles = now_ns, troubles
+        self._now_ns, self._errors = now_ns, errors
         self._tolerance_ns = round(tolerance_s * 1e9)
         self._late_ns = max(self._tolerance_ns, REPLAY_LATE_NS if replay else 0)
 
@@ -45,14 +45,14 @@ class StampReader:
         stamp_ns = Time.from_msg(header.stamp).nanoseconds if header is not None else 0
         if not stamp_ns:
             if header is not None:
-                self._troubles.note(
+                self._errors.count(
                     f"{topic} stamp_zero",
                     f"{topic}: messages without a stamp; the time of arrival is taken instead",
                 )
             return MessageTime(now_ns, True)
         ahead_ns = stamp_ns - now_ns
         if now_ns > 0 and not -self._late_ns <= ahead_ns <= self._tolerance_ns:
-            self._troubles.note(
+            self._errors.count(
                 f"{topic} stamp_far",
                 f"{topic}: a stamp is {ahead_ns / 1e9:+.1f} s from now, expected "
                 f"{self._tolerance_ns / 1e9:g} s at most; the time of arrival is taken instead: "

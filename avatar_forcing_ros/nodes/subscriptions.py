@@ -17,9 +17,9 @@ from rclpy.node import Node
 from rclpy.qos import QoSReliabilityPolicy, qos_policy_name_from_kind
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
-from avatar_forcing_ros.nodes import quality
-from avatar_forcing_ros.nodes.health import Troubles
-from avatar_forcing_ros.nodes.quality import SubscriptionEventCallbacks, UnsupportedEventTypeError
+from avatar_forcing_ros.nodes import qos
+from avatar_forcing_ros.nodes.diagnostics import ErrorCounter
+from avatar_forcing_ros.nodes.qos import SubscriptionEventCallbacks, UnsupportedEventTypeError
 
 LARGE = (
     "; Fast DDS has too little shared memory for large pictures unless told otherwise: where they "
@@ -41,7 +41,7 @@ class MatchedSubscription:
         topic: str,
         messages: Sequence[Any],
         callback: Callable[[Any], None],
-        errors: Troubles,
+        errors: ErrorCounter,
         group: CallbackGroup,
         *,
         like: str = "",
@@ -50,7 +50,7 @@ class MatchedSubscription:
         self._errors, self._group = errors, group
         self._messages = {_type_name(message): message for message in messages}
         self._type = _type_name(messages[0])
-        self._profile = quality.profile(quality.TABLE[like or topic])
+        self._profile = qos.profile(qos.TABLE[like or topic])
         self._profile.reliability = QoSReliabilityPolicy.RELIABLE
         self._subscription = self._subscribe(QoSOverridingOptions.with_default_policies())
 
@@ -76,14 +76,14 @@ class MatchedSubscription:
             return
         readable = [info for info in found if info.topic_type in self._messages]
         if not readable:
-            self._errors.note(
+            self._errors.count(
                 f"{self._topic} type",
                 f"{self._topic}: expected {' or '.join(self._messages)}, got a publisher of "
                 f"{', '.join(sorted({info.topic_type for info in found}))}, which is not received",
             )
             return
         if len(found) > 1:
-            self._errors.note(
+            self._errors.count(
                 f"{self._topic} publishers",
                 f"{self._topic}: expected one publisher, got {len(found)}; what comes twice for "
                 "the same time is dropped: stop one of them, or remap it",
@@ -139,7 +139,7 @@ class MatchedSubscription:
         if policy == "RELIABILITY":
             self.follow_publishers()
             return
-        self._errors.note(
+        self._errors.count(
             f"{self._topic} qos",
             f"{self._topic}: nothing is received from a publisher whose {policy} does not fit; "
             f"change it there, or here by qos_overrides.{self.topic_name}.subscription.*",
@@ -147,7 +147,7 @@ class MatchedSubscription:
 
     def _on_lost(self, event: Any) -> None:
         large = LARGE if self._type.endswith("/Image") else ""
-        self._errors.note(
+        self._errors.count(
             f"{self._topic} lost",
             f"{self._topic}: messages were lost on their way{large}",
             max(1, event.total_count_change),

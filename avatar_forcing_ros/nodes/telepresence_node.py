@@ -24,7 +24,7 @@ from avatar_forcing_ros.errors import ConfigError, MissingDependencyError
 from avatar_forcing_ros.files import user_path
 from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.msg import AvatarState
-from avatar_forcing_ros.nodes import health, quality
+from avatar_forcing_ros.nodes import diagnostics, qos
 from avatar_forcing_ros.nodes.audio_subscription import AudioSubscription
 from avatar_forcing_ros.nodes.bad_message import BadMessage
 from avatar_forcing_ros.nodes.convert_image import compressed_to_rgb, image_to_rgb
@@ -70,7 +70,7 @@ class TelepresenceNode(NodeBase):
             self.create_subscription(
                 AvatarState, "avatar/state", self._on_state, 1, callback_group=self._group
             )
-            self._diagnostics = quality.publisher(
+            self._diagnostics = qos.publisher(
                 self, "/diagnostics", DiagnosticArray, self.errors, managed=False
             )
             # the page goes on while simulated time stands still
@@ -110,7 +110,7 @@ class TelepresenceNode(NodeBase):
         """End all connections and the web server."""
         server, self._server = self._server, None
         if server and not server.stop():
-            self.errors.note("web server", "the web server did not end in time")
+            self.errors.count("web server", "the web server did not end in time")
 
     def _follow(self) -> None:
         """Take pictures and sound off the network while somebody looks."""
@@ -175,7 +175,7 @@ class TelepresenceNode(NodeBase):
         try:
             pixels = to_rgb(msg)
         except BadMessage as bad:
-            self.errors.note(f"avatar/image_raw {bad.reason}", f"avatar/image_raw: {bad}")
+            self.errors.count(f"avatar/image_raw {bad.reason}", f"avatar/image_raw: {bad}")
             return
         self.stage.put_picture(at.ns, pixels)
 
@@ -185,7 +185,7 @@ class TelepresenceNode(NodeBase):
         stamp_ns = int(Time.from_msg(header.stamp).nanoseconds) if header else 0
         if stamp_ns:
             return MessageTime(stamp_ns, arrived=False)
-        self.errors.note(
+        self.errors.count(
             f"{topic} stamp_zero",
             f"{topic}: expected stamps, got none; picture and voice cannot be put together, "
             "so these messages are dropped",
@@ -200,7 +200,7 @@ class TelepresenceNode(NodeBase):
         try:
             pixels = to_rgb(msg)
         except BadMessage as bad:
-            self.errors.note(f"user/image {bad.reason}", f"user/image: {bad}")
+            self.errors.count(f"user/image {bad.reason}", f"user/image: {bad}")
             return
         height, width = pixels.shape[:2]
         shrink = min(1.0, VIEW_SIDE_PX / max(height, width))
@@ -237,19 +237,19 @@ class TelepresenceNode(NodeBase):
         counts = self.stage.counts()
         fps = (counts["frames"] - self._frames_then) / REPORT_PERIOD_S
         self._frames_then = counts["frames"]
-        troubles = self.errors.counts
-        message = self.stage.trouble or (f"{sum(troubles.values())} troubles" if troubles else "")
+        errors = self.errors.counts
+        message = self.stage.trouble or (f"{sum(errors.values())} errors" if errors else "")
         level = DiagnosticStatus.WARN if message else DiagnosticStatus.OK
         figures = {
             "watched": self.stage.running,
             "fps": fps,
             "delay_ms": self.stage.delay_ms,
             **counts,
-            **troubles,
+            **errors,
         }
         name = f"{self.get_fully_qualified_name()}: page"
-        line = health.status(level, name, message or "alive", figures)
-        self._diagnostics.publish(health.array(self, [line]))
+        line = diagnostics.status(level, name, message or "alive", figures)
+        self._diagnostics.publish(diagnostics.array(self, [line]))
 
 
 def _check(given: dict[str, Any]) -> None:

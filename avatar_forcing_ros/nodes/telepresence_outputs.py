@@ -14,10 +14,10 @@ from std_srvs.srv import Trigger
 
 from avatar_forcing_ros.errors import OutputError
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
-from avatar_forcing_ros.nodes import quality
+from avatar_forcing_ros.nodes import qos
 from avatar_forcing_ros.nodes.audio_messages import AudioPublisher, stamped_kind
 from avatar_forcing_ros.nodes.convert_image import rgb_to_compressed, rgb_to_image
-from avatar_forcing_ros.nodes.health import Troubles
+from avatar_forcing_ros.nodes.diagnostics import ErrorCounter
 from avatar_forcing_ros.web.refusal import RefusedError
 
 FRAME_ID = "operator"
@@ -26,20 +26,20 @@ FRAME_ID = "operator"
 class TelepresenceOutputs:
     """Publishers and the service's client; methods may be called in any thread."""
 
-    def __init__(self, node: Node, settings: Mapping[str, Any], troubles: Troubles) -> None:
-        self._node, self._troubles = node, troubles
+    def __init__(self, node: Node, settings: Mapping[str, Any], errors: ErrorCounter) -> None:
+        self._node, self._errors = node, errors
         self._quality = settings["jpeg_quality"]
         kind = stamped_kind(settings["audio_msg"])
-        self._voice = AudioPublisher(node, "avatar/audio", kind, troubles)
+        self._voice = AudioPublisher(node, "avatar/audio", kind, errors)
         self._user_sound: AudioPublisher | None = None
         self._user_picture: Any = None
         self._compressed = settings["user_image_transport"] == "compressed"
         if settings["browser_is_user"]:
-            self._user_sound = AudioPublisher(node, "user/audio", kind, troubles)
+            self._user_sound = AudioPublisher(node, "user/audio", kind, errors)
             self._user_picture = node.create_publisher(
                 CompressedImage if self._compressed else Image,
                 "user/image/compressed" if self._compressed else "user/image",
-                quality.profile(quality.TABLE["user/image"]),
+                qos.profile(qos.TABLE["user/image"]),
             )
         self._stop = node.create_client(Trigger, settings["stop_service"])
 
@@ -58,7 +58,7 @@ class TelepresenceOutputs:
 
     def send_user_picture(self, frame: VideoFrame) -> None:
         """A picture of them."""
-        header = quality.header(frame.stamp_ns, FRAME_ID)
+        header = qos.header(frame.stamp_ns, FRAME_ID)
 
         def send() -> None:
             if self._compressed:
@@ -70,7 +70,7 @@ class TelepresenceOutputs:
         self._guarded(send)
 
     def _publish_audio(self, publisher: AudioPublisher, chunk: AudioChunk) -> None:
-        header = quality.header(chunk.stamp_ns, FRAME_ID)
+        header = qos.header(chunk.stamp_ns, FRAME_ID)
         self._guarded(lambda: publisher.publish(chunk.samples, header))
 
     def _guarded(self, send: Callable[[], None]) -> None:
@@ -79,7 +79,7 @@ class TelepresenceOutputs:
         try:
             send()
         except Exception as error:  # told; the next one may succeed
-            self._troubles.note("sending", f"something could not be sent: {error}")
+            self._errors.count("sending", f"something could not be sent: {error}")
 
     def stop_speaking(self) -> Future[int]:
         """Call the avatar's service; how many samples it says that it dropped.

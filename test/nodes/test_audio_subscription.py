@@ -32,7 +32,7 @@ from avatar_forcing_ros.nodes.audio_messages import (
 from avatar_forcing_ros.nodes.audio_subscription import AudioSubscription
 from avatar_forcing_ros.nodes.bad_message import BadMessage
 from avatar_forcing_ros.nodes.convert_audio import AudioFormat
-from avatar_forcing_ros.nodes.health import Troubles
+from avatar_forcing_ros.nodes.diagnostics import ErrorCounter
 from avatar_forcing_ros.nodes.stamps import MessageTime
 
 pytestmark = pytest.mark.either_audio
@@ -52,7 +52,7 @@ class Listening:
         self.elsewhere = rclpy.Context()
         rclpy.init(args=[], context=self.elsewhere)
         self.sender = Node("sender", context=self.elsewhere)
-        self.errors = Troubles(self.node)
+        self.errors = ErrorCounter(self.node)
         self.chunks: list[AudioChunk] = []
         self.samples = 0  # that came, for the stamps
         self.subscription = AudioSubscription(

@@ -26,7 +26,7 @@ from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 from visualization_msgs.msg import MarkerArray
 
-from avatar_forcing_ros.nodes import quality as qos
+from avatar_forcing_ros.nodes import qos
 from avatar_forcing_ros.nodes.avatar_node import AvatarNode
 from avatar_forcing_ros.nodes.convert_image import rgb_to_image
 from avatar_forcing_ros.nodes.interface import (
@@ -35,7 +35,7 @@ from avatar_forcing_ros.nodes.interface import (
     SMALL_MESSAGE_MS,
     TOPICS,
 )
-from avatar_forcing_ros.nodes.quality import TABLE
+from avatar_forcing_ros.nodes.qos import TABLE
 from avatar_forcing_ros.pipeline.session import Session
 from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.rig.coefficients import NAMES
@@ -104,11 +104,11 @@ class Robot(Node):
         self.destroy_client(client)
         return future.result()
 
-    def troubles(self) -> dict[str, str]:
+    def errors(self) -> dict[str, str]:
         """The newest counts of what went wrong."""
         for array in reversed(self.got["/diagnostics"]):
             for status in array.status:
-                if status.name.endswith("troubles"):
+                if status.name.endswith("errors"):
                     return {pair.key: pair.value for pair in status.values}
         return {}
 
@@ -272,7 +272,7 @@ def test_a_microphone_that_sends_long_chunks_is_told_as_the_reason(
     node = started(avatar)
     robot.some("avatar/motion", 2)
     deadline = time.monotonic() + PATIENCE_S
-    while "user/audio long_chunks" not in robot.troubles():
+    while "user/audio long_chunks" not in robot.errors():
         assert time.monotonic() < deadline
         msg = installed_audio.to_msg(np.zeros(16 * 256, np.float32), robot.header())
         begin_ns = stamp(msg) - 256_000_000  # a driver stamps the first sample
@@ -342,7 +342,7 @@ def test_parameters_are_checked_and_take_effect(robot: Robot, avatar: Set, tmp_p
     )
     (tmp_path / "text.png").write_text("no picture")
     assert set_to("portrait", str(tmp_path / "text.png")) == ""  # found out by the worker
-    robot.wait(lambda: "portrait" in robot.troubles())
+    robot.wait(lambda: "portrait" in robot.errors())
     robot.some("avatar/motion", 5)
 
 
@@ -399,7 +399,7 @@ def test_no_message_ends_the_avatar_and_each_is_counted(robot: Robot, avatar: Se
         robot.hears.publish(broken)
     wanted = bad_messages(robot)
     deadline = time.monotonic() + PATIENCE_S
-    while missing := wanted.keys() - robot.troubles().keys():
+    while missing := wanted.keys() - robot.errors().keys():
         assert time.monotonic() < deadline, missing
         for name in missing:  # best-effort pictures may get lost
             publisher, msg = wanted[name]
@@ -466,9 +466,9 @@ def test_parameters_are_declared_as_the_table_says(avatar: Set) -> None:
 def test_a_second_publisher_is_told(robot: Robot, avatar: Set) -> None:
     started(avatar)
     robot.some("avatar/motion", 2)
-    assert not [reason for reason in robot.troubles() if "publishers" in reason]
+    assert not [reason for reason in robot.errors() if "publishers" in reason]
     rival = robot.create_publisher(installed_audio.MESSAGE, "user/audio", 10)
-    robot.wait(lambda: "user/audio publishers" in robot.troubles())
+    robot.wait(lambda: "user/audio publishers" in robot.errors())
     robot.destroy_publisher(rival)
 
 

@@ -12,20 +12,20 @@ from avatar_forcing_ros.nodes.stamps import StampReader
 NOW_NS = 1_700_000_000_000_000_000
 
 
-class Troubles:
+class ErrorCounter:
     """Keeps the reasons."""
 
     def __init__(self) -> None:
         self.reasons: list[str] = []
 
-    def note(self, reason: str, sentence: str) -> None:
+    def count(self, reason: str, sentence: str) -> None:
         self.reasons.append(reason)
 
 
 def test_a_bag_on_a_busy_machine_keeps_its_stamps() -> None:
     """What is served late is not of another time; what is ahead of the clock still is."""
-    troubles = Troubles()
-    read = StampReader(lambda: NOW_NS, 2.0, troubles, replay=True)  # type: ignore[arg-type]
+    errors = ErrorCounter()
+    read = StampReader(lambda: NOW_NS, 2.0, errors, replay=True)  # type: ignore[arg-type]
     for ahead_s, trusted in ((-30, True), (-61, False), (3, False)):
         stamp = Time(sec=NOW_NS // 10**9 + ahead_s, nanosec=0)
         assert read(Image(header=Header(stamp=stamp)), "a").arrived != trusted
@@ -44,18 +44,18 @@ def test_a_bag_on_a_busy_machine_keeps_its_stamps() -> None:
 def test_a_stamp_that_cannot_be_gives_way_to_the_arrival(
     off_ns: int, time_ns: int, arrived: bool, reasons: list[str]
 ) -> None:
-    troubles = Troubles()
-    read = StampReader(lambda: NOW_NS, 2.0, troubles)  # type: ignore[arg-type]
+    errors = ErrorCounter()
+    read = StampReader(lambda: NOW_NS, 2.0, errors)  # type: ignore[arg-type]
     sec, nanosec = divmod(NOW_NS + off_ns, 10**9)
     assert read(Image(header=Header(stamp=Time(sec=sec, nanosec=nanosec))), "a") == (
         time_ns,
         arrived,
     )
-    assert troubles.reasons == reasons
+    assert errors.reasons == reasons
 
 
 def test_a_message_without_a_header_is_of_when_it_came_and_no_trouble() -> None:
-    troubles = Troubles()
-    read = StampReader(lambda: NOW_NS, 2.0, troubles)  # type: ignore[arg-type]
+    errors = ErrorCounter()
+    read = StampReader(lambda: NOW_NS, 2.0, errors)  # type: ignore[arg-type]
     assert read(String(), "a") == (NOW_NS, True)
-    assert troubles.reasons == []
+    assert errors.reasons == []

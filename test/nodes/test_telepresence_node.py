@@ -191,8 +191,8 @@ def test_a_browser_may_be_the_person_before_the_avatar(
         kind, topic = CompressedImage, "user/image/compressed"
     seen: list[Any] = []
     here.other.create_subscription(
-        kind, topic, seen.append, telepresence_node.quality.profile(
-            telepresence_node.quality.TABLE["user/image"]
+        kind, topic, seen.append, telepresence_node.qos.profile(
+            telepresence_node.qos.TABLE["user/image"]
         )
     )  # fmt: skip
     here.hear_of(installed_audio.MESSAGE, "user/audio", here.got)

@@ -12,7 +12,7 @@ from rclpy.node import Node
 WARN_EVERY_S = 10.0
 
 
-class Troubles:
+class ErrorCounter:
     """Counts of what went wrong, by place and reason; safe from any thread."""
 
     def __init__(self, node: Node) -> None:
@@ -21,7 +21,7 @@ class Troubles:
         self._counts: Counter[str] = Counter()
         self._said: dict[str, float] = {}
 
-    def note(self, reason: str, sentence: str, times: int = 1) -> None:
+    def count(self, reason: str, sentence: str, times: int = 1) -> None:
         """Count `reason`; `sentence` is logged, at most every few seconds for one reason."""
         now_s = self._node.get_clock().now().nanoseconds / 1e9
         with self._lock:

@@ -19,7 +19,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.time import Time
 from std_msgs.msg import Header
 
-from avatar_forcing_ros.nodes.health import Troubles
+from avatar_forcing_ros.nodes.diagnostics import ErrorCounter
 from avatar_forcing_ros.nodes.interface import TOPICS, Topic
 
 try:
@@ -72,7 +72,7 @@ def silent_events() -> SubscriptionEventCallbacks:
 
 
 def publisher(
-    node: Node, name: str, message: Any, errors: Troubles, *, managed: bool = True
+    node: Node, name: str, message: Any, errors: ErrorCounter, *, managed: bool = True
 ) -> Publisher:
     """A publisher of the topic `name`; a `managed` one is silent unless its node is active.
 
@@ -82,7 +82,7 @@ def publisher(
 
     def incompatible(event: Any) -> None:
         policy = qos_policy_name_from_kind(event.last_policy_kind)
-        errors.note(
+        errors.count(
             f"{name} qos",
             f"{name}: a subscriber asks for more {policy} than is offered, and receives nothing; "
             f"change it there, or here by qos_overrides.{name}.publisher.*",
