@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -155,20 +157,20 @@ def test_another_package_is_refused_by_its_node() -> None:
         node_command(replace(avatar, package="other"))
 
 
-def launched(avatar: str = "time.sleep(1000)") -> tuple[Program, set[int]]:
+@contextmanager
+def launched(avatar: str = "time.sleep(1000)") -> Iterator[tuple[Program, set[int]]]:
     """A launch with two children, and their numbers."""
-    program = Program("-c", LAUNCH.format(avatar=avatar, child=CHILD))
-    lines = [program.writes(f"[{name}] pid") for name in ("avatar_node", "perception_node")]
-    pids = {int(line.split()[-1]) for line in lines}
-    assert len(pids) == 2
-    assert all(is_alive(pid) for pid in pids)
-    return program, pids
+    with Program("-c", LAUNCH.format(avatar=avatar, child=CHILD)) as program:
+        lines = [program.writes(f"[{name}] pid") for name in ("avatar_node", "perception_node")]
+        pids = {int(line.split()[-1]) for line in lines}
+        assert len(pids) == 2
+        yield program, pids
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_whatever_ends_a_launch_ends_all_its_nodes(number: signal.Signals) -> None:
-    program, pids = launched()
-    with program:
+    with launched() as (program, pids):
+        assert all(is_alive(pid) for pid in pids)
         program.signal(number)
         assert program.ends() == (-number if number == signal.SIGKILL else 0)
     wait_until(lambda: not any(is_alive(pid) for pid in pids))
@@ -176,8 +178,7 @@ def test_whatever_ends_a_launch_ends_all_its_nodes(number: signal.Signals) -> No
 
 @pytest.mark.parametrize(("end", "code"), [("sys.exit(3)", 3), ("os.kill(os.getpid(), 9)", 137)])
 def test_the_avatars_end_is_the_launchs_end(end: str, code: int) -> None:
-    program, pids = launched(f"sys.stdin.read(); time.sleep(0.5); {end}")
-    with program:
+    with launched(end) as (program, pids):
         assert program.ends() == code
         assert f"[avatar_node] ended with exit code {code if code == 3 else -9}" in program.text
     wait_until(lambda: not any(is_alive(pid) for pid in pids))

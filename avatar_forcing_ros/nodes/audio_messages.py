@@ -155,7 +155,7 @@ class AudioPublisher:
         """Take the topic off the graph."""
         for publisher in (self._publisher, self._info):
             if publisher:
-                self._node.destroy_publisher(publisher)
+                qos.destroy_publisher(self._node, publisher)
 
 
 def _own_info() -> Any:

@@ -93,7 +93,7 @@ class AvatarOutputs:
     def close(self) -> None:
         """Take the publishers off the graph."""
         for made in self._made.values():
-            self._node.destroy_publisher(made)
+            qos.destroy_publisher(self._node, made)
         for audio in self._audio:
             audio.close()
         self._made, self._audio = {}, []

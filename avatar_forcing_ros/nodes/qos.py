@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rclpy.lifecycle import LifecyclePublisher
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import (
@@ -39,6 +40,7 @@ __all__ = [
     "TABLE",
     "SubscriptionEventCallbacks",
     "UnsupportedEventTypeError",
+    "destroy_publisher",
     "header",
     "profile",
     "publisher",
@@ -95,3 +97,11 @@ def publisher(
         event_callbacks=PublisherEventCallbacks(incompatible_qos=incompatible),
         qos_overriding_options=QoSOverridingOptions.with_default_policies(),
     )
+
+
+def destroy_publisher(node: Node, publisher: Publisher) -> None:
+    """Take a publisher of either kind off the graph; a lifecycle node keeps a list of its own."""
+    if isinstance(publisher, LifecyclePublisher):
+        node.destroy_lifecycle_publisher(publisher)
+    else:
+        node.destroy_publisher(publisher)
