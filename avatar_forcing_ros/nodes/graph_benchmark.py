@@ -151,15 +151,20 @@ def run_graph_benchmark(
         _wait_for_life(process)
         node = Subscriber("graph_benchmark", QoSReliabilityPolicy.RELIABLE)
         sending: list[float] = []
-        node.create_subscription(
-            DiagnosticArray, "/diagnostics", lambda msg: sending.extend(_sending(msg)), 10
-        )
+        undrawn: list[float] = []
+
+        def on_diagnostics(msg: DiagnosticArray) -> None:
+            sending.extend(_numbers(msg, "sending_percent_of_a_core"))
+            undrawn.extend(_numbers(msg, "undrawn_frames"))
+
+        node.create_subscription(DiagnosticArray, "/diagnostics", on_diagnostics, 10)
         with _spinning(node):
             if has_second:
                 second = _start_second(seconds)
             time.sleep(SETTLE_S)
             node.begin()
             sending.clear()
+            undrawn.clear()
             say(f"listening for {seconds:g} s")
             share = _cpu_share(process.pid, seconds)
             held_mb = memory_mb(process.pid)
@@ -186,6 +191,8 @@ def run_graph_benchmark(
             "sending_worst_second": round(max(sending), 1) if sending else None,
         },
         "memory_mb": held_mb,
+        # frames without a picture, since there was no time to draw one: no loss of the graph
+        "undrawn_frames": undrawn[-1] - undrawn[0] if undrawn else None,
         "subscribers": subscribers,
     }
 
@@ -240,9 +247,9 @@ def _wait_for_life(process: subprocess.Popen[str]) -> None:
     time.sleep(SETTLE_S)
 
 
-def _sending(msg: Any) -> list[float]:
+def _numbers(msg: Any, key: str) -> list[float]:
     pairs = [pair for status in msg.status for pair in status.values]
-    return [float(pair.value) for pair in pairs if pair.key == "sending_percent_of_a_core"]
+    return [float(pair.value) for pair in pairs if pair.key == key]
 
 
 def _cpu_share(pid: int, seconds: float) -> float:

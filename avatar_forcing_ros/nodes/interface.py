@@ -69,7 +69,7 @@ AVATAR_AUDIO_DEPTH = 3200
 USER_AUDIO_DEPTH = 500  # which comes at its own pace: seconds in which the node is busy
 
 TOPICS = (
-    Topic("user/image", "sensor_msgs/msg/Image", False, False, 25,
+    Topic("user/image", "sensor_msgs/msg/Image", False, False, 50,
           "camera on the person; `user/image/compressed` instead, by `image_transport`"),
     Topic("user/motion", "avatar_forcing_ros/msg/AvatarMotion", False, False, 50,
           "the person's motion from `perception_node`, instead of the camera"),
