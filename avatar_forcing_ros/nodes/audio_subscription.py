@@ -72,15 +72,6 @@ class AudioSubscription:
         self._audio = MatchedSubscription(node, topic, messages, self._on_audio, errors, group)
         self._infos = self._subscribe_to_info()
 
-    @property
-    def topic_name(self) -> str:
-        """The topic's full name, with namespace and remapping."""
-        return self._audio.topic_name
-
-    def follow_publishers(self) -> None:
-        """Subscribe to what is published; called every second."""
-        self._audio.follow_publishers()
-
     def close(self) -> None:
         """Take the subscriptions off the graph."""
         self._audio.close()

@@ -66,11 +66,6 @@ class AvatarInputs:
         elif source == "topic":
             self._subscribe("user/motion", AvatarMotion, self._motion, group)
 
-    def follow_publishers(self) -> None:
-        """Subscribe to what is really published; called every second."""
-        for subscription in self._subscriptions:
-            subscription.follow_publishers()
-
     def close(self) -> None:
         """Close all subscriptions."""
         for subscription in self._subscriptions:

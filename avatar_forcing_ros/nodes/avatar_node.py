@@ -331,7 +331,6 @@ class AvatarNode(LifecycleNodeBase):
         self._sending_share = max(0.0, sending_s - self._sending_then_s) / REPORT_PERIOD_S
         self._sending_then_s = sending_s
         if self._inputs:
-            self._inputs.follow_publishers()
             self._note_long_chunks()
         self._publish_state()
         self._diagnostics.publish(diagnostics.array(self, self._statuses()))

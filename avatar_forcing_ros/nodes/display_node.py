@@ -197,8 +197,6 @@ class DisplayNode(NodeBase):
         return SetParametersResult(successful=True)
 
     def _publish_diagnostics(self) -> None:
-        for subscription in self._matched:
-            subscription.follow_publishers()
         with self._lock:
             status = self._report.status(
                 self.playout,

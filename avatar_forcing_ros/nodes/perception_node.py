@@ -112,7 +112,6 @@ class PerceptionNode(NodeBase):
         self.sent += 1
 
     def _report(self) -> None:
-        self._images.follow_publishers()
         errors = self.errors.counts
         figures = {
             "pictures": self.received,

@@ -9,10 +9,12 @@ line in the log, and what cannot be followed is counted and told.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from rclpy.callback_groups import CallbackGroup
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import QoSReliabilityPolicy, qos_policy_name_from_kind
 from rclpy.qos_overriding_options import QoSOverridingOptions
@@ -21,6 +23,7 @@ from avatar_forcing_ros.nodes import qos
 from avatar_forcing_ros.nodes.diagnostics import ErrorCounter
 from avatar_forcing_ros.nodes.qos import SubscriptionEventCallbacks, UnsupportedEventTypeError
 
+FOLLOW_PERIOD_S = 1.0
 LARGE = (
     "; Fast DDS has too little shared memory for large pictures unless told otherwise: where they "
     "are published, set FASTDDS_DEFAULT_PROFILES_FILE to config/fastdds.xml of this package, or "
@@ -32,7 +35,8 @@ class MatchedSubscription:
     """One topic; `callback` gets every message of any of the classes in `messages`.
 
     The first of them is expected until a publisher shows otherwise. `like` names the topic of the
-    table whose depth it has, by default its own.
+    table whose depth it has, by default its own. Everything is done in the callback group `group`,
+    which must be mutually exclusive: a subscription is not changed while it is served.
     """
 
     def __init__(
@@ -48,16 +52,16 @@ class MatchedSubscription:
     ) -> None:
         self._node, self._topic, self._callback = node, topic, callback
         self._errors, self._group = errors, group
+        self._changing, self._closed = threading.Lock(), False  # for `close`, from elsewhere
         self._messages = {_type_name(message): message for message in messages}
         self._type = _type_name(messages[0])
         self._profile = qos.profile(qos.TABLE[like or topic])
         self._profile.reliability = QoSReliabilityPolicy.RELIABLE
         self._subscription = self._subscribe(QoSOverridingOptions.with_default_policies())
-
-    @property
-    def topic_name(self) -> str:
-        """The full name, with namespace and remapping."""
-        return str(self._subscription.topic_name)
+        # with namespace and remapping
+        self.topic_name = str(self._subscription.topic_name)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timer = node.create_timer(FOLLOW_PERIOD_S, self.follow_publishers, group, steady)
 
     @property
     def message_type(self) -> str:
@@ -70,7 +74,7 @@ class MatchedSubscription:
         return bool(self._profile.reliability == QoSReliabilityPolicy.BEST_EFFORT)
 
     def follow_publishers(self) -> None:
-        """Subscribe to what is published; called every second, and when something does not fit."""
+        """Subscribe to what is published; done every second, and when something does not fit."""
         found = self._node.get_publishers_info_by_topic(self.topic_name)
         if not found:
             return
@@ -102,13 +106,19 @@ class MatchedSubscription:
         self._node.get_logger().info(
             f"{self._topic}: its publisher sends {type_name}, {delivery}; subscribed likewise"
         )
-        self._node.destroy_subscription(self._subscription)
-        # without overrides: rclpy would give those of the first time, though none were asked for
-        self._subscription = self._subscribe(None)
+        with self._changing:
+            if self._closed:
+                return
+            self._node.destroy_subscription(self._subscription)
+            # without overrides: rclpy would give those of the first time, though none were asked
+            self._subscription = self._subscribe(None)
 
     def close(self) -> None:
         """Take the subscription off the graph."""
-        self._node.destroy_subscription(self._subscription)
+        self._node.destroy_timer(self._timer)
+        with self._changing:
+            self._closed = True
+            self._node.destroy_subscription(self._subscription)
 
     def _subscribe(self, overridable: QoSOverridingOptions | None) -> Any:
         """Made with the profile, into which rclpy writes what was overridden."""

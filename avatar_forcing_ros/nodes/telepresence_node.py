@@ -232,8 +232,6 @@ class TelepresenceNode(NodeBase):
                 got=f"{type(self._server.failure).__name__}: {self._server.failure}",
                 remedy="start the node anew",
             )
-        for subscription in self._matched:
-            subscription.follow_publishers()
         counts = self.stage.counts()
         fps = (counts["frames"] - self._frames_then) / REPORT_PERIOD_S
         self._frames_then = counts["frames"]

@@ -131,9 +131,7 @@ def test_publishers_of_either_reliability_are_heard(listening: Callable[..., Lis
     here.sender.destroy_publisher(microphone)
     here.chunks.clear()
     reliable = here.sender.create_publisher(installed_audio.MESSAGE, "user/audio", 50)
-    here.until(
-        lambda: not here.subscription._audio.is_best_effort, here.subscription.follow_publishers
-    )
+    here.until(lambda: not here.subscription._audio.is_best_effort)
     here.until(reliable.get_subscription_count)
     for _ in range(20):
         reliable.publish(installed_audio.to_msg(TONE[:160], Header()))
@@ -144,7 +142,7 @@ def test_publishers_of_either_reliability_are_heard(listening: Callable[..., Lis
 def test_another_message_of_the_same_name_is_told(listening: Callable[..., Listening]) -> None:
     here = listening()
     here.sender.create_publisher(audio_common_msgs.msg.AudioInfo, "user/audio", 1)
-    here.until(lambda: here.errors.counts, here.subscription.follow_publishers)
+    here.until(lambda: here.errors.counts)
     assert list(here.errors.counts) == ["user/audio type"]
 
 
@@ -167,11 +165,10 @@ def test_bytes_without_a_stamp_are_heard(listening: Callable[..., Listening]) ->
     here = listening()
     data = here.sender.create_publisher(audio_common_msgs.msg.AudioData, "user/audio", 10)
 
-    def turn() -> None:
-        here.subscription.follow_publishers()
-        data.publish(installed_audio.to_msg(TONE[:160], Header()).audio)
-
-    here.until(lambda: here.chunks, turn)
+    here.until(
+        lambda: here.chunks,
+        lambda: data.publish(installed_audio.to_msg(TONE[:160], Header()).audio),
+    )
     assert np.abs(here.chunks[0].samples - TONE[:160]).max() < 1e-4
 
 

@@ -78,10 +78,7 @@ def test_a_camera_of_either_reliability_is_followed(graph: Graph) -> None:
     for profile in (BEST_EFFORT, QoSProfile(depth=5), BEST_EFFORT):
         camera = graph.other.create_publisher(Image, "user/image", profile)
         best_effort = profile is BEST_EFFORT
-        graph.until(
-            lambda wanted=best_effort: subscription.is_best_effort == wanted,
-            subscription.follow_publishers,
-        )
+        graph.until(lambda wanted=best_effort: subscription.is_best_effort == wanted)
         graph.got.clear()
         graph.until(lambda: graph.got, lambda camera=camera: camera.publish(Image()))
         graph.other.destroy_publisher(camera)
@@ -92,18 +89,14 @@ def test_the_message_that_is_published_is_subscribed_to(graph: Graph) -> None:
     subscription = graph.subscribe(Image, CompressedImage)
     camera = graph.other.create_publisher(CompressedImage, "user/image", 5)
 
-    def turn() -> None:
-        subscription.follow_publishers()
-        camera.publish(CompressedImage())
-
-    graph.until(lambda: graph.got, turn)
+    graph.until(lambda: graph.got, lambda: camera.publish(CompressedImage()))
     assert subscription.message_type == "sensor_msgs/msg/CompressedImage"
 
 
 def test_a_message_that_cannot_be_read_is_told(graph: Graph) -> None:
-    subscription = graph.subscribe(Image)
+    graph.subscribe(Image)
     graph.other.create_publisher(CompressedImage, "user/image", 5)
-    graph.until(lambda: graph.errors.counts, subscription.follow_publishers)
+    graph.until(lambda: graph.errors.counts)
     assert list(graph.errors.counts) == ["user/image type"]
 
 
