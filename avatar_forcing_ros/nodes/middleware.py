@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.metadata
 import os
 from collections.abc import Mapping, MutableMapping
 
 from avatar_forcing_ros.resources import shipped
 
-# newer and older name of one setting; what a user has set of its like is left alone
-PROFILES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+# one setting: its name since Kilted, and that of before, which Kilted warns of; what a user has set
+# of its like is left alone
+PROFILES = NEWER, OLDER = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+RCLPY_OF_KILTED = 9
 OTHER_CHOICES = (
     "FASTDDS_BUILTIN_TRANSPORTS",
     "RMW_FASTRTPS_USE_QOS_FROM_XML",
@@ -30,7 +34,16 @@ def middleware_environment(environment: Mapping[str, str]) -> dict[str, str]:
         return {}
     if any(environment.get(name) for name in (*PROFILES, *OTHER_CHOICES)):
         return {}
-    return dict.fromkeys(PROFILES, str(shipped("config/fastdds.xml")))
+    return {profile_variable(): str(shipped("config/fastdds.xml"))}
+
+
+def profile_variable() -> str:
+    """What the installed ROS calls the setting, by the version of its client library."""
+    for name in ("rclpy", "ros-rclpy"):  # as a distribution or a wheel names it
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            major = int(importlib.metadata.version(name).partition(".")[0])
+            return NEWER if major >= RCLPY_OF_KILTED else OLDER
+    return NEWER
 
 
 def prepare_middleware(environment: MutableMapping[str, str] = os.environ) -> None:

@@ -21,13 +21,14 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from avatar_forcing_ros.nodes import qos
 from avatar_forcing_ros.nodes.diagnostics import ErrorCounter
+from avatar_forcing_ros.nodes.middleware import profile_variable
 from avatar_forcing_ros.nodes.qos import SubscriptionEventCallbacks, UnsupportedEventTypeError
 
 FOLLOW_PERIOD_S = 1.0
 LARGE = (
     "; Fast DDS has too little shared memory for large pictures unless told otherwise: where they "
-    "are published, set FASTDDS_DEFAULT_PROFILES_FILE to config/fastdds.xml of this package, or "
-    "publish compressed ones"
+    f"are published, set {profile_variable()} to config/fastdds.xml of this package, or publish "
+    "compressed ones"
 )
 
 

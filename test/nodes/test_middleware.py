@@ -18,6 +18,8 @@ from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import Image
 
 from avatar_forcing_ros.nodes.middleware import (
+    NEWER,
+    OLDER,
     OTHER_CHOICES,
     PROFILES,
     middleware_environment,
@@ -47,11 +49,20 @@ for _ in range({PICTURES}):
 
 
 def test_the_profile_is_what_is_added() -> None:
-    added = middleware_environment({})
-    assert set(added) == set(PROFILES)
-    (path,) = set(added.values())
+    ((name, path),) = middleware_environment({}).items()
+    assert name in PROFILES
     assert ElementTree.parse(path).getroot().tag.endswith("dds")
     assert Path(path).name == "fastdds.xml"
+
+
+@pytest.mark.parametrize(
+    ("version", "name"), [("3.3.15", OLDER), ("7.1.6", OLDER), ("9.1.2", NEWER), ("10.0.0", NEWER)]
+)
+def test_each_distribution_is_told_in_its_own_words(
+    monkeypatch: pytest.MonkeyPatch, version: str, name: str
+) -> None:
+    monkeypatch.setattr("importlib.metadata.version", lambda _: version)
+    assert set(middleware_environment({})) == {name}
 
 
 @pytest.mark.parametrize("name", [*PROFILES, *OTHER_CHOICES])
