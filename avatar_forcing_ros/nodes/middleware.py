@@ -9,7 +9,7 @@ from collections.abc import Mapping, MutableMapping
 
 from avatar_forcing_ros.resources import shipped
 
-# one setting: its name since Kilted, and that of before, which Kilted warns of; what a user has set
+# one setting: its name since Kilted, and that before, which Kilted warns of; what a user has set
 # of its like is left alone
 PROFILES = NEWER, OLDER = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 RCLPY_OF_KILTED = 9
