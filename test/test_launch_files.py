@@ -34,6 +34,7 @@ EVERYTHING = {
     **{argument.name: argument.name for argument in ARGUMENTS if not argument.choices},
     **{argument.name: "true" for argument in ARGUMENTS if "true" in argument.choices},
     "telepresence_port": "8443",
+    "params_file": __file__,
 }
 CHOICES = {("avatar_node", parameter.name): parameter.choices for parameter in PARAMETERS} | {
     ("telepresence_node", parameter.name): parameter.choices

@@ -34,7 +34,9 @@ def middleware_environment(environment: Mapping[str, str]) -> dict[str, str]:
         return {}
     if any(environment.get(name) for name in (*PROFILES, *OTHER_CHOICES)):
         return {}
-    return {profile_variable(): str(shipped("config/fastdds.xml"))}
+    localhost_only = environment.get("ROS_LOCALHOST_ONLY", "") == "1"
+    profile = "fastdds_localhost.xml" if localhost_only else "fastdds.xml"
+    return {profile_variable(): str(shipped(f"config/{profile}"))}
 
 
 def profile_variable() -> str:
