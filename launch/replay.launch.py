@@ -16,11 +16,15 @@ from launch.actions import (
     Shutdown,
     TimerAction,
 )
+from launch.event import Event
+from launch.event_handler import EventHandler
 from launch.event_handlers import OnProcessExit
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
-from launch_ros.event_handlers import OnStateTransition
+from launch_ros.ros_adapters import get_ros_node
 from launch_ros.substitutions import FindPackageShare
+from lifecycle_msgs.msg import State
+from lifecycle_msgs.srv import GetState
 
 ARGUMENTS = [
     DeclareLaunchArgument(
@@ -73,6 +77,13 @@ INPUTS = {
 RESULTS = ("image_raw/compressed", "motion", "audio_aligned", "state")
 # subscriptions need a moment to find the player, which would not wait for them
 DELAY_S = "2"
+ASK_PERIOD_S = 0.5
+
+
+class AvatarIsActive(Event):
+    """The bag can begin."""
+
+    name = "avatar_forcing_ros.AvatarIsActive"
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -111,13 +122,23 @@ def bags(context: LaunchContext) -> list[object]:
         output="screen",
     )
     linger_s = float(LaunchConfiguration("linger_s").perform(context))
-    end = TimerAction(period=linger_s, actions=[Shutdown(reason="the bag has ended")])
+
+    def end_all(event: object, context: LaunchContext) -> list[TimerAction]:
+        # launch_ros fails where the end of everything is told again on the way out
+        end = Shutdown(reason="the bag has ended")
+        return [] if context.is_shutdown else [TimerAction(period=linger_s, actions=[end])]
+
     actions: list[object] = [
         RegisterEventHandler(
-            OnStateTransition(goal_state="active", entities=[play], handle_once=True)
+            EventHandler(
+                matcher=lambda event: isinstance(event, AvatarIsActive),
+                entities=[play],
+                handle_once=True,
+            )
         ),
-        RegisterEventHandler(OnProcessExit(target_action=play, on_exit=[end])),
+        RegisterEventHandler(OnProcessExit(target_action=play, on_exit=end_all)),
     ]
+    ask_until_active(context, absolute(namespace, "avatar_node"))
     if output:
         results = [absolute(namespace, f"avatar/{name}") for name in RESULTS]
         actions.append(
@@ -128,6 +149,28 @@ def bags(context: LaunchContext) -> list[object]:
             )
         )
     return actions
+
+
+def ask_until_active(context: LaunchContext, node_name: str) -> None:
+    """Have AvatarIsActive emitted once the node says that it is.
+
+    Its transition event would be lost where it came before the two had found each other, and the
+    replay would never begin: one of three did not on a busy machine.
+    """
+    node = get_ros_node(context)
+    client = node.create_client(GetState, f"{node_name}/get_state")
+
+    def ask() -> None:
+        if client.service_is_ready():
+            client.call_async(GetState.Request()).add_done_callback(answered)
+
+    def answered(future: object) -> None:
+        is_active = future.result().current_state.id == State.PRIMARY_STATE_ACTIVE
+        if is_active and not timer.is_canceled():
+            timer.cancel()
+            context.asyncio_loop.call_soon_threadsafe(context.emit_event_sync, AvatarIsActive())
+
+    timer = node.create_timer(ASK_PERIOD_S, ask)
 
 
 def absolute(namespace: str, topic: str) -> str:
