@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Union
 
 from avatar_forcing_ros.errors import ConfigError
+from avatar_forcing_ros.files import user_path
 from avatar_forcing_ros.resources import shipped
 
 PACKAGE = __name__.partition(".")[0]
@@ -283,6 +284,8 @@ TELEPRESENCE_PARAMETERS = {
 # topic of the nodes: the argument that names it, and the end of the topic that goes with it
 TOPICS = {"user/image": "user_image", "user/audio": "user_audio", "avatar/audio": "avatar_audio"}
 END = {"user/image": "/compressed", "user/audio": "_info", "avatar/audio": "_info"}
+# where no distribution has it
+SOURCES = {"audio_common": "build it (github.com/mgonzs13/audio_common)"}
 CAMERAS = {"usb_cam": "usb_cam_node_exe", "v4l2_camera": "v4l2_camera_node"}
 
 
@@ -311,6 +314,7 @@ def argument_values(given: Mapping[str, str]) -> dict[str, str]:
 def planned_nodes(given: Mapping[str, str]) -> list[PlannedNode]:
     """The nodes that the arguments ask for, the avatar first; raises ConfigError."""
     values = argument_values(given)
+    values["params_file"] = _params_file(values["params_file"])
     nodes = [_own(AVATAR, values, _avatar(values), str(shipped("config/avatar.yaml")))]
     if values["perception"] == "true":
         nodes.append(_own("perception_node", values, _set(values, PERCEPTION_PARAMETERS)))
@@ -329,6 +333,36 @@ def planned_nodes(given: Mapping[str, str]) -> list[PlannedNode]:
     if values["speaker"] not in ("none", "display"):
         nodes.append(_speaker(values))
     return nodes
+
+
+def require_installed(nodes: Iterable[PlannedNode]) -> None:
+    """Raise ConfigError where a node's package is not there, before any node is started."""
+    for node in nodes:
+        if node.package == PACKAGE or _is_installed(node.package, node.executable):
+            continue
+        distribution = os.environ.get("ROS_DISTRO", "DISTRIBUTION")
+        binary = f"ros-{distribution}-{node.package.replace('_', '-')}"
+        raise ConfigError(
+            node.name,
+            expected=f"the ROS package '{node.package}' with its {node.executable}",
+            got="none",
+            remedy=SOURCES.get(node.package, f"install {binary} (apt)") + ", or leave it out",
+        )
+
+
+def _params_file(text: str) -> str:
+    """The file that was named; launch_ros would warn of one that is not there, and go on."""
+    if not text:
+        return ""
+    path = user_path(text)
+    if not path.is_file():
+        raise ConfigError(
+            "launch argument params_file",
+            expected="a YAML file",
+            got=f"no file at {path}",
+            remedy="check the path",
+        )
+    return str(path)
 
 
 def _own(
@@ -384,18 +418,22 @@ def _typed(argument: str, value: str) -> Value:
     return int(value)
 
 
-def _is_installed(package: str) -> bool:
-    """Whether ROS's index of packages, where one is sourced, has it."""
+def _is_installed(package: str, executable: str) -> bool:
+    """Whether a ROS that is sourced has it.
+
+    By the executable: ros-drivers, too, has a package audio_common, but nothing is in it.
+    """
     prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
-    index = Path("share", "ament_index", "resource_index", "packages", package)
-    return any(prefix and (Path(prefix) / index).exists() for prefix in prefixes)
+    return any(prefix and Path(prefix, "lib", package, executable).exists() for prefix in prefixes)
 
 
-def _chosen(argument: str, value: str, packages: Iterable[str]) -> str:
+def _chosen(
+    argument: str, value: str, packages: Mapping[str, tuple[str, str, dict[str, Value]]]
+) -> str:
     """`value`, or for ``auto`` the first of `packages` that is installed."""
     if value != "auto":
         return value
-    there = [package for package in packages if _is_installed(package)]
+    there = [package for package, (node, *_) in packages.items() if _is_installed(package, node)]
     if not there:
         raise ConfigError(
             f"launch argument {argument}",

@@ -17,7 +17,12 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from avatar_forcing_ros.launch_plan import ARGUMENTS, PlannedNode, planned_nodes
+from avatar_forcing_ros.launch_plan import (
+    ARGUMENTS,
+    PlannedNode,
+    planned_nodes,
+    require_installed,
+)
 from avatar_forcing_ros.nodes.middleware import middleware_environment
 
 
@@ -42,7 +47,9 @@ def nodes(context: LaunchContext) -> list[Node]:
     """All nodes that the arguments ask for."""
     names = [argument.name for argument in ARGUMENTS]
     given = {name: LaunchConfiguration(name).perform(context) for name in names}
-    return [action(planned) for planned in planned_nodes(given)]
+    wanted = planned_nodes(given)
+    require_installed(wanted)
+    return [action(planned) for planned in wanted]
 
 
 def action(planned: PlannedNode) -> Node:

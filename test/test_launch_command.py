@@ -13,7 +13,12 @@ from programs import Program, command, completed, is_alive, wait_until
 from avatar_forcing_ros.cli import main
 from avatar_forcing_ros.cli.launch import command as node_command
 from avatar_forcing_ros.errors import ConfigError
-from avatar_forcing_ros.launch_plan import ARGUMENTS, argument_values, planned_nodes
+from avatar_forcing_ros.launch_plan import (
+    ARGUMENTS,
+    argument_values,
+    planned_nodes,
+    require_installed,
+)
 from avatar_forcing_ros.resources import shipped
 
 # a node that starts a process of its own, and reports both
@@ -43,12 +48,14 @@ def test_the_defaults_start_the_avatar_alone() -> None:
     assert avatar.remappings == ()
 
 
-def test_arguments_become_parameters_and_remappings() -> None:
+def test_arguments_become_parameters_and_remappings(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.touch()
     (avatar,) = planned_nodes(
         {
             "namespace": "robot1",
             "portrait": "2.0",
-            "params_file": "/x/mine.yaml",
+            "params_file": str(mine),
             "autostart": "false",
             "use_sim_time": "true",
             "user_image": "/camera/image",
@@ -62,7 +69,7 @@ def test_arguments_become_parameters_and_remappings() -> None:
         *("--", "--ros-args", "-r", "__node:=avatar_node", "-r", "__ns:=/robot1"),
         *("-r", "user/image:=/camera/image"),
         *("-r", "user/image/compressed:=/camera/image/compressed"),
-        *("--params-file", "/x/mine.yaml", "-p", 'portrait:="2.0"', "-p", "autostart:=false"),
+        *("--params-file", str(mine), "-p", 'portrait:="2.0"', "-p", "autostart:=false"),
         *("-p", "publish_tf:=true", "-p", "publish_markers:=true", "-p", "use_sim_time:=true"),
         *("--log-level", "debug"),
     ]
@@ -93,6 +100,8 @@ def test_every_argument_has_an_effect_and_a_description(argument: object) -> Non
     before = planned_nodes(everything)
     others = [c for c in argument.choices if c != everything.get(argument.name, argument.default)]
     changed = others[-1] if argument.choices else "1234"
+    if argument.name == "params_file":
+        changed = __file__
     assert planned_nodes({**everything, argument.name: changed}) != before
     assert argument_values({})[argument.name] == argument.default
 
@@ -107,6 +116,7 @@ def test_every_argument_has_an_effect_and_a_description(argument: object) -> Non
         (["avatar", "camra:=none"], "got camra"),
         (["avatar", "camera"], "expected name:=value, got camera"),
         (["avatar", "telepresence:=true", "telepresence_port:=x"], "expected a whole number"),
+        (["avatar", "params_file:=/nowhere.yaml"], "got no file at /nowhere.yaml"),
         (["rviz"], "expected a sourced ROS workspace with this package"),
     ],
 )
@@ -201,13 +211,46 @@ def test_the_nodes_themselves_end_with_the_launch() -> None:
         rclpy.try_shutdown(context=context)
 
 
-def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
-    """As where a ROS with these packages is sourced."""
-    index = tmp_path / "share" / "ament_index" / "resource_index" / "packages"
-    index.mkdir(parents=True)
-    for package in packages:
-        (index / package).touch()
+def test_home_is_found_in_a_parameter_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine.yaml").touch()
+    (avatar,) = planned_nodes({"params_file": "~/mine.yaml"})
+    assert avatar.params_file == str(tmp_path / "mine.yaml")
+
+
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *executables: str) -> None:
+    """As where a ROS with these, given as package/executable, is sourced."""
+    for executable in executables:
+        path = tmp_path / "lib" / executable
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
     monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
+    monkeypatch.setenv("ROS_DISTRO", "jazzy")
+
+
+@pytest.mark.parametrize(
+    ("argument", "package", "remedy"),
+    [
+        ("camera", "usb_cam", "install ros-jazzy-usb-cam"),
+        ("microphone", "audio_capture", "install ros-jazzy-audio-capture"),
+        ("speaker", "audio_common", "build it (github.com/mgonzs13/audio_common)"),
+    ],
+)
+def test_a_missing_package_is_told_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argument: str, package: str, remedy: str
+) -> None:
+    # ros-drivers, too, has a package audio_common, which holds nothing
+    installed(tmp_path, monkeypatch, "audio_common/README.md")
+    avatar, driver = planned_nodes({argument: package})
+    require_installed([avatar])
+    with pytest.raises(ConfigError) as error:
+        require_installed([avatar, driver])
+    assert package in error.value.expected
+    assert remedy in error.value.remedy
+    installed(tmp_path, monkeypatch, f"{package}/{driver.executable}")
+    require_installed([avatar, driver])
 
 
 @pytest.mark.parametrize(
@@ -225,7 +268,11 @@ def test_microphone_and_speaker_are_those_that_are_installed(
     topics: dict[str, str],
     sends_bytes: bool,
 ) -> None:
-    installed(tmp_path, monkeypatch, package, "audio_play" if sends_bytes else "audio_common")
+    if sends_bytes:
+        there = ["audio_capture/audio_capture_node", "audio_play/audio_play_node"]
+    else:
+        there = ["audio_common/audio_capturer_node", "audio_common/audio_player_node"]
+    installed(tmp_path, monkeypatch, *there)
     given = {"microphone": "auto", "speaker": "auto", "user_audio": "mic"}
     avatar, microphone, speaker = planned_nodes(given)
     assert microphone.package == package

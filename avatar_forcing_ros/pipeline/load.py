@@ -112,7 +112,8 @@ def _weights(config: AvatarConfig) -> Path:
         f"weights of preset '{config.preset}'",
         expected="a folder with the authors' released files, or a file converted from them",
         got="none: they may not be shipped (CC BY-NC 4.0)",
-        remedy="get them with 'avatar-forcing weights fetch DIR', then give --weights DIR",
+        remedy="get them with 'avatar-forcing weights fetch DIR', then give DIR as --weights or, "
+        "to a node, as its parameter 'weights'",
     )
 
 
