@@ -30,7 +30,9 @@ def middleware_environment(environment: Mapping[str, str]) -> dict[str, str]:
         return {}
     if any(environment.get(name) for name in (*PROFILES, *OTHER_CHOICES)):
         return {}
-    return dict.fromkeys(PROFILES, str(shipped("config/fastdds.xml")))
+    localhost_only = environment.get("ROS_LOCALHOST_ONLY", "") == "1"
+    profile = "fastdds_localhost.xml" if localhost_only else "fastdds.xml"
+    return dict.fromkeys(PROFILES, str(shipped(f"config/{profile}")))
 
 
 def prepare_middleware(environment: MutableMapping[str, str] = os.environ) -> None:

@@ -54,6 +54,17 @@ def test_the_profile_is_what_is_added() -> None:
     assert Path(path).name == "fastdds.xml"
 
 
+def test_where_ros_is_to_stay_on_this_machine_no_network_is_added() -> None:
+    """Humble adds a transport that is bound to localhost to those of the profile."""
+
+    def kinds(environment: dict[str, str]) -> set[str | None]:
+        (path,) = set(middleware_environment(environment).values())
+        return {tag.text for tag in ElementTree.parse(path).iter() if tag.tag.endswith("}type")}
+
+    assert kinds({"ROS_LOCALHOST_ONLY": "0"}) == {"SHM", "UDPv4"}
+    assert kinds({"ROS_LOCALHOST_ONLY": "1"}) == {"SHM"}
+
+
 @pytest.mark.parametrize("name", [*PROFILES, *OTHER_CHOICES])
 def test_what_a_user_chose_stays(name: str) -> None:
     assert middleware_environment({name: "something"}) == {}
