@@ -8,6 +8,7 @@ file, named by an argument or by the environment variable ``AVATAR_FORCING_FACE_
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +23,9 @@ from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.perception.quiet import quiet_mediapipe
 
 MODEL_PATH_VARIABLE = "AVATAR_FORCING_FACE_LANDMARKER"
-INSTALL_COMMAND = "pip install mediapipe==0.10.21"
+# the last release with its models; 0.10.18, with the same ones, is the last of them for arm64
+RELEASE = "0.10.18" if platform.machine() == "aarch64" else "0.10.21"
+INSTALL_COMMAND = f"pip install mediapipe=={RELEASE}"
 SWITCH_RATIO = 1.3  # another face must be this much wider before the tracker leaves the old one
 LOOK_AROUND_EVERY = 25  # pictures in which MediaPipe has all the faces that it can follow
 MOST_FACES = 5  # that are looked at then
