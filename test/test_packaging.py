@@ -76,6 +76,28 @@ def test_versions_agree() -> None:
     assert PACKAGE.findtext("name") == setup["metadata"]["name"]
 
 
+def test_ros_packages_that_are_imported_are_declared() -> None:
+    ros = re.compile(r"rclpy|cv_bridge|std_srvs|\w+_(msgs|interfaces)")
+    imported = {
+        name.partition(".")[0]
+        for path in (ROOT / "avatar_forcing_ros").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+        )
+    }
+    assert "rclpy" in imported
+    assert {name for name in imported if ros.fullmatch(name)} <= DEPENDS
+
+
+def test_rosdep_is_asked_for_nothing_by_pip() -> None:
+    # it refuses, and installs nothing at all, where the system's Python belongs to apt
+    assert not {name for name in DEPENDS if name.endswith("-pip")}
+
+
 def test_changelog_headings_are_underlined_in_full() -> None:
     # catkin_generate_changelog and bloom refuse a heading whose underline is too short
     lines = (ROOT / "CHANGELOG.rst").read_text().splitlines()
