@@ -122,7 +122,12 @@ def bags(context: LaunchContext) -> list[object]:
         output="screen",
     )
     linger_s = float(LaunchConfiguration("linger_s").perform(context))
-    end = TimerAction(period=linger_s, actions=[Shutdown(reason="the bag has ended")])
+
+    def end_all(event: object, context: LaunchContext) -> list[TimerAction]:
+        # launch_ros fails where the end of everything is told again on the way out
+        end = Shutdown(reason="the bag has ended")
+        return [] if context.is_shutdown else [TimerAction(period=linger_s, actions=[end])]
+
     actions: list[object] = [
         RegisterEventHandler(
             EventHandler(
@@ -131,7 +136,7 @@ def bags(context: LaunchContext) -> list[object]:
                 handle_once=True,
             )
         ),
-        RegisterEventHandler(OnProcessExit(target_action=play, on_exit=[end])),
+        RegisterEventHandler(OnProcessExit(target_action=play, on_exit=end_all)),
     ]
     ask_until_active(context, absolute(namespace, "avatar_node"))
     if output:

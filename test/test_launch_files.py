@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import re
+import threading
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from avatar_forcing_ros.nodes.interface import (
 )
 
 ROOT = Path(__file__).parents[1]
+PATIENCE_S = 60.0
 FILES = sorted((ROOT / "launch").glob("*.launch.py"))
 TREES = {path.name: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 KNOWN = {
@@ -118,15 +120,20 @@ def test_rviz_shows_what_the_node_publishes() -> None:
     assert "rviz_default_plugins/TF" in {d["Class"] for d in manager["Displays"]}
 
 
-def described(path: Path) -> list[Any]:
-    """What the launch file says to ROS's own launch; skips where that is not there."""
+def loaded(path: Path) -> Any:
+    """The launch file as a module; skips where ROS's own launch is not there."""
     pytest.importorskip("launch.actions")
     spec = importlib.util.spec_from_file_location("a_launch_file", path)
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return list(module.generate_launch_description().entities)
+    return module
+
+
+def described(path: Path) -> list[Any]:
+    """What the launch file says to ROS's own launch."""
+    return list(loaded(path).generate_launch_description().entities)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
@@ -169,3 +176,45 @@ def test_ros_starts_what_is_planned(all_arguments: bool, tmp_path: Path) -> None
         for before, after in plan.remappings:
             assert f"{before}:={after}" in words
         assert words[words.index("--log-level") + 1] == plan.log_level
+
+
+def test_a_replay_begins_though_the_avatar_was_active_before_launch_knew_of_it() -> None:
+    replay = loaded(ROOT / "launch" / "replay.launch.py")
+    import rclpy
+    from launch import LaunchDescription, LaunchService
+    from launch.actions import OpaqueFunction, RegisterEventHandler, Shutdown, TimerAction
+    from launch.event_handler import EventHandler
+    from rclpy.executors import SingleThreadedExecutor
+    from rclpy.lifecycle import LifecycleNode
+
+    ros = rclpy.Context()
+    rclpy.init(args=[], context=ros)
+    avatar = LifecycleNode("avatar_node", namespace="robot1", context=ros)
+    avatar.trigger_configure()
+    avatar.trigger_activate()
+    executor = SingleThreadedExecutor(context=ros)
+    executor.add_node(avatar)
+    thread = threading.Thread(target=executor.spin, daemon=True)
+    thread.start()
+    came: list[object] = []
+    begins = EventHandler(
+        matcher=lambda event: isinstance(event, replay.AvatarIsActive),
+        entities=[OpaqueFunction(function=came.append), Shutdown(reason="it began")],
+    )
+
+    def ask(context: Any) -> None:
+        replay.ask_until_active(context, "/robot1/avatar_node")
+
+    patience = TimerAction(period=PATIENCE_S, actions=[Shutdown(reason="it does not begin")])
+    service = LaunchService(noninteractive=True)
+    service.include_launch_description(
+        LaunchDescription([RegisterEventHandler(begins), patience, OpaqueFunction(function=ask)])
+    )
+    try:
+        assert service.run() == 0
+        assert len(came) == 1
+    finally:
+        executor.shutdown()
+        thread.join(PATIENCE_S)
+        avatar.destroy_node()
+        rclpy.try_shutdown(context=ros)
