@@ -20,6 +20,7 @@ from avatar_forcing_ros.nodes.stamps import MessageTime, StampReader
 from avatar_forcing_ros.nodes.subscriptions import MatchedSubscription
 from avatar_forcing_ros.pipeline.worker import AvatarWorker
 
+REPLAY_DEPTH = 1000  # images that may wait: a bag is seen whole, however slow the machine is
 AUDIO_TOPICS = ("user/audio", "avatar/audio")
 
 
@@ -36,11 +37,12 @@ class AvatarInputs:
     ) -> None:
         """Open the subscriptions. `settings` are the node's parameters by name."""
         self._node, self._worker, self._errors = node, worker, errors
+        self._replay = bool(node.get_parameter("use_sim_time").value)
         self._stamp = StampReader(
             lambda: int(node.get_clock().now().nanoseconds),
             settings["stamp_tolerance_s"],
             errors,
-            replay=bool(node.get_parameter("use_sim_time").value),
+            replay=self._replay,
         )
         self.received = dict.fromkeys(("user/image", "user/motion", *AUDIO_TOPICS), 0)
         self._subscriptions: list[AudioSubscription | MatchedSubscription] = [
@@ -82,7 +84,14 @@ class AvatarInputs:
     ) -> None:
         self._subscriptions.append(
             MatchedSubscription(
-                self._node, topic, [message], callback, self._errors, group, like=like
+                self._node,
+                topic,
+                [message],
+                callback,
+                self._errors,
+                group,
+                like=like,
+                depth=REPLAY_DEPTH if self._replay else None,
             )
         )
 

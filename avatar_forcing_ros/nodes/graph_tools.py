@@ -16,6 +16,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from avatar_forcing_ros.errors import MissingDependencyError
+from avatar_forcing_ros.nodes.middleware import prepare_middleware
 
 # a field of another message: [package/]Name, perhaps an array, then the field's name
 _NESTED = re.compile(r"^(?:(\w+)/)?([A-Z]\w*)(?:\[[^\]]*\])?\s+\w", re.MULTILINE)
@@ -24,6 +25,7 @@ _NESTED = re.compile(r"^(?:(\w+)/)?([A-Z]\w*)(?:\[[^\]]*\])?\s+\w", re.MULTILINE
 @contextmanager
 def tool_node(name: str) -> Iterator[tuple[Node, SingleThreadedExecutor]]:
     """A node without parameters and logs, and its executor; signals stay the caller's."""
+    prepare_middleware()
     context = rclpy.Context()
     rclpy.init(args=[], context=context, signal_handler_options=SignalHandlerOptions.NO)
     try:

@@ -36,8 +36,9 @@ class MatchedSubscription:
     """One topic; `callback` gets every message of any of the classes in `messages`.
 
     The first of them is expected until a publisher shows otherwise. `like` names the topic of the
-    table whose depth it has, by default its own. Everything is done in the callback group `group`,
-    which must be mutually exclusive: a subscription is not changed while it is served.
+    table whose depth it has, by default its own, unless `depth` is given. Everything is done in
+    the callback group `group`, which must be mutually exclusive: a subscription is not changed
+    while it is served.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class MatchedSubscription:
         group: CallbackGroup,
         *,
         like: str = "",
+        depth: int | None = None,
     ) -> None:
         self._node, self._topic, self._callback = node, topic, callback
         self._errors, self._group = errors, group
@@ -58,6 +60,7 @@ class MatchedSubscription:
         self._type = _type_name(messages[0])
         self._profile = qos.profile(qos.TABLE[like or topic])
         self._profile.reliability = QoSReliabilityPolicy.RELIABLE
+        self._profile.depth = depth or self._profile.depth
         self._subscription = self._subscribe(QoSOverridingOptions.with_default_policies())
         # with namespace and remapping
         self.topic_name = str(self._subscription.topic_name)
