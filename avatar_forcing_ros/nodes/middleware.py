@@ -6,6 +6,9 @@ import contextlib
 import importlib.metadata
 import os
 from collections.abc import Mapping, MutableMapping
+from pathlib import Path
+
+import rclpy
 
 from avatar_forcing_ros.resources import shipped
 
@@ -19,6 +22,8 @@ OTHER_CHOICES = (
     "ROS_DISCOVERY_SERVER",
 )
 FAST_DDS = ("", "rmw_fastrtps_cpp", "rmw_fastrtps_dynamic_cpp")  # the default is one of them
+RECEIVE_BUFFER = Path("/proc/sys/net/core/rmem_max")
+CYCLONE_BYTES = 1_000_000  # of the buffer that it asks the kernel for
 
 
 def middleware_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -37,6 +42,29 @@ def middleware_environment(environment: Mapping[str, str]) -> dict[str, str]:
     localhost_only = environment.get("ROS_LOCALHOST_ONLY", "") == "1"
     profile = "fastdds_localhost.xml" if localhost_only else "fastdds.xml"
     return {profile_variable(): str(shipped(f"config/{profile}"))}
+
+
+def is_fast_dds() -> bool:
+    """Whether that is the middleware of this process."""
+    return rclpy.get_rmw_implementation_identifier() in FAST_DDS
+
+
+def middleware_warning(identifier: str, receive_buffer: Path = RECEIVE_BUFFER) -> str:
+    """What is to be said of the machine at the start with that middleware; empty for nothing.
+
+    CycloneDDS takes what the kernel gives, loses raw pictures where that is little, and tells
+    nobody of it.
+    """
+    if "cyclonedds" not in identifier or not receive_buffer.exists():
+        return ""
+    given = int(receive_buffer.read_text())
+    if given >= CYCLONE_BYTES:
+        return ""
+    return (
+        f"CycloneDDS loses raw pictures here: expected net.core.rmem_max of {CYCLONE_BYTES} bytes "
+        f"at least, got {given}; run: sudo sysctl -w net.core.rmem_max=2097152, or take "
+        "compressed pictures"
+    )
 
 
 def profile_variable() -> str:

@@ -24,7 +24,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from avatar_forcing_ros.errors import AvatarForcingError
 from avatar_forcing_ros.nodes.argument_errors import argument_error
-from avatar_forcing_ros.nodes.middleware import prepare_middleware
+from avatar_forcing_ros.nodes.middleware import middleware_warning, prepare_middleware
 from avatar_forcing_ros.nodes.node_base import NodeBase, UnrecoverableError, one_line
 from avatar_forcing_ros.nodes.stop_signals import Stopped, StopSignals
 from avatar_forcing_ros.nodes.unknown_parameters import warn_of_unknown
@@ -63,6 +63,9 @@ def run_node(
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
         node = make_node()
         warn_of_unknown(node, args)
+        warning = middleware_warning(rclpy.get_rmw_implementation_identifier())
+        if warning:
+            node.get_logger().warning(warning)
         serve(node, signals, threads)
     except USER_ERRORS as error:
         print(f"{name}: {_sentence(error)}", file=sys.stderr)

@@ -21,7 +21,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from avatar_forcing_ros.nodes import qos
 from avatar_forcing_ros.nodes.diagnostics import ErrorCounter
-from avatar_forcing_ros.nodes.middleware import profile_variable
+from avatar_forcing_ros.nodes.middleware import is_fast_dds, profile_variable
 from avatar_forcing_ros.nodes.qos import SubscriptionEventCallbacks, UnsupportedEventTypeError
 
 FOLLOW_PERIOD_S = 1.0
@@ -55,22 +55,19 @@ class MatchedSubscription:
     ) -> None:
         self._node, self._topic, self._callback = node, topic, callback
         self._errors, self._group = errors, group
-        self._changing, self._closed = threading.Lock(), False  # for `close`, from elsewhere
+        self._changing, self._closed = threading.Lock(), False  # for what comes from elsewhere
         self._messages = {_type_name(message): message for message in messages}
         self._type = _type_name(messages[0])
         self._profile = qos.profile(qos.TABLE[like or topic])
         self._profile.reliability = QoSReliabilityPolicy.RELIABLE
         self._profile.depth = depth or self._profile.depth
-        self._subscription = self._subscribe(QoSOverridingOptions.with_default_policies())
-        # with namespace and remapping
-        self.topic_name = str(self._subscription.topic_name)
+        self.topic_name = str(node.resolve_topic_name(topic))  # with namespace and remapping
+        with self._changing:  # an event may come at once, in another thread
+            self._subscription = self._subscribe(QoSOverridingOptions.with_default_policies())
+        # a user who overrides it has decided
+        self._is_overridden = self._profile.reliability != QoSReliabilityPolicy.RELIABLE
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = node.create_timer(FOLLOW_PERIOD_S, self.follow_publishers, group, steady)
-
-    @property
-    def message_type(self) -> str:
-        """The type subscribed to, such as ``sensor_msgs/msg/Image``."""
-        return self._type
 
     @property
     def is_best_effort(self) -> bool:
@@ -103,6 +100,8 @@ class MatchedSubscription:
         ]
         policies = QoSReliabilityPolicy
         lowest = policies.BEST_EFFORT if policies.BEST_EFFORT in offered else policies.RELIABLE
+        if self._is_overridden:
+            lowest = self._profile.reliability
         if (type_name, lowest) == (self._type, self._profile.reliability):
             return
         self._type, self._profile.reliability = type_name, lowest
@@ -160,7 +159,7 @@ class MatchedSubscription:
         )
 
     def _on_lost(self, event: Any) -> None:
-        large = LARGE if self._type.endswith("/Image") else ""
+        large = LARGE if self._type.endswith("/Image") and is_fast_dds() else ""
         self._errors.count(
             f"{self._topic} lost",
             f"{self._topic}: messages were lost on their way{large}",

@@ -1,14 +1,17 @@
-"""A node of the test itself, which publishes in the background."""
+"""What tests do on the graph: publish in the background, serve callbacks until something is so."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import rclpy
+from rclpy.executors import Executor
 from rclpy.node import Node
+
+TURNS = 400  # of an executor, 50 ms at most
 
 
 @contextmanager
@@ -34,3 +37,15 @@ def publishing(publish: dict[str, tuple[Any, Any]], period_s: float = 0.01) -> I
         thread.join()
         node.destroy_node()
         rclpy.try_shutdown(context=context)
+
+
+def spin_until(
+    executor: Executor, done: Callable[[], Any], turn: Callable[[], Any] = lambda: None
+) -> None:
+    """Serve callbacks in this thread until `done`; `turn` is called in between."""
+    for _ in range(TURNS):
+        executor.spin_once(timeout_sec=0.05)
+        if done():
+            return
+        turn()
+    raise AssertionError("waited in vain")

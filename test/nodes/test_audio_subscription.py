@@ -13,6 +13,7 @@ import installed_audio
 import numpy as np
 import pytest
 import rclpy
+from graph import spin_until
 from installed_audio import needs_audio_stamped, needs_bytes
 from numpy.typing import NDArray
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -37,7 +38,6 @@ from avatar_forcing_ros.nodes.stamps import MessageTime
 
 pytestmark = pytest.mark.either_audio
 
-TURNS = 400  # of the executor, 50 ms at most
 TONE = (0.4 * np.sin(np.arange(16_000) * 2 * np.pi * 330 / 16_000)).astype(np.float32)
 BEST_EFFORT = QoSProfile(depth=50, reliability=QoSReliabilityPolicy.BEST_EFFORT)
 LATCHED = QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
@@ -72,12 +72,7 @@ class Listening:
         return np.concatenate([np.zeros(0, np.float32), *(c.samples for c in self.chunks)])
 
     def until(self, done: Callable[[], Any], turn: Callable[[], None] = lambda: None) -> None:
-        for _ in range(TURNS):
-            self.executor.spin_once(timeout_sec=0.05)
-            if done():
-                return
-            turn()
-        raise AssertionError("waited in vain")
+        spin_until(self.executor, done, turn)
 
     def close(self) -> None:
         self.executor.shutdown()

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 import rclpy
 from avatar_forcing_ros.msg import AvatarMotion
+from graph import spin_until
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
@@ -20,7 +22,6 @@ from avatar_forcing_ros.nodes import qos
 from avatar_forcing_ros.nodes.diagnostics import ErrorCounter
 from avatar_forcing_ros.nodes.subscriptions import MatchedSubscription
 
-TURNS = 400  # of the executor, 50 ms at most
 BEST_EFFORT = QoSProfile(depth=5, reliability=QoSReliabilityPolicy.BEST_EFFORT)
 LATCHED = QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -45,12 +46,7 @@ class Graph:
         )  # fmt: skip
 
     def until(self, done: Callable[[], Any], turn: Callable[[], Any] = lambda: None) -> None:
-        for _ in range(TURNS):
-            self.executor.spin_once(timeout_sec=0.05)
-            if done():
-                return
-            turn()
-        raise AssertionError("waited in vain")
+        spin_until(self.executor, done, turn)
 
     def close(self) -> None:
         self.executor.shutdown()
@@ -85,12 +81,24 @@ def test_a_camera_of_either_reliability_is_followed(graph: Graph) -> None:
     assert graph.errors.counts == {}
 
 
+def test_a_user_who_overrides_the_reliability_has_decided(graph: Graph) -> None:
+    name = "qos_overrides./user/image.subscription.reliability"
+    graph.node.destroy_node()
+    graph.node = Node("ours", parameter_overrides=[Parameter(name, value="best_effort")])
+    graph.executor.add_node(graph.node)
+    subscription = graph.subscribe(Image)
+    camera = graph.other.create_publisher(Image, "user/image", 5)
+    graph.until(lambda: graph.got, lambda: camera.publish(Image()))
+    subscription.follow_publishers()
+    assert subscription.is_best_effort
+
+
 def test_the_message_that_is_published_is_subscribed_to(graph: Graph) -> None:
-    subscription = graph.subscribe(Image, CompressedImage)
+    graph.subscribe(Image, CompressedImage)
     camera = graph.other.create_publisher(CompressedImage, "user/image", 5)
 
     graph.until(lambda: graph.got, lambda: camera.publish(CompressedImage()))
-    assert subscription.message_type == "sensor_msgs/msg/CompressedImage"
+    assert isinstance(graph.got[0], CompressedImage)
 
 
 def test_a_message_that_cannot_be_read_is_told(graph: Graph) -> None:

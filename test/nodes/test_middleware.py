@@ -23,6 +23,7 @@ from avatar_forcing_ros.nodes.middleware import (
     OTHER_CHOICES,
     PROFILES,
     middleware_environment,
+    middleware_warning,
 )
 
 PICTURES, PATIENCE_S = 50, 60.0
@@ -113,3 +114,14 @@ def test_large_pictures_get_through_with_best_effort() -> None:
         thread.join(PATIENCE_S)
         node.destroy_node()
         rclpy.try_shutdown()
+
+
+def test_a_kernel_that_gives_cyclone_too_little_is_told(tmp_path: Path) -> None:
+    rmem_max = tmp_path / "rmem_max"
+    rmem_max.write_text("212992\n")
+    sentence = middleware_warning("rmw_cyclonedds_cpp", rmem_max)
+    assert "got 212992; run: sudo sysctl" in sentence
+    assert middleware_warning("rmw_fastrtps_cpp", rmem_max) == ""
+    assert middleware_warning("rmw_cyclonedds_cpp", tmp_path / "absent") == ""
+    rmem_max.write_text("4194304\n")
+    assert middleware_warning("rmw_cyclonedds_cpp", rmem_max) == ""
