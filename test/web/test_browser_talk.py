@@ -178,15 +178,14 @@ def test_what_is_typed_is_said(visit: Visit) -> None:
 
 
 def test_a_recording_is_downloaded_and_plays(visit: Visit, folder: Path) -> None:
-    downloads: list[Any] = []
-    visit.page.on("download", lambda download: downloads.append(download))
     visit.page.click("#record")
     state = "fetch('/api/state').then((reply) => reply.json())"
     visit.until(f"{state}.then((told) => told.recording.s >= 1)")
     assert visit.page.inner_text("#recorded").startswith("0:")
-    visit.page.click("#record")
+    with visit.page.expect_download() as coming:  # the page says so before the browser has it
+        visit.page.click("#record")
     visit.until("document.querySelector('#status').textContent.startsWith('Saved')")
-    (download,) = downloads
+    download = coming.value
     assert download.suggested_filename.startswith("avatar-20")
     path = folder / "recording.mp4"
     download.save_as(path)
