@@ -54,3 +54,25 @@ class AvatarBlock:
     coefficients: NDArray[np.float32]
     audio: NDArray[np.float32]
     stamp_ns: int
+
+
+@dataclass(frozen=True)
+class AvatarFrame:
+    """One frame, 40 ms, of a live avatar; the only kind of frame that leaves the runtime.
+
+    `stamp_ns` is on the clock of the inputs' stamps. `pixels` ``[S, S, 3]`` uint8 RGB; None: the
+    last picture stays. `audio` ``[640]`` float32 at 16 kHz is the avatar's voice; `robot_audio`,
+    of the same shape, is what a robot's microphone hears meanwhile, where there is one. `latent`
+    ``[D]`` and `coefficients` ``[K]`` are the motion, None where only image and audio are known.
+    """
+
+    stamp_ns: int
+    pixels: NDArray[np.uint8] | None
+    audio: NDArray[np.float32]
+    block_index: int = 0
+    frame_in_block: int = 0
+    latent: NDArray[np.float32] | None = None
+    coefficients: NDArray[np.float32] | None = None
+    speech_level: float = 0.0
+    speaking: bool = False
+    robot_audio: NDArray[np.float32] | None = None

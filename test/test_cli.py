@@ -263,7 +263,7 @@ def test_a_missing_package_is_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As on a robot where ROS is there but torch is not."""
-    places = ("avatar_forcing_ros.pipeline", "avatar_forcing_ros.media_files")
+    places = ("avatar_forcing_ros.offline", "avatar_forcing_ros.media_files")
     for name in [n for n in sys.modules if n.startswith(places)]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "soundfile", None)

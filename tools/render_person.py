@@ -12,8 +12,8 @@ import numpy as np
 from avatar_forcing_ros.files import whole_file
 from avatar_forcing_ros.media_files.reading import read_audio
 from avatar_forcing_ros.media_files.writing import Mp4Writer
-from avatar_forcing_ros.pipeline.portraits import load_portrait
 from avatar_forcing_ros.rig.warp_renderer import WarpRenderer
+from avatar_forcing_ros.runtime.portraits import load_portrait
 from avatar_forcing_ros.timebase import frames_to_samples
 
 MODELS = Path(__file__).parent.parent / "models"

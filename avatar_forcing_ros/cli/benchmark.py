@@ -58,8 +58,8 @@ def run(options: argparse.Namespace) -> None:
     if options.live:
         _run_live(options)
         return
+    from avatar_forcing_ros.benchmarks.stages import as_table, run_benchmark
     from avatar_forcing_ros.media_files.writing import json_file
-    from avatar_forcing_ros.pipeline.benchmark import as_table, run_benchmark
 
     with json_file(options.json) as figures:
         seconds = 30.0 if options.seconds is None else options.seconds
@@ -71,8 +71,8 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _run_graph(options: argparse.Namespace) -> None:
+    from avatar_forcing_ros.benchmarks.graph import run_graph_benchmark
     from avatar_forcing_ros.media_files.writing import json_file
-    from avatar_forcing_ros.nodes.graph_benchmark import run_graph_benchmark
 
     with json_file(options.json) as figures:
         seconds = 60.0 if options.seconds is None else options.seconds
@@ -81,8 +81,8 @@ def _run_graph(options: argparse.Namespace) -> None:
 
 
 def _run_live(options: argparse.Namespace) -> None:
+    from avatar_forcing_ros.benchmarks.web import as_table, run_live_benchmark
     from avatar_forcing_ros.media_files.writing import json_file
-    from avatar_forcing_ros.web.live_benchmark.measure import as_table, run_live_benchmark
 
     with json_file(options.json) as figures:
         seconds = 600.0 if options.seconds is None else options.seconds

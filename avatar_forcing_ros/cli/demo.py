@@ -29,7 +29,7 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Render it, print the figures."""
-    from avatar_forcing_ros.pipeline.demo import run_demo
+    from avatar_forcing_ros.offline.demo import run_demo
     from avatar_forcing_ros.timebase import FRAME_PERIOD_S
 
     folder = options.output_dir

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from avatar_forcing_ros.config import AvatarConfig
-    from avatar_forcing_ros.pipeline.session import Session
     from avatar_forcing_ros.rig.portrait import Portrait
+    from avatar_forcing_ros.runtime.session import Session
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8080
 TROUBLES = "avatar_forcing_ros.web.live"  # its log is sparing
@@ -73,8 +73,8 @@ def run(options: argparse.Namespace) -> None:
     tls = tls_context(options.tls_cert, options.tls_key)
     config = avatar_config(options)
 
-    from avatar_forcing_ros.pipeline.avatar_process import AvatarProcess
-    from avatar_forcing_ros.pipeline.portraits import face_in
+    from avatar_forcing_ros.runtime.avatar_process import AvatarProcess
+    from avatar_forcing_ros.runtime.portraits import face_in
     from avatar_forcing_ros.web.live_stage import LiveStage
     from avatar_forcing_ros.web.quiet_log import keep_quiet
     from avatar_forcing_ros.web.serving import Door, serve_until_stopped
@@ -98,6 +98,6 @@ def run(options: argparse.Namespace) -> None:
 
 def _session(config: AvatarConfig) -> Session:
     """The avatar's part, made in its own process; here the networks' libraries are not needed."""
-    from avatar_forcing_ros.pipeline.build import build_session
+    from avatar_forcing_ros.runtime.build import build_session
 
     return build_session(config)

@@ -57,8 +57,8 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Render, and say how fast and what was seen."""
-    from avatar_forcing_ros.pipeline.build import build_session
-    from avatar_forcing_ros.pipeline.render import read_inputs, render
+    from avatar_forcing_ros.offline.render import read_inputs, render
+    from avatar_forcing_ros.runtime.build import build_session
     from avatar_forcing_ros.timebase import FRAME_PERIOD_S
 
     config = avatar_config(options)

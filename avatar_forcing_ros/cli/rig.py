@@ -25,8 +25,8 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> None:
     """Draw the page."""
     from avatar_forcing_ros.media_files.writing import save_image
-    from avatar_forcing_ros.pipeline.portraits import load_portrait
     from avatar_forcing_ros.rig.sheet import coefficient_sheet
+    from avatar_forcing_ros.runtime.portraits import load_portrait
 
     portrait = load_portrait(options.portrait, AvatarConfig().image_size_px)
     save_image(coefficient_sheet(portrait), options.output)

@@ -60,9 +60,9 @@ def run(options: argparse.Namespace) -> None:
     output = options.output or _default_output(options)
     _check(options, output)
     from avatar_forcing_ros.media_files.writing import save_image
-    from avatar_forcing_ros.pipeline.portraits import load_portrait
     from avatar_forcing_ros.resources import shipped
     from avatar_forcing_ros.rig.warp_renderer import WarpRenderer
+    from avatar_forcing_ros.runtime.portraits import load_portrait
     from avatar_forcing_ros.timebase import FRAME_PERIOD_S
     from avatar_forcing_ros.training.contact_sheet import contact_sheet
     from avatar_forcing_ros.training.phoneme_sheet import phoneme_sheet
@@ -93,7 +93,7 @@ def _talk(options: argparse.Namespace) -> ViewedTalk:
     if options.model is None:
         made = generate_conversation(_seed(options.seed), options.seconds, options.split)
         return generated_talk(made)
-    from avatar_forcing_ros.pipeline.load import load_avatar
+    from avatar_forcing_ros.runtime.load import load_avatar
     from avatar_forcing_ros.streaming.engine import MotionEngine
     from avatar_forcing_ros.training.evaluation.rollout import Script, roll
 

@@ -79,7 +79,7 @@ def _say(stage: str) -> None:
 
 def _check(options: argparse.Namespace) -> int:
     from avatar_forcing_ros.media_files.writing import json_file
-    from avatar_forcing_ros.pipeline.weights import as_text, check_weights
+    from avatar_forcing_ros.runtime.weights import as_text, check_weights
 
     with json_file(options.json) as figures:
         report = check_weights(options.place, PAPER_MODEL, _say)
@@ -89,7 +89,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _fetch(options: argparse.Namespace) -> int:
-    from avatar_forcing_ros.pipeline.weight_download import fetch_weights
+    from avatar_forcing_ros.runtime.weight_download import fetch_weights
 
     fetch_weights(
         options.folder,
@@ -103,7 +103,7 @@ def _fetch(options: argparse.Namespace) -> int:
 
 
 def _convert(options: argparse.Namespace) -> None:
-    from avatar_forcing_ros.pipeline.weights import convert_weights
+    from avatar_forcing_ros.runtime.weights import convert_weights
 
     made = convert_weights(options.folder, options.output, options.dtype, PAPER_MODEL, _say)
     print(f"Wrote {made} ({made.stat().st_size / 1e6:.0f} MB, {options.dtype})")

@@ -1,1 +1,1 @@
-"""ROS nodes: they translate between messages and the pipeline, and compute nothing."""
+"""ROS nodes: they translate between messages and the runtime, and compute nothing."""

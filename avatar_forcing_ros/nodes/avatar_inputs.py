@@ -18,7 +18,7 @@ from avatar_forcing_ros.nodes.convert_motion import msg_to_values
 from avatar_forcing_ros.nodes.diagnostics import ErrorCounter
 from avatar_forcing_ros.nodes.stamps import MessageTime, StampReader
 from avatar_forcing_ros.nodes.subscriptions import MatchedSubscription
-from avatar_forcing_ros.pipeline.worker import AvatarWorker
+from avatar_forcing_ros.runtime.worker import AvatarWorker
 
 REPLAY_DEPTH = 1000  # images that may wait: a bag is seen whole, however slow the machine is
 AUDIO_TOPICS = ("user/audio", "avatar/audio")
@@ -46,11 +46,11 @@ class AvatarInputs:
         )
         self.received = dict.fromkeys(("user/image", "user/motion", *AUDIO_TOPICS), 0)
         self._subscriptions: list[AudioSubscription | MatchedSubscription] = [
-            self._subscribe_to_audio("avatar/audio", worker.put_avatar_audio, settings, group)
+            self._subscribe_to_audio("avatar/audio", worker.push_avatar_audio, settings, group)
         ]
         if settings["user_audio"]:
             self._subscriptions.append(
-                self._subscribe_to_audio("user/audio", worker.put_user_audio, settings, group)
+                self._subscribe_to_audio("user/audio", worker.push_user_audio, settings, group)
             )
         source = settings["user_motion_source"]
         if source == "camera" and settings["image_transport"] == "compressed":
@@ -129,7 +129,7 @@ class AvatarInputs:
         except BadMessage as bad:
             self._errors.count(f"user/image {bad.reason}", f"user/image: {bad}")
             return
-        self._worker.put_picture(VideoFrame(pixels, stamp_ns))
+        self._worker.push_user_frame(VideoFrame(pixels, stamp_ns))
 
     def _motion(self, msg: Any) -> None:
         self.received["user/motion"] += 1
@@ -144,4 +144,4 @@ class AvatarInputs:
                 "user/motion unknown_names",
                 f"user/motion: names that are no rig coefficients are left out: {unknown}",
             )
-        self._worker.put_user_motion(values, stamp_ns)
+        self._worker.push_user_motion(values, stamp_ns)

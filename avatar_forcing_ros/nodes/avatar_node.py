@@ -25,6 +25,7 @@ from std_srvs.srv import Trigger
 from avatar_forcing_ros.config import AvatarConfig, SamplingConfig, merged_config
 from avatar_forcing_ros.errors import AvatarForcingError, ConfigError, ConversationError
 from avatar_forcing_ros.files import user_path
+from avatar_forcing_ros.media import AvatarFrame
 from avatar_forcing_ros.msg import AvatarState
 from avatar_forcing_ros.nodes import diagnostics, qos
 from avatar_forcing_ros.nodes.avatar_inputs import AvatarInputs
@@ -41,15 +42,15 @@ from avatar_forcing_ros.nodes.parameters import (
     values,
 )
 from avatar_forcing_ros.nodes.stop_signals import StopSignals
-from avatar_forcing_ros.pipeline.build import build_session, load_face
-from avatar_forcing_ros.pipeline.commands import done
-from avatar_forcing_ros.pipeline.live import LiveConfig, LiveFrame, LiveStatus
-from avatar_forcing_ros.pipeline.load import device_of
-from avatar_forcing_ros.pipeline.outline import FaceOutline
-from avatar_forcing_ros.pipeline.pacer import Pacer
-from avatar_forcing_ros.pipeline.session import Session
-from avatar_forcing_ros.pipeline.waking_thread import WakingThread
-from avatar_forcing_ros.pipeline.worker import AvatarWorker
+from avatar_forcing_ros.runtime.build import build_session, load_face
+from avatar_forcing_ros.runtime.commands import done
+from avatar_forcing_ros.runtime.load import device_of
+from avatar_forcing_ros.runtime.outline import FaceOutline
+from avatar_forcing_ros.runtime.pacer import Pacer
+from avatar_forcing_ros.runtime.session import Session
+from avatar_forcing_ros.runtime.status import AvatarStatus, LiveConfig
+from avatar_forcing_ros.runtime.stoppable_thread import WakingThread
+from avatar_forcing_ros.runtime.worker import AvatarWorker
 from avatar_forcing_ros.strict import override
 
 MODEL = ("preset", "weights", "portrait", "image_size_px", "device", "precision", "cpu_threads")
@@ -61,7 +62,7 @@ REPORT_PERIOD_S = 1.0
 
 
 class AvatarNode(LifecycleNodeBase):
-    """The avatar on the graph; everything is computed below, in `pipeline`."""
+    """The avatar on the graph; everything is computed below, in `runtime`."""
 
     def __init__(self, **node_options: Any) -> None:
         super().__init__("avatar_node", **node_options)
@@ -168,7 +169,7 @@ class AvatarNode(LifecycleNodeBase):
         live = LiveConfig(settings["deadline_ms"], settings["gather_ms"], keep_pace=not replay)
         outputs = self._outputs
 
-        def emit(frame: LiveFrame) -> None:
+        def emit(frame: AvatarFrame) -> None:
             if rclpy.ok(context=self.context):  # else the program is ending
                 outputs.publish(frame)
                 self._tell_change()
@@ -355,9 +356,9 @@ class AvatarNode(LifecycleNodeBase):
         if (status.speaking, status.user_speaking, status.face_visible) != self._last_state:
             self._publish_state()
 
-    def _status(self) -> LiveStatus:
+    def _status(self) -> AvatarStatus:
         worker, pacer = self._worker, self._pacer
-        return pacer.told(worker.status) if worker and pacer else LiveStatus()
+        return pacer.told(worker.status) if worker and pacer else AvatarStatus()
 
     def _publish_state(self) -> None:
         status = self._status()

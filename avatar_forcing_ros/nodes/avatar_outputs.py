@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rclpy.lifecycle import LifecycleNode
 from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image, JointState
@@ -12,6 +14,7 @@ from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
+from avatar_forcing_ros.media import AvatarFrame
 from avatar_forcing_ros.msg import AvatarMotion
 from avatar_forcing_ros.nodes import qos
 from avatar_forcing_ros.nodes.audio_messages import AudioPublisher, stamped_kind
@@ -23,8 +26,7 @@ from avatar_forcing_ros.nodes.convert_robot import (
     values_to_transform,
 )
 from avatar_forcing_ros.nodes.diagnostics import ErrorCounter
-from avatar_forcing_ros.pipeline.live import LiveFrame
-from avatar_forcing_ros.pipeline.outline import FaceOutline
+from avatar_forcing_ros.runtime.outline import FaceOutline
 
 GAINS = ("pan_gain", "tilt_gain", "roll_gain", "jaw_gain")
 COMPRESSED = "avatar/image_raw/compressed"
@@ -64,8 +66,10 @@ class AvatarOutputs:
         """Take over parameters that may change while the node lives."""
         self._settings = {**self._settings, **changes}
 
-    def publish(self, frame: LiveFrame) -> None:
+    def publish(self, frame: AvatarFrame) -> None:
         """Send one frame to every topic that somebody listens to."""
+        assert frame.latent is not None
+        assert frame.coefficients is not None
         settings = self._settings
         stamp = Time(nanoseconds=frame.stamp_ns).to_msg()
         header = Header(stamp=stamp, frame_id=settings["frame_id"])
@@ -88,7 +92,7 @@ class AvatarOutputs:
             if self._heard(COMPRESSED):
                 picture = rgb_to_compressed(frame.pixels, header, settings["jpeg_quality"])
                 self._made[COMPRESSED].publish(picture)
-        self._publish_robot(frame, stamp)
+        self._publish_robot(frame.coefficients, stamp)
 
     def close(self) -> None:
         """Take the publishers off the graph."""
@@ -98,8 +102,8 @@ class AvatarOutputs:
             audio.close()
         self._made, self._audio = {}, []
 
-    def _publish_robot(self, frame: LiveFrame, stamp: Any) -> None:
-        settings, values = self._settings, frame.coefficients
+    def _publish_robot(self, values: NDArray[np.float32], stamp: Any) -> None:
+        settings = self._settings
         if "joint_states" in self._made:
             gains = [settings[name] for name in GAINS]
             joints = values_to_joints(values, Header(stamp=stamp), settings["joint_names"], gains)

@@ -34,7 +34,7 @@ from avatar_forcing_ros.nodes.speaker import AnySpeaker, Sound, Speaker
 from avatar_forcing_ros.nodes.stamps import MessageTime
 from avatar_forcing_ros.nodes.stop_signals import StopSignals
 from avatar_forcing_ros.nodes.subscriptions import MatchedSubscription
-from avatar_forcing_ros.pipeline.playout import Playout
+from avatar_forcing_ros.sync.playout import Playout
 
 _LONGEST_WAIT_S = 0.01
 _SHORTEST_WAIT_S = 0.001

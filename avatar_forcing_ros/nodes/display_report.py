@@ -9,7 +9,7 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from avatar_forcing_ros.nodes.screen import AnyScreen
 from avatar_forcing_ros.nodes.speaker import AnySpeaker
-from avatar_forcing_ros.pipeline.playout import Playout
+from avatar_forcing_ros.sync.playout import Playout
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 
 

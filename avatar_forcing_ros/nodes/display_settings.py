@@ -9,7 +9,7 @@ from rcl_interfaces.msg import IntegerRange, ParameterDescriptor
 
 from avatar_forcing_ros.errors import ConfigError
 from avatar_forcing_ros.nodes.interface import AUDIO_MSGS
-from avatar_forcing_ros.pipeline.playout import DEFAULT_DELAY_MS
+from avatar_forcing_ros.sync.playout import DEFAULT_DELAY_MS
 
 CHOICES = {"image_transport": ("raw", "compressed"), "audio_msg": AUDIO_MSGS}
 LONGEST_DELAY_MS = 2000

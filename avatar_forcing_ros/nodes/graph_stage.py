@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.errors import MediaError, OutputError
-from avatar_forcing_ros.media import AudioChunk, VideoFrame
-from avatar_forcing_ros.nodes.frame_pairs import FramePairs, PairedFrame
-from avatar_forcing_ros.nodes.robot_sound import RobotSound
-from avatar_forcing_ros.pipeline.waiting_voice import waiting_with_s
+from avatar_forcing_ros.media import AudioChunk, AvatarFrame, VideoFrame
+from avatar_forcing_ros.runtime.waiting_voice import waiting_with_s
+from avatar_forcing_ros.sync.frame_pairs import FramePairs
+from avatar_forcing_ros.sync.robot_sound import RobotSound
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 from avatar_forcing_ros.web.refusal import RefusedError
-from avatar_forcing_ros.web.stage import Mode, StageFrame
+from avatar_forcing_ros.web.stage import Mode
 
 QUIET_S = 3.0  # avatar_node tells its state every second
 SMOOTHING = 0.1  # weight of the newest frame
@@ -87,7 +87,7 @@ class GraphStage:
         self._lock = threading.Lock()  # around frames and who is shown them
         self._pairs = FramePairs(self._on_pair)
         self._robot_sound = RobotSound()
-        self._show: Callable[[StageFrame], None] | None = None
+        self._show: Callable[[AvatarFrame], None] | None = None
         self._show_view: Callable[[VideoFrame], None] | None = None
         self._face = PLACEHOLDER
         self._figures: AvatarFigures | None = None
@@ -122,7 +122,7 @@ class GraphStage:
         return self._show is not None
 
     def start(
-        self, show: Callable[[StageFrame], None], show_view: Callable[[VideoFrame], None]
+        self, show: Callable[[AvatarFrame], None], show_view: Callable[[VideoFrame], None]
     ) -> None:
         """Show the avatar, from its next frame on."""
         with self._lock:
@@ -140,7 +140,7 @@ class GraphStage:
         """ROS time."""
         return self._graph.now_ns()
 
-    def hear(self, chunk: AudioChunk) -> None:
+    def push_user_audio(self, chunk: AudioChunk) -> None:
         """The microphone; it waits while the avatar says what was typed or uploaded."""
         if self._browser_is_user:
             self._graph.send_user_sound(chunk)
@@ -151,7 +151,7 @@ class GraphStage:
             self._graph.send_voice(chunk)
         self.sent_pieces += 1
 
-    def see(self, frame: VideoFrame) -> None:
+    def push_user_frame(self, frame: VideoFrame) -> None:
         """The camera."""
         if self._browser_is_user:
             self._graph.send_user_picture(frame)
@@ -267,7 +267,7 @@ class GraphStage:
             **self.counts(),
         }
 
-    def _on_pair(self, frame: PairedFrame) -> None:
+    def _on_pair(self, frame: AvatarFrame) -> None:
         self._framed_s = self._now_s()
         delay_ms = (self.now_ns() - frame.stamp_ns) / 1e6
         self.delay_ms += SMOOTHING * (delay_ms - self.delay_ms)

@@ -13,7 +13,7 @@ from avatar_forcing_ros.config import (
     PRESETS,
     AvatarConfig,
 )
-from avatar_forcing_ros.pipeline.live import LiveConfig
+from avatar_forcing_ros.runtime.status import LiveConfig
 
 Value = Union[bool, int, float, str, list[str]]  # noqa: UP007  (evaluated at run time on 3.10)
 

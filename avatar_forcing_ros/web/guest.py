@@ -19,12 +19,13 @@ from aiortc import (
 )
 from numpy.typing import NDArray
 
+from avatar_forcing_ros.media import AvatarFrame
 from avatar_forcing_ros.web import hearing
 from avatar_forcing_ros.web.ice_hosts import at_home, own_addresses
 from avatar_forcing_ros.web.offers import bad_offer, checked_offer
 from avatar_forcing_ros.web.prompt_receiving import hasten
 from avatar_forcing_ros.web.refusal import RefusedError
-from avatar_forcing_ros.web.stage import Stage, StageFrame
+from avatar_forcing_ros.web.stage import Stage
 from avatar_forcing_ros.web.tracks import AvatarPicture, AvatarSound, ViewPicture
 from avatar_forcing_ros.web.user_streams import Camera, Microphone
 
@@ -49,8 +50,8 @@ class Guest:
         self.role, self.key = role, secrets.token_urlsafe(16)
         self.picture, self.view = AvatarPicture(), ViewPicture()
         self.sound = AvatarSound(self._hears)
-        self.camera = Camera(stage.see, stage.now_ns)
-        self.microphone = Microphone(stage.hear, stage.now_ns)
+        self.camera = Camera(stage.push_user_frame, stage.now_ns)
+        self.microphone = Microphone(stage.push_user_audio, stage.now_ns)
         self._gone, self._local = gone, local
         self._videos = 2 if stage.has_view else 1
         self._wanted = {self.sound, self.picture} if stage.wants_camera else {self.sound}
@@ -71,7 +72,7 @@ class Guest:
         """Whether sound and pictures flow."""
         return bool(self._peer.connectionState == "connected")
 
-    def _hears(self, frame: StageFrame) -> NDArray[np.float32]:
+    def _hears(self, frame: AvatarFrame) -> NDArray[np.float32]:
         """This one's sound of `frame`, as their role is by now."""
         pick = hearing.for_speaker if self.role == "speaker" else hearing.for_viewer
         return pick(frame)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar_forcing_ros.media import AudioChunk, VideoFrame
-from avatar_forcing_ros.pipeline.avatar_process import AvatarProcess
+from avatar_forcing_ros.media import AudioChunk, AvatarFrame, VideoFrame
 from avatar_forcing_ros.rig.portrait import Portrait
-from avatar_forcing_ros.web.stage import Mode, StageFrame
+from avatar_forcing_ros.runtime.avatar_process import AvatarProcess
+from avatar_forcing_ros.web.stage import Mode
 
 if TYPE_CHECKING:  # a server whose avatar is elsewhere does without the networks' libraries
-    from avatar_forcing_ros.pipeline.live_avatar import LiveAvatar
+    from avatar_forcing_ros.runtime.avatar import LiveAvatar
 
 FindFace = Callable[[NDArray[np.uint8]], Portrait]
 
@@ -53,7 +53,7 @@ class LiveStage:
         return self._avatar.running
 
     def start(
-        self, show: Callable[[StageFrame], None], show_view: Callable[[VideoFrame], None]
+        self, show: Callable[[AvatarFrame], None], show_view: Callable[[VideoFrame], None]
     ) -> None:
         """Begin a conversation."""
         self._avatar.start(show)
@@ -66,13 +66,13 @@ class LiveStage:
         """The clock of all stamps."""
         return self._avatar.now_ns()
 
-    def hear(self, chunk: AudioChunk) -> None:
+    def push_user_audio(self, chunk: AudioChunk) -> None:
         """The person before the avatar."""
-        self._avatar.hear(chunk)
+        self._avatar.push_user_audio(chunk)
 
-    def see(self, frame: VideoFrame) -> None:
+    def push_user_frame(self, frame: VideoFrame) -> None:
         """The same."""
-        self._avatar.see(frame)
+        self._avatar.push_user_frame(frame)
 
     def say(self, samples: NDArray[np.float32]) -> float:
         """The avatar's voice."""

@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 
 from avatar_forcing_ros.errors import OutputError
+from avatar_forcing_ros.media import AvatarFrame
 from avatar_forcing_ros.media_files.writing import Mp4Writer
 from avatar_forcing_ros.timebase import FRAME_PERIOD_S, FRAME_RATE_HZ, frames_to_samples
 from avatar_forcing_ros.web.refusal import RefusedError
-from avatar_forcing_ros.web.stage import StageFrame
 
 LONGEST_FRAMES = 600 * FRAME_RATE_HZ
 MOST_WAITING = 2 * FRAME_RATE_HZ  # frames, of 0.8 MB each
@@ -46,7 +46,7 @@ class Recorder:
             if self._take:
                 self._take.finish()
 
-    def put(self, number: int, frame: StageFrame) -> None:
+    def put(self, number: int, frame: AvatarFrame) -> None:
         """Take a frame and its number at 25 a second."""
         take = self._take
         if take:
@@ -107,12 +107,12 @@ class _Take(threading.Thread):
                 remedy="free some space, or set TMPDIR to another place",
             ) from error
         self.on, self.frames, self.left_out = True, 0, 0
-        self._waiting: queue.SimpleQueue[tuple[int, StageFrame] | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[tuple[int, AvatarFrame] | None] = queue.SimpleQueue()
         self._writer: Mp4Writer | None = None
         self._sides_px = (0, 0)
         self._first = self._next = 0
 
-    def put(self, number: int, frame: StageFrame) -> None:
+    def put(self, number: int, frame: AvatarFrame) -> None:
         """Have a frame written; what does not fit is counted, and is a gap in the file."""
         if not self.on:
             return
@@ -141,7 +141,7 @@ class _Take(threading.Thread):
         finally:
             self.on = False
 
-    def _write(self, number: int, frame: StageFrame, opened: ExitStack) -> None:
+    def _write(self, number: int, frame: AvatarFrame, opened: ExitStack) -> None:
         if self._writer is None:
             if frame.pixels is None:
                 return  # it begins with a picture

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, cast
 
-from avatar_forcing_ros.media import VideoFrame
+from avatar_forcing_ros.media import AvatarFrame, VideoFrame
 from avatar_forcing_ros.web.floor import Floor
 from avatar_forcing_ros.web.guest import ROLES, Guest, Role
 from avatar_forcing_ros.web.recorder import Recorder
 from avatar_forcing_ros.web.refusal import RefusedError
-from avatar_forcing_ros.web.stage import Stage, StageFrame
+from avatar_forcing_ros.web.stage import Stage
 from avatar_forcing_ros.web.tracks import FrameNumbers
 
 MOST_VIEWERS = 3
@@ -206,7 +206,7 @@ class Room:
     async def _wake(self) -> None:
         loop = asyncio.get_running_loop()
 
-        def show(frame: StageFrame) -> None:
+        def show(frame: AvatarFrame) -> None:
             with suppress(RuntimeError):  # the loop has ended in this moment
                 loop.call_soon_threadsafe(self._spread, frame)
 
@@ -216,7 +216,7 @@ class Room:
 
         await asyncio.to_thread(self._stage.start, show, show_view)
 
-    def _spread(self, frame: StageFrame) -> None:
+    def _spread(self, frame: AvatarFrame) -> None:
         """Hand one frame to everybody."""
         number = self._numbers.of(frame.stamp_ns)
         self.shown_frames += 1

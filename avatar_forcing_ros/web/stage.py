@@ -4,39 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar_forcing_ros.media import AudioChunk, VideoFrame
+from avatar_forcing_ros.media import AudioChunk, AvatarFrame, VideoFrame
 
 Mode = Literal["live", "telepresence"]
-
-
-class StageFrame(Protocol):
-    """40 ms more of the avatar: a picture and the sound that belongs to it."""
-
-    @property
-    def stamp_ns(self) -> int:
-        """Media time, on the stage's clock."""
-
-    @property
-    def pixels(self) -> NDArray[np.uint8] | None:
-        """``[S, S, 3]`` RGB; None: the last picture stays."""
-
-    @property
-    def audio(self) -> NDArray[np.float32]:
-        """The avatar's voice, ``[640]`` at 16 kHz."""
-
-
-@runtime_checkable
-class RobotFrame(StageFrame, Protocol):
-    """A frame of a stage that `has_robot_sound`."""
-
-    @property
-    def robot_audio(self) -> NDArray[np.float32] | None:
-        """What the robot hears meanwhile, ``[640]`` at 16 kHz; None: the avatar's voice alone."""
 
 
 class Stage(Protocol):
@@ -63,7 +38,7 @@ class Stage(Protocol):
         """Whether it has been started and not stopped."""
 
     def start(
-        self, show: Callable[[StageFrame], None], show_view: Callable[[VideoFrame], None]
+        self, show: Callable[[AvatarFrame], None], show_view: Callable[[VideoFrame], None]
     ) -> None:
         """Begin; `show` gets every frame when it is due, in a thread of the stage's own.
 
@@ -76,10 +51,10 @@ class Stage(Protocol):
     def now_ns(self) -> int:
         """The clock of all stamps."""
 
-    def hear(self, chunk: AudioChunk) -> None:
+    def push_user_audio(self, chunk: AudioChunk) -> None:
         """Sound from the speaker's microphone, 16 kHz."""
 
-    def see(self, frame: VideoFrame) -> None:
+    def push_user_frame(self, frame: VideoFrame) -> None:
         """Picture from the speaker's camera."""
 
     def say(self, samples: NDArray[np.float32]) -> float:

@@ -16,14 +16,13 @@ import numpy as np
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from numpy.typing import NDArray
 
-from avatar_forcing_ros.media import VideoFrame
+from avatar_forcing_ros.media import AvatarFrame, VideoFrame
 from avatar_forcing_ros.timebase import (
     FRAME_PERIOD_NS,
     FRAME_RATE_HZ,
     SAMPLE_RATE_HZ,
     SAMPLES_PER_FRAME,
 )
-from avatar_forcing_ros.web.stage import StageFrame
 
 FULL_SCALE = 32_767
 PIECE_SAMPLES = SAMPLES_PER_FRAME // 2  # what one packet of Opus carries
@@ -60,10 +59,10 @@ class _Track(MediaStreamTrack):
         super().__init__()
         self.dropped = 0
         self._most = most
-        self._frames: deque[tuple[int, StageFrame]] = deque()
+        self._frames: deque[tuple[int, AvatarFrame]] = deque()
         self._came = asyncio.Event()
 
-    def put(self, number: int, frame: StageFrame) -> None:
+    def put(self, number: int, frame: AvatarFrame) -> None:
         """Take a frame and its number."""
         self._frames.append((number, frame))
         while len(self._frames) > self._most:
@@ -76,7 +75,7 @@ class _Track(MediaStreamTrack):
         super().stop()
         self._came.set()
 
-    async def _next(self) -> tuple[int, StageFrame]:
+    async def _next(self) -> tuple[int, AvatarFrame]:
         while not self._frames and self.readyState == "live":
             self._came.clear()
             await self._came.wait()
@@ -93,7 +92,7 @@ class AvatarPicture(_Track):
     def __init__(self) -> None:
         super().__init__(MOST_PICTURES)
 
-    def put(self, number: int, frame: StageFrame) -> None:
+    def put(self, number: int, frame: AvatarFrame) -> None:
         """Take a frame that has a picture; without one the last picture stays."""
         if frame.pixels is not None:
             super().put(number, frame)
@@ -118,7 +117,7 @@ class AvatarSound(_Track):
     kind = "audio"
 
     def __init__(
-        self, pick: Callable[[StageFrame], NDArray[np.float32]] = lambda frame: frame.audio
+        self, pick: Callable[[AvatarFrame], NDArray[np.float32]] = lambda frame: frame.audio
     ) -> None:
         super().__init__(MOST_SOUNDS)
         self._pick = pick

@@ -36,9 +36,9 @@ from avatar_forcing_ros.nodes.interface import (
     TOPICS,
 )
 from avatar_forcing_ros.nodes.qos import TABLE
-from avatar_forcing_ros.pipeline.session import Session
 from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.rig.coefficients import NAMES
+from avatar_forcing_ros.runtime.session import Session
 
 pytestmark = pytest.mark.either_audio
 

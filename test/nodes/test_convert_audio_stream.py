@@ -15,7 +15,7 @@ from std_msgs.msg import Header
 
 from avatar_forcing_ros.media import AudioChunk
 from avatar_forcing_ros.nodes.convert_audio import AudioFormat, AudioInput, samples_to_msg
-from avatar_forcing_ros.pipeline.timeline import SoundTrack
+from avatar_forcing_ros.sync.timeline import SoundTrack
 
 pytestmark = [pytest.mark.either_audio, needs_audio_stamped]
 START_NS = 1_700_000_000_123_456_789

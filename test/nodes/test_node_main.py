@@ -104,7 +104,7 @@ MOMENTS = [
     ("avatar_node", "rclpy.context", [TERM]),
     ("avatar_node", "torch._C", [INT]),  # in the midst of imports
     ("avatar_node", "torch._tensor", [INT, INT, INT]),
-    ("avatar_node", "avatar_forcing_ros.pipeline.worker", [TERM]),  # rclpy.init comes next
+    ("avatar_node", "avatar_forcing_ros.runtime.worker", [TERM]),  # rclpy.init comes next
     ("avatar_node", "mediapipe", [TERM]),  # configuring
     ("avatar_node", "mediapipe.python", [INT, INT]),
     ("avatar_node", "ready: preset", [TERM, INT]),  # activating
@@ -112,7 +112,7 @@ MOMENTS = [
     ("perception_node", "avatar_forcing_ros.perception.user_motion", [INT]),
     ("perception_node", "mediapipe", [INT, INT, INT]),  # making the node
     ("display_node", "cv2", [TERM]),
-    ("display_node", "avatar_forcing_ros.pipeline.playout", [INT, TERM]),
+    ("display_node", "avatar_forcing_ros.sync.playout", [INT, TERM]),
     ("display_node", "neither window nor speaker", [INT, INT]),
     ("telepresence_node", "rclpy", [HUP]),
     ("telepresence_node", "avatar_forcing_ros.nodes.telepresence_outputs", [INT]),
@@ -208,7 +208,7 @@ def test_an_avatar_that_sends_pictures_ends_silently() -> None:
 def test_transitions_that_are_not_allowed_are_answered() -> None:
     with listening() as listener:
         program = Program("avatar_node", "-p", "autostart:=false", "-p", "image_size_px:=128")
-        program.until("avatar_forcing_ros.pipeline.worker")
+        program.until("avatar_forcing_ros.runtime.worker")
 
         def change(**transition: Any) -> bool:
             request = ChangeState.Request(transition=Transition(**transition))

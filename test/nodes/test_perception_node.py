@@ -20,10 +20,10 @@ from std_msgs.msg import Header
 from avatar_forcing_ros.nodes.avatar_node import AvatarNode
 from avatar_forcing_ros.nodes.convert_image import rgb_to_image
 from avatar_forcing_ros.nodes.perception_node import PerceptionNode
-from avatar_forcing_ros.pipeline.portraits import load_portrait
 from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.rig.coefficients import INDEX, NAMES, vector
 from avatar_forcing_ros.rig.warp_renderer import WarpRenderer
+from avatar_forcing_ros.runtime.portraits import load_portrait
 
 PATIENCE_S = 40.0
 

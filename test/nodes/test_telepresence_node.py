@@ -174,7 +174,7 @@ def test_the_operators_voice_goes_out_with_its_stamps(robot: Callable[..., Robot
     here.heard("avatar/audio")
     here.until(lambda: here.node.count_publishers("avatar/audio"))
     here.until(lambda: here.node.stage._graph._voice._publisher.get_subscription_count())  # type: ignore[attr-defined]
-    here.node.stage.hear(AudioChunk(VOICE, SAMPLE_RATE_HZ, MEDIA_NS + 20_000_000))
+    here.node.stage.push_user_audio(AudioChunk(VOICE, SAMPLE_RATE_HZ, MEDIA_NS + 20_000_000))
     here.until(lambda: here.got)
     (msg,) = here.got
     assert Time.from_msg(msg.header.stamp).nanoseconds == MEDIA_NS + 20_000_000
@@ -199,8 +199,8 @@ def test_a_browser_may_be_the_person_before_the_avatar(
     graph: Any = here.node.stage._graph
     here.until(graph._user_picture.get_subscription_count)
     here.until(graph._user_sound._publisher.get_subscription_count)
-    here.node.stage.hear(AudioChunk(VOICE, SAMPLE_RATE_HZ, MEDIA_NS))
-    here.node.stage.see(VideoFrame(GREY, MEDIA_NS))
+    here.node.stage.push_user_audio(AudioChunk(VOICE, SAMPLE_RATE_HZ, MEDIA_NS))
+    here.node.stage.push_user_frame(VideoFrame(GREY, MEDIA_NS))
     here.until(lambda: seen and here.got)
     assert Time.from_msg(seen[0].header.stamp).nanoseconds == MEDIA_NS
 

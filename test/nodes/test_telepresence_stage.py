@@ -63,8 +63,8 @@ class Bench:
 
 def test_the_microphone_is_the_avatars_voice_and_the_camera_nobodys() -> None:
     bench = Bench()
-    bench.stage.hear(PIECE)
-    bench.stage.see(PICTURE)
+    bench.stage.push_user_audio(PIECE)
+    bench.stage.push_user_frame(PICTURE)
     assert not bench.stage.wants_camera
     assert bench.graph.voice == [PIECE]
     assert bench.graph.user == []
@@ -74,10 +74,10 @@ def test_in_a_browser_that_is_the_user_both_are_the_persons() -> None:
     bench = Bench(browser_is_user=True)
     bench.tell_state()
     assert bench.stage.wants_camera
-    bench.stage.hear(PIECE)
-    bench.stage.see(PICTURE)
+    bench.stage.push_user_audio(PIECE)
+    bench.stage.push_user_frame(PICTURE)
     assert bench.stage.say(np.zeros(SAMPLE_RATE_HZ, np.float32)) == 1.0
-    bench.stage.hear(PIECE)  # whoever talks to the avatar may do so while it speaks
+    bench.stage.push_user_audio(PIECE)  # whoever talks to the avatar may do so while it speaks
     assert bench.graph.user == [PIECE, PICTURE, PIECE]
     assert len(bench.graph.voice) == 1
 
@@ -89,15 +89,15 @@ def test_the_microphone_waits_while_words_are_said_and_stop_ends_that() -> None:
     assert bench.stage.say(words) == 2.0
     assert bench.stage.say(words) == 4.0
     assert [chunk.stamp_ns for chunk in bench.graph.voice] == [5_000_000_000] * 2
-    bench.stage.hear(PIECE)
+    bench.stage.push_user_audio(PIECE)
     assert bench.stage.muted_pieces == 1
     assert bench.stage.told()["waiting_voice_samples"] == 4 * SAMPLE_RATE_HZ
     assert bench.stage.stop_speaking().result(0) == 640
-    bench.stage.hear(PIECE)
+    bench.stage.push_user_audio(PIECE)
     assert len(bench.graph.voice) == 3
     bench.stage.say(words)
     bench.now_s += 2.1
-    bench.stage.hear(PIECE)
+    bench.stage.push_user_audio(PIECE)
     assert len(bench.graph.voice) == 5
 
 

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.errors import FaceNotFoundError
-from avatar_forcing_ros.media import AudioChunk, VideoFrame
+from avatar_forcing_ros.media import AudioChunk, AvatarFrame, VideoFrame
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
-from avatar_forcing_ros.web.stage import Mode, StageFrame
+from avatar_forcing_ros.web.stage import Mode
 
 SIDE_PX = 128
 EVERY_FRAMES = 25
@@ -60,12 +60,12 @@ class FlashStage:
     def running(self) -> bool:
         return self._thread is not None
 
-    def start(self, show: Callable[[StageFrame], None], show_view: object = None) -> None:
+    def start(self, show: Callable[[AvatarFrame], None], show_view: object = None) -> None:
         self._over.clear()
         self._thread = threading.Thread(target=self._run, args=(show,), daemon=True)
         self._thread.start()
 
-    def _run(self, show: Callable[[StageFrame], None]) -> None:
+    def _run(self, show: Callable[[AvatarFrame], None]) -> None:
         number, began_ns = 0, time.monotonic_ns()
         while not self._over.wait(
             max(0, began_ns + number * FRAME_PERIOD_NS - time.monotonic_ns()) / 1e9

@@ -63,8 +63,8 @@ def test_pictures_and_voice_arrive_and_stop_is_silence() -> None:
 def test_camera_and_microphone_reach_the_avatar() -> None:
     async def talk(house: House) -> None:
         seen, heard = [], []
-        house.avatar.see = seen.append  # type: ignore[method-assign]
-        house.avatar.hear = heard.append  # type: ignore[method-assign]
+        house.avatar.push_user_frame = seen.append  # type: ignore[method-assign]
+        house.avatar.push_user_audio = heard.append  # type: ignore[method-assign]
         browser = Browser(house, VideoStreamTrack(), AudioStreamTrack())
         await browser.join()
         await house.until(lambda state: len(seen) >= 3 and len(heard) >= 10)

@@ -17,7 +17,7 @@ from avatar_forcing_ros.web.guest import QUIET_S
 def test_a_viewer_asks_and_the_speaker_hands_over() -> None:
     async def talk(house: House) -> None:
         heard = []
-        house.avatar.hear = heard.append  # type: ignore[method-assign]
+        house.avatar.push_user_audio = heard.append  # type: ignore[method-assign]
         speaker = Browser(house, VideoStreamTrack(), AudioStreamTrack())
         viewer, other = Browser(house), Browser(house)
         await speaker.join()

@@ -19,8 +19,8 @@ from tiny import tiny_engine
 from web_house import GreyFace, find_face
 
 from avatar_forcing_ros.errors import OutputError
-from avatar_forcing_ros.pipeline.live_avatar import LiveAvatar
-from avatar_forcing_ros.pipeline.session import Session
+from avatar_forcing_ros.runtime.avatar import LiveAvatar
+from avatar_forcing_ros.runtime.session import Session
 from avatar_forcing_ros.web import serving
 from avatar_forcing_ros.web.access import Access
 from avatar_forcing_ros.web.live_stage import LiveStage

@@ -14,8 +14,7 @@ pytest.importorskip("aiortc")
 from aiortc.codecs.opus import OpusEncoder
 from aiortc.mediastreams import MediaStreamError
 
-from avatar_forcing_ros.media import VideoFrame
-from avatar_forcing_ros.pipeline.live import LiveFrame
+from avatar_forcing_ros.media import AvatarFrame, VideoFrame
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLES_PER_FRAME
 from avatar_forcing_ros.web.tracks import (
     PIECE_SAMPLES,
@@ -25,20 +24,12 @@ from avatar_forcing_ros.web.tracks import (
     ViewPicture,
 )
 
-NONE = np.zeros(0, np.float32)
 
-
-def frame(loud: float = 0.0, *, drawn: bool = True) -> LiveFrame:
-    return LiveFrame(
+def frame(loud: float = 0.0, *, drawn: bool = True) -> AvatarFrame:
+    return AvatarFrame(
         stamp_ns=0,
-        block_index=0,
-        frame_in_block=0,
-        latent=NONE,
-        coefficients=NONE,
         pixels=np.zeros((16, 16, 3), np.uint8) if drawn else None,
         audio=np.full(SAMPLES_PER_FRAME, loud, np.float32),
-        speech_level=0.0,
-        speaking=False,
     )
 
 

@@ -21,17 +21,16 @@ from numpy.typing import NDArray
 from tiny import TINY, tiny_engine
 
 from avatar_forcing_ros.errors import FaceNotFoundError
-from avatar_forcing_ros.media import VideoFrame
+from avatar_forcing_ros.media import AvatarFrame, VideoFrame
 from avatar_forcing_ros.perception.user_motion import UserMotion
-from avatar_forcing_ros.pipeline.live_avatar import LiveAvatar
-from avatar_forcing_ros.pipeline.session import Session
 from avatar_forcing_ros.rig import coefficients
 from avatar_forcing_ros.rig.portrait import Portrait
+from avatar_forcing_ros.runtime.avatar import LiveAvatar
+from avatar_forcing_ros.runtime.session import Session
 from avatar_forcing_ros.web.access import Access
 from avatar_forcing_ros.web.live_stage import LiveStage
 from avatar_forcing_ros.web.room import Room
 from avatar_forcing_ros.web.server import KEY_HEADER, Server
-from avatar_forcing_ros.web.stage import StageFrame
 
 SIZE_PX = 64
 PATIENCE_S = 20.0
@@ -162,9 +161,9 @@ class SeeingStage(LiveStage):
     has_view = has_robot_sound = True
 
     def start(
-        self, show: Callable[[StageFrame], None], show_view: Callable[[VideoFrame], None]
+        self, show: Callable[[AvatarFrame], None], show_view: Callable[[VideoFrame], None]
     ) -> None:
-        def both(frame: StageFrame) -> None:
+        def both(frame: AvatarFrame) -> None:
             show(frame)
             show_view(VideoFrame(np.zeros((32, 48, 3), np.uint8), frame.stamp_ns))
 

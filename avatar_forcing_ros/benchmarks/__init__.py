@@ -1,0 +1,1 @@
+"""What ``avatar-forcing benchmark`` runs."""

@@ -1,0 +1,234 @@
+"""Files in, video out: the same session as on a robot, run as fast as it goes."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from avatar_forcing_ros.errors import MediaError
+from avatar_forcing_ros.files import whole_file
+from avatar_forcing_ros.media import AudioChunk, VideoFrame
+from avatar_forcing_ros.media_files.reading import (
+    at_frame_rate,
+    read_audio,
+    read_video,
+    video_duration_s,
+)
+from avatar_forcing_ros.media_files.writing import Mp4Writer
+from avatar_forcing_ros.rig.coefficients import NAMES
+from avatar_forcing_ros.runtime.session import Session
+from avatar_forcing_ros.timebase import (
+    FRAME_RATE_HZ,
+    SAMPLE_RATE_HZ,
+    SAMPLES_PER_FRAME,
+    frame_stamp_s,
+    frames_to_samples,
+    samples_to_frames,
+)
+
+Progress = Callable[[int, int], None]
+"""Called with frames done and frames in all."""
+
+
+@dataclass(frozen=True)
+class RenderInputs:
+    """What is rendered. Sound is in memory, video is read as it is needed."""
+
+    avatar_audio: NDArray[np.float32]  # [n] 16 kHz
+    user_audio: NDArray[np.float32] | None = None  # [m] 16 kHz
+    user_video: Path | None = None
+    user_video_frames: int = 0  # at 25 fps
+
+    def frames(self, voice_delay_frames: int) -> int:
+        """Frames until the longest input has ended, the voice so much later than it came in."""
+        voice = samples_to_frames(len(self.avatar_audio)) + voice_delay_frames
+        users = 0 if self.user_audio is None else samples_to_frames(len(self.user_audio))
+        return max(voice, users, self.user_video_frames)
+
+
+@dataclass(frozen=True)
+class RenderResult:
+    """What came out, frame by frame, and what it cost."""
+
+    values: NDArray[np.float32]  # [T, K] the avatar's coefficients
+    latent: NDArray[np.float32]  # [T, D]
+    user_values: NDArray[np.float32]  # [T, K] the user's, as tracked
+    voice: NDArray[np.float32]  # [640 T] the avatar's sound in sync with the frames
+    wall_s: float
+    motion_s: tuple[float, ...]  # compute of each motion block
+    watched_frames: int  # pictures of the user
+    face_seen_frames: int  # those of them in which a face was found
+
+    @property
+    def frames(self) -> int:
+        return len(self.values)
+
+    @property
+    def real_time_factor(self) -> float:
+        """Media time per wall time: above 1 is faster than real time."""
+        return self.frames / FRAME_RATE_HZ / self.wall_s
+
+
+def read_inputs(
+    avatar_audio: Path, user_audio: Path | None, user_video: Path | None
+) -> RenderInputs:
+    """Read and check all inputs before anything is computed. Raises MediaError."""
+    frames = 0
+    if user_video is not None:
+        next(read_video(user_video))  # a file without pictures is found out now
+        frames = round(video_duration_s(user_video) * FRAME_RATE_HZ)
+    inputs = RenderInputs(
+        read_audio(avatar_audio),
+        read_audio(user_audio) if user_audio else None,
+        user_video,
+        frames,
+    )
+    if len(inputs.avatar_audio) < SAMPLES_PER_FRAME:
+        raise MediaError(
+            f"sound {avatar_audio}",
+            expected=f"at least one frame of sound ({1000 // FRAME_RATE_HZ} ms)",
+            got=f"{len(inputs.avatar_audio) / SAMPLE_RATE_HZ * 1000:.1f} ms",
+            remedy="give a longer file",
+        )
+    return inputs
+
+
+def render(
+    session: Session,
+    inputs: RenderInputs,
+    output: Path | None,
+    *,
+    motion: Path | None = None,
+    beside_user: bool = False,
+    progress: Progress = lambda done, total: None,
+) -> RenderResult:
+    """Run `session` over `inputs`; video to `output`, motion to `motion` (None: not written).
+
+    With `beside_user` the person's video stands to the right of the avatar and their sound is
+    mixed in. Raises OutputError, before anything is computed, where a file cannot be written,
+    and MediaError for a video that turns out to be damaged.
+    """
+    session.push_avatar_audio(AudioChunk(inputs.avatar_audio, SAMPLE_RATE_HZ, 0))
+    if inputs.user_audio is not None:
+        session.push_user_audio(AudioChunk(inputs.user_audio, SAMPLE_RATE_HZ, 0))
+    with ExitStack() as files:
+        video = files.enter_context(whole_file(output)) if output else None
+        arrays = files.enter_context(whole_file(motion)) if motion else None
+        result = _Run(session, inputs, video, beside_user).to_end(progress)
+        if arrays:
+            _write_motion(result, arrays)
+        return result
+
+
+class _Run:
+    """One pass of a session over its inputs."""
+
+    def __init__(
+        self, session: Session, inputs: RenderInputs, part: Path | None, beside_user: bool
+    ) -> None:
+        self.session, self.inputs, self.beside_user = session, inputs, beside_user
+        self.size = session.codec.image_size_px
+        width = self.size * (2 if beside_user else 1)
+        self.writer = Mp4Writer(part, width, self.size) if part else None
+        pictures = read_video(inputs.user_video) if inputs.user_video else iter(())
+        self.pictures = at_frame_rate(pictures)
+        self.last_picture = np.zeros((self.size, self.size, 3), np.uint8)
+
+    def to_end(self, progress: Progress) -> RenderResult:
+        started = time.perf_counter()
+        total, done = self.inputs.frames(self.session.voice_delay_frames), 0
+        rows: list[tuple[NDArray[np.float32], ...]] = []
+        motion_s = []
+        with self.writer or nullcontext():
+            while done < total:
+                block = self.session.engine.frames(self.session.state)
+                keep = min(block, total - done)
+                pictures = list(itertools.islice(self.pictures, block))
+                for picture in pictures:
+                    self.session.push_user_frame(picture)
+                made = self.session.next_block()
+                user = self.session.codec.coefficients(self.session.last_user_motion)
+                voice = made.audio[: frames_to_samples(keep)]
+                parts = (made.coefficients, made.motion.latent, user)
+                rows.append((*(p[:keep] for p in parts), voice))
+                motion_s.append(made.motion.compute_s)
+                if self.writer:
+                    self._write(self.session.draw(made, keep), voice, pictures, done)
+                done += keep
+                progress(done, total)
+        values, latent, user_values, voice = (np.concatenate(p) for p in zip(*rows, strict=True))
+        wall_s = time.perf_counter() - started
+        return RenderResult(
+            values,
+            latent,
+            user_values,
+            voice,
+            wall_s,
+            tuple(motion_s),
+            self.session.watched_pictures,
+            self.session.faces_seen,
+        )
+
+    def _write(
+        self,
+        pixels: NDArray[np.uint8],
+        voice: NDArray[np.float32],
+        pictures: Sequence[VideoFrame],
+        first_frame: int,
+    ) -> None:
+        assert self.writer
+        if self.beside_user:
+            side = self._user_side(pictures, len(pixels))
+            pixels = np.concatenate((pixels, side), axis=2)  # [T, S, 2 S, 3]
+            voice = _mixed(voice, self.inputs.user_audio, first_frame)
+        self.writer.write(pixels, voice)
+
+    def _user_side(self, pictures: Sequence[VideoFrame], count: int) -> NDArray[np.uint8]:
+        """The person's pictures ``[T, S, S, 3]``, square; the last one stays to the end."""
+        out = np.empty((count, self.size, self.size, 3), np.uint8)
+        for i in range(count):
+            if i < len(pictures):
+                self.last_picture = _square(pictures[i].pixels, self.size)
+            out[i] = self.last_picture
+        return out
+
+
+def _write_motion(result: RenderResult, path: Path) -> None:
+    """`names` [K], `values` [T, K], `latent` [T, D] and `stamp_s` [T] as an ``.npz``."""
+    with path.open("wb") as file:
+        np.savez(
+            file,
+            names=np.array(NAMES),
+            values=result.values,
+            latent=result.latent,
+            stamp_s=np.array([frame_stamp_s(i) for i in range(result.frames)]),
+        )
+
+
+def _square(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """The middle of `picture` ``[H, W, 3]`` as a square of `size` pixels."""
+    height, width = picture.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    square = picture[top : top + side, left : left + side]
+    return np.asarray(cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _mixed(
+    voice: NDArray[np.float32], user: NDArray[np.float32] | None, first_frame: int
+) -> NDArray[np.float32]:
+    """The avatar's voice with the person's sound of the same frames."""
+    if user is None:
+        return voice
+    begin = frames_to_samples(first_frame)
+    theirs = user[begin : begin + len(voice)]
+    mixed = voice + np.pad(theirs, (0, len(voice) - len(theirs)))
+    return np.clip(mixed, -1.0, 1.0).astype(np.float32)

@@ -1,0 +1,1 @@
+"""Stamps and queues: stamped media on one clock."""

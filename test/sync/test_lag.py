@@ -1,0 +1,93 @@
+"""The lag: grows at once, goes back soon, plans for what comes again and again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from avatar_forcing_ros.media import AvatarFrame
+from avatar_forcing_ros.sync.lag import HEADROOM_NS, OUT_OF_BLOCKS, SHRINK_NS, Lag
+from avatar_forcing_ros.timebase import FRAME_PERIOD_NS
+
+MS = 1_000_000
+BLOCK = 3
+USUAL_MS = 180.0
+
+
+def bare_frame(number: int, block: int) -> AvatarFrame:
+    stamp_ns = number * FRAME_PERIOD_NS
+    return AvatarFrame(stamp_ns, None, np.zeros(1, np.float32), block, number)
+
+
+def lags_ms(lag: Lag, waits_ms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The lag after every frame, for blocks whose first frames come so long after their stamp."""
+    out = []
+    for block, wait_ms in enumerate(waits_ms):
+        for i in range(BLOCK):
+            frame = bare_frame(BLOCK * block + i, block)
+            # drawing takes 10 ms a frame
+            ready_ns = round((wait_ms - 30 * i) * MS) + frame.stamp_ns
+            out.append(lag.after(frame, ready_ns) / MS)
+    return np.array(out)
+
+
+def waits(blocks: int, seed: int = 0) -> NDArray[np.float64]:
+    """Blocks' times with the jitter of a busy machine."""
+    return USUAL_MS + np.random.default_rng(seed).exponential(8.0, blocks)
+
+
+def test_it_grows_at_once_and_one_hiccup_is_over_soon() -> None:
+    times = np.full(300, USUAL_MS)
+    times[100] += 300
+    lag = Lag()
+    at = lags_ms(lag, times)
+    usual = USUAL_MS + HEADROOM_NS / MS
+    assert at[299] == usual
+    assert at[300] == usual + 300
+    assert lag.late_blocks == 1
+    steps = np.diff(at[300:])
+    assert -steps.min() <= SHRINK_NS / MS
+    assert steps.max() <= 0
+    # 300 ms at a tenth of 40 ms a frame
+    assert at[300 + 76] == usual
+
+
+def test_hiccups_that_come_again_and_again_are_planned_for() -> None:
+    times = np.full(400, USUAL_MS)
+    times[100::8] += 300
+    lag = Lag()
+    at = lags_ms(lag, times)
+    assert lag.late_blocks <= 8
+    assert at[600:].min() > USUAL_MS + 290
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_few_blocks_are_late_and_the_lag_is_no_longer_than_that_takes(seed: int) -> None:
+    times = waits(2500, seed)
+    times[500] += 300
+    lag = Lag()
+    at = lags_ms(lag, times)
+    assert lag.late_blocks < 3 * len(times) / OUT_OF_BLOCKS
+    high = np.percentile(times, 99) + HEADROOM_NS / MS
+    assert np.percentile(at, 95) < high + 5
+    assert np.sum(at > high + 30) * FRAME_PERIOD_NS / 1e9 < 3.0
+
+
+def test_it_follows_a_machine_that_becomes_faster() -> None:
+    times = np.concatenate((waits(200) + 100, waits(400)))
+    at = lags_ms(Lag(), times)
+    assert at[500:600].min() > USUAL_MS + 100
+    assert at[-1] < USUAL_MS + 50
+
+
+def test_a_longer_first_block_does_not_hold_the_lag() -> None:
+    lag = Lag()
+    lags = [lag.after(bare_frame(k, 0), 260 * MS) for k in range(6)]
+    assert set(lags) == {lags[0]}
+    for k in range(6, 126, 3):
+        block = [bare_frame(k + i, k) for i in range(3)]
+        lags += [lag.after(frame, block[0].stamp_ns + 140 * MS) for frame in block]
+    assert lags[6] < lags[5]
+    assert 140 * MS < lags[-1] < 150 * MS
+    assert lag.late_blocks == 0
