@@ -27,6 +27,7 @@ class PlainFrame:
     stamp_ns: int = 0
     pixels: None = None
     audio: NDArray[np.float32] = field(default_factory=lambda: level(0.125))
+    robot_audio: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,9 @@ class TwoSoundStage:
     def now_ns(self) -> int:
         return 0
 
-    def hear(self, chunk: object) -> None: ...
+    def push_user_audio(self, chunk: object) -> None: ...
 
-    def see(self, frame: object) -> None: ...
+    def push_user_frame(self, frame: object) -> None: ...
 
 
 def test_without_a_second_sound_everybody_hears_the_avatar() -> None:
