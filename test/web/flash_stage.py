@@ -82,9 +82,9 @@ class FlashStage:
     def now_ns(self) -> int:
         return time.monotonic_ns()
 
-    def hear(self, chunk: AudioChunk) -> None: ...
+    def push_user_audio(self, chunk: AudioChunk) -> None: ...
 
-    def see(self, frame: VideoFrame) -> None:
+    def push_user_frame(self, frame: VideoFrame) -> None:
         self.seen += 1
 
     def say(self, samples: NDArray[np.float32]) -> float:
