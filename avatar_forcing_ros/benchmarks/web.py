@@ -38,7 +38,7 @@ Figures = dict[str, Any]
 def run_live_benchmark(
     config: AvatarConfig, seconds: float, tell: Callable[[str], None]
 ) -> Figures:
-    """Talk with a server for `seconds` as a browser would; what both ends saw of it.
+    """Conversation with a server for `seconds` as a browser would; what both ends saw of it.
 
     `tell` is told what goes wrong on the way. Raises OutputError where the server does not start.
     """

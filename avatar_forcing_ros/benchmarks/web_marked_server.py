@@ -32,7 +32,7 @@ def serve(config: AvatarConfig, to_parent: Connection) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to answer
 
-    def trouble(text: str) -> None:
+    def trouble(where: str, text: str) -> None:
         to_parent.send(("trouble", text))
 
     try:

@@ -263,7 +263,7 @@ class GraphStage:
             "reduced": bool(figures and figures.reduced),
             "skipped_blocks": figures.late_blocks if figures else 0,
             "failed_blocks": 0,
-            "waiting_voice_samples": round(waiting_s * SAMPLE_RATE_HZ),
+            "waiting_avatar_audio_samples": round(waiting_s * SAMPLE_RATE_HZ),
             **self.counts(),
         }
 

@@ -15,7 +15,7 @@ from avatar_forcing_ros.runtime.avatar_process import AvatarProcess
 from avatar_forcing_ros.web.stage import Mode
 
 if TYPE_CHECKING:  # a server whose avatar is elsewhere does without the networks' libraries
-    from avatar_forcing_ros.runtime.avatar import LiveAvatar
+    from avatar_forcing_ros.runtime.avatar import Avatar
 
 FindFace = Callable[[NDArray[np.uint8]], Portrait]
 
@@ -23,7 +23,7 @@ FindFace = Callable[[NDArray[np.uint8]], Portrait]
 class LiveStage:
     """`find_face` makes a portrait of a picture, and raises where there is no face in it."""
 
-    def __init__(self, avatar: LiveAvatar | AvatarProcess, find_face: FindFace) -> None:
+    def __init__(self, avatar: Avatar | AvatarProcess, find_face: FindFace) -> None:
         self._avatar, self._find_face = avatar, find_face
         self._first_face = avatar.portrait
 
@@ -76,7 +76,8 @@ class LiveStage:
 
     def say(self, samples: NDArray[np.float32]) -> float:
         """The avatar's voice."""
-        return self._avatar.say(samples)
+        self._avatar.push_avatar_audio(AudioChunk(samples, 16_000, self.now_ns()))
+        return 0.0
 
     def stop_speaking(self) -> Future[int]:
         """Silence within a block."""
@@ -107,16 +108,16 @@ class LiveStage:
         state = busy if status.speaking or status.user_speaking else "idle"
         return {
             "state": state if self.running else "asleep",
-            "reaction_ms": round(self._avatar.lag_ms, 1),
+            "reaction_ms": round(status.playout_delay_ms, 1),
             "compute_ms": round(status.compute_ms, 1),
             "compute_p99_ms": round(status.compute_p99_ms, 1),
             "face_visible": status.face_visible,
             "reduced": status.reduced,
-            "dropped_pictures": status.dropped_pictures,
-            "failed_pictures": status.failed_pictures,
+            "dropped_pictures": status.dropped_user_frames,
+            "failed_user_frames": status.failed_user_frames,
             "skipped_blocks": status.skipped_blocks,
             "failed_blocks": status.failed_blocks,
-            "waiting_voice_samples": status.waiting_voice_samples,
+            "waiting_avatar_audio_samples": status.waiting_avatar_audio_samples,
         }
 
 

@@ -91,7 +91,7 @@ def test_the_microphone_waits_while_words_are_said_and_stop_ends_that() -> None:
     assert [chunk.stamp_ns for chunk in bench.graph.voice] == [5_000_000_000] * 2
     bench.stage.push_user_audio(PIECE)
     assert bench.stage.muted_pieces == 1
-    assert bench.stage.told()["waiting_voice_samples"] == 4 * SAMPLE_RATE_HZ
+    assert bench.stage.told()["waiting_avatar_audio_samples"] == 4 * SAMPLE_RATE_HZ
     assert bench.stage.stop_speaking().result(0) == 640
     bench.stage.push_user_audio(PIECE)
     assert len(bench.graph.voice) == 3

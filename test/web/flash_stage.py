@@ -112,4 +112,4 @@ class FlashStage:
     def restore_face(self) -> None: ...
 
     def told(self) -> dict[str, Any]:
-        return {"state": "idle", "reaction_ms": 1.0, "waiting_voice_samples": 0} | self.more
+        return {"state": "idle", "reaction_ms": 1.0, "waiting_avatar_audio_samples": 0} | self.more

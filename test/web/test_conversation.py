@@ -53,7 +53,7 @@ def test_pictures_and_voice_arrive_and_stop_is_silence() -> None:
         assert (await house.post("/api/stop", key=browser.key))[0] == 200
         while await peak(browser) >= LOUD:  # else it would go on for half a minute
             pass
-        assert (await house.state())["waiting_voice_samples"] < 10 * SAMPLE_RATE_HZ
+        assert (await house.state())["waiting_avatar_audio_samples"] < 10 * SAMPLE_RATE_HZ
         await browser.peer.close()
         await house.until(lambda state: not state["speaker"])
 

@@ -19,7 +19,7 @@ from tiny import tiny_engine
 from web_house import GreyFace, find_face
 
 from avatar_forcing_ros.errors import OutputError
-from avatar_forcing_ros.runtime.avatar import LiveAvatar
+from avatar_forcing_ros.runtime.avatar import Avatar
 from avatar_forcing_ros.runtime.session import Session
 from avatar_forcing_ros.web import serving
 from avatar_forcing_ros.web.access import Access
@@ -38,7 +38,7 @@ def _logs_as_they_were() -> Iterator[None]:
 
 
 def stage() -> LiveStage:
-    avatar = LiveAvatar(Session(tiny_engine(), GreyFace()), print)  # type: ignore[arg-type]
+    avatar = Avatar(Session(tiny_engine(), GreyFace()), print)  # type: ignore[arg-type]
     return LiveStage(avatar, find_face)
 
 

@@ -80,7 +80,7 @@ def test_words_are_not_said_in_the_next_ones_turn(monkeypatch: pytest.MonkeyPatc
 
     async def talk(house: House) -> None:
         assert await asked_by_one_who_left(house, held, "/api/sound", b"words") == 403
-        assert (await house.state())["waiting_voice_samples"] == 0
+        assert (await house.state())["waiting_avatar_audio_samples"] == 0
 
     in_house(talk)
 

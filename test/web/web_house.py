@@ -25,7 +25,7 @@ from avatar_forcing_ros.media import AvatarFrame, VideoFrame
 from avatar_forcing_ros.perception.user_motion import UserMotion
 from avatar_forcing_ros.rig import coefficients
 from avatar_forcing_ros.rig.portrait import Portrait
-from avatar_forcing_ros.runtime.avatar import LiveAvatar
+from avatar_forcing_ros.runtime.avatar import Avatar
 from avatar_forcing_ros.runtime.session import Session
 from avatar_forcing_ros.web.access import Access
 from avatar_forcing_ros.web.live_stage import LiveStage
@@ -83,7 +83,7 @@ def find_face(picture: NDArray[np.uint8]) -> Portrait:
 class House:
     """The server under test and a client of it."""
 
-    def __init__(self, avatar: LiveAvatar, client: TestClient[Any, Any], room: Room) -> None:
+    def __init__(self, avatar: Avatar, client: TestClient[Any, Any], room: Room) -> None:
         self.avatar, self.client, self.room = avatar, client, room
         self.ahead_s = 0.0  # how much later it is for the room than it is
         room._now_s = lambda: time.monotonic() + self.ahead_s
@@ -175,7 +175,7 @@ async def house(
     access: Access = LOCAL, stage: type[LiveStage] = LiveStage
 ) -> AsyncIterator[House]:
     troubles: list[str] = []
-    avatar = LiveAvatar(Session(tiny_engine(), GreyFace()), troubles.append)  # type: ignore[arg-type]
+    avatar = Avatar(Session(tiny_engine(), GreyFace()), troubles.append)  # type: ignore[arg-type]
     server = Server(stage(avatar, find_face), access)
     async with TestClient(TestServer(server.app)) as client:
         yield House(avatar, client, server.room)
