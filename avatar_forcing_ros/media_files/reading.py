@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from avatar_forcing_ros.downmix import Downmix
 from avatar_forcing_ros.errors import MediaError
 from avatar_forcing_ros.media import VideoFrame
-from avatar_forcing_ros.sync.picture_track import PictureTrack
+from avatar_forcing_ros.sync.image_track import PictureTrack
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ, SAMPLE_RATE_HZ, frame_stamp_ns
 
 LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 1_000, 768_000

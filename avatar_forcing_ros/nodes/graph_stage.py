@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from avatar_forcing_ros.errors import MediaError, OutputError
 from avatar_forcing_ros.media import AudioChunk, AvatarFrame, VideoFrame
 from avatar_forcing_ros.runtime.waiting_voice import waiting_with_s
-from avatar_forcing_ros.sync.frame_pairs import FramePairs
+from avatar_forcing_ros.sync.pairing import FramePairs
 from avatar_forcing_ros.sync.robot_sound import RobotSound
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 from avatar_forcing_ros.web.refusal import RefusedError

@@ -16,7 +16,7 @@ import numpy as np
 from avatar_forcing_ros.media import AvatarFrame
 from avatar_forcing_ros.runtime.status import AvatarStatus
 from avatar_forcing_ros.runtime.stoppable_thread import WakingThread
-from avatar_forcing_ros.sync.lag import Lag
+from avatar_forcing_ros.sync.playout_delay import Lag
 
 LONGEST_WAIT_S = 0.01
 STILL_S = 0.5

@@ -16,7 +16,7 @@ from avatar_forcing_ros.runtime.degradation import Effort, ladder
 from avatar_forcing_ros.streaming.codec import MotionCodec
 from avatar_forcing_ros.streaming.engine import BlockInput, MotionEngine
 from avatar_forcing_ros.streaming.motion_anchor import AnchorState
-from avatar_forcing_ros.sync.picture_track import MotionTrack, PictureTrack
+from avatar_forcing_ros.sync.image_track import MotionTrack, PictureTrack
 from avatar_forcing_ros.sync.timeline import SoundTrack, Track, missing
 from avatar_forcing_ros.timebase import SAMPLES_PER_FRAME, frame_stamp_ns
 

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.media import VideoFrame
-from avatar_forcing_ros.sync.sound_queue import SoundQueue
-from avatar_forcing_ros.sync.speaker_clock import SpeakerClock
+from avatar_forcing_ros.sync.audio_buffers import SoundQueue
+from avatar_forcing_ros.sync.drift import SpeakerClock
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 
 SAMPLE_NS = 1_000_000_000 // SAMPLE_RATE_HZ

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.media import AudioChunk
-from avatar_forcing_ros.sync.picture_track import MotionTrack, PictureTrack
+from avatar_forcing_ros.sync.image_track import MotionTrack, PictureTrack
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, frames_to_samples
 
 LONGEST_GAP_SAMPLES = 60 * SAMPLE_RATE_HZ

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
-from avatar_forcing_ros.sync.picture_track import (
+from avatar_forcing_ros.sync.image_track import (
     KEPT_PICTURES,
     KEPT_VALUES,
     MotionTrack,

@@ -13,8 +13,8 @@ import pytest
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.media import AudioChunk
-from avatar_forcing_ros.sync.picture_track import MotionTrack
-from avatar_forcing_ros.sync.remote_clock import RemoteClock
+from avatar_forcing_ros.sync.clock_mapping import RemoteClock
+from avatar_forcing_ros.sync.image_track import MotionTrack
 from avatar_forcing_ros.sync.timeline import SoundTrack, missing
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLE_RATE_HZ, frame_stamp_ns
 

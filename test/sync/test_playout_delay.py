@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.media import AvatarFrame
-from avatar_forcing_ros.sync.lag import HEADROOM_NS, OUT_OF_BLOCKS, SHRINK_NS, Lag
+from avatar_forcing_ros.sync.playout_delay import HEADROOM_NS, OUT_OF_BLOCKS, SHRINK_NS, Lag
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS
 
 MS = 1_000_000

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.media import AvatarFrame
-from avatar_forcing_ros.sync.frame_pairs import FramePairs
+from avatar_forcing_ros.sync.pairing import FramePairs
 from avatar_forcing_ros.timebase import SAMPLES_PER_FRAME, frame_stamp_ns
 
 BEGIN_NS = 1_700_000_000_000_000_000

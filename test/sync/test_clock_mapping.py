@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from avatar_forcing_ros.sync.remote_clock import RemoteClock
+from avatar_forcing_ros.sync.clock_mapping import RemoteClock
 
 MS = 1_000_000
 START = 5_000_000 * MS
