@@ -154,7 +154,7 @@ def measure_reaction(
         thread.start()
     worker.push_avatar_audio(AudioChunk(speech[0], SAMPLE_RATE_HZ, time.time_ns()))
     person.join()
-    status, late_blocks = worker.status, pacer.lag.late_blocks
+    status, late_blocks = worker.status, pacer.playout_delay.late_blocks
     worker.stop()
     pacer.stop()
     rows = _rows(observed, person.pictures, shown)

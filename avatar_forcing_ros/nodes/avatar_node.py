@@ -363,7 +363,7 @@ class AvatarNode(LifecycleNodeBase):
     def _publish_state(self) -> None:
         status = self._status()
         self._last_state = (status.speaking, status.user_speaking, status.face_visible)
-        lag = self._pacer.lag if self._pacer else None
+        lag = self._pacer.playout_delay if self._pacer else None
         talking = AvatarState.SPEAKING if status.speaking else AvatarState.LISTENING
         busy = status.speaking or status.user_speaking
         msg = AvatarState(
@@ -371,7 +371,7 @@ class AvatarNode(LifecycleNodeBase):
             model=str(self.get_parameter("preset").value),
             device=self._device,
             fps=max(0.0, self._fps),
-            reaction_latency_ms=lag.lag_ns / 1e6 if lag else 0.0,
+            reaction_latency_ms=lag.delay_ns / 1e6 if lag else 0.0,
             block_compute_ms=status.compute_ms,
             block_compute_p99_ms=status.compute_p99_ms,
             blocks=status.blocks,

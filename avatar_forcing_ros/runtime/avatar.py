@@ -105,7 +105,7 @@ class LiveAvatar:
     def lag_ms(self) -> float:
         """How long after its media time a frame is shown."""
         pacer = self._pacer
-        return pacer.lag.lag_ns / 1e6 if pacer else 0.0
+        return pacer.playout_delay.delay_ns / 1e6 if pacer else 0.0
 
     @property
     def portrait(self) -> Portrait:

@@ -10,7 +10,7 @@ from avatar_forcing_ros.media import AvatarBlock, AvatarFrame
 from avatar_forcing_ros.runtime.metrics import VoiceMeter
 from avatar_forcing_ros.runtime.session import Session
 from avatar_forcing_ros.runtime.status import AvatarStatus
-from avatar_forcing_ros.sync.chunk_wait import ChunkWait
+from avatar_forcing_ros.sync.playout_delay import ChunkWait
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLES_PER_FRAME
 
 HELD_INPUTS = 200  # of before the clock begins: pictures are large
@@ -97,8 +97,8 @@ class Talk:
             filled_user_frames=pictures.filled_frames or motion.filled_frames,
             dropped_user_audio_samples=user.dropped_samples,
             dropped_avatar_audio_samples=voice.dropped_samples,
-            dropped_pictures=pictures.dropped_pictures + motion.dropped_values,
-            mended_samples=voice.mended_samples + user.mended_samples,
+            dropped_pictures=pictures.dropped_frames + motion.dropped_frames,
+            mended_samples=voice.sanitized_samples + user.sanitized_samples,
             refused_inputs=self.refused_inputs,
             waiting_voice_samples=voice.waiting_samples,
             face_visible=session.face_visible,

@@ -17,10 +17,10 @@ from avatar_forcing_ros.errors import AvatarForcingError
 from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.perception.user_motion import UserMotion
 from avatar_forcing_ros.runtime.stoppable_thread import WakingThread
+from avatar_forcing_ros.sync.clock_mapping import BACK_NS
 
 APART_NS = 20_000_000  # faster cameras tell no more: a block has 25 frames a second
 MOST_HELD = 3  # pictures that wait while somebody else is in a hurry
-BACK_NS = 1_000_000_000  # stamps that go back by more are another counting
 
 
 class Watcher(WakingThread):

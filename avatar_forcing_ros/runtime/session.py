@@ -16,8 +16,8 @@ from avatar_forcing_ros.runtime.degradation import Effort, ladder
 from avatar_forcing_ros.streaming.codec import MotionCodec
 from avatar_forcing_ros.streaming.engine import BlockInput, MotionEngine
 from avatar_forcing_ros.streaming.motion_anchor import AnchorState
-from avatar_forcing_ros.sync.image_track import MotionTrack, PictureTrack
-from avatar_forcing_ros.sync.timeline import SoundTrack, Track, missing
+from avatar_forcing_ros.sync.image_track import ImageTrack, MotionTrack
+from avatar_forcing_ros.sync.timeline import AudioTrack, Track, missing
 from avatar_forcing_ros.timebase import SAMPLES_PER_FRAME, frame_stamp_ns
 
 
@@ -46,9 +46,9 @@ class Session:
     def reset(self) -> None:
         """Begin a new conversation with the same weights and face."""
         self.state = self.engine.new_state(self.codec.reference)
-        self.avatar_sound = SoundTrack(continuous=False)
-        self.user_sound = SoundTrack()
-        self.pictures = PictureTrack(bounded=not self._keeps_all_pictures)
+        self.avatar_sound = AudioTrack(continuous=False)
+        self.user_sound = AudioTrack()
+        self.pictures = ImageTrack(bounded=not self._keeps_all_pictures)
         self.user_motion = MotionTrack(self.engine.config.motion_dim)
         unsaid = self.voice_delay_frames * SAMPLES_PER_FRAME
         self._unsaid = np.zeros(unsaid, np.float32)  # heard, not yet shown
@@ -126,7 +126,7 @@ class Session:
         first = self.next_frame
         last = first + self.engine.frames(self.state) - 1
         tracks: list[Track] = [self.avatar_sound, self.user_sound, self.pictures]
-        if not self.pictures.ever:
+        if not self.pictures.started:
             tracks.append(self.user_motion)  # else it is made of the pictures
         return missing(tracks, first + self._skipped, last + self._skipped)
 
@@ -190,7 +190,7 @@ class Session:
         user_sound = self.last_user_sound = self.user_sound.take(frames)
         heard = BlockInput(
             avatar_audio=voice,
-            user_audio=user_sound if self._has_user_audio and self.user_sound.ever else None,
+            user_audio=user_sound if self._has_user_audio and self.user_sound.started else None,
             user_motion=self.last_user_motion if self._sees_user else None,
         )
         motion = self.engine.step(self.state, heard)
@@ -214,7 +214,7 @@ class Session:
 
     @property
     def _sees_user(self) -> bool:
-        return self._has_user_video and self.user_motion.ever
+        return self._has_user_video and self.user_motion.started
 
     def draw(self, block: AvatarBlock, frames: int | None = None) -> NDArray[np.uint8]:
         """Pictures ``[T, S, S, 3]`` RGB of the first `frames` of `block`, by default of all."""

@@ -31,8 +31,7 @@ from avatar_forcing_ros.runtime.perception_thread import Watcher
 from avatar_forcing_ros.runtime.session import Session
 from avatar_forcing_ros.runtime.status import AvatarStatus, LiveConfig
 from avatar_forcing_ros.runtime.stoppable_thread import WakingThread
-from avatar_forcing_ros.sync import clock_jumps
-from avatar_forcing_ros.sync.clock_jumps import ClockJumps
+from avatar_forcing_ros.sync.clock_mapping import ClockJumps
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS
 
 T = TypeVar("T")
@@ -41,6 +40,11 @@ SKIP_NS = 2_000_000_000  # so far behind the time is given up
 FAR_AHEAD_NS = 60_000_000_000  # of the clock: nothing waits for so long, and fills the memory
 LONGEST_WAIT_S, SHORTEST_WAIT_S = 0.02, 0.001
 TROUBLE_LIMIT = 5  # blocks in a row that could not be made
+
+
+def steady_ns() -> int:
+    """A clock that never jumps, and that goes on while the machine is suspended where it can."""
+    return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 class Command(NamedTuple):
@@ -67,7 +71,7 @@ class AvatarWorker(WakingThread):
         now_ns: Callable[[], int],
         deliver: Callable[[list[AvatarFrame], int], None],
         trouble: Callable[[str], None],
-        steady_ns: Callable[[], int] = clock_jumps.steady_ns,
+        steady_ns: Callable[[], int] = steady_ns,
     ) -> None:
         """`steady_ns` is what a live clock is compared with: a jump begins a new conversation."""
         self._session, self._config = session, config
@@ -161,12 +165,12 @@ class AvatarWorker(WakingThread):
 
         The frames that wait in `pacer`, and those that are being made, are silenced at once.
         """
-        waiting = pacer.hush() if pacer else 0
+        waiting = pacer.mute() if pacer else 0
 
         def stop(session: Session) -> int:
             dropped = session.stop_speaking()
             if pacer:
-                pacer.unhush()
+                pacer.unmute()
             return dropped + waiting
 
         return self._order(lambda: stop(self._session), avatar_audio_breaks=1)
@@ -226,7 +230,7 @@ class AvatarWorker(WakingThread):
 
     def _look_at_clock(self) -> None:
         """If it has jumped a new conversation begins, between what came before and after that."""
-        jump = self._clock.look()
+        jump = self._clock.check()
         if not jump:
             return
 

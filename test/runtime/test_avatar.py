@@ -154,7 +154,7 @@ def test_when_told_to_stop_it_is_silent_at_once_whatever_waits(stage: Stage, lag
     stage.go_on(0.2)
     stage.avatar.say(noise(60.0))
     stage.go_on(1.0)
-    stage.pacer.lag.lag_ns += lag_ms * 1_000_000
+    stage.pacer.playout_delay.delay_ns += lag_ms * 1_000_000
     stage.go_on(1.0)
     waiting = stage.waiting()
     if lag_ms:

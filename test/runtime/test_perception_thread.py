@@ -254,7 +254,7 @@ def test_a_new_conversation_knows_nothing_of_the_last_ones_pictures(
     held.go_on.set()
     anew.result(PATIENCE_S)
     bench.settle()
-    assert not bench.session.user_motion.ever
+    assert not bench.session.user_motion.started
     assert bench.session.watched_pictures == 0
     bench.worker.push_user_frame(picture(9))
     bench.at(400)

@@ -20,7 +20,7 @@ from avatar_forcing_ros.rig.portrait import Portrait
 from avatar_forcing_ros.runtime.session import Session
 from avatar_forcing_ros.streaming.engine import BlockInput
 from avatar_forcing_ros.streaming.motion_anchor import AnchorState
-from avatar_forcing_ros.sync.timeline import SoundTrack
+from avatar_forcing_ros.sync.timeline import AudioTrack
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLES_PER_FRAME
 
 FRAMES = 40
@@ -192,7 +192,7 @@ def test_a_voice_that_waits_loses_no_word_when_time_is_given_up(
     pieces: int, said_first: int
 ) -> None:
     """10 s that were handed over at once, in however many messages."""
-    voice = SoundTrack(continuous=False)
+    voice = AudioTrack(continuous=False)
     sound = np.arange(1, 250 * SAMPLES_PER_FRAME + 1, dtype=np.float32)
     for k, piece in enumerate(np.split(sound, pieces)):
         voice.push(AudioChunk(piece, 16_000, k * 1_000_000))
@@ -271,7 +271,7 @@ def watched(
             made.append(session.next_block().motion.latent)
     while session.next_end_ns <= reach_ns + LATEST_NS:
         made.append(session.next_block().motion.latent)
-    lost = session.pictures.filled_frames, session.pictures.dropped_pictures
+    lost = session.pictures.filled_frames, session.pictures.dropped_frames
     return np.concatenate(made).tobytes(), seen, lost, early
 
 

@@ -304,7 +304,7 @@ def test_no_input_of_far_ahead_is_kept(bench: Callable[..., Bench]) -> None:
         b.worker.push_user_motion(np.zeros(TINY.motion_dim, np.float32), far_ns)
     b.at(200).until(1)
     assert b.worker.status.refused_inputs == 150
-    assert not b.session.pictures.ever
+    assert not b.session.pictures.started
     assert any("s ahead" in text for text in b.troubles)
 
 
