@@ -51,16 +51,16 @@ class _Observed(Session):
 
     def reset(self) -> None:
         super().reset()
-        self.slots: dict[int, int] = {}  # id of a image's pixels -> frame that got it
-        self.frames: dict[int, int] = {}  # the same by media time, where they are watched apart
+        self.slots: dict[int, int] = {}  # id of an image's pixels -> frame that got it
+        self.frames: dict[int, int] = {}  # the same by media time, where they are tracked apart
         self.blocks: list[_Block] = []
         self.tracking_s = 0.0
 
-    def _see(self, image: VideoFrame) -> None:
-        started = time.perf_counter()
-        super()._see(image)
-        self.tracking_s += time.perf_counter() - started
-        self.slots[id(image.pixels)] = frame_at_ns(image.stamp_ns)
+    def _track(self, frame: VideoFrame) -> None:
+        started_s = time.perf_counter()
+        super()._track(frame)
+        self.tracking_s += time.perf_counter() - started_s
+        self.slots[id(frame.pixels)] = frame_at_ns(frame.stamp_ns)
 
     def next_block(self) -> AvatarBlock:
         begun_ns, end_ns, before_s = time.time_ns(), self.next_end_ns, self.tracking_s
@@ -131,7 +131,7 @@ def measure_reaction(
     """Run `session` live for `seconds`; reaction times in milliseconds, and what went wrong.
 
     `faces` are the person's images ``[H, W, 3]`` at rest and smiling, `speech` the avatar's and
-    the person's voice at 16 kHz. The parts of a image's reaction time add up to the whole: until
+    the person's voice at 16 kHz. The parts of an image's reaction time add up to the whole: until
     its block's time is over, until the block's last input is there (a image that is watched in
     another thread is there when it has been tracked), tracking that was left to do then,
     generating, drawing the first frame, and waiting for that frame's turn.

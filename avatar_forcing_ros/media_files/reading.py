@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from avatar_forcing_ros.downmix import Downmix
 from avatar_forcing_ros.errors import MediaError
 from avatar_forcing_ros.media import VideoFrame
-from avatar_forcing_ros.sync.picture_track import PictureTrack
+from avatar_forcing_ros.sync.image_track import ImageTrack
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ, SAMPLE_RATE_HZ, frame_stamp_ns
 
 LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 1_000, 768_000
@@ -165,12 +165,12 @@ def read_video(path: Path) -> Iterator[VideoFrame]:
 
 
 def at_frame_rate(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
-    """Any frame rate to 25 fps, as `PictureTrack` does it; where it gives none the last stays."""
-    track, period = PictureTrack(), 0
+    """Any frame rate to 25 fps, as `ImageTrack` does it; where it gives none the last stays."""
+    track, period = ImageTrack(), 0
     shown: VideoFrame | None = None
     for frame in frames:
         track.push(frame)
-        while track.settled(period):
+        while track.reaches(period):
             new = track.take(1)
             shown = new[0] if new else shown or frame
             yield VideoFrame(shown.pixels, frame_stamp_ns(period))

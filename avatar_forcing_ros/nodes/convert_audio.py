@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from avatar_forcing_ros.downmix import Downmix
 from avatar_forcing_ros.media import AudioChunk
 from avatar_forcing_ros.nodes.bad_message import refuse
+from avatar_forcing_ros.sync.timeline import max_late
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 
 Kind = Literal["float32", "int32", "int24", "int16", "int8", "uint8"]
@@ -295,8 +296,7 @@ class AudioInput:
     def _jumps(self, stamp_ns: int, count: int, arrived: bool) -> bool:
         """Whether a message of `count` samples does not follow the one before.
 
-        Stamps of a microphone may jitter, but by less than a message: else one that was lost
-        would go unseen. Times of arrival tell no loss.
+        Stamps of a microphone may jitter a little. Times of arrival tell no loss.
         """
         assert self._format
         lasts_ns = count * 1_000_000_000 // self._format.rate_hz
@@ -309,7 +309,7 @@ class AudioInput:
             return not joins and -ahead_ns > allowed_ns
         if arrived:
             return ahead_ns > ARRIVAL_TOLERANCE_NS
-        return ahead_ns > min(TOLERANCE_NS, lasts_ns * 3 // 4)
+        return ahead_ns > max_late(lasts_ns, TOLERANCE_NS)
 
     def flush(self) -> list[AudioChunk]:
         """What the resampler still holds; the next message makes a new beginning."""

@@ -170,7 +170,7 @@ class DisplayNode(NodeBase):
     def _on_audio(self, chunk: AudioChunk, at: MessageTime) -> None:
         arrival_ns = self._now_ns() + (self.speaker.lead_ns if self.speaker else 0)
         with self._lock:
-            self.playout.push_sound(chunk.stamp_ns, chunk.samples, arrival_ns)
+            self.playout.push_audio(chunk.stamp_ns, chunk.samples, arrival_ns)
 
     def _stamp_ns(self, msg: Any) -> int:
         """The header's stamp; where it is empty, now."""
@@ -187,7 +187,7 @@ class DisplayNode(NodeBase):
 
     def _pull(self, heard_ns: int, count: int) -> Sound:
         with self._lock:
-            return self.playout.sound_for(heard_ns, count)
+            return self.playout.audio_for(heard_ns, count)
 
     def _on_parameters(self, parameters: list[Any]) -> Any:
         for parameter in parameters:

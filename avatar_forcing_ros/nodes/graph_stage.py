@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from avatar_forcing_ros.errors import MediaError, OutputError
 from avatar_forcing_ros.media import AudioChunk, AvatarFrame, VideoFrame
 from avatar_forcing_ros.runtime.waiting_voice import waiting_with_s
-from avatar_forcing_ros.sync.frame_pairs import FramePairs
-from avatar_forcing_ros.sync.robot_sound import RobotSound
+from avatar_forcing_ros.sync.audio_buffers import JitterBuffer
+from avatar_forcing_ros.sync.pairing import FramePairer
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 from avatar_forcing_ros.web.refusal import RefusedError
 from avatar_forcing_ros.web.stage import Mode
@@ -85,8 +85,8 @@ class GraphStage:
         self._browser_is_user, self._has_view = browser_is_user, has_view
         self._has_robot_sound = has_robot_sound
         self._lock = threading.Lock()  # around frames and who is shown them
-        self._pairs = FramePairs(self._on_pair)
-        self._robot_sound = RobotSound()
+        self._pairs = FramePairer(self._on_pair)
+        self._robot_sound = JitterBuffer()
         self._show: Callable[[AvatarFrame], None] | None = None
         self._show_view: Callable[[VideoFrame], None] | None = None
         self._face = PLACEHOLDER
@@ -200,12 +200,12 @@ class GraphStage:
         """A picture of the avatar came."""
         with self._lock:
             self._face = pixels
-            self._pairs.put_picture(stamp_ns, pixels)
+            self._pairs.push_image(stamp_ns, pixels)
 
     def put_sound(self, stamp_ns: int, samples: NDArray[np.float32]) -> None:
         """The avatar's voice came, of one frame, 16 kHz."""
         with self._lock:
-            self._pairs.put_sound(stamp_ns, samples)
+            self._pairs.push_audio(stamp_ns, samples)
 
     def put_view(self, frame: VideoFrame) -> None:
         """A picture of the robot's camera came."""
@@ -216,7 +216,7 @@ class GraphStage:
     def put_robot_sound(self, samples: NDArray[np.float32]) -> None:
         """Sound ``[n]`` of the person before the robot came, 16 kHz."""
         with self._lock:
-            self._robot_sound.put(samples)
+            self._robot_sound.push(samples)
 
     def put_figures(self, figures: AvatarFigures) -> None:
         """The avatar told its state."""
@@ -240,8 +240,8 @@ class GraphStage:
         pairs, robot = self._pairs, self._robot_sound
         return {
             "frames": pairs.frames,
-            "missing_pictures": pairs.missing_pictures,
-            "missing_sounds": pairs.missing_sounds,
+            "missing_pictures": pairs.missing_images,
+            "missing_sounds": pairs.missing_audio,
             "late_halves": pairs.late,
             "missing_robot_samples": robot.missing_samples,
             "dropped_robot_samples": robot.dropped_samples,

@@ -47,9 +47,9 @@ class RenderInputs:
     user_video: Path | None = None
     user_video_frames: int = 0  # at 25 fps
 
-    def frames(self, voice_delay_frames: int) -> int:
+    def frames(self, avatar_audio_delay_frames: int) -> int:
         """Frames until the longest input has ended, the voice so much later than it came in."""
-        voice = samples_to_frames(len(self.avatar_audio)) + voice_delay_frames
+        voice = samples_to_frames(len(self.avatar_audio)) + avatar_audio_delay_frames
         users = 0 if self.user_audio is None else samples_to_frames(len(self.user_audio))
         return max(voice, users, self.user_video_frames)
 
@@ -144,7 +144,7 @@ class _Run:
 
     def to_end(self, progress: Progress) -> RenderResult:
         started = time.perf_counter()
-        total, done = self.inputs.frames(self.session.voice_delay_frames), 0
+        total, done = self.inputs.frames(self.session.avatar_audio_delay_frames), 0
         rows: list[tuple[NDArray[np.float32], ...]] = []
         motion_s = []
         with self.writer or nullcontext():
@@ -173,7 +173,7 @@ class _Run:
             voice,
             wall_s,
             tuple(motion_s),
-            self.session.watched_pictures,
+            self.session.tracked_frames,
             self.session.faces_seen,
         )
 

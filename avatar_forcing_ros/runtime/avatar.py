@@ -125,8 +125,8 @@ class Avatar:
             return AvatarStatus()
         return replace(
             worker.status,
-            late_blocks=pacer.lag.late_blocks,
-            playout_delay_ms=pacer.lag.lag_ns / 1e6,
+            late_blocks=pacer.playout_delay.late_blocks,
+            playout_delay_ms=pacer.playout_delay.delay_ns / 1e6,
             unsent_frames=pacer.unsent_frames,
             unsent_samples=pacer.unsent_samples,
             sending_cpu_s=pacer.sending_cpu_s,

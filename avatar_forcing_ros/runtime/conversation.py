@@ -10,7 +10,7 @@ from avatar_forcing_ros.media import AvatarBlock, AvatarFrame
 from avatar_forcing_ros.runtime.meters import SpeechMeter
 from avatar_forcing_ros.runtime.session import Session
 from avatar_forcing_ros.runtime.status import AvatarStatus, LiveConfig
-from avatar_forcing_ros.sync.chunk_wait import ChunkWait
+from avatar_forcing_ros.sync.playout_delay import ChunkWait
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLES_PER_FRAME
 
 MAX_HELD_INPUTS = 200  # of before the clock begins: images are large
@@ -91,7 +91,7 @@ class Conversation:
 
     def patience_ns(self) -> int:
         """How long after its end what the next block misses is waited for."""
-        user_audio, wait_ns = self.session.user_sound, self.microphone.wait_ns
+        user_audio, wait_ns = self.session.user_audio_track, self.microphone.wait_ns
         return max(
             (
                 wait_ns(self.deadline_ns) if track is user_audio else self.deadline_ns
@@ -140,8 +140,8 @@ class Conversation:
     def status(self) -> AvatarStatus:
         """What the conversation and its session have counted."""
         session = self.session
-        voice, user = session.avatar_sound, session.user_sound
-        motion, images = session.user_motion, session.pictures
+        voice, user = session.avatar_audio_track, session.user_audio_track
+        motion, images = session.user_motion, session.user_frames
         return AvatarStatus(
             blocks=self.blocks,
             skipped_blocks=self.skipped_blocks,
@@ -150,8 +150,8 @@ class Conversation:
             filled_user_frames=images.filled_frames or motion.filled_frames,
             dropped_user_audio_samples=user.dropped_samples,
             dropped_avatar_audio_samples=voice.dropped_samples,
-            dropped_user_frames=images.dropped_pictures + motion.dropped_values,
-            sanitized_samples=voice.mended_samples + user.mended_samples,
+            dropped_user_frames=images.dropped_frames + motion.dropped_frames,
+            sanitized_samples=voice.sanitized_samples + user.sanitized_samples,
             refused_inputs=self.refused_inputs,
             waiting_avatar_audio_samples=voice.waiting_samples,
             face_visible=session.face_visible,

@@ -1,7 +1,7 @@
 """Frames out at their pace: a block comes at once, but a face has to move evenly.
 
-Every frame is due a lag after its stamp. Who takes the frames may be slow: what waits is bounded,
-pictures give way long before sound does, and both are counted.
+Every frame is due a delay after its stamp. Who takes the frames may be slow: what waits is
+bounded, images give way long before audio does, and both are counted.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import numpy as np
 
 from avatar_forcing_ros.media import AvatarFrame
 from avatar_forcing_ros.runtime.stoppable_thread import StoppableThread
-from avatar_forcing_ros.sync.lag import Lag
+from avatar_forcing_ros.sync.clock_mapping import BACK_NS
+from avatar_forcing_ros.sync.playout_delay import PlayoutDelay
 
-LONGEST_WAIT_S = 0.01
+MAX_WAIT_S = 0.01
 STILL_S = 0.5
-BACK_NS = 1_000_000_000  # a clock that goes back by more has begun anew
-MOST_PICTURES = 50  # that wait, beside those that are not due yet: two seconds
-MOST_FRAMES = 250  # the same for frames, of which sound is left: ten seconds
+MAX_IMAGES = 50  # that wait, beside those that are not due yet: two seconds
+MAX_FRAMES = 250  # the same for frames, of which audio is left: ten seconds
 
 
 class Pacer(StoppableThread):
@@ -34,17 +34,17 @@ class Pacer(StoppableThread):
         self,
         now_ns: Callable[[], int],
         emit: Callable[[AvatarFrame], None],
-        trouble: Callable[[str], None],
+        on_warning: Callable[[str], None],
         *,
         keep_pace: bool = True,
     ) -> None:
-        self._now_ns, self._emit, self._trouble = now_ns, emit, trouble
+        self._now_ns, self._emit, self._on_warning = now_ns, emit, on_warning
         self._keep_pace = keep_pace
         super().__init__("avatar-pacer")
         self._waiting: deque[tuple[int, AvatarFrame]] = deque()
-        self._hushed = False
+        self._muted = False
         self._newest_block = 0
-        self.lag = Lag()
+        self.playout_delay = PlayoutDelay()
         self.sending_cpu_s = 0.0  # processor time that `emit` has taken in all
         self.unsent_frames = self.unsent_samples = 0
         self._seen_ns, self._seen_at_s = 0, 0.0
@@ -56,27 +56,27 @@ class Pacer(StoppableThread):
                 if frame.block_index < self._newest_block:
                     self._begin_anew(ready_ns)
                 self._newest_block = frame.block_index
-                due_ns = frame.stamp_ns + self.lag.after(frame, ready_ns)
-                self._waiting.append((due_ns, silent(frame) if self._hushed else frame))
+                due_ns = frame.stamp_ns + self.playout_delay.update(frame, ready_ns)
+                self._waiting.append((due_ns, muted(frame) if self._muted else frame))
             dropped = self._make_room(ready_ns) if self._keep_pace else 0
             self._wake.notify()
         if dropped:
-            self._trouble(f"nobody takes the avatar's sound: {dropped} samples were left out")
+            self._on_warning(f"nobody takes the avatar's audio: {dropped} samples were left out")
 
-    def hush(self) -> int:
-        """Silence what waits and what comes until `unhush`; how many samples had sound."""
+    def mute(self) -> int:
+        """Mute what waits and what comes until `unmute`; how many samples were not silent."""
         with self._wake:
-            self._hushed = True
+            self._muted = True
             waiting = list(self._waiting)
             self._waiting.clear()
             for k, (due_ns, frame) in enumerate(waiting):
-                self._waiting.append((due_ns, silent(frame, fading=k == 0)))
+                self._waiting.append((due_ns, muted(frame, fading=k == 0)))
             return sum(int(np.count_nonzero(frame.audio)) for _, frame in waiting)
 
-    def unhush(self) -> None:
-        """What comes from now on is heard again."""
+    def unmute(self) -> None:
+        """What comes from now on keeps its audio."""
         with self._wake:
-            self._hushed = False
+            self._muted = False
 
     @property
     def waiting(self) -> list[tuple[int, AvatarFrame]]:
@@ -85,32 +85,32 @@ class Pacer(StoppableThread):
             return list(self._waiting)
 
     def clear(self) -> None:
-        """Forget frames that wait, and the lag: a new conversation begins."""
+        """Forget frames that wait, and the delay: a new conversation begins."""
         with self._wake:
             self._waiting.clear()
-            self.lag = Lag()
+            self.playout_delay = PlayoutDelay()
 
     def _begin_anew(self, now_ns: int) -> None:
         """Another conversation begins, maybe since the clock has jumped.
 
         What waits would be in its way until its own time, which may never come; and what was made
-        while the clock jumped says nothing about the lag.
+        while the clock jumped says nothing about the delay.
         """
         self._waiting = deque((now_ns, frame) for _, frame in self._waiting)
-        self.lag = Lag()
+        self.playout_delay = PlayoutDelay()
 
     def _make_room(self, now_ns: int) -> int:
-        """Let the oldest of what is overdue for long give way; how many samples of sound did."""
+        """Let the oldest of what is overdue for long give way; how many samples of audio did."""
         overdue = 0
         for due_ns, _ in self._waiting:
             if due_ns > now_ns:
                 break
             overdue += 1
         dropped = 0
-        for _ in range(overdue - MOST_FRAMES):
+        for _ in range(overdue - MAX_FRAMES):
             dropped += len(self._waiting.popleft()[1].audio)
             overdue -= 1
-        for k in range(overdue - MOST_PICTURES):
+        for k in range(overdue - MAX_IMAGES):
             due_ns, frame = self._waiting[k]
             self.unsent_frames += frame.pixels is not None
             self._waiting[k] = due_ns, replace(frame, pixels=None)
@@ -135,19 +135,19 @@ class Pacer(StoppableThread):
                 moves = self._moves(now_ns)
                 if not self._waiting or (now_ns < self._waiting[0][0] and moves):
                     due_s = (self._waiting[0][0] - now_ns) / 1e9 if self._waiting else 1.0
-                    self._wake.wait(min(LONGEST_WAIT_S, due_s))
+                    self._wake.wait(min(MAX_WAIT_S, due_s))
                     continue
                 _, frame = self._waiting.popleft()
             began_s = time.thread_time()
             try:
                 self._emit(frame)
             except Exception as error:  # one frame that cannot be sent must not end the rest
-                self._trouble(f"a frame could not be sent ({type(error).__name__}: {error})")
+                self._on_warning(f"a frame could not be sent ({type(error).__name__}: {error})")
             self.sending_cpu_s += time.thread_time() - began_s
 
 
-def silent(frame: AvatarFrame, *, fading: bool = False) -> AvatarFrame:
-    """`frame` without its voice; `fading` lets it end within the frame, since a step would click.
+def muted(frame: AvatarFrame, *, fading: bool = False) -> AvatarFrame:
+    """`frame` without its audio; `fading` lets it end within the frame, since a step would click.
 
     Lips still do what they were drawn to do.
     """

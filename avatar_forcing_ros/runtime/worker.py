@@ -31,8 +31,7 @@ from avatar_forcing_ros.runtime.perception_thread import PerceptionThread
 from avatar_forcing_ros.runtime.session import Session
 from avatar_forcing_ros.runtime.status import AvatarStatus, LiveConfig
 from avatar_forcing_ros.runtime.stoppable_thread import StoppableThread
-from avatar_forcing_ros.sync import clock_jumps
-from avatar_forcing_ros.sync.clock_jumps import ClockJumps
+from avatar_forcing_ros.sync.clock_mapping import ClockJumps
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS
 
 T = TypeVar("T")
@@ -40,6 +39,11 @@ HOLD_NS = 500_000_000  # so far behind nothing is drawn: the last image stays
 SKIP_NS = 2_000_000_000  # so far behind the time is given up
 MAX_WAIT_S, MIN_WAIT_S = 0.02, 0.001
 MAX_FAILURES = 5  # blocks in a row that could not be made; then there is a pause after each
+
+
+def steady_ns() -> int:
+    """A clock that never jumps, and that goes on while the machine is suspended where it can."""
+    return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 class AvatarWorker(StoppableThread):
@@ -57,11 +61,11 @@ class AvatarWorker(StoppableThread):
         now_ns: Callable[[], int],
         on_frames: Callable[[list[AvatarFrame], int], None],
         on_warning: Callable[[str], None],
-        steady_ns: Callable[[], int] = clock_jumps.steady_ns,
+        steady_ns: Callable[[], int] = steady_ns,
     ) -> None:
         """`steady_ns` is what a live clock is compared with: a jump begins a new conversation."""
         self._session, self._config = session, config
-        session.keep_all_pictures(not config.keep_pace)
+        session.keep_all_frames(not config.keep_pace)
         self._now_ns, self._on_frames, self._on_warning = now_ns, on_frames, on_warning
         super().__init__("avatar-worker")
         self._inbox: deque[Input] = deque()
@@ -75,9 +79,9 @@ class AvatarWorker(StoppableThread):
         self._status = AvatarStatus(quality=self._control.quality)
         self._last_round_s = time.monotonic()
         self._perception: PerceptionThread | None = None
-        if config.keep_pace and session.watches_apart:
+        if config.keep_pace and session.tracks_apart:
             self._perception = PerceptionThread(
-                session.watch, session.codec.close, self._push_tracked, on_warning
+                session.track, session.codec.close, self._push_tracked, on_warning
             )
 
     def start(self) -> None:
@@ -131,7 +135,7 @@ class AvatarWorker(StoppableThread):
 
         def push(at_ns: int) -> None:
             if conversation is self._conversation:
-                self._session.push_seen(motion, at_ns)
+                self._session.push_tracked(motion, at_ns)
 
         self._put(stamp_ns, push)
 
@@ -163,12 +167,12 @@ class AvatarWorker(StoppableThread):
 
         The frames that wait in `pacer`, and those that are being made, are muted at once.
         """
-        waiting = pacer.hush() if pacer else 0
+        waiting = pacer.mute() if pacer else 0
 
         def stop() -> int:
             dropped = self._session.stop_speaking()
             if pacer:
-                pacer.unhush()
+                pacer.unmute()
             return dropped + waiting
 
         return self._order(stop, avatar_audio_breaks=1)
@@ -216,7 +220,7 @@ class AvatarWorker(StoppableThread):
 
     def _check_clock(self) -> None:
         """If it has jumped a new conversation begins, between what came before and after that."""
-        jump = self._clock.look()
+        jump = self._clock.check()
         if not jump:
             return
 
@@ -303,7 +307,7 @@ class AvatarWorker(StoppableThread):
 
     def _track_ahead(self) -> bool:
         started_s = time.perf_counter()
-        tracked = self._session.look()
+        tracked = self._session.track_ahead()
         if tracked:
             self._conversation.tracking_s += time.perf_counter() - started_s
         return tracked
@@ -329,7 +333,7 @@ class AvatarWorker(StoppableThread):
         session, conversation = self._session, self._conversation
         block = session.next_block()
         frames_out = conversation.frames_of(block)
-        user_speaking = bool(conversation.user_speech.update(session.last_user_sound)[1][-1])
+        user_speaking = bool(conversation.user_speech.update(session.last_user_audio)[1][-1])
         images: Iterator[NDArray[np.uint8] | None]
         images = session.drawn(block) if draw else itertools.repeat(None, frames)
         for frame, pixels in zip(frames_out, images, strict=True):

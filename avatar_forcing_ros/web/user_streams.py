@@ -13,7 +13,7 @@ from av.error import FFmpegError
 
 from avatar_forcing_ros.downmix import Downmix
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
-from avatar_forcing_ros.sync.remote_clock import RemoteClock
+from avatar_forcing_ros.sync.clock_mapping import RemoteClock
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 
 LARGEST_PIXELS = 1920 * 1088

@@ -23,7 +23,7 @@ from avatar_forcing_ros.media_files.reading import (
     video_duration_s,
 )
 from avatar_forcing_ros.media_files.writing import Mp4Writer, save_image
-from avatar_forcing_ros.sync.picture_track import JITTER_NS
+from avatar_forcing_ros.sync.image_track import JITTER_NS
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS
 
 

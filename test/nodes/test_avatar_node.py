@@ -247,9 +247,9 @@ def test_a_minute_of_voice_in_small_messages_sent_without_pause_is_received_whol
     made = node.status.blocks
     robot.wait(lambda: node.status.blocks > made)  # the last of them has been handed on by then
     session = sessions[0]
-    assert session.avatar_sound.dropped_samples == 0
+    assert session.avatar_audio_track.dropped_samples == 0
     taken = session.next_end_ns * 16 // 1_000_000
-    assert session.avatar_sound.waiting_samples + taken >= count * len(samples)
+    assert session.avatar_audio_track.waiting_samples + taken >= count * len(samples)
     robot.destroy_publisher(says)
 
 

@@ -15,7 +15,7 @@ from std_msgs.msg import Header
 
 from avatar_forcing_ros.media import AudioChunk
 from avatar_forcing_ros.nodes.convert_audio import AudioFormat, AudioInput, samples_to_msg
-from avatar_forcing_ros.sync.timeline import SoundTrack
+from avatar_forcing_ros.sync.timeline import AudioTrack
 
 pytestmark = [pytest.mark.either_audio, needs_audio_stamped]
 START_NS = 1_700_000_000_123_456_789
@@ -176,7 +176,7 @@ def test_what_arrives_several_at_once_has_no_holes(
     rate: int, message_ms: int, at_once: int
 ) -> None:
     """A microphone without stamps, whose driver sends some messages together."""
-    receiver, track = AudioInput(), SoundTrack()
+    receiver, track = AudioInput(), AudioTrack()
     count = message_ms * rate // 1000
     for k in range(3_000 // message_ms // at_once * at_once):
         arrival_ns = (k // at_once + 1) * at_once * message_ms * 1_000_000
@@ -198,7 +198,7 @@ def test_a_voice_after_one_that_was_dropped_does_not_wait_for_it(rate: int, coun
 
     Whether the break is known or not: no stamp is later than its message.
     """
-    breaks, track = 0, SoundTrack(continuous=False)
+    breaks, track = 0, AudioTrack(continuous=False)
     receiver = AudioInput(queued=True, breaks=lambda: breaks)
     step = rate // 10
     for k in range(200):

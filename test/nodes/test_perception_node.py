@@ -134,5 +134,5 @@ def test_the_avatar_takes_motion_instead_of_pictures(spinning: Callable[[Node], 
     session = avatar._session
     assert session
     camera.until(lambda: np.any(session.last_user_motion), lambda: camera.show(picture))
-    assert session.user_motion.ever
-    assert not session.pictures.ever
+    assert session.user_motion.started
+    assert not session.user_frames.started

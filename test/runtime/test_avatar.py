@@ -159,7 +159,7 @@ def test_when_told_to_stop_it_is_silent_at_once_whatever_waits(bench: Bench, lag
     bench.go_on(0.2)
     push_speech(bench.avatar, noise(60.0))
     bench.go_on(1.0)
-    bench.pacer.lag.lag_ns += lag_ms * 1_000_000
+    bench.pacer.playout_delay.delay_ns += lag_ms * 1_000_000
     bench.go_on(1.0)
     waiting = bench.waiting()
     if lag_ms:

@@ -104,7 +104,7 @@ def test_frames_are_emitted_in_their_time() -> None:
     pacer.start()
     assert done.wait(PATIENCE_S)
     assert pacer.stop()
-    assert all(0 <= late - pacer.lag.lag_ns < 10 * MS for late in out)
+    assert all(0 <= late - pacer.playout_delay.delay_ns < 10 * MS for late in out)
 
 
 def test_a_frame_that_cannot_be_sent_does_not_end_the_rest() -> None:
@@ -133,14 +133,14 @@ def test_a_clock_that_goes_back_holds_nothing_up(
     first = replace(bare_frame(0), stamp_ns=10**12)
     pacer.put([first], 10**12 + 300 * MS)
     pacer.put([replace(bare_frame(1), stamp_ns=10**12 + 40 * MS)], 10**12 + 300 * MS)
-    screen.now_ns = 10**12 + pacer.lag.lag_ns
+    screen.now_ns = 10**12 + pacer.playout_delay.delay_ns
     screen.until(1)
     screen.now_ns = 10**11
     screen.until(2)
     pacer.put([replace(bare_frame(2), stamp_ns=10**11)], 10**11 + 50 * MS)
     screen.now_ns += 60 * MS
     screen.until(3)
-    assert pacer.lag.lag_ns < 100 * MS
+    assert pacer.playout_delay.delay_ns < 100 * MS
 
 
 @pytest.mark.parametrize("jump_ns", [-(10**11), 10**14])
@@ -157,7 +157,7 @@ def test_what_was_made_while_the_clock_jumped_holds_nothing_up(
     old = replace(bare_frame(6), stamp_ns=10**12 + 200 * MS)
     pacer.put([old], begin_ns)
     pacer.put([replace(bare_frame(0), stamp_ns=begin_ns)], begin_ns + 50 * MS)
-    assert pacer.lag.lag_ns < 100 * MS
+    assert pacer.playout_delay.delay_ns < 100 * MS
     screen.now_ns += 100 * MS
     assert [frame.stamp_ns for frame in screen.until(4)[2:]] == [old.stamp_ns, begin_ns]
 
@@ -165,8 +165,8 @@ def test_what_was_made_while_the_clock_jumped_holds_nothing_up(
 def test_what_nobody_takes_is_bounded_and_counted(
     screen: Screen, running: Callable[..., Pacer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pacing, "MOST_PICTURES", 10)
-    monkeypatch.setattr(pacing, "MOST_FRAMES", 30)
+    monkeypatch.setattr(pacing, "MAX_IMAGES", 10)
+    monkeypatch.setattr(pacing, "MAX_FRAMES", 30)
     screen.open.clear()
     pacer = running()
     pacer.put([voiced(0)], 1)
@@ -208,16 +208,16 @@ def test_a_replay_loses_nothing(screen: Screen, running: Callable[..., Pacer]) -
     assert all(frame.pixels is not None for frame in screen.until(400))
 
 
-def test_hushed_frames_have_no_voice_however_many_wait(
+def test_muted_frames_have_no_voice_however_many_wait(
     screen: Screen, running: Callable[..., Pacer]
 ) -> None:
     """With a lag of a second there are many."""
     pacer = screen.pacer()
     pacer.put([voiced(0)], 1000 * MS)
     pacer.put([voiced(number) for number in range(1, 25)], 1000 * MS)
-    assert pacer.hush() == 25 * SAMPLES_PER_FRAME
+    assert pacer.mute() == 25 * SAMPLES_PER_FRAME
     pacer.put([voiced(25)], 1000 * MS)  # of a block that was being made
-    pacer.unhush()
+    pacer.unmute()
     pacer.put([voiced(26)], 1000 * MS)
     screen.now_ns = 10**12
     pacer.start()

@@ -205,9 +205,9 @@ def show(bench: Bench, held: Held, first: int, last: int) -> None:
 def until_watched(bench: Bench, count: int) -> None:
     """Wait until what so many pictures told has reached the session."""
     end_s = time.monotonic() + PATIENCE_S
-    while bench.session.watched_pictures < count and time.monotonic() < end_s:
+    while bench.session.tracked_frames < count and time.monotonic() < end_s:
         bench.settle()
-    assert bench.session.watched_pictures == count
+    assert bench.session.tracked_frames == count
 
 
 def test_a_block_waits_for_the_picture_that_is_being_looked_at(
@@ -254,8 +254,8 @@ def test_a_new_conversation_knows_nothing_of_the_last_ones_pictures(
     held.go_on.set()
     anew.result(PATIENCE_S)
     bench.settle()
-    assert not bench.session.user_motion.ever
-    assert bench.session.watched_pictures == 0
+    assert not bench.session.user_motion.started
+    assert bench.session.tracked_frames == 0
     bench.worker.push_user_frame(picture(9))
     bench.at(400)
     until_watched(bench, 1)

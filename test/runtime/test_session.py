@@ -20,7 +20,7 @@ from avatar_forcing_ros.rig.portrait import Portrait
 from avatar_forcing_ros.runtime.session import Session
 from avatar_forcing_ros.streaming.engine import BlockInput
 from avatar_forcing_ros.streaming.motion_anchor import AnchorState
-from avatar_forcing_ros.sync.timeline import SoundTrack
+from avatar_forcing_ros.sync.timeline import AudioTrack
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLES_PER_FRAME
 
 FRAMES = 40
@@ -56,7 +56,7 @@ def streamed(cuts: Sequence[int]) -> NDArray[np.float32]:
             session.push_user_frame(picture(shown))
             shown += 1
         last = session.next_frame + session.engine.frames(session.state) - 1
-        tracks = session.avatar_sound, session.user_sound, session.pictures
+        tracks = session.avatar_audio_track, session.user_audio_track, session.user_frames
         if all(track.has(last) for track in tracks):
             out.append(session.next_block().motion.latent)
     return np.concatenate(out)
@@ -106,7 +106,7 @@ def test_a_session_without_a_user_needs_no_tracker() -> None:
     session = Session(tiny_engine(), FakeCodec(), user_audio=False, user_video=False)
     session.push_avatar_audio(AudioChunk(talk(5).avatar_audio, 16_000, 0))
     session.next_block()
-    assert session.user_sound.filled_samples == session.user_motion.filled_frames == 0
+    assert session.user_audio_track.filled_samples == session.user_motion.filled_frames == 0
 
 
 def test_input_that_stops_is_counted_for_a_second_one_that_never_was_is_not() -> None:
@@ -115,12 +115,12 @@ def test_input_that_stops_is_counted_for_a_second_one_that_never_was_is_not() ->
     assert not session.missing()
     session.push_user_audio(AudioChunk(heard.avatar_audio, 16_000, 0))
     session.push_user_frame(picture(0))
-    assert session.missing() == [session.pictures]  # more of them can be expected
+    assert session.missing() == [session.user_frames]  # more of them can be expected
     for _ in range(20):
         session.next_block()
-    assert session.avatar_sound.filled_samples == 0
-    assert session.user_sound.filled_samples == 25 * SAMPLES_PER_FRAME
-    assert session.pictures.filled_frames == 24
+    assert session.avatar_audio_track.filled_samples == 0
+    assert session.user_audio_track.filled_samples == 25 * SAMPLES_PER_FRAME
+    assert session.user_frames.filled_frames == 24
     assert not session.missing()
 
 
@@ -143,7 +143,7 @@ def test_skipped_time_is_not_made_up_for() -> None:
     block = session.next_block()
     assert block.motion.first_frame == 5
     assert block.stamp_ns == 15 * FRAME_PERIOD_NS
-    assert session.avatar_sound.dropped_samples > 6000
+    assert session.avatar_audio_track.dropped_samples > 6000
     assert np.array_equal(
         block.audio[2 * SAMPLES_PER_FRAME :],
         sound[15 * SAMPLES_PER_FRAME : 18 * SAMPLES_PER_FRAME],
@@ -156,7 +156,7 @@ def test_a_voice_that_waits_loses_no_word_when_time_is_given_up(
     pieces: int, said_first: int
 ) -> None:
     """10 s that were handed over at once, in however many messages."""
-    voice = SoundTrack(continuous=False)
+    voice = AudioTrack(continuous=False)
     sound = np.arange(1, 250 * SAMPLES_PER_FRAME + 1, dtype=np.float32)
     for k, piece in enumerate(np.split(sound, pieces)):
         voice.push(AudioChunk(piece, 16_000, k * 1_000_000))
@@ -228,14 +228,14 @@ def watched(
     reach_ns = 0
     for k, frame in enumerate(arrivals):
         session.push_user_frame(frame)
-        while looks is not None and looks[k] and session.look():
+        while looks is not None and looks[k] and session.track_ahead():
             early += 1
         reach_ns = max(reach_ns, frame.stamp_ns)
         if reach_ns > session.next_end_ns + LATEST_NS:
             made.append(session.next_block().motion.latent)
     while session.next_end_ns <= reach_ns + LATEST_NS:
         made.append(session.next_block().motion.latent)
-    lost = session.pictures.filled_frames, session.pictures.dropped_pictures
+    lost = session.user_frames.filled_frames, session.user_frames.dropped_frames
     return np.concatenate(made).tobytes(), seen, lost, early
 
 
@@ -270,18 +270,20 @@ def test_a_hole_is_not_looked_over() -> None:
     session = fake_session()
     for k in range(20):
         session.push_user_frame(picture(k))
-    assert not session.look()  # the camera's rhythm is not known yet
+    assert not session.track_ahead()  # the camera's rhythm is not known yet
     for _ in range(2):
         session.next_block()
-    assert [session.look() for _ in range(6)] == [True] * 5 + [False]  # the next block's alone
+    assert [session.track_ahead() for _ in range(6)] == [True] * 5 + [
+        False
+    ]  # the next block's alone
     session.next_block()
-    assert session.look()
+    assert session.track_ahead()
     session.next_block()
     for k in (20, 22, 23):
         session.push_user_frame(picture(k))
-    assert [session.look() for _ in range(2)] == [True, False]
+    assert [session.track_ahead() for _ in range(2)] == [True, False]
     session.push_user_frame(picture(21))
-    assert [session.look() for _ in range(4)] == [True] * 3 + [False]
+    assert [session.track_ahead() for _ in range(4)] == [True] * 3 + [False]
 
 
 def test_time_given_up_takes_what_was_looked_at_along() -> None:
@@ -291,7 +293,7 @@ def test_time_given_up_takes_what_was_looked_at_along() -> None:
     for _ in range(2):
         session.next_block()
     for _ in range(3):
-        assert session.look()
+        assert session.track_ahead()
     session.skip(5)
     session.next_block()
     told = [session.codec.encode_user(picture(k)).values for k in range(15, 20)]

@@ -225,8 +225,8 @@ def test_a_jump_is_seen_between_the_inputs_of_before_and_after_it(
     b.worker.push_avatar_audio(AudioChunk(np.full(640, 0.1, np.float32), 16_000, stamp_ns))
     go_on.set()
     b.settle()
-    assert b.session.avatar_sound.waiting_samples == 640
-    assert b.session.user_sound.waiting_samples == 0
+    assert b.session.avatar_audio_track.waiting_samples == 640
+    assert b.session.user_audio_track.waiting_samples == 0
 
 
 def test_what_was_on_its_way_during_a_jump_begins_no_conversation_in_the_past(
@@ -276,7 +276,7 @@ def test_no_input_of_far_ahead_is_kept(bench: Callable[..., Bench]) -> None:
         b.worker.push_user_motion(np.zeros(TINY.motion_dim, np.float32), far_ns)
     b.at(200).until(1)
     assert b.worker.status.refused_inputs == 150
-    assert not b.session.pictures.ever
+    assert not b.session.user_frames.started
     assert any("s ahead" in text for text in b.warnings)
 
 
@@ -330,7 +330,7 @@ def test_a_machine_that_is_slow_keeps_all_pictures_of_a_replay(
         b.worker.push_user_frame(VideoFrame(np.zeros((2, 2, 3), np.uint8), stamp_ns))
     go_on.set()
     b.at(16_000).until(80)
-    assert b.session.watched_pictures == 400
+    assert b.session.tracked_frames == 400
     assert b.worker.status.dropped_user_frames == 0
 
 
@@ -371,7 +371,7 @@ def test_what_came_before_a_command_is_there_when_it_runs(bench: Callable[..., B
     go_on.set()
     assert stopped.result(PATIENCE_S) >= 20 * 640
     b.settle()
-    assert b.session.avatar_sound.waiting_samples == 640
+    assert b.session.avatar_audio_track.waiting_samples == 640
 
 
 def test_what_has_no_stamp_before_the_clock_begins_came_when_it_began(
@@ -480,7 +480,7 @@ def test_pictures_are_looked_at_before_their_block_is_due(bench: Callable[..., B
     b.at(400).until(2)
     for _ in range(4):
         assert b.settle() == 2
-    assert b.session.watched_pictures == 3 * BLOCK
+    assert b.session.tracked_frames == 3 * BLOCK
     assert b.at(600).until(3)[-1].block_index == 2
 
 

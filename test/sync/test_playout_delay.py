@@ -1,4 +1,4 @@
-"""The lag: grows at once, goes back soon, plans for what comes again and again."""
+"""The playout delay: grows at once, goes back soon; a block waits for a slow microphone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ import pytest
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.media import AvatarFrame
-from avatar_forcing_ros.sync.lag import HEADROOM_NS, OUT_OF_BLOCKS, SHRINK_NS, Lag
+from avatar_forcing_ros.sync.playout_delay import (
+    HEADROOM_NS,
+    KNOWN_CHUNKS,
+    MAX_WAIT_NS,
+    OUT_OF_BLOCKS,
+    SHRINK_NS,
+    ChunkWait,
+    PlayoutDelay,
+)
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS
 
 MS = 1_000_000
@@ -20,15 +28,15 @@ def bare_frame(number: int, block: int) -> AvatarFrame:
     return AvatarFrame(stamp_ns, None, np.zeros(1, np.float32), block, number)
 
 
-def lags_ms(lag: Lag, waits_ms: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The lag after every frame, for blocks whose first frames come so long after their stamp."""
+def delays_ms(delay: PlayoutDelay, waits_ms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The delay after every frame, for blocks whose first frame comes so long after its stamp."""
     out = []
     for block, wait_ms in enumerate(waits_ms):
         for i in range(BLOCK):
             frame = bare_frame(BLOCK * block + i, block)
             # drawing takes 10 ms a frame
             ready_ns = round((wait_ms - 30 * i) * MS) + frame.stamp_ns
-            out.append(lag.after(frame, ready_ns) / MS)
+            out.append(delay.update(frame, ready_ns) / MS)
     return np.array(out)
 
 
@@ -40,12 +48,12 @@ def waits(blocks: int, seed: int = 0) -> NDArray[np.float64]:
 def test_it_grows_at_once_and_one_hiccup_is_over_soon() -> None:
     times = np.full(300, USUAL_MS)
     times[100] += 300
-    lag = Lag()
-    at = lags_ms(lag, times)
+    delay = PlayoutDelay()
+    at = delays_ms(delay, times)
     usual = USUAL_MS + HEADROOM_NS / MS
     assert at[299] == usual
     assert at[300] == usual + 300
-    assert lag.late_blocks == 1
+    assert delay.late_blocks == 1
     steps = np.diff(at[300:])
     assert -steps.min() <= SHRINK_NS / MS
     assert steps.max() <= 0
@@ -56,19 +64,19 @@ def test_it_grows_at_once_and_one_hiccup_is_over_soon() -> None:
 def test_hiccups_that_come_again_and_again_are_planned_for() -> None:
     times = np.full(400, USUAL_MS)
     times[100::8] += 300
-    lag = Lag()
-    at = lags_ms(lag, times)
-    assert lag.late_blocks <= 8
+    delay = PlayoutDelay()
+    at = delays_ms(delay, times)
+    assert delay.late_blocks <= 8
     assert at[600:].min() > USUAL_MS + 290
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_few_blocks_are_late_and_the_lag_is_no_longer_than_that_takes(seed: int) -> None:
+def test_few_blocks_are_late_and_the_delay_is_no_longer_than_that_takes(seed: int) -> None:
     times = waits(2500, seed)
     times[500] += 300
-    lag = Lag()
-    at = lags_ms(lag, times)
-    assert lag.late_blocks < 3 * len(times) / OUT_OF_BLOCKS
+    delay = PlayoutDelay()
+    at = delays_ms(delay, times)
+    assert delay.late_blocks < 3 * len(times) / OUT_OF_BLOCKS
     high = np.percentile(times, 99) + HEADROOM_NS / MS
     assert np.percentile(at, 95) < high + 5
     assert np.sum(at > high + 30) * FRAME_PERIOD_NS / 1e9 < 3.0
@@ -76,18 +84,36 @@ def test_few_blocks_are_late_and_the_lag_is_no_longer_than_that_takes(seed: int)
 
 def test_it_follows_a_machine_that_becomes_faster() -> None:
     times = np.concatenate((waits(200) + 100, waits(400)))
-    at = lags_ms(Lag(), times)
+    at = delays_ms(PlayoutDelay(), times)
     assert at[500:600].min() > USUAL_MS + 100
     assert at[-1] < USUAL_MS + 50
 
 
-def test_a_longer_first_block_does_not_hold_the_lag() -> None:
-    lag = Lag()
-    lags = [lag.after(bare_frame(k, 0), 260 * MS) for k in range(6)]
-    assert set(lags) == {lags[0]}
+def test_a_longer_first_block_does_not_hold_the_delay() -> None:
+    delay = PlayoutDelay()
+    delays = [delay.update(bare_frame(k, 0), 260 * MS) for k in range(6)]
+    assert set(delays) == {delays[0]}
     for k in range(6, 126, 3):
         block = [bare_frame(k + i, k) for i in range(3)]
-        lags += [lag.after(frame, block[0].stamp_ns + 140 * MS) for frame in block]
-    assert lags[6] < lags[5]
-    assert 140 * MS < lags[-1] < 150 * MS
-    assert lag.late_blocks == 0
+        delays += [delay.update(frame, block[0].stamp_ns + 140 * MS) for frame in block]
+    assert delays[6] < delays[5]
+    assert 140 * MS < delays[-1] < 150 * MS
+    assert delay.late_blocks == 0
+
+
+def test_a_block_waits_for_the_longest_of_the_newest_chunks_of_a_microphone() -> None:
+    wait = ChunkWait()
+    assert wait.wait_ns(80 * MS) == 80 * MS
+    wait.note(4_096, 256 * MS)
+    assert (wait.chunk_ns, wait.wait_ns(80 * MS)) == (256 * MS, 316 * MS)
+    for _ in range(KNOWN_CHUNKS):
+        wait.note(160, 10 * MS)
+    assert wait.wait_ns(80 * MS) == 80 * MS
+    wait.note(64_000, 4_000 * MS)
+    assert wait.wait_ns(80 * MS) == MAX_WAIT_NS
+
+
+def test_a_chunk_that_came_before_its_end_was_due_is_nothing_to_wait_for() -> None:
+    wait = ChunkWait()
+    wait.note(4_096, 100 * MS)
+    assert wait.wait_ns(80 * MS) == 80 * MS

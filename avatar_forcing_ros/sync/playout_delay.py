@@ -1,0 +1,96 @@
+"""How long to wait, learnt from what came: until a frame is sent, and for a slow microphone."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from avatar_forcing_ros.media import AvatarFrame
+from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
+
+HEADROOM_NS = 8_000_000
+SHRINK_NS = 4_000_000  # a frame: motion is a tenth faster for a while, which nobody sees
+KNOWN_BLOCKS = 40
+OUT_OF_BLOCKS = 20  # one may be late: it is not planned for
+
+TRANSIT_NS = 60_000_000  # on the way, and what a resampler holds back
+# the avatar would answer that much later: a longer chunk keeps its holes
+MAX_WAIT_NS = 1_000_000_000 + TRANSIT_NS
+KNOWN_CHUNKS = 8
+
+
+class PlayoutDelay:
+    """How long after its stamp a frame is due, so that hardly any comes too late.
+
+    The delay grows at once when a frame comes later than planned, and all after it keep their
+    distance. It goes back as soon as the newest blocks, but for a few, needed less: one hiccup is
+    over after seconds, hiccups that come again and again are planned for.
+    """
+
+    def __init__(self) -> None:
+        self.delay_ns = 0
+        self.late_blocks = 0
+        self._first_block: int | None = None
+        self._late_block: int | None = None  # the newest that was
+        self._needed_ns: deque[int] = deque(maxlen=KNOWN_BLOCKS)
+        self._newest_block: int | None = None  # that `_needed_ns` knows
+
+    def update(self, frame: AvatarFrame, ready_ns: int) -> int:
+        """Note when `frame` was ready; the delay from now on.
+
+        The first block may be longer than all others, so what it needed is soon forgotten.
+        """
+        needed_ns = ready_ns - frame.stamp_ns + HEADROOM_NS
+        if self._first_block is None:
+            self._first_block = self._late_block = frame.block_index
+            self.delay_ns = needed_ns
+        if frame.block_index != self._first_block:
+            self._remember(frame.block_index, needed_ns)
+        if needed_ns > self.delay_ns:
+            self.late_blocks += frame.block_index != self._late_block
+            self._late_block = frame.block_index
+            self.delay_ns = needed_ns
+        elif self._needed_ns:
+            planned_ns = max(needed_ns, self._planned_ns())
+            self.delay_ns = min(self.delay_ns, max(self.delay_ns - SHRINK_NS, planned_ns))
+        return self.delay_ns
+
+    def _remember(self, block: int, needed_ns: int) -> None:
+        """A block needs what the slowest of its frames does."""
+        if block == self._newest_block:
+            needed_ns = max(self._needed_ns.pop(), needed_ns)
+        self._needed_ns.append(needed_ns)
+        self._newest_block = block
+
+    def _planned_ns(self) -> int:
+        """What all remembered blocks needed, but for the few that may be late."""
+        return sorted(self._needed_ns)[-1 - len(self._needed_ns) // OUT_OF_BLOCKS]
+
+
+class ChunkWait:
+    """How long a block waits for a microphone that sends long chunks.
+
+    A chunk is sent when it is full. So the last sample of a block may come a whole chunk after the
+    block's end; waiting less leaves a hole in every block that the chunk's end does not meet.
+    """
+
+    def __init__(self) -> None:
+        self._lengths_ns: deque[int] = deque(maxlen=KNOWN_CHUNKS)
+
+    @property
+    def chunk_ns(self) -> int:
+        """The longest of the newest chunks; 0 before the first."""
+        return max(self._lengths_ns, default=0)
+
+    def note(self, samples: int, age_ns: int) -> None:
+        """A chunk of `samples` at 16 kHz has come, `age_ns` after the stamp of its first.
+
+        One that came before its end was due (a file that is sent ahead of its time, or audio
+        stamped when it came) is nothing to wait for.
+        """
+        length_ns = samples * 1_000_000_000 // SAMPLE_RATE_HZ
+        self._lengths_ns.append(length_ns if age_ns >= length_ns // 2 else 0)
+
+    def wait_ns(self, deadline_ns: int) -> int:
+        """How long after a block's end this audio is waited for, at least `deadline_ns`."""
+        chunk_ns = self.chunk_ns
+        return max(deadline_ns, min(chunk_ns + TRANSIT_NS, MAX_WAIT_NS) if chunk_ns else 0)
