@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from avatar_forcing_ros.downmix import Downmix
 from avatar_forcing_ros.media import AudioChunk
 from avatar_forcing_ros.nodes.bad_message import refuse
+from avatar_forcing_ros.sync.audio_buffers import sanitized
 from avatar_forcing_ros.sync.timeline import max_late
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 
@@ -335,10 +336,8 @@ class AudioInput:
     def _to_16_khz(self, mono: Samples) -> Samples:
         if self._resampler is None:
             return mono
-        finite = np.isfinite(mono)
-        if not finite.all():  # one of them would silence the filter for good
-            self.mended_samples += int(np.count_nonzero(~finite))
-            mono = np.where(finite, mono, np.float32(0))
+        mono, not_finite = sanitized(mono)  # one of them would silence the filter for good
+        self.mended_samples += not_finite
         return _limited(self._resampler.resample_chunk(mono))
 
     def _give(self, sound: Samples) -> list[AudioChunk]:

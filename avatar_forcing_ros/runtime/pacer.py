@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import takewhile
 
 import numpy as np
 
@@ -101,16 +102,11 @@ class Pacer(StoppableThread):
 
     def _make_room(self, now_ns: int) -> int:
         """Let the oldest of what is overdue for long give way; how many samples of audio did."""
-        overdue = 0
-        for due_ns, _ in self._waiting:
-            if due_ns > now_ns:
-                break
-            overdue += 1
+        overdue = sum(1 for _ in takewhile(lambda waits: waits[0] <= now_ns, self._waiting))
         dropped = 0
         for _ in range(overdue - MAX_FRAMES):
             dropped += len(self._waiting.popleft()[1].audio)
-            overdue -= 1
-        for k in range(overdue - MAX_IMAGES):
+        for k in range(min(overdue, MAX_FRAMES) - MAX_IMAGES):
             due_ns, frame = self._waiting[k]
             self.unsent_frames += frame.pixels is not None
             self._waiting[k] = due_ns, replace(frame, pixels=None)

@@ -13,7 +13,7 @@ class LiveConfig:
 
     deadline_ms: float = 80.0
     """How long after a block's end inputs that are still missing are waited for, at least; a
-    microphone whose chunks are longer is waited for until one can have come (`chunk_wait`)."""
+    microphone whose chunks are longer is waited for until one can have come (`ChunkWait`)."""
     gather_ms: float = 200.0
     """How long the first inputs are collected before the earliest of them begins media time."""
     keep_pace: bool = True

@@ -8,7 +8,6 @@ stamp; when what was sent after the missing half has come, or media time has gon
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,82 +20,60 @@ from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLES_PER_FRAME
 MAX_WAIT_NS = 3 * FRAME_PERIOD_NS
 
 
-class _Halves:
-    """What has come of one topic and waits for the other, by stamps."""
-
-    def __init__(self) -> None:
-        self.missing = 0
-        self.clear()
-
-    def clear(self) -> None:
-        self.waiting: dict[int, Any] = {}
-        self.newest_ns = 0
-
-    def take(self, stamp_ns: int) -> Any:
-        """The half of that stamp; None, and counted, where there is none."""
-        self.missing += stamp_ns not in self.waiting
-        return self.waiting.pop(stamp_ns, None)
-
-
 class FramePairer:
     """`emit` gets every frame once, in the order of stamps."""
 
     def __init__(self, emit: Callable[[AvatarFrame], None]) -> None:
         self._emit = emit
-        self._images, self._audio = _Halves(), _Halves()
-        self._last_ns: int | None = None
-        self.frames = self.late = 0
-
-    @property
-    def missing_images(self) -> int:
-        """Frames that went on without an image."""
-        return self._images.missing
-
-    @property
-    def missing_audio(self) -> int:
-        """Frames that went on without audio."""
-        return self._audio.missing
-
-    @property
-    def waiting(self) -> int:
-        """Frames of which one half has come."""
-        return len({*self._images.waiting, *self._audio.waiting})
-
-    def push_image(self, stamp_ns: int, pixels: NDArray[np.uint8]) -> None:
-        """Add an image."""
-        self._push(self._images, stamp_ns, pixels)
-
-    def push_audio(self, stamp_ns: int, samples: Samples) -> None:
-        """Add a frame's audio ``[n]``; what is not 640 samples is cut off or filled up."""
-        self._push(self._audio, stamp_ns, fitted(samples, SAMPLES_PER_FRAME))
+        self.frames = self.missing_images = self.missing_audio = self.late = 0
+        self.clear()
 
     def clear(self) -> None:
         """Forget what waits."""
-        self._images.clear()
-        self._audio.clear()
-        self._last_ns = None
+        self._images: dict[int, NDArray[np.uint8]] = {}  # by stamps
+        self._audio: dict[int, Samples] = {}
+        self._newest_image_ns = self._newest_audio_ns = 0
+        self._last_ns: int | None = None
 
-    def _push(self, halves: _Halves, stamp_ns: int, half: Any) -> None:
-        # compared with the same topic: the other one may be far ahead of it
-        if halves.newest_ns - stamp_ns > BACK_NS:
+    def push_image(self, stamp_ns: int, pixels: NDArray[np.uint8]) -> None:
+        """Add an image."""
+        if self._is_in_time(stamp_ns, self._newest_image_ns):
+            self._newest_image_ns = max(self._newest_image_ns, stamp_ns)
+            self._images[stamp_ns] = pixels
+            self._release()
+
+    def push_audio(self, stamp_ns: int, samples: Samples) -> None:
+        """Add a frame's audio ``[n]``; what is not 640 samples is cut off or filled up."""
+        if self._is_in_time(stamp_ns, self._newest_audio_ns):
+            self._newest_audio_ns = max(self._newest_audio_ns, stamp_ns)
+            self._audio[stamp_ns] = samples
+            self._release()
+
+    def _is_in_time(self, stamp_ns: int, newest_ns: int) -> bool:
+        """Whether a half of that stamp can still be used; counts it if not.
+
+        `newest_ns` is of the same topic: the other one may be far ahead of it.
+        """
+        if newest_ns - stamp_ns > BACK_NS:
             self.clear()
-        if self._last_ns is not None and stamp_ns <= self._last_ns:
-            self.late += 1
-            return
-        halves.newest_ns = max(halves.newest_ns, stamp_ns)
-        halves.waiting[stamp_ns] = half
-        self._release()
+        late = self._last_ns is not None and stamp_ns <= self._last_ns
+        self.late += late
+        return not late
 
     def _release(self) -> None:
-        newest_ns = max(self._images.newest_ns, self._audio.newest_ns)
-        for stamp_ns in sorted({*self._images.waiting, *self._audio.waiting}):
-            given_up = newest_ns - stamp_ns >= MAX_WAIT_NS
-            for halves in (self._images, self._audio):
-                passed = given_up or halves.newest_ns > stamp_ns
-                if stamp_ns not in halves.waiting and not passed:
-                    return
+        """Let those frames go that are whole, or wait for nothing more."""
+        image_ns, audio_ns = self._newest_image_ns, self._newest_audio_ns
+        for stamp_ns in sorted({*self._images, *self._audio}):
+            given_up = max(image_ns, audio_ns) - stamp_ns >= MAX_WAIT_NS
+            if stamp_ns not in self._images and not (given_up or image_ns > stamp_ns):
+                return
+            if stamp_ns not in self._audio and not (given_up or audio_ns > stamp_ns):
+                return
+            pixels = self._images.pop(stamp_ns, None)
+            samples = self._audio.pop(stamp_ns, None)
             self._last_ns = stamp_ns
             self.frames += 1
-            pixels, audio = self._images.take(stamp_ns), self._audio.take(stamp_ns)
-            silence = fitted(SILENCE, SAMPLES_PER_FRAME)
-            self._emit(AvatarFrame(stamp_ns, pixels, silence if audio is None else audio))
+            self.missing_images += pixels is None
+            self.missing_audio += samples is None
+            audio = fitted(SILENCE if samples is None else samples, SAMPLES_PER_FRAME)
+            self._emit(AvatarFrame(stamp_ns, pixels, audio))

@@ -22,8 +22,7 @@ from avatar_forcing_ros.sync.audio_buffers import (
     sanitized,
     stretched,
 )
-from avatar_forcing_ros.sync.clock_mapping import JUMP_NS
-from avatar_forcing_ros.sync.drift import SpeakerDrift
+from avatar_forcing_ros.sync.clock_mapping import JUMP_NS, SpeakerDrift
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 
 SAMPLE_NS = 1_000_000_000 // SAMPLE_RATE_HZ
@@ -100,13 +99,8 @@ class Playout:
         return self._audio.waiting_samples
 
     @property
-    def audio_is_playing(self) -> bool:
-        """Whether `audio_for` has audio of a stream that has not ended."""
-        return self._playing
-
-    @property
     def audio_position(self) -> int | None:
-        """Place of what is played next, in samples since media time zero; None: nothing is."""
+        """Place of what is played next, in samples since media time zero; None: no audio is."""
         return self._cursor - self._pause if self._playing else None
 
     @property

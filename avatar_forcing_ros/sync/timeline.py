@@ -15,7 +15,7 @@ import numpy as np
 
 from avatar_forcing_ros.media import AudioChunk
 from avatar_forcing_ros.sync.audio_buffers import SILENCE, Samples, fitted, sanitized, stretched
-from avatar_forcing_ros.sync.drift import Drift
+from avatar_forcing_ros.sync.clock_mapping import Drift
 from avatar_forcing_ros.sync.image_track import ImageTrack, MotionTrack
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, frames_to_samples
 

@@ -24,8 +24,8 @@ def bare_frame(number: int) -> AvatarFrame:
     return AvatarFrame(stamp_ns, None, np.zeros(1, np.float32), number // BLOCK, number)
 
 
-def voiced(number: int) -> AvatarFrame:
-    """A frame with a picture and a voice of full strength."""
+def speaking_frame(number: int) -> AvatarFrame:
+    """A frame with an image and speech of full strength."""
     return replace(
         bare_frame(number),
         pixels=np.zeros((1, 1, 3), np.uint8),
@@ -40,7 +40,7 @@ class Screen:
 
     def __init__(self) -> None:
         self.frames: list[AvatarFrame] = []
-        self.troubles: list[str] = []
+        self.warnings: list[str] = []
         self.now_ns = 1
         self.open = threading.Event()
         self.open.set()
@@ -58,7 +58,7 @@ class Screen:
         return self.frames
 
     def pacer(self, *, keep_pace: bool = True) -> Pacer:
-        return Pacer(lambda: self.now_ns, self.emit, self.troubles.append, keep_pace=keep_pace)
+        return Pacer(lambda: self.now_ns, self.emit, self.warnings.append, keep_pace=keep_pace)
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_frames_are_emitted_in_their_time() -> None:
 
 
 def test_a_frame_that_cannot_be_sent_does_not_end_the_rest() -> None:
-    out, troubles, done = [], [], threading.Event()
+    out, warnings, done = [], [], threading.Event()
 
     def emit(frame: AvatarFrame) -> None:
         if frame.frame_in_block == 0:
@@ -116,12 +116,12 @@ def test_a_frame_that_cannot_be_sent_does_not_end_the_rest() -> None:
         out.append(frame)
         done.set()
 
-    pacer = Pacer(lambda: 10**12, emit, troubles.append)
+    pacer = Pacer(lambda: 10**12, emit, warnings.append)
     pacer.start()
     pacer.put([bare_frame(k) for k in (0, 1)], 1)
     assert done.wait(PATIENCE_S)
     assert pacer.stop()
-    assert "no route" in troubles[0]
+    assert "no route" in warnings[0]
 
 
 def test_a_clock_that_goes_back_holds_nothing_up(
@@ -147,7 +147,7 @@ def test_a_clock_that_goes_back_holds_nothing_up(
 def test_what_was_made_while_the_clock_jumped_holds_nothing_up(
     screen: Screen, running: Callable[..., Pacer], jump_ns: int
 ) -> None:
-    """Its lag is the jump's, or its time is never: a new conversation does not wait for it."""
+    """Its delay is the jump's, or its time is never: a new conversation does not wait for it."""
     screen.now_ns = begin_ns = 10**12
     pacer = running()
     pacer.put([replace(bare_frame(3 * k), stamp_ns=begin_ns) for k in range(2)], begin_ns)
@@ -169,20 +169,20 @@ def test_what_nobody_takes_is_bounded_and_counted(
     monkeypatch.setattr(pacing, "MAX_FRAMES", 30)
     screen.open.clear()
     pacer = running()
-    pacer.put([voiced(0)], 1)
+    pacer.put([speaking_frame(0)], 1)
     screen.until(1)  # and there it stays
     screen.now_ns = 10**12
     for number in range(1, 101):
-        pacer.put([voiced(number)], screen.now_ns)
+        pacer.put([speaking_frame(number)], screen.now_ns)
         screen.now_ns += FRAME_PERIOD_NS
     screen.open.set()
     frames = screen.until(31)[1:]
-    # lag is that of the first frames, so the newest is not due before it is ready
+    # the delay is that of the first frames, so the newest is not due before it is ready
     waited = [frame.stamp_ns // FRAME_PERIOD_NS for frame in frames]
     assert waited == list(range(waited[0], 101))
     dropped = waited[0] - 1
     assert pacer.unsent_samples == dropped * SAMPLES_PER_FRAME
-    assert any("samples were left out" in text for text in screen.troubles)
+    assert any("samples were left out" in text for text in screen.warnings)
     drawn = [frame.pixels is not None for frame in frames]
     assert drawn == sorted(drawn)  # the newest have theirs
     assert 10 <= sum(drawn) <= 12
@@ -190,11 +190,11 @@ def test_what_nobody_takes_is_bounded_and_counted(
 
 
 def test_frames_that_are_not_due_yet_do_not_count_as_left(screen: Screen) -> None:
-    """However large the lag has become."""
+    """However large the delay has become."""
     pacer = screen.pacer()
-    pacer.put([voiced(0)], 20_000 * MS)
+    pacer.put([speaking_frame(0)], 20_000 * MS)
     for number in range(1, 400):
-        pacer.put([voiced(number)], number * FRAME_PERIOD_NS + 120 * MS)
+        pacer.put([speaking_frame(number)], number * FRAME_PERIOD_NS + 120 * MS)
     assert pacer.unsent_frames == pacer.unsent_samples == 0
 
 
@@ -203,22 +203,22 @@ def test_a_replay_loses_nothing(screen: Screen, running: Callable[..., Pacer]) -
     pacer = running(keep_pace=False)
     screen.now_ns = 10**12
     for number in range(400):
-        pacer.put([voiced(number)], screen.now_ns)
+        pacer.put([speaking_frame(number)], screen.now_ns)
     screen.open.set()
     assert all(frame.pixels is not None for frame in screen.until(400))
 
 
-def test_muted_frames_have_no_voice_however_many_wait(
+def test_muted_frames_have_no_audio_however_many_wait(
     screen: Screen, running: Callable[..., Pacer]
 ) -> None:
-    """With a lag of a second there are many."""
+    """With a delay of a second there are many."""
     pacer = screen.pacer()
-    pacer.put([voiced(0)], 1000 * MS)
-    pacer.put([voiced(number) for number in range(1, 25)], 1000 * MS)
+    pacer.put([speaking_frame(0)], 1000 * MS)
+    pacer.put([speaking_frame(number) for number in range(1, 25)], 1000 * MS)
     assert pacer.mute() == 25 * SAMPLES_PER_FRAME
-    pacer.put([voiced(25)], 1000 * MS)  # of a block that was being made
+    pacer.put([speaking_frame(25)], 1000 * MS)  # of a block that was being made
     pacer.unmute()
-    pacer.put([voiced(26)], 1000 * MS)
+    pacer.put([speaking_frame(26)], 1000 * MS)
     screen.now_ns = 10**12
     pacer.start()
     frames = screen.until(27)

@@ -81,7 +81,8 @@ def test_one_half_alone_goes_on_after_a_while() -> None:
     assert receiver.out == []
     receiver.push_audio(4, 5)
     assert receiver.out == [(1, None, 1), (2, None, 2)]
-    assert receiver.pairer.waiting == 3
+    receiver.push_images(3, 4, 5)  # the others still waited
+    assert receiver.out[2:] == [(3, 3, 3), (4, 4, 4), (5, 5, 5)]
 
 
 def test_a_new_conversation_begins_wherever_its_stamps_are() -> None:

@@ -281,7 +281,7 @@ def test_a_stream_that_ends_is_not_missed() -> None:
     for i in range(200):
         playout.audio_for(LOCAL_NS + i * 40 * MS, 640)
     assert playout.missing_samples == 0
-    assert not playout.audio_is_playing
+    assert playout.audio_position is None
 
 
 def test_stamps_that_are_a_little_off_still_join() -> None:
@@ -360,11 +360,11 @@ def test_a_speaker_that_stops_asking_does_not_hold_the_image_up() -> None:
     playout = Playout(0)
     playout.push_audio(START_NS, noise(32_000), LOCAL_NS)
     playout.audio_for(LOCAL_NS, 160)
-    assert playout.audio_is_playing
+    assert playout.audio_position is not None
     playout.set_delay_ms(200)
     playout.push_frame(START_NS + 1_500 * MS, PIXELS, LOCAL_NS + 1_400 * MS)
     assert playout.frame_at(LOCAL_NS + 1_600 * MS) is None
-    assert not playout.audio_is_playing
+    assert playout.audio_position is None
     assert playout.frame_at(LOCAL_NS + 1_700 * MS) is not None
 
 
