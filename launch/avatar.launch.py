@@ -1,7 +1,8 @@
 """Starts the avatar, and beside it, as far as wanted, what feeds it and what shows it.
 
 Run it with ``ros2 launch avatar_forcing_ros avatar.launch.py display:=true camera:=usb_cam``.
-Its arguments and what they start stand in avatar_forcing_ros/launch_plan.py, which needs no ROS.
+Its arguments and what they start stand in launch_arguments.py and
+launch_plan.py of the package, which need no ROS.
 """
 
 import os
@@ -17,12 +18,8 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from avatar_forcing_ros.launch_plan import (
-    ARGUMENTS,
-    PlannedNode,
-    planned_nodes,
-    require_installed,
-)
+from avatar_forcing_ros.launch_arguments import ARGUMENTS
+from avatar_forcing_ros.launch_plan import PlannedNode, planned_nodes, require_installed
 from avatar_forcing_ros.nodes.middleware import middleware_environment
 
 

@@ -124,8 +124,9 @@ def test_a_photo_and_a_persons_video_are_taken(speech: Path, tmp_path: Path) -> 
     ("flags", "told"),
     [
         (["--preset", "papper"], "one of compact"),
-        (["--steps", "2"], "3 to 1000"),
-        (["--guidance", "all"], "'separate' or 'joint'"),
+        (["--nfe", "2"], "3 to 1000"),
+        (["--image-size-px", "511"], "in steps of 2"),
+        (["--guidance", "all"], "one of separate, joint"),
         (["--weights", "none.safetensors"], "nothing at none.safetensors"),
         (["--config", "none.yaml"], "No such file"),
         (["--portrait", "none.png"], "none.png"),

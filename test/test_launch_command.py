@@ -15,12 +15,8 @@ from programs import Program, command, completed, is_alive, wait_until
 from avatar_forcing_ros.cli import main
 from avatar_forcing_ros.cli.launch import command as node_command
 from avatar_forcing_ros.errors import ConfigError
-from avatar_forcing_ros.launch_plan import (
-    ARGUMENTS,
-    argument_values,
-    planned_nodes,
-    require_installed,
-)
+from avatar_forcing_ros.launch_arguments import ARGUMENTS, argument_values
+from avatar_forcing_ros.launch_plan import planned_nodes, require_installed
 from avatar_forcing_ros.resources import shipped
 
 # a node that says its number

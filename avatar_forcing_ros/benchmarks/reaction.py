@@ -17,10 +17,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from avatar_forcing_ros.config import LiveConfig
 from avatar_forcing_ros.media import AudioChunk, AvatarBlock, AvatarFrame, VideoFrame
+from avatar_forcing_ros.node_config import JPEG_QUALITY
 from avatar_forcing_ros.runtime.pacer import Pacer
 from avatar_forcing_ros.runtime.session import Session
-from avatar_forcing_ros.runtime.status import LiveConfig
 from avatar_forcing_ros.runtime.worker import AvatarWorker
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLE_RATE_HZ, frame_at_ns
 
@@ -30,7 +31,6 @@ SOUND_PIECE_S = 0.02
 SMILE_S = 1.5  # from one smile to the next, on average
 SETTLE_S = 3.0  # of the conversation that are not counted
 LATE_NS = FRAME_PERIOD_NS * 3 // 2  # after the frame before: somebody could see that
-JPEG_QUALITY = 85
 PARTS = ("block_to_end", "inputs_to_come", "tracking", "generating", "drawing", "pacing")
 
 Picture = NDArray[np.uint8]
@@ -129,6 +129,7 @@ def measure_reaction(
     speech: tuple[Sound, Sound],
     seconds: float,
     trouble: Callable[[str], None],
+    config: LiveConfig,
 ) -> dict[str, Any]:
     """Run `session` live for `seconds`; reaction times in milliseconds, and what went wrong.
 
@@ -148,7 +149,7 @@ def measure_reaction(
 
     session.codec.watch()
     pacer = Pacer(time.time_ns, emit, trouble)
-    worker = AvatarWorker(observed, LiveConfig(), time.time_ns, pacer.put, trouble)
+    worker = AvatarWorker(observed, config, time.time_ns, pacer.put, trouble)
     person = _Person(faces, speech[1], worker, SETTLE_S + seconds)
     for thread in (pacer, worker, person):
         thread.start()

@@ -36,7 +36,7 @@ def serve(config: AvatarConfig, to_parent: Connection) -> None:
         to_parent.send(("trouble", text))
 
     try:
-        avatar = AvatarProcess(partial(_session, config), trouble)
+        avatar = AvatarProcess(partial(_session, config), trouble, config.live)
     except AvatarForcingError as error:
         to_parent.send(("failed", error))
         return

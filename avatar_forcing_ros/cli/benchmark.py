@@ -46,7 +46,7 @@ def add(commands: Any) -> None:
         help="how long the live part runs (default: 30; 0 leaves it out), or --graph listens "
         "(default: 60), or --live talks (default: 600)",
     )
-    add_avatar_options(benchmark)
+    add_avatar_options(benchmark, live=True)
     benchmark.set_defaults(run=run)
 
 

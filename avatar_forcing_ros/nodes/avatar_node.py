@@ -22,22 +22,22 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter as RosParameter
 from std_srvs.srv import Trigger
 
-from avatar_forcing_ros.config import AvatarConfig, SamplingConfig, merged_config
+from avatar_forcing_ros.config import AvatarConfig, SamplingConfig
 from avatar_forcing_ros.errors import AvatarForcingError, ConfigError, ConversationError
 from avatar_forcing_ros.files import user_path
 from avatar_forcing_ros.media import AvatarFrame
 from avatar_forcing_ros.msg import AvatarState
+from avatar_forcing_ros.node_config import AvatarNodeConfig
 from avatar_forcing_ros.nodes import diagnostics, qos
 from avatar_forcing_ros.nodes.avatar_inputs import AvatarInputs
 from avatar_forcing_ros.nodes.avatar_outputs import AvatarOutputs
-from avatar_forcing_ros.nodes.interface import PARAMETERS
 from avatar_forcing_ros.nodes.node_base import LifecycleNodeBase
 from avatar_forcing_ros.nodes.node_main import run_node
 from avatar_forcing_ros.nodes.parameters import (
     accepted,
     by_name,
-    choice_trouble,
     declare,
+    invalid_choice,
     refused,
     values,
 )
@@ -48,13 +48,13 @@ from avatar_forcing_ros.runtime.load import device_of
 from avatar_forcing_ros.runtime.outline import FaceOutline
 from avatar_forcing_ros.runtime.pacer import Pacer
 from avatar_forcing_ros.runtime.session import Session
-from avatar_forcing_ros.runtime.status import AvatarStatus, LiveConfig
+from avatar_forcing_ros.runtime.status import AvatarStatus
 from avatar_forcing_ros.runtime.stoppable_thread import WakingThread
 from avatar_forcing_ros.runtime.worker import AvatarWorker
+from avatar_forcing_ros.settings import from_flat, settings_of
 from avatar_forcing_ros.strict import override
 
-MODEL = ("preset", "weights", "portrait", "image_size_px", "device", "precision", "cpu_threads")
-SAMPLING = ("evaluations", "guidance", "audio_guidance", "user_guidance")
+LIVE_SAMPLING = [each.name for each in settings_of(SamplingConfig) if each.live]
 WARM_UP_BLOCKS = 2
 SERVICE_PATIENCE_S = 10.0
 HANG_S = 3.0
@@ -66,10 +66,7 @@ class AvatarNode(LifecycleNodeBase):
 
     def __init__(self, **node_options: Any) -> None:
         super().__init__("avatar_node", **node_options)
-        preset = self.declare_parameter("preset", AvatarConfig.preset).value
-        self.undeclare_parameter("preset")
-        self.get_logger().debug(f"preset {preset}")
-        declare(self, PARAMETERS, _preset_defaults(str(preset)))
+        declare(self, AvatarNodeConfig)
         self._session: Session | None = None
         self._worker: AvatarWorker | None = None
         self._pacer: Pacer | None = None
@@ -120,8 +117,8 @@ class AvatarNode(LifecycleNodeBase):
 
     def configure(self) -> None:
         """Load networks and portrait, compute a block, make the publishers."""
-        settings = values(self, PARAMETERS)
-        trouble = choice_trouble(PARAMETERS, settings)
+        settings = values(self, AvatarNodeConfig)
+        trouble = invalid_choice(AvatarNodeConfig, settings)
         if trouble:
             raise ConfigError(
                 "parameters", expected="values that exist", got=trouble, remedy="correct it"
@@ -164,9 +161,9 @@ class AvatarNode(LifecycleNodeBase):
             )
         self._session.reset()
         self._session.codec.watch()
-        settings = values(self, PARAMETERS)
+        settings = values(self, AvatarNodeConfig)
         replay = bool(self.get_parameter("use_sim_time").value)
-        live = LiveConfig(settings["deadline_ms"], settings["gather_ms"], keep_pace=not replay)
+        live = replace(self._config(settings).live, keep_pace=not replay)
         outputs = self._outputs
 
         def emit(frame: AvatarFrame) -> None:
@@ -233,19 +230,17 @@ class AvatarNode(LifecycleNodeBase):
 
     @staticmethod
     def _config(settings: Mapping[str, Any]) -> AvatarConfig:
-        sampling = {name: settings[name] for name in (*SAMPLING, "seed")}
-        model = {name: settings[name] for name in MODEL}
-        return merged_config({}, {**model, "sampling": sampling}, "parameters")
+        return from_flat(AvatarConfig, settings)
 
     def _on_set_parameters(self, changes: Sequence[RosParameter]) -> Any:
         """Check all changes before any is made, then hand them on."""
         given = by_name(changes)
-        trouble = choice_trouble(PARAMETERS, given)
+        trouble = invalid_choice(AvatarNodeConfig, given)
         if trouble:
             return refused(trouble)
         if given.get("portrait") and not user_path(given["portrait"]).is_file():
             return refused(f"parameter 'portrait': no file at {given['portrait']}")
-        sampling = {name: given[name] for name in SAMPLING if name in given}
+        sampling = {name: given[name] for name in LIVE_SAMPLING if name in given}
         if self._session and sampling:
             try:
                 wanted = override(self._sampling(), **sampling)
@@ -264,12 +259,12 @@ class AvatarNode(LifecycleNodeBase):
     def _sampling(self) -> SamplingConfig:
         """As the parameters have it, whatever effort is made at present."""
         assert self._session
-        told = {name: self.get_parameter(name).value for name in SAMPLING}
+        told = {name: self.get_parameter(name).value for name in LIVE_SAMPLING}
         return replace(self._session.engine.sampling, **told)
 
     def _load_portrait(self, path: str) -> Future[Any]:
         """Have the worker take another face; the old one stays where that fails."""
-        config = override(self._config(values(self, PARAMETERS)), portrait=path)
+        config = override(self._config(values(self, AvatarNodeConfig)), portrait=path)
 
         def change(session: Session) -> str:
             session.set_portrait(load_face(config, session.codec.image_size_px))
@@ -428,16 +423,6 @@ class AvatarNode(LifecycleNodeBase):
 def _answer(response: Any, success: bool, message: str) -> Any:
     response.success, response.message = success, message
     return response
-
-
-def _preset_defaults(preset: str) -> dict[str, Any]:
-    """The sampling parameters of `preset`, which its name alone decides."""
-    try:
-        config = merged_config({}, {"preset": preset})
-    except ConfigError:
-        return {}  # told when the node is configured
-    sampling = asdict(config.sampling)
-    return {name: sampling[name] for name in SAMPLING} | {"preset": preset}
 
 
 def main(args: Sequence[str] | None = None, signals: StopSignals | None = None) -> int:

@@ -11,9 +11,9 @@ from functools import partial
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
+from avatar_forcing_ros.config import LiveConfig
 from avatar_forcing_ros.errors import AvatarForcingError
 from avatar_forcing_ros.media import AvatarFrame
-from avatar_forcing_ros.runtime.status import LiveConfig
 
 if TYPE_CHECKING:
     from avatar_forcing_ros.runtime.avatar import LiveAvatar

@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from avatar_forcing_ros.config import LiveConfig
 from avatar_forcing_ros.errors import AvatarForcingError, ConversationError
 from avatar_forcing_ros.media import AudioChunk, AvatarFrame, VideoFrame
 from avatar_forcing_ros.rig.portrait import Portrait
 from avatar_forcing_ros.runtime.avatar_child import live
 from avatar_forcing_ros.runtime.ipc_messages import Letter, Sender
-from avatar_forcing_ros.runtime.status import AvatarStatus, LiveConfig
+from avatar_forcing_ros.runtime.status import AvatarStatus
 from avatar_forcing_ros.runtime.waiting_voice import nobody_listens, waiting_with_s
 
 READY_S = 300.0  # a large network may come from a slow disk

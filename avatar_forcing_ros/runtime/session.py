@@ -38,7 +38,7 @@ class Session:
     ) -> None:
         """`user_audio` and `user_video` say which of the user's streams exist at all."""
         self.engine, self.codec = engine, codec
-        self._full_evaluations = engine.sampling.evaluations
+        self._full_evaluations = engine.sampling.nfe
         self._has_user_audio, self._has_user_video = user_audio, user_video
         self._keeps_all_pictures = False
         self.reset()
@@ -79,11 +79,11 @@ class Session:
     def set_sampling(self, sampling: SamplingConfig) -> None:
         """Draw motion in another way from the next block on, at the full effort."""
         self.engine.set_sampling(sampling)
-        self._full_evaluations = sampling.evaluations
+        self._full_evaluations = sampling.nfe
 
     def make_effort(self, effort: Effort) -> None:
         """Compute the next blocks at one of `efforts`."""
-        self.engine.set_sampling(replace(self.engine.sampling, evaluations=effort.evaluations))
+        self.engine.set_sampling(replace(self.engine.sampling, nfe=effort.evaluations))
         self.codec.draw_at(effort.drawn_size_px)
 
     def push_avatar_audio(self, chunk: AudioChunk) -> None:

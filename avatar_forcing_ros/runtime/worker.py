@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar_forcing_ros.config import SamplingConfig
+from avatar_forcing_ros.config import LiveConfig, SamplingConfig
 from avatar_forcing_ros.media import AudioChunk, AvatarFrame, VideoFrame
 from avatar_forcing_ros.perception.user_motion import UserMotion
 from avatar_forcing_ros.runtime.commands import settle, too_late
@@ -29,7 +29,7 @@ from avatar_forcing_ros.runtime.metrics import Durations
 from avatar_forcing_ros.runtime.pacer import Pacer
 from avatar_forcing_ros.runtime.perception_thread import Watcher
 from avatar_forcing_ros.runtime.session import Session
-from avatar_forcing_ros.runtime.status import AvatarStatus, LiveConfig
+from avatar_forcing_ros.runtime.status import AvatarStatus
 from avatar_forcing_ros.runtime.stoppable_thread import WakingThread
 from avatar_forcing_ros.sync import clock_jumps
 from avatar_forcing_ros.sync.clock_jumps import ClockJumps

@@ -14,7 +14,8 @@ from avatar_forcing_ros.cli import main
     [
         (["--host", "0.0.0.0"], "--token-file F, or the parameter token_file"),
         (["--host", "example.org"], "tls-cert and tls-key"),
-        (["--port", "0"], "expected 1 … 65535"),
+        (["--port", "0"], "expected 1 to 65535"),
+        (["--max-viewers", "17"], "expected 0 to 16"),
         (["--token-file", "none.txt"], "make one with"),
         (["--tls-cert", "none.pem"], "as PEM files"),
         (["--tls-key", "none.pem"], "as PEM files"),

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from test_worker import OnePixel
 from tiny import tiny_engine
 
+from avatar_forcing_ros.config import LiveConfig
 from avatar_forcing_ros.errors import ConversationError, MediaError
 from avatar_forcing_ros.media import AudioChunk, AvatarFrame
 from avatar_forcing_ros.runtime import avatar as live_avatar
 from avatar_forcing_ros.runtime.avatar import LiveAvatar
 from avatar_forcing_ros.runtime.pacer import Pacer
 from avatar_forcing_ros.runtime.session import Session
-from avatar_forcing_ros.runtime.status import LiveConfig
 from avatar_forcing_ros.runtime.waiting_voice import LONGEST_WAITING_S
 from avatar_forcing_ros.runtime.worker import AvatarWorker
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLE_RATE_HZ

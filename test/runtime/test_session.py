@@ -206,14 +206,14 @@ def test_a_voice_that_waits_loses_no_word_when_time_is_given_up(
 def test_less_effort_is_made_from_the_next_block_on() -> None:
     session = new_session()
     full, *_, least = session.efforts()
-    assert full.evaluations == session.engine.sampling.evaluations > least.evaluations
+    assert full.evaluations == session.engine.sampling.nfe > least.evaluations
     session.next_block()
     session.make_effort(least)
-    assert session.engine.sampling.evaluations == least.evaluations
+    assert session.engine.sampling.nfe == least.evaluations
     assert np.isfinite(session.next_block().motion.latent).all()
     assert session.efforts()[0] == full
     session.make_effort(full)
-    assert session.engine.sampling.evaluations == full.evaluations
+    assert session.engine.sampling.nfe == full.evaluations
 
 
 class ManyFaces(FakeCodec):

@@ -11,12 +11,12 @@ import pytest
 from numpy.typing import NDArray
 from tiny import TINY, talk, tiny_engine
 
+from avatar_forcing_ros.config import LiveConfig
 from avatar_forcing_ros.errors import ConversationError
 from avatar_forcing_ros.media import AudioChunk, AvatarFrame, VideoFrame
 from avatar_forcing_ros.perception.user_motion import UserMotion
 from avatar_forcing_ros.rig import coefficients
 from avatar_forcing_ros.runtime.session import Session
-from avatar_forcing_ros.runtime.status import LiveConfig
 from avatar_forcing_ros.runtime.worker import TROUBLE_LIMIT, AvatarWorker
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS
 

@@ -1,4 +1,4 @@
-"""What was given at the start and reaches no node is told, with the name that was meant."""
+"""Mistakes in ROS arguments are reported, with the name that was probably meant."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ import pytest
 import rclpy
 from rclpy.node import Node
 
-from avatar_forcing_ros.nodes.argument_errors import argument_error
-from avatar_forcing_ros.nodes.interface import PERCEPTION_PARAMETERS
+from avatar_forcing_ros.node_config import PerceptionNodeConfig
 from avatar_forcing_ros.nodes.parameters import declare
-from avatar_forcing_ros.nodes.unknown_parameters import matches, node_patterns, warn_of_unknown
+from avatar_forcing_ros.nodes.ros_arguments import (
+    argument_error,
+    matches,
+    node_patterns,
+    warn_of_unknown,
+)
 from avatar_forcing_ros.resources import shipped
 
 Start = Callable[..., list[str]]
@@ -39,7 +43,7 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
         context.init(["program", "--ros-args", *args])
         node = Node(name, context=context)
         nodes.append(node)
-        declare(node, PERCEPTION_PARAMETERS, {})
+        declare(node, PerceptionNodeConfig)
         logger = Logger()
         monkeypatch.setattr(node, "get_logger", lambda: logger)
         warn_of_unknown(node, args)
