@@ -20,6 +20,10 @@ GUIDANCE_MODES = ("separate", "joint")
 MOTION_SPACES = ("rig", "latent")
 AUDIO_ENCODERS = ("mel", "wav2vec2")
 PRECISIONS = ("auto", "float32", "bfloat16")
+SAMPLED = {"live": True, "of_preset": True}
+
+# tables of settings
+# fmt: off
 
 
 @dataclass(frozen=True)
@@ -65,41 +69,31 @@ class ModelConfig(Config):
     blocks: int = setting(4, "its transformer blocks", low=1)
     mlp_ratio: float = setting(4.0, "width of its MLPs, in multiples of hidden_dim", above=0)
     condition_heads: int = setting(4, "attention heads of the condition encoder", low=1)
-    motion_space: str = setting(
-        "rig",
-        "rig: coefficients of the face rig; latent: latents of a motion autoencoder",
-        choices=MOTION_SPACES,
-    )
-    audio_encoder: str = setting(
-        "mel",
-        "mel: a small causal network, trained with the rest; wav2vec2: the released one",
-        choices=AUDIO_ENCODERS,
-    )
+    motion_space: str = setting("rig", "rig: coefficients of the face rig; latent: latents of a "
+        "motion autoencoder", choices=MOTION_SPACES)
+    audio_encoder: str = setting("mel", "mel: a small causal network, trained with the rest; "
+        "wav2vec2: the released one", choices=AUDIO_ENCODERS)
     speech_encoder: SpeechEncoderConfig = part(SpeechEncoderConfig)
     autoencoder: AutoencoderConfig = part(AutoencoderConfig)
     block_frames: int = setting(3, "frames of a block", low=1)
     first_block_frames: int = setting(3, "frames of a conversation's first block", low=1)
     window_frames: int = setting(50, "frames that attention covers", low=1)
     look_ahead_frames: int = setting(2, "frames of audio beyond a frame that it sees", low=1)
-    block_causal: bool = setting(
-        True, "whether what a frame sees ends with its own block for good"
-    )
+    block_causal: bool = setting(True, "whether what a frame sees ends with its own block for "
+        "good")
     """The paper's last two frames of a block are looked at again beside the next one; without that
     a stream computes nothing twice, and training can show every block of a clip its clean past at
     once."""
-    condition_ages: bool = setting(
-        True, "whether the condition encoder knows how old its input is"
-    )
+    condition_ages: bool = setting(True, "whether the condition encoder knows how old its input "
+        "is")
     """The paper's does not: a smile that begins and one that ends a second ago are the same to
     it."""
-    condition_history_frames: int = setting(
-        25, "frames before a block whose conditions are embedded with it"
-    )
+    condition_history_frames: int = setting(25, "frames before a block whose conditions are "
+        "embedded with it")
     """The paper has its two frames of context; a second of the user's past is what a reaction
     after 200 to 600 ms is due to."""
-    avatar_audio_delay_frames: int = setting(
-        2, "frames by which the avatar's speech is shown and heard later than it came", low=0
-    )
+    avatar_audio_delay_frames: int = setting(2, "frames by which the avatar's speech is shown and "
+        "heard later than it came", low=0)
 
     @property
     def context_frames(self) -> int:
@@ -113,92 +107,41 @@ class ModelConfig(Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for name, of in (("hidden_dim", 2 * self.heads), ("audio_dim", self.condition_heads)):
+            value = getattr(self, name)
+            require(name, value, f"a multiple of {of}", value % of == 0)
         ahead = self.look_ahead_frames
-        first = ahead + self.context_frames
-        for name, expected, holds in (
-            (
-                "hidden_dim",
-                f"a multiple of 2 * heads = {2 * self.heads}",
-                self.hidden_dim % (2 * self.heads) == 0,
-            ),
-            (
-                "audio_dim",
-                f"a multiple of condition_heads = {self.condition_heads}",
-                self.audio_dim % self.condition_heads == 0,
-            ),
-            ("first_block_frames", f"at least {first}", self.first_block_frames >= first),
-            ("window_frames", "more than a block and its context", self.cache_frames > 0),
-            (
-                "condition_history_frames",
-                f"at least look_ahead_frames = {ahead}",
-                self.condition_history_frames >= ahead,
-            ),
-            (
-                "block_frames",
-                f"at least look_ahead_frames = {ahead}",
-                self.block_frames >= ahead,
-            ),
+        for name, least in (
+            ("first_block_frames", ahead + self.context_frames),
+            ("condition_history_frames", ahead),
+            ("block_frames", ahead),
         ):
-            require(name, getattr(self, name), expected, holds)
+            value = getattr(self, name)
+            require(name, value, f"at least {least}", value >= least)
+        fits = self.cache_frames > 0
+        require("window_frames", self.window_frames, "more than a block and its context", fits)
 
 
 @dataclass(frozen=True)
 class SamplingConfig(Config):
     """How motion is drawn from the model."""
 
-    nfe: int = setting(
-        10,
-        "function evaluations a block, the pass that fills the cache included (paper: 10)",
-        low=3,
-        high=1000,
-        live=True,
-        of_preset=True,
-        formerly="evaluations",
-        old_flag="--steps",
-    )
+    nfe: int = setting(10, "function evaluations a block, the pass that fills the cache included "
+        "(paper: 10)", low=3, high=1000, **SAMPLED, formerly="evaluations", old_flag="--steps")
     """nfe - 2 solver steps, a last one that moves nothing, and one pass for the cache."""
-    schedule_power: float = setting(
-        2.0,
-        "1 spaces the noise levels evenly; more makes the last steps shorter, which leaves less "
-        "jitter in the motion (paper: 1)",
-        low=0.5,
-        high=4.0,
-        live=True,
-        of_preset=True,
-    )
-    solver: str = setting(
-        "adams",
-        "adams also uses the velocity of the step before, which keeps more of the motion's "
-        "variance with few steps (paper: euler)",
-        choices=SOLVERS,
-        live=True,
-        of_preset=True,
-    )
+    schedule_power: float = setting(2.0, "1 spaces the noise levels evenly; more makes the last "
+        "steps shorter, which leaves less jitter in the motion (paper: 1)", low=0.5, high=4.0,
+        **SAMPLED)
+    solver: str = setting("adams", "adams also uses the velocity of the step before, which keeps "
+        "more of the motion's variance with few steps (paper: euler)", choices=SOLVERS, **SAMPLED)
     """Adams-Bashforth, second order. With few steps Euler's method loses a third of the motion's
     variance, this one far less, for the same evaluations."""
-    guidance: str = setting(
-        "joint",
-        "both conditions together, or apart (paper: separate)",
-        choices=GUIDANCE_MODES,
-        live=True,
-        of_preset=True,
-    )
-    audio_guidance: float = setting(
-        1.0,
-        "strength of the avatar's speech; with joint guidance, of everything (paper: 2)",
-        low=-10.0,
-        high=10.0,
-        live=True,
-        of_preset=True,
-    )
-    user_guidance: float = setting(
-        1.0,
-        "strength of the user; with separate guidance alone",
-        low=-10.0,
-        high=10.0,
-        live=True,
-        of_preset=True,
-    )
+    guidance: str = setting("joint", "both conditions together, or apart (paper: separate)",
+        choices=GUIDANCE_MODES, **SAMPLED)
+    audio_guidance: float = setting(1.0, "strength of the avatar's speech; with joint guidance, "
+        "of everything (paper: 2)", low=-10.0, high=10.0, **SAMPLED)
+    user_guidance: float = setting(1.0, "strength of the user; with separate guidance alone",
+        low=-10.0, high=10.0, **SAMPLED)
     seed: int = setting(0, "the same seed and inputs give the same motion, bit for bit", low=0)
 
 
@@ -207,42 +150,24 @@ class AnchorConfig(Config):
     """What keeps motion from drifting over hours (see `streaming.motion_anchor`)."""
 
     enabled: bool = setting(True, "hold the slow mean of the motion near the portrait's own")
-    dead_band: float = setting(
-        1.5,
-        "how far the slow mean of a motion channel may stray from the reference before it is "
-        "held, in multiples of the channel's own usual range",
-        above=0,
-    )
+    dead_band: float = setting(1.5, "how far the slow mean of a motion channel may stray from the "
+        "reference before it is held, in multiples of the channel's own usual range", above=0)
     mean_s: float = setting(20.0, "time over which the slow mean is taken", unit="s", above=0)
-    return_s: float = setting(
-        4.0, "time in which what is beyond the dead band is brought back", unit="s", above=0
-    )
+    return_s: float = setting(4.0, "time in which what is beyond the dead band is brought back",
+        unit="s", above=0)
 
 
 @dataclass(frozen=True)
 class LiveConfig(Config):
     """How a live avatar keeps time."""
 
-    deadline_ms: float = setting(
-        80.0,
-        "how long inputs missing at a block's end are waited for; a microphone that sends longer "
-        "chunks, until one can have come",
-        unit="ms",
-        low=0.0,
-        high=5000.0,
-    )
-    gather_ms: float = setting(
-        200.0,
-        "how long the first inputs are collected before media time begins with the earliest",
-        unit="ms",
-        low=0.0,
-        high=5000.0,
-    )
-    keep_pace: bool = setting(
-        True,
-        "whether to compute less, and to leave out what is late, where time is short",
-        offered=False,
-    )
+    deadline_ms: float = setting(80.0, "how long inputs missing at a block's end are waited for; "
+        "a microphone that sends longer chunks, until one can have come", unit="ms", low=0.0,
+        high=5000.0)
+    gather_ms: float = setting(200.0, "how long the first inputs are collected before media time "
+        "begins with the earliest", unit="ms", low=0.0, high=5000.0)
+    keep_pace: bool = setting(True, "whether to compute less, and to leave out what is late, "
+        "where time is short", offered=False)
     """A replay does not: it gives the same result however slow the machine is, and looks at every
     image."""
 
@@ -295,37 +220,19 @@ PRESETS: dict[str, Preset] = {
 class AvatarConfig(Config):
     """A whole avatar: which weights, which face, how sampled, how large, how it keeps time."""
 
-    preset: str = setting(
-        "compact",
-        "model: compact ships with the package and runs on a CPU; paper needs the authors' "
-        "released weights and a GPU",
-        choices=tuple(PRESETS),
-    )
-    weights: str = setting(
-        "", "checkpoint file, or folder of released files; empty: the preset's own", file=True
-    )
-    portrait: str = setting(
-        "", "image file with a face; empty: the one that ships", file=True, live=True
-    )
-    image_size_px: int = setting(
-        512,
-        "side of the square frames; paper draws at 512 alone",
-        unit="px",
-        low=128,
-        high=2048,
-        step=2,
-    )
-    device: str = setting(
-        "auto",
-        "where the networks run: cpu, cuda, cuda:0 …; auto: CUDA for the paper preset where there "
-        "is one",
-    )
+    preset: str = setting("compact", "model: compact ships with the package and runs on a CPU; "
+        "paper needs the authors' released weights and a GPU", choices=tuple(PRESETS))
+    weights: str = setting("", "checkpoint file, or folder of released files; empty: the preset's "
+        "own", file=True)
+    portrait: str = setting("", "image file with a face; empty: the one that ships", file=True,
+        live=True)
+    image_size_px: int = setting(512, "side of the square frames; paper draws at 512 alone",
+        unit="px", low=128, high=2048, step=2)
+    device: str = setting("auto", "where the networks run: cpu, cuda, cuda:0 …; auto: CUDA for "
+        "the paper preset where there is one")
     """The compact model is as fast on a CPU."""
-    precision: str = setting(
-        "auto",
-        "number format of the networks; auto: bfloat16 for the paper preset on CUDA, else float32",
-        choices=PRECISIONS,
-    )
+    precision: str = setting("auto", "number format of the networks; auto: bfloat16 for the paper "
+        "preset on CUDA, else float32", choices=PRECISIONS)
     cpu_threads: int = setting(1, "threads of the networks on a CPU", low=1)
     """The compact model's matrices are small: on two cores a second thread gains a tenth in the
     median and quadruples the 95th percentile."""
@@ -344,22 +251,19 @@ class AvatarConfig(Config):
 class ServerConfig(Config):
     """How the web page is reached, and by whom."""
 
-    host: str = setting(
-        "127.0.0.1", "address to listen on; one that others reach wants a token file"
-    )
+    host: str = setting("127.0.0.1", "address to listen on; one that others reach wants a token "
+        "file")
     port: int = setting(8080, "port to listen on", low=1, high=65_535)
     token_file: str = setting("", "file with a word that the page asks for", file=True)
-    tls_cert: str = setting(
-        "",
-        "certificate (PEM), for https: browsers give camera and microphone of another machine to "
-        "nothing else",
-        file=True,
-    )
+    tls_cert: str = setting("", "certificate (PEM), for https: browsers give camera and "
+        "microphone of another machine to nothing else", file=True)
     tls_key: str = setting("", "the certificate's key (PEM)", file=True)
     open_to_viewers: bool = setting(False, "watching wants no token; talking always does")
-    max_viewers: int = setting(
-        3, "who may watch beside the one who talks", low=0, high=16, formerly="most_viewers"
-    )
+    max_viewers: int = setting(3, "who may watch beside the one who talks", low=0, high=16,
+        formerly="most_viewers")
+
+
+# fmt: on
 
 
 def merged_config(

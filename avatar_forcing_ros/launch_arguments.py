@@ -36,7 +36,7 @@ SETTINGS = {
 BOOLEAN = ("true", "false")
 CAMERAS = {"usb_cam": "usb_cam_node_exe", "v4l2_camera": "v4l2_camera_node"}
 # package: its executable, the topic that it is about, and its parameters. Those of ros-drivers
-# speak MP3 unless told otherwise
+# send MP3 by default
 _PCM: dict[str, Value] = {
     "format": "wave", "sample_format": "S16LE", "channels": 1, "sample_rate": 16_000
 }  # fmt: skip
@@ -80,67 +80,37 @@ def _page(name: str, parameter: str = "", else_: str = "") -> Argument:
     return _setting(name, ("telepresence_node", parameter or name), else_=else_)
 
 
+# fmt: off
 ARGUMENTS = (
     _avatar("portrait"),
     _avatar("preset"),
     _avatar("weights"),
     _avatar("device"),
-    Argument(
-        "params_file",
-        "",
-        "YAML file with parameters of the nodes, for all that has no argument here. Arguments "
-        "win over it. Empty means config/avatar.yaml of this package, which has every parameter "
-        "at its default.",
-    ),
+    Argument("params_file", "", "YAML file with parameters of the nodes, for all that has no "
+             "argument here. Arguments win over it. Empty means config/avatar.yaml of this "
+             "package, which has every parameter at its default."),
     Argument("namespace", "", "Namespace of all nodes and topics, such as 'robot1'."),
-    _switch(
-        "autostart",
-        "Whether avatar_node begins by itself. Otherwise something tells it to configure and "
-        "activate, as lifecycle nodes are told.",
-        (AVATAR, "autostart"),
-        default="true",
-    ),
-    Argument(
-        "log_level",
-        "info",
-        "Lowest level of the nodes' messages that are logged.",
-        ("debug", "info", "warn", "error", "fatal"),
-    ),
+    _switch("autostart", "Whether avatar_node begins by itself. Otherwise a lifecycle "
+            "manager configures and activates it.", (AVATAR, "autostart"),
+            default="true"),
+    Argument("log_level", "info", "Lowest level of the nodes' messages that are logged.",
+             ("debug", "info", "warn", "error", "fatal")),
     _switch("use_sim_time", "Whether time comes from /clock: for bags and simulators."),
     _avatar("user_motion_source", else_="topic with perception:=true, or else camera"),
-    _avatar(
-        "image_transport",
-        ("perception_node", "image_transport"),
-        ("telepresence_node", "user_image_transport"),
-    ),
-    Argument(
-        "user_image",
-        "user/image",
-        "Topic with images of the person; with image_transport:=compressed, '/compressed' is "
-        "added to it.",
-    ),
-    Argument(
-        "user_audio",
-        "user/audio",
-        "Topic with what the person says (audio_common_msgs, either package).",
-    ),
-    Argument(
-        "avatar_audio",
-        "avatar/audio",
-        "Topic with what the avatar is to say (audio_common_msgs, either package).",
-    ),
-    _switch(
-        "perception",
-        "Whether to start a perception_node here. To have it on the camera's machine, start it "
-        "there and set user_motion_source:=topic.",
-    ),
+    _avatar("image_transport", ("perception_node", "image_transport"),
+            ("telepresence_node", "user_image_transport")),
+    Argument("user_image", "user/image", "Topic with images of the person; with "
+             "image_transport:=compressed, '/compressed' is added to it."),
+    Argument("user_audio", "user/audio", "Topic with what the person says (audio_common_msgs, "
+             "either package)."),
+    Argument("avatar_audio", "avatar/audio", "Topic with what the avatar is to say "
+             "(audio_common_msgs, either package)."),
+    _switch("perception", "Whether to start a perception_node here. To have it on the camera's "
+            "machine, start it there and set user_motion_source:=topic."),
     _switch("display", "Whether to show the avatar in a window."),
     _switch("fullscreen", "Whether that window fills the screen.", ("display_node", "fullscreen")),
-    _switch(
-        "telepresence",
-        "Whether to serve a page on which an operator sees the avatar and talks through it "
-        "(telepresence_node).",
-    ),
+    _switch("telepresence", "Whether to serve a page on which an operator sees the avatar and "
+            "talks through it (telepresence_node)."),
     _page("telepresence_host", "host"),
     _page("telepresence_port", "port"),
     _page("telepresence_token_file", "token_file"),
@@ -149,32 +119,20 @@ ARGUMENTS = (
     _page("robot_view"),
     _page("robot_sound", else_="as robot_view"),
     _page("browser_is_user"),
-    _switch(
-        "visualization", "Whether to publish the head frame and the face's outline, for rviz."
-    ),
-    Argument(
-        "camera",
-        "none",
-        "Camera driver to start; 'none' where the robot has one already.",
-        ("none", *CAMERAS),
-    ),
+    _switch("visualization", "Whether to publish the head frame and the face's outline, for "
+            "rviz."),
+    Argument("camera", "none", "Camera driver to start; 'none' where the robot has one already.",
+             ("none", *CAMERAS)),
     Argument("video_device", "/dev/video0", "The camera that the driver is to use."),
-    Argument(
-        "microphone",
-        "none",
-        "Package that records the person: 'audio_capture' of ros-drivers or 'audio_common'; "
-        "'auto', the one that is installed; 'none' where the robot does so already.",
-        ("none", "auto", *MICROPHONES),
-    ),
-    Argument(
-        "speaker",
-        "display",
-        "What plays the avatar's voice: 'display', the window, in time with the lips; "
-        "'audio_play' of ros-drivers or 'audio_common', a player of its own; 'auto', the one that "
-        "is installed; 'none', nothing here.",
-        ("none", "display", "auto", *SPEAKERS),
-    ),
+    Argument("microphone", "none", "Package that records the person: 'audio_capture' of "
+             "ros-drivers or 'audio_common'; 'auto', the one that is installed; 'none' where the "
+             "robot does so already.", ("none", "auto", *MICROPHONES)),
+    Argument("speaker", "display", "What plays the avatar's audio: 'display', the window, in time "
+             "with the lips; 'audio_play' of ros-drivers or 'audio_common', a player of its own; "
+             "'auto', the one that is installed; 'none', nothing here.",
+             ("none", "display", "auto", *SPEAKERS)),
 )
+# fmt: on
 
 
 def argument_values(given: Mapping[str, str]) -> dict[str, str]:

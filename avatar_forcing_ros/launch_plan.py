@@ -187,7 +187,7 @@ def _microphone(values: Mapping[str, str]) -> PlannedNode:
 
 
 def _speaker(values: Mapping[str, str]) -> PlannedNode:
-    """A player of the avatar's voice."""
+    """A player of the avatar's audio."""
     package = _chosen("speaker", values["speaker"], SPEAKERS)
     executable, topic, parameters = SPEAKERS[package]
     return PlannedNode(

@@ -34,7 +34,7 @@ def generate_launch_description() -> LaunchDescription:
         )
         for argument in ARGUMENTS
     ]
-    # a camera driver's pictures have to get through as ours do, which set this themselves
+    # a camera driver's images have to get through as ours do; our nodes set this themselves
     settings = middleware_environment(os.environ)
     environment = [SetEnvironmentVariable(name, value) for name, value in settings.items()]
     return LaunchDescription([*arguments, *environment, OpaqueFunction(function=nodes)])
@@ -74,5 +74,5 @@ def action(planned: PlannedNode) -> Node:
 
 
 def end_all(event: object, context: LaunchContext) -> list[Shutdown]:
-    """The end of everything, told once: launch_ros fails where it is told again on the way out."""
+    """Shut down, once: launch_ros fails where that is asked for again on the way out."""
     return [] if context.is_shutdown else [Shutdown(reason="avatar_node has ended")]

@@ -129,7 +129,7 @@ def test_files_that_are_no_settings_are_refused(text: str, tmp_path: Path) -> No
         merged_config(read_yaml(path), {}, "file")
 
 
-def test_missing_file_is_told(tmp_path: Path) -> None:
+def test_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
         merged_config(read_yaml(tmp_path / "none.yaml"), {}, "file")
 

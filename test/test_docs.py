@@ -20,8 +20,8 @@ PAGES += sorted((ROOT / "models").glob("*/README.md"))
 
 def test_the_rig_page_lists_every_coefficient() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (.+) \|$", (ROOT / "docs/rig.md").read_text(), re.M)
-    told = [(c.name, f"{c.unit} | {c.low:g} … {c.high:g} | {c.meaning}") for c in COEFFICIENTS]
-    assert rows == told
+    expected = [(c.name, f"{c.unit} | {c.low:g} … {c.high:g} | {c.meaning}") for c in COEFFICIENTS]
+    assert rows == expected
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -234,7 +234,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *executables: str
         ("speaker", "audio_common", "build it (github.com/mgonzs13/audio_common)"),
     ],
 )
-def test_a_missing_package_is_told_before_anything_starts(
+def test_a_missing_package_is_reported_before_anything_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argument: str, package: str, remedy: str
 ) -> None:
     # ros-drivers, too, has a package audio_common, which holds nothing

@@ -30,10 +30,10 @@ class Service:
 
 
 # AudioStamped or AudioDataStamped, whichever the installed package has; `<topic>_info` (AudioInfo)
-# tells what the bytes of the latter are
+# describes the bytes of the latter
 AUDIO = "audio_common_msgs"
 # A synthesiser hands over what it has in no time at all, and what the queue cannot hold is gone.
-# So it holds a minute of voice in the smallest messages that are usual, and some: 4 MB. Fast DDS
+# So it holds a minute of speech in the smallest messages that are usual, and some: 4 MB. Fast DDS
 # takes no depth above 5,000.
 BURST_S, SMALL_MESSAGE_MS = 60, 20
 AVATAR_AUDIO_DEPTH = 3200
@@ -55,7 +55,7 @@ TOPICS = (
     Topic("avatar/motion", "avatar_forcing_ros/msg/AvatarMotion", True, False, 50,
           "motion of every frame, same stamps"),
     Topic("avatar/audio_aligned", AUDIO, True, False, 50,
-          "the voice in time with the frames: play this, not the input"),
+          "the speech in time with the frames: play this, not the input"),
     Topic("avatar/audio_data", "audio_common_msgs/msg/AudioData", True, False, 50,
           "the same as bytes without stamps, for audio_play (off by default)"),
     Topic("avatar/state", "avatar_forcing_ros/msg/AvatarState", True, False, 1,
@@ -70,6 +70,6 @@ TOPICS = (
 
 SERVICES = (
     Service("~/reset", "std_srvs/srv/Trigger", "begin a new conversation"),
-    Service("~/stop_speaking", "std_srvs/srv/Trigger", "barge-in: drop all voice not yet said"),
+    Service("~/stop_speaking", "std_srvs/srv/Trigger", "barge-in: drop all speech not yet said"),
     Service("~/reload_portrait", "std_srvs/srv/Trigger", "read the `portrait` parameter's file"),
 )

@@ -53,12 +53,12 @@ def test_descriptors_say_what_the_settings_say(node: Made, name: str) -> None:
     config = NODE_CONFIGS[name]
     made = node(config)
     for each in settings_of(config):
-        told = made.describe_parameter(each.name)
-        assert told.description == each.summary
-        assert told.read_only != each.live
+        descriptor = made.describe_parameter(each.name)
+        assert descriptor.description == each.summary
+        assert descriptor.read_only != each.live
         assert made.get_parameter(each.name).value == each.default
-        assert bool(told.additional_constraints) == bool(each.choices)
-        ranges = [*told.integer_range, *told.floating_point_range]
+        assert bool(descriptor.additional_constraints) == bool(each.choices)
+        ranges = [*descriptor.integer_range, *descriptor.floating_point_range]
         assert bool(ranges) == bool(each.limits and not each.choices)
         if each.high is not None:
             assert (ranges[0].from_value, ranges[0].to_value) == (each.low, each.high)
@@ -118,9 +118,9 @@ def test_values_out_of_range_are_refused_by_ros(node: Made, given: str) -> None:
 
 def test_a_value_that_is_no_choice_is_named(node: Made) -> None:
     made = node(DisplayNodeConfig, "-p", "image_transport:=theora")
-    told: dict[str, Any] = values(made, DisplayNodeConfig)
+    given: dict[str, Any] = values(made, DisplayNodeConfig)
     assert "'image_transport': expected one of raw, compressed" in invalid_choice(
-        DisplayNodeConfig, told
+        DisplayNodeConfig, given
     )
     with pytest.raises(ConfigError, match="image_transport"):
         read(made, DisplayNodeConfig)
