@@ -1,7 +1,8 @@
-"""Configuration: one home for each default, strict about names and values.
+"""Configuration of an avatar: the one home of each default, help text and range.
 
-Precedence, lowest first: the defaults here, a checkpoint's own configuration (its network sizes),
-a YAML file, then parameters or command-line flags.
+Precedence, lowest first: the defaults here, the preset's own sampling and a checkpoint's own
+network sizes, a YAML file, then ROS parameters or command-line flags. What only the ROS nodes take
+is in `node_config`.
 """
 
 from __future__ import annotations
@@ -11,86 +12,88 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from avatar_forcing_ros.files import user_path
-from avatar_forcing_ros.strict import from_mapping, one_of, require
+from avatar_forcing_ros.settings import Config, part, setting
+from avatar_forcing_ros.strict import current_names, from_mapping, merged, require
 
 SOLVERS = ("euler", "adams")
 GUIDANCE_MODES = ("separate", "joint")
 MOTION_SPACES = ("rig", "latent")
 AUDIO_ENCODERS = ("mel", "wav2vec2")
 PRECISIONS = ("auto", "float32", "bfloat16")
+SAMPLED = {"live": True, "of_preset": True}
+
+# tables of settings
+# fmt: off
 
 
 @dataclass(frozen=True)
-class SpeechEncoderConfig:
+class SpeechEncoderConfig(Config):
     """Sizes of the wav2vec 2.0 speech encoder; the defaults are its base model."""
 
-    hidden_dim: int = 768
-    layers: int = 12
-    heads: int = 12
-    feed_forward_dim: int = 3072
-    conv_dim: int = 512
-    position_groups: int = 16
+    hidden_dim: int = setting(768, "width of the transformer", low=1)
+    layers: int = setting(12, "transformer layers", low=1)
+    heads: int = setting(12, "attention heads", low=1)
+    feed_forward_dim: int = setting(3072, "width of the feed-forward layers", low=1)
+    conv_dim: int = setting(512, "width of the convolutions", low=1)
+    position_groups: int = setting(16, "groups of the positional convolution", low=1)
 
     def __post_init__(self) -> None:
-        for part in dataclasses.fields(self):
-            value = getattr(self, part.name)
-            require(part.name, value, "a whole number above 0", value > 0)
+        super().__post_init__()
         for name, of in (("heads", self.heads), ("position_groups", self.position_groups)):
             require(name, of, f"a divisor of {self.hidden_dim}", self.hidden_dim % of == 0)
 
 
 @dataclass(frozen=True)
-class AutoencoderConfig:
+class AutoencoderConfig(Config):
     """Sizes of the motion autoencoder; the defaults are the released model's."""
 
-    image_size_px: int = 512
-    directions: int = 20
-    channel_limit: int = 512
-    """No layer is wider than this; small models for tests are made by it."""
+    image_size_px: int = setting(512, "side of its images, a power of two", unit="px")
+    directions: int = setting(20, "directions of motion in the latent space", low=1)
+    channel_limit: int = setting(512, "width of the widest layer; tests make it small", low=1)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         sizes = (16, 32, 64, 128, 256, 512, 1024)
         size = self.image_size_px
         require("image_size_px", size, f"one of {', '.join(map(str, sizes))}", size in sizes)
-        for name in ("directions", "channel_limit"):
-            value = getattr(self, name)
-            require(name, value, "a whole number above 0", value > 0)
 
 
 @dataclass(frozen=True)
-class ModelConfig:
+class ModelConfig(Config):
     """Sizes of the networks; a checkpoint carries its own. The defaults are the compact preset."""
 
-    motion_dim: int = 23
-    audio_dim: int = 128
-    hidden_dim: int = 192
-    heads: int = 4
-    blocks: int = 4
-    mlp_ratio: float = 4.0
-    condition_heads: int = 4
-    motion_space: str = "rig"
-    """``rig``: coefficients of the face rig; ``latent``: latents of a motion autoencoder."""
-    audio_encoder: str = "mel"
-    """``mel``: a small causal network, trained with the rest; ``wav2vec2``: the released one."""
-    speech_encoder: SpeechEncoderConfig = field(default_factory=SpeechEncoderConfig)
-    autoencoder: AutoencoderConfig = field(default_factory=AutoencoderConfig)
-    block_frames: int = 3
-    first_block_frames: int = 3
-    window_frames: int = 50
-    look_ahead_frames: int = 2
-    block_causal: bool = True
-    """Whether what a frame sees ends with its own block for good. The paper's last two frames of
-    a block are looked at again beside the next one; without that a stream computes nothing twice,
-    and training can show every block of a clip its clean past at once."""
-    condition_ages: bool = True
-    """Whether the condition encoder knows how old what it sees is. The paper's does not: a smile
-    that begins and one that ends a second ago are the same to it."""
-    condition_history_frames: int = 25
-    """Frames before a block whose conditions are embedded with it. The paper has its two frames
-    of context; a second of the user's past is what a reaction after 200 to 600 ms is due to."""
-    avatar_audio_delay_frames: int = 2
-    """How much later than it came in the avatar's voice is shown and heard."""
+    motion_dim: int = setting(23, "width of a frame's motion", low=1)
+    audio_dim: int = setting(128, "width of a frame's audio features", low=1)
+    hidden_dim: int = setting(192, "width of the flow transformer", low=1)
+    heads: int = setting(4, "its attention heads", low=1)
+    blocks: int = setting(4, "its transformer blocks", low=1)
+    mlp_ratio: float = setting(4.0, "width of its MLPs, in multiples of hidden_dim", above=0)
+    condition_heads: int = setting(4, "attention heads of the condition encoder", low=1)
+    motion_space: str = setting("rig", "rig: coefficients of the face rig; latent: latents of a "
+        "motion autoencoder", choices=MOTION_SPACES)
+    audio_encoder: str = setting("mel", "mel: a small causal network, trained with the rest; "
+        "wav2vec2: the released one", choices=AUDIO_ENCODERS)
+    speech_encoder: SpeechEncoderConfig = part(SpeechEncoderConfig)
+    autoencoder: AutoencoderConfig = part(AutoencoderConfig)
+    block_frames: int = setting(3, "frames of a block", low=1)
+    first_block_frames: int = setting(3, "frames of a conversation's first block", low=1)
+    window_frames: int = setting(50, "frames that attention covers", low=1)
+    look_ahead_frames: int = setting(2, "frames of audio beyond a frame that it sees", low=1)
+    block_causal: bool = setting(True, "whether what a frame sees ends with its own block for "
+        "good")
+    """The paper's last two frames of a block are looked at again beside the next one; without that
+    a stream computes nothing twice, and training can show every block of a clip its clean past at
+    once."""
+    condition_ages: bool = setting(True, "whether the condition encoder knows how old its input "
+        "is")
+    """The paper's does not: a smile that begins and one that ends a second ago are the same to
+    it."""
+    condition_history_frames: int = setting(25, "frames before a block whose conditions are "
+        "embedded with it")
+    """The paper has its two frames of context; a second of the user's past is what a reaction
+    after 200 to 600 ms is due to."""
+    avatar_audio_delay_frames: int = setting(2, "frames by which the avatar's speech is shown and "
+        "heard later than it came", low=0)
 
     @property
     def context_frames(self) -> int:
@@ -103,163 +106,70 @@ class ModelConfig:
         return self.window_frames - self.block_frames - self.context_frames
 
     def __post_init__(self) -> None:
-        for name in (
-            "motion_dim",
-            "audio_dim",
-            "hidden_dim",
-            "heads",
-            "blocks",
-            "condition_heads",
-            "block_frames",
-            "first_block_frames",
-            "window_frames",
-            "look_ahead_frames",
+        super().__post_init__()
+        for name, of in (("hidden_dim", 2 * self.heads), ("audio_dim", self.condition_heads)):
+            value = getattr(self, name)
+            require(name, value, f"a multiple of {of}", value % of == 0)
+        ahead = self.look_ahead_frames
+        for name, least in (
+            ("first_block_frames", ahead + self.context_frames),
+            ("condition_history_frames", ahead),
+            ("block_frames", ahead),
         ):
-            require(name, getattr(self, name), "a whole number above 0", getattr(self, name) > 0)
-        require(
-            "hidden_dim",
-            self.hidden_dim,
-            f"a multiple of 2 * heads = {2 * self.heads}",
-            self.hidden_dim % (2 * self.heads) == 0,
-        )
-        require(
-            "audio_dim",
-            self.audio_dim,
-            f"a multiple of condition_heads = {self.condition_heads}",
-            self.audio_dim % self.condition_heads == 0,
-        )
-        require(
-            "first_block_frames",
-            self.first_block_frames,
-            f"at least {self.look_ahead_frames + self.context_frames}",
-            self.first_block_frames >= self.look_ahead_frames + self.context_frames,
-        )
-        require(
-            "window_frames",
-            self.window_frames,
-            "more than a block and its context",
-            self.cache_frames > 0,
-        )
-        require(
-            "condition_history_frames",
-            self.condition_history_frames,
-            f"at least look_ahead_frames = {self.look_ahead_frames}",
-            self.condition_history_frames >= self.look_ahead_frames,
-        )
-        require(
-            "block_frames",
-            self.block_frames,
-            f"at least look_ahead_frames = {self.look_ahead_frames}",
-            self.block_frames >= self.look_ahead_frames,
-        )
-        require("mlp_ratio", self.mlp_ratio, "above 0", self.mlp_ratio > 0)
-        for name, kinds in (("motion_space", MOTION_SPACES), ("audio_encoder", AUDIO_ENCODERS)):
-            kind = getattr(self, name)
-            require(name, kind, " or ".join(map(repr, kinds)), kind in kinds)
-        require(
-            "avatar_audio_delay_frames",
-            self.avatar_audio_delay_frames,
-            "0 or more",
-            self.avatar_audio_delay_frames >= 0,
-        )
+            value = getattr(self, name)
+            require(name, value, f"at least {least}", value >= least)
+        fits = self.cache_frames > 0
+        require("window_frames", self.window_frames, "more than a block and its context", fits)
 
 
 @dataclass(frozen=True)
-class SamplingConfig:
+class SamplingConfig(Config):
     """How motion is drawn from the model."""
 
-    evaluations: int = 10
-    """Function evaluations a block: evaluations - 2 solver steps and one pass for the cache."""
-    schedule_power: float = 2.0
-    """1 spaces the noise levels evenly, as the paper does; more makes the last steps shorter,
-    which leaves less jitter in the motion."""
-    solver: str = "adams"
-    """``euler`` is the paper's. ``adams`` (Adams-Bashforth, second order) also uses the velocity
-    of the step before: with few steps Euler's method loses a third of the motion's variance, this
-    one far less, for the same evaluations."""
-    guidance: str = "joint"
-    audio_guidance: float = 1.0
-    user_guidance: float = 1.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        require("evaluations", self.evaluations, "3 to 1000", 3 <= self.evaluations <= 1000)
-        require(
-            "schedule_power", self.schedule_power, "0.5 to 4", 0.5 <= self.schedule_power <= 4.0
-        )
-        require(
-            "guidance",
-            self.guidance,
-            " or ".join(map(repr, GUIDANCE_MODES)),
-            self.guidance in GUIDANCE_MODES,
-        )
-        require("solver", self.solver, " or ".join(map(repr, SOLVERS)), self.solver in SOLVERS)
-        for name in ("audio_guidance", "user_guidance"):
-            value = getattr(self, name)
-            require(name, value, "a number in -10 … 10", -10.0 <= value <= 10.0)
-        require("seed", self.seed, "0 or more", self.seed >= 0)
+    nfe: int = setting(10, "function evaluations a block, the pass that fills the cache included "
+        "(paper: 10)", low=3, high=1000, **SAMPLED, formerly="evaluations", old_flag="--steps")
+    """nfe - 2 solver steps, a last one that moves nothing, and one pass for the cache."""
+    schedule_power: float = setting(2.0, "1 spaces the noise levels evenly; more makes the last "
+        "steps shorter, which leaves less jitter in the motion (paper: 1)", low=0.5, high=4.0,
+        **SAMPLED)
+    solver: str = setting("adams", "adams also uses the velocity of the step before, which keeps "
+        "more of the motion's variance with few steps (paper: euler)", choices=SOLVERS, **SAMPLED)
+    """Adams-Bashforth, second order. With few steps Euler's method loses a third of the motion's
+    variance, this one far less, for the same evaluations."""
+    guidance: str = setting("joint", "both conditions together, or apart (paper: separate)",
+        choices=GUIDANCE_MODES, **SAMPLED)
+    audio_guidance: float = setting(1.0, "strength of the avatar's speech; with joint guidance, "
+        "of everything (paper: 2)", low=-10.0, high=10.0, **SAMPLED)
+    user_guidance: float = setting(1.0, "strength of the user; with separate guidance alone",
+        low=-10.0, high=10.0, **SAMPLED)
+    seed: int = setting(0, "the same seed and inputs give the same motion, bit for bit", low=0)
 
 
 @dataclass(frozen=True)
-class AnchorConfig:
+class AnchorConfig(Config):
     """What keeps motion from drifting over hours (see `streaming.motion_anchor`)."""
 
-    enabled: bool = True
-    dead_band: float = 1.5
-    """How far the slow mean of a motion channel may stray from the reference before it is held,
-    in multiples of the channel's own usual range."""
-    mean_s: float = 20.0
-    """Time over which the slow mean is taken."""
-    return_s: float = 4.0
-    """Time in which what is beyond the dead band is brought back."""
-
-    def __post_init__(self) -> None:
-        for name in ("dead_band", "mean_s", "return_s"):
-            require(name, getattr(self, name), "above 0", getattr(self, name) > 0)
+    enabled: bool = setting(True, "hold the slow mean of the motion near the portrait's own")
+    dead_band: float = setting(1.5, "how far the slow mean of a motion channel may stray from the "
+        "reference before it is held, in multiples of the channel's own usual range", above=0)
+    mean_s: float = setting(20.0, "time over which the slow mean is taken", unit="s", above=0)
+    return_s: float = setting(4.0, "time in which what is beyond the dead band is brought back",
+        unit="s", above=0)
 
 
 @dataclass(frozen=True)
-class AvatarConfig:
-    """A whole avatar: which weights, which face, how sampled, how large."""
+class LiveConfig(Config):
+    """How a live avatar keeps time."""
 
-    preset: str = "compact"
-    weights: str = ""
-    """Checkpoint file; empty means the one that ships with the preset."""
-    portrait: str = ""
-    """Image with a face; empty means the portrait that ships with the package."""
-    image_size_px: int = 512
-    device: str = "auto"
-    """``auto`` takes CUDA for the paper preset where there is one; the compact model is as fast
-    on a CPU."""
-    precision: str = "auto"
-    """``auto`` is bfloat16 for the paper preset on CUDA, else float32."""
-    cpu_threads: int = 1
-    """Threads of the networks on a CPU. The compact model's matrices are small: on two cores a
-    second thread gains a tenth in the median and quadruples the 95th percentile."""
-    sampling: SamplingConfig = field(default=None)  # type: ignore[assignment]
-    """The preset's own by default."""
-    anchor: AnchorConfig = field(default_factory=AnchorConfig)
-
-    def __post_init__(self) -> None:
-        require("preset", self.preset, one_of(PRESETS, self.preset), self.preset in PRESETS)
-        for name in ("weights", "portrait"):
-            if getattr(self, name):
-                object.__setattr__(self, name, str(user_path(getattr(self, name))))
-        if self.sampling is None:
-            object.__setattr__(self, "sampling", PRESETS[self.preset].sampling)
-        require(
-            "image_size_px",
-            self.image_size_px,
-            "an even number in 128 … 2048",
-            128 <= self.image_size_px <= 2048 and self.image_size_px % 2 == 0,
-        )
-        require("cpu_threads", self.cpu_threads, "1 or more", self.cpu_threads >= 1)
-        require(
-            "precision",
-            self.precision,
-            ", ".join(map(repr, PRECISIONS)),
-            self.precision in PRECISIONS,
-        )
+    deadline_ms: float = setting(80.0, "how long inputs missing at a block's end are waited for; "
+        "a microphone that sends longer chunks, until one can have come", unit="ms", low=0.0,
+        high=5000.0)
+    gather_ms: float = setting(200.0, "how long the first inputs are collected before media time "
+        "begins with the earliest", unit="ms", low=0.0, high=5000.0)
+    keep_pace: bool = setting(True, "whether to compute less, and to leave out what is late, "
+        "where time is short", offered=False)
+    """A replay does not: it gives the same result however slow the machine is, and looks at every
+    image."""
 
 
 # The released model's sizes.
@@ -295,7 +205,7 @@ PRESETS: dict[str, Preset] = {
     "paper": Preset(
         PAPER_MODEL,
         SamplingConfig(
-            evaluations=10,
+            nfe=10,
             schedule_power=1.0,
             solver="euler",
             guidance="separate",
@@ -304,6 +214,56 @@ PRESETS: dict[str, Preset] = {
         ),
     ),
 }
+
+
+@dataclass(frozen=True)
+class AvatarConfig(Config):
+    """A whole avatar: which weights, which face, how sampled, how large, how it keeps time."""
+
+    preset: str = setting("compact", "model: compact ships with the package and runs on a CPU; "
+        "paper needs the authors' released weights and a GPU", choices=tuple(PRESETS))
+    weights: str = setting("", "checkpoint file, or folder of released files; empty: the preset's "
+        "own", file=True)
+    portrait: str = setting("", "image file with a face; empty: the one that ships", file=True,
+        live=True)
+    image_size_px: int = setting(512, "side of the square frames; paper draws at 512 alone",
+        unit="px", low=128, high=2048, step=2)
+    device: str = setting("auto", "where the networks run: cpu, cuda, cuda:0 …; auto: CUDA for "
+        "the paper preset where there is one")
+    """The compact model is as fast on a CPU."""
+    precision: str = setting("auto", "number format of the networks; auto: bfloat16 for the paper "
+        "preset on CUDA, else float32", choices=PRECISIONS)
+    cpu_threads: int = setting(1, "threads of the networks on a CPU", low=1)
+    """The compact model's matrices are small: on two cores a second thread gains a tenth in the
+    median and quadruples the 95th percentile."""
+    sampling: SamplingConfig = field(default=None)  # type: ignore[assignment]
+    """The preset's own by default."""
+    anchor: AnchorConfig = part(AnchorConfig, "anchor.")
+    live: LiveConfig = part(LiveConfig)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.sampling is None:
+            object.__setattr__(self, "sampling", PRESETS[self.preset].sampling)
+
+
+@dataclass(frozen=True)
+class ServerConfig(Config):
+    """How the web page is reached, and by whom."""
+
+    host: str = setting("127.0.0.1", "address to listen on; one that others reach wants a token "
+        "file")
+    port: int = setting(8080, "port to listen on", low=1, high=65_535)
+    token_file: str = setting("", "file with a word that the page asks for", file=True)
+    tls_cert: str = setting("", "certificate (PEM), for https: browsers give camera and "
+        "microphone of another machine to nothing else", file=True)
+    tls_key: str = setting("", "the certificate's key (PEM)", file=True)
+    open_to_viewers: bool = setting(False, "watching wants no token; talking always does")
+    max_viewers: int = setting(3, "who may watch beside the one who talks", low=0, high=16,
+        formerly="most_viewers")
+
+
+# fmt: on
 
 
 def merged_config(
@@ -316,13 +276,7 @@ def merged_config(
     """
     if not isinstance(file, Mapping):
         return from_mapping(AvatarConfig, file, where)  # says what is wrong with it
-    values = {**file, **{name: value for name, value in flags.items() if name != "sampling"}}
-    preset = PRESETS.get(str(values.get("preset", AvatarConfig.preset)))
-    if preset:
-        values["sampling"] = dataclasses.asdict(preset.sampling)
-        for layer in (file, flags):
-            part = layer.get("sampling", {})
-            if not isinstance(part, Mapping):
-                return from_mapping(AvatarConfig, {"sampling": part}, where)
-            values["sampling"] |= part
-    return from_mapping(AvatarConfig, values, where)
+    given = merged(current_names(AvatarConfig, file), current_names(AvatarConfig, flags))
+    preset = PRESETS.get(str(given.get("preset", AvatarConfig.preset)))
+    own = {"sampling": dataclasses.asdict(preset.sampling)} if preset else {}
+    return from_mapping(AvatarConfig, merged(own, given), where)

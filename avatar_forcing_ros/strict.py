@@ -1,18 +1,20 @@
-"""Plain values to frozen dataclasses, strictly: every name, type and range is checked and told."""
+"""Plain values to frozen dataclasses, strictly: every name, type and range is checked."""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_origin, get_type_hints
 
 import yaml
 
 from avatar_forcing_ros.errors import ConfigError
 
 T = TypeVar("T")
+logger = logging.getLogger(__name__)
 
 
 def require(name: str, value: Any, expected: str, holds: bool) -> None:
@@ -37,7 +39,7 @@ def from_mapping(kind: type[T], values: Mapping[str, Any], where: str = "configu
     hints = get_type_hints(kind)
     known = {f.name: hints[f.name] for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
     out: dict[str, Any] = {}
-    for name, value in values.items():
+    for name, value in current_names(kind, values).items():
         if name not in known:
             raise ConfigError(
                 f"{where}: unknown key '{name}'",
@@ -47,6 +49,37 @@ def from_mapping(kind: type[T], values: Mapping[str, Any], where: str = "configu
             )
         out[name] = _convert(known[name], value, f"{where}.{name}")
     return kind(**out)
+
+
+def current_names(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` for a configuration of `kind`, with new names instead of deprecated ones."""
+    current = dict(values)
+    hints = get_type_hints(kind)
+    for each in dataclasses.fields(kind):
+        about, inner = each.metadata.get("setting"), current.get(each.name)
+        if about and about.formerly in current:
+            logger.warning(renamed(f"'{about.formerly}'", f"'{each.name}'"))
+            current.setdefault(each.name, current.pop(about.formerly))
+        elif dataclasses.is_dataclass(hints[each.name]) and isinstance(inner, Mapping):
+            current[each.name] = current_names(hints[each.name], inner)
+    return current
+
+
+def renamed(old: str, new: str) -> str:
+    """A warning of the `old` name of a setting."""
+    return f"{old} is now called {new}; the old name will be removed in the next version"
+
+
+def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested values of all layers; later layers win."""
+    out: dict[str, Any] = {}
+    for layer in layers:
+        for name, value in layer.items():
+            before = out.get(name)
+            if isinstance(before, Mapping) and isinstance(value, Mapping):
+                value = merged(before, value)
+            out[name] = value
+    return out
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -79,6 +112,7 @@ def override(config: T, **values: Any) -> T:
 def _convert(hint: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(hint):
         return from_mapping(hint, value, where)  # type: ignore[arg-type]
+    hint = get_origin(hint) or hint
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
@@ -91,9 +125,13 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     return value
 
 
-def one_of(known: Mapping[str, Any], name: str) -> str:
+def one_of(known: Iterable[str], name: str) -> str:
     """All `known` names, and the one nearest to `name`."""
-    names = sorted(known)
-    nearest = difflib.get_close_matches(name, names, n=1)
-    hint = f" (nearest: '{nearest[0]}')" if nearest else ""
-    return f"one of {', '.join(names)}{hint}"
+    names = list(known)
+    return f"one of {', '.join(names)}{nearest(names, name)}"
+
+
+def nearest(known: Iterable[str], name: str) -> str:
+    """Of the `known` names the nearest to `name`, in brackets; empty where none is near."""
+    found = difflib.get_close_matches(name, sorted(known), n=1)
+    return f" (nearest: '{found[0]}')" if found else ""

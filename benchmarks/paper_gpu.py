@@ -200,7 +200,7 @@ def main() -> None:
         "torch": torch.__version__,
         "model": "paper" if model is PAPER.model else "small (says nothing about the paper's)",
         "block_frames": model.block_frames,
-        "evaluations": PAPER.sampling.evaluations,
+        "evaluations": PAPER.sampling.nfe,
         "picture_px": model.autoencoder.image_size_px,
     }
     ways = {"eager float32": (torch.float32, False), "eager bfloat16": (torch.bfloat16, False),

@@ -1,7 +1,8 @@
 """Starts the avatar, and beside it, as far as wanted, what feeds it and what shows it.
 
 Run it with ``ros2 launch avatar_forcing_ros avatar.launch.py display:=true camera:=usb_cam``.
-Its arguments and what they start stand in avatar_forcing_ros/launch_plan.py, which needs no ROS.
+Its arguments and what they start stand in launch_arguments.py and
+launch_plan.py of the package, which need no ROS.
 """
 
 import os
@@ -17,12 +18,8 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from avatar_forcing_ros.launch_plan import (
-    ARGUMENTS,
-    PlannedNode,
-    planned_nodes,
-    require_installed,
-)
+from avatar_forcing_ros.launch_arguments import ARGUMENTS
+from avatar_forcing_ros.launch_plan import PlannedNode, planned_nodes, require_installed
 from avatar_forcing_ros.nodes.middleware import middleware_environment
 
 
@@ -37,7 +34,7 @@ def generate_launch_description() -> LaunchDescription:
         )
         for argument in ARGUMENTS
     ]
-    # a camera driver's pictures have to get through as ours do, which set this themselves
+    # a camera driver's images have to get through as ours do; our nodes set this themselves
     settings = middleware_environment(os.environ)
     environment = [SetEnvironmentVariable(name, value) for name, value in settings.items()]
     return LaunchDescription([*arguments, *environment, OpaqueFunction(function=nodes)])
@@ -77,5 +74,5 @@ def action(planned: PlannedNode) -> Node:
 
 
 def end_all(event: object, context: LaunchContext) -> list[Shutdown]:
-    """The end of everything, told once: launch_ros fails where it is told again on the way out."""
+    """Shut down, once: launch_ros fails where that is asked for again on the way out."""
     return [] if context.is_shutdown else [Shutdown(reason="avatar_node has ended")]

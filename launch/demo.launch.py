@@ -15,7 +15,7 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument(
             "output_dir",
             default_value="out",
-            description="Folder for the video and the measured figures; made if it is not there.",
+            description="Folder for the video and the measured metrics; made if it is not there.",
         ),
         DeclareLaunchArgument(
             "portrait",

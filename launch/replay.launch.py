@@ -55,7 +55,7 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "user_image",
         default_value="user/image",
-        description="Topic of the bag with pictures of the person, without '/compressed'.",
+        description="Topic of the bag with images of the person, without '/compressed'.",
     ),
     DeclareLaunchArgument(
         "user_audio",
@@ -109,7 +109,7 @@ def bags(context: LaunchContext) -> list[object]:
     """The recording, if wanted, and the handlers that begin and end the replay."""
     namespace = LaunchConfiguration("namespace").perform(context)
     output = LaunchConfiguration("output").perform(context)
-    image, *sounds = (absolute(namespace, topic.perform(context)) for topic in INPUTS.values())
+    image, *audio = (absolute(namespace, topic.perform(context)) for topic in INPUTS.values())
     motion = absolute(namespace, "user/motion")
     play = ExecuteProcess(
         name="bag_play",
@@ -117,14 +117,14 @@ def bags(context: LaunchContext) -> list[object]:
             *("ros2", "bag", "play", LaunchConfiguration("bag")),
             *("--clock", "100", "--delay", DELAY_S),
             *shlex.split(LaunchConfiguration("bag_options").perform(context)),
-            *("--topics", image, f"{image}/compressed", motion, *sounds),
+            *("--topics", image, f"{image}/compressed", motion, *audio),
         ],
         output="screen",
     )
     linger_s = float(LaunchConfiguration("linger_s").perform(context))
 
     def end_all(event: object, context: LaunchContext) -> list[TimerAction]:
-        # launch_ros fails where the end of everything is told again on the way out
+        # launch_ros fails where a shutdown is asked for again on the way out
         end = Shutdown(reason="the bag has ended")
         return [] if context.is_shutdown else [TimerAction(period=linger_s, actions=[end])]
 

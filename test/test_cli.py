@@ -1,4 +1,7 @@
-"""The command line as a person meets it: real renders, and one clear line for each mistake."""
+"""The command line as users meet it: real renders, and one clear line for each mistake.
+
+Protects exit codes, messages, and that nothing half-written is left.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ DELAY = PRESETS["compact"].model.avatar_audio_delay_frames
 
 @pytest.fixture
 def speech(tmp_path: Path) -> Path:
-    """Half a second of the demo's voice at another rate, in stereo."""
+    """Half a second of the demo's speech at another rate, in stereo."""
     samples, rate_hz = soundfile.read(shipped("models/demo/avatar_speech.wav"))
     cut = samples[rate_hz : rate_hz + FRAMES * rate_hz // 25]
     path = tmp_path / "speech.wav"
@@ -74,7 +77,7 @@ def test_render_makes_a_video_with_sound_and_the_motion(speech: Path, tmp_path: 
 
 
 def test_the_last_word_is_heard(tmp_path: Path) -> None:
-    """Sound in the last 40 ms alone: the voice is shown later than it came, but wholly."""
+    """Audio in the last 40 ms alone: speech is shown later than it came, but all of it."""
     samples = np.zeros(640 * FRAMES)
     samples[-640:] = 0.5 * np.sin(np.arange(640) * 0.3)
     soundfile.write(tmp_path / "late.wav", samples, 16_000)
@@ -121,11 +124,12 @@ def test_a_photo_and_a_persons_video_are_taken(speech: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "reason"),
     [
         (["--preset", "papper"], "one of compact"),
-        (["--steps", "2"], "3 to 1000"),
-        (["--guidance", "all"], "'separate' or 'joint'"),
+        (["--nfe", "2"], "3 to 1000"),
+        (["--image-size-px", "511"], "in steps of 2"),
+        (["--guidance", "all"], "one of separate, joint"),
         (["--weights", "none.safetensors"], "nothing at none.safetensors"),
         (["--config", "none.yaml"], "No such file"),
         (["--portrait", "none.png"], "none.png"),
@@ -137,18 +141,18 @@ def test_a_photo_and_a_persons_video_are_taken(speech: Path, tmp_path: Path) -> 
 )
 def test_each_wrong_flag_gets_one_line(
     flags: list[str],
-    told: str,
+    reason: str,
     speech: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = tmp_path / "out.mp4"
     assert run("render", "--avatar-audio", speech, "-o", out, *flags) == 1
-    assert told in one_line(capsys)
+    assert reason in one_line(capsys)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["speech.wav"]
 
 
-def test_a_picture_without_a_face_is_told(
+def test_an_image_without_a_face_is_reported(
     speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (300, 400, 3)).astype(np.uint8)
@@ -159,7 +163,7 @@ def test_a_picture_without_a_face_is_told(
     assert not (tmp_path / "out.mp4").exists()
 
 
-def test_weights_of_another_shape_are_told(
+def test_weights_of_another_shape_are_reported(
     speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "tiny.safetensors"
@@ -177,7 +181,7 @@ def test_weights_of_another_shape_are_told(
     assert "motion of width 24" in one_line(capsys)
 
 
-def test_a_device_that_is_not_there_is_told(
+def test_a_device_that_is_not_there_is_reported(
     speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "a.yaml").write_text("device: gpu\n")
@@ -187,7 +191,7 @@ def test_a_device_that_is_not_there_is_told(
     assert "expected 'auto', 'cpu'" in one_line(capsys)
 
 
-def test_an_output_that_cannot_be_written_is_told(
+def test_an_output_that_cannot_be_written_is_reported(
     speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()
@@ -216,7 +220,7 @@ def test_inputs_are_not_overwritten(
     assert "the other output" in one_line(capsys)
 
 
-def test_a_motion_file_that_cannot_be_written_is_told_before_any_work(
+def test_a_motion_file_that_cannot_be_written_is_reported_before_any_work(
     speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out.mp4"
@@ -225,7 +229,7 @@ def test_a_motion_file_that_cannot_be_written_is_told_before_any_work(
     assert not out.exists()
 
 
-def test_a_video_without_frames_is_told(
+def test_a_video_without_frames_is_reported(
     speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     empty = tmp_path / "empty.mp4"
@@ -241,7 +245,7 @@ def test_a_video_without_frames_is_told(
 def test_a_video_that_breaks_off_leaves_nothing(
     speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A truncated file: the container opens, its pictures do not."""
+    """A truncated file: the container opens, its frames do not."""
     whole = shipped("models/demo/person.mp4").read_bytes()
     (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 3])
     arguments = ("--avatar-audio", speech, "--user-video", tmp_path / "cut.mp4")
@@ -250,13 +254,13 @@ def test_a_video_that_breaks_off_leaves_nothing(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["cut.mp4", "speech.wav"]
 
 
-def test_very_short_sound_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_very_short_sound_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     soundfile.write(tmp_path / "short.wav", np.zeros(100), 16_000)
     assert run("render", "--avatar-audio", tmp_path / "short.wav", "-o", tmp_path / "o.mp4") == 1
     assert "40 ms" in one_line(capsys)
 
 
-def test_a_missing_package_is_told(
+def test_a_missing_package_is_reported(
     speech: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -300,8 +304,8 @@ def test_rig_page_is_drawn(tmp_path: Path) -> None:
 def test_benchmark_reports_every_stage(tmp_path: Path) -> None:
     given = ("--repeats", 10, "--seconds", 2, "--json", tmp_path / "b.json")
     assert run("benchmark", *given) == 0
-    figures = json.loads((tmp_path / "b.json").read_text())
-    assert set(figures["stages_ms"]) == {
+    metrics = json.loads((tmp_path / "b.json").read_text())
+    assert set(metrics["stages_ms"]) == {
         "audio_features",
         "transformer_evaluation",
         "block_motion",
@@ -310,11 +314,11 @@ def test_benchmark_reports_every_stage(tmp_path: Path) -> None:
         "tracker_frame",
         "end_to_end_block",
     }
-    for row in figures["stages_ms"].values():
+    for row in metrics["stages_ms"].values():
         assert 0 < row["median"] <= row["p95"] <= row["p99"]
-    assert figures["uncached_to_cached_ratio"] > 0
-    assert ("reaction" in figures) == (figures["real_time_factor"] > 1)
-    live = figures.get("reaction", {"reaction_ms": {}, "parts_ms": {}})
+    assert metrics["uncached_to_cached_ratio"] > 0
+    assert ("reaction" in metrics) == (metrics["real_time_factor"] > 1)
+    live = metrics.get("reaction", {"reaction_ms": {}, "parts_ms": {}})
     for row in (live["reaction_ms"], *live["parts_ms"].values()):
         assert list(row.values()) == sorted(row.values())
 

@@ -1,4 +1,7 @@
-"""The documents say what the code does."""
+"""The documents say what the code does: links, commands, topics, services, rig coefficients.
+
+Tables of parameters are tested in test_settings.py.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,8 @@ PAGES += sorted((ROOT / "models").glob("*/README.md"))
 
 def test_the_rig_page_lists_every_coefficient() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (.+) \|$", (ROOT / "docs/rig.md").read_text(), re.M)
-    told = [(c.name, f"{c.unit} | {c.low:g} … {c.high:g} | {c.meaning}") for c in COEFFICIENTS]
-    assert rows == told
+    expected = [(c.name, f"{c.unit} | {c.low:g} … {c.high:g} | {c.meaning}") for c in COEFFICIENTS]
+    assert rows == expected
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
@@ -42,8 +45,8 @@ def test_commands_exist(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_readme_lists_the_interface_as_it_is() -> None:
-    """Every topic, service and parameter of the tables, with type, default, unit and meaning."""
-    from avatar_forcing_ros.nodes.interface import PARAMETERS, SERVICES, TOPICS
+    """Every topic and service of the tables, with type and meaning."""
+    from avatar_forcing_ros.nodes.interface import SERVICES, TOPICS
 
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     rows = {line.split("`")[1]: line for line in readme.splitlines() if line.startswith("| `")}
@@ -55,31 +58,3 @@ def test_readme_lists_the_interface_as_it_is() -> None:
         assert f"| {'pub' if topic.publishes else 'sub'} |" in row
     for service in SERVICES:
         assert service.meaning in rows[service.name]
-    for parameter in PARAMETERS:
-        cells = [cell.strip() for cell in rows[parameter.name].split("|")[1:-1]]
-        default = parameter.default
-        told = "(empty)" if default == "" else str(default)
-        if isinstance(default, bool):
-            told = told.lower()
-        elif isinstance(default, float):
-            told = f"{default:g}"
-        elif isinstance(default, list):
-            told = ", ".join(default)
-        assert cells[2:5] == [told, parameter.unit, "live" if parameter.runtime else ""]
-        assert cells[5].startswith(parameter.meaning)
-
-
-def test_the_shipped_node_settings_are_the_tables_defaults() -> None:
-    import yaml
-
-    from avatar_forcing_ros.nodes.interface import PARAMETERS
-
-    text = (ROOT / "config" / "avatar.yaml").read_text(encoding="utf-8")
-    told = yaml.safe_load(text)["/**"]["ros__parameters"]
-    for parameter in PARAMETERS:
-        if f"# {parameter.name}: " in text:  # the preset's own
-            assert f"# {parameter.name}: {parameter.default}" in text
-            assert parameter.name not in told
-        else:
-            assert told[parameter.name] == parameter.default
-    assert set(told) <= {parameter.name for parameter in PARAMETERS}

@@ -15,12 +15,8 @@ from programs import Program, command, completed, is_alive, wait_until
 from avatar_forcing_ros.cli import main
 from avatar_forcing_ros.cli.launch import command as node_command
 from avatar_forcing_ros.errors import ConfigError
-from avatar_forcing_ros.launch_plan import (
-    ARGUMENTS,
-    argument_values,
-    planned_nodes,
-    require_installed,
-)
+from avatar_forcing_ros.launch_arguments import ARGUMENTS, argument_values
+from avatar_forcing_ros.launch_plan import planned_nodes, require_installed
 from avatar_forcing_ros.resources import shipped
 
 # a node that says its number
@@ -238,7 +234,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *executables: str
         ("speaker", "audio_common", "build it (github.com/mgonzs13/audio_common)"),
     ],
 )
-def test_a_missing_package_is_told_before_anything_starts(
+def test_a_missing_package_is_reported_before_anything_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argument: str, package: str, remedy: str
 ) -> None:
     # ros-drivers, too, has a package audio_common, which holds nothing

@@ -13,34 +13,21 @@ from typing import Any
 import pytest
 import yaml
 
-from avatar_forcing_ros.launch_plan import ARGUMENTS, PACKAGE, PlannedNode, planned_nodes
-from avatar_forcing_ros.nodes.display_settings import DESCRIPTIONS
-from avatar_forcing_ros.nodes.interface import (
-    PARAMETERS,
-    PERCEPTION_PARAMETERS,
-    TELEPRESENCE_PARAMETERS,
-    TOPICS,
-)
+from avatar_forcing_ros.launch_arguments import ARGUMENTS
+from avatar_forcing_ros.launch_plan import PACKAGE, PlannedNode, planned_nodes
+from avatar_forcing_ros.node_config import NODE_CONFIGS
+from avatar_forcing_ros.nodes.interface import TOPICS
+from avatar_forcing_ros.settings import settings_of
 
 ROOT = Path(__file__).parents[1]
 PATIENCE_S = 60.0
 FILES = sorted((ROOT / "launch").glob("*.launch.py"))
 TREES = {path.name: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
-KNOWN = {
-    "avatar_node": {parameter.name for parameter in PARAMETERS},
-    "perception_node": {parameter.name for parameter in PERCEPTION_PARAMETERS},
-    "telepresence_node": {parameter.name for parameter in TELEPRESENCE_PARAMETERS},
-    "display_node": set(DESCRIPTIONS),
-}
 EVERYTHING = {
     **{argument.name: argument.name for argument in ARGUMENTS if not argument.choices},
     **{argument.name: "true" for argument in ARGUMENTS if "true" in argument.choices},
     "telepresence_port": "8443",
     "params_file": __file__,
-}
-CHOICES = {("avatar_node", parameter.name): parameter.choices for parameter in PARAMETERS} | {
-    ("telepresence_node", parameter.name): parameter.choices
-    for parameter in TELEPRESENCE_PARAMETERS
 }
 
 
@@ -50,9 +37,10 @@ def own(**given: str) -> list[PlannedNode]:
 
 def test_every_parameter_that_is_set_exists() -> None:
     nodes = own(**EVERYTHING)
-    assert {node.executable for node in nodes} == set(KNOWN)
+    assert {node.executable for node in nodes} == set(NODE_CONFIGS)
     for node in nodes:
-        assert set(node.parameters) <= KNOWN[node.executable] | {"use_sim_time"}
+        known = {each.name for each in settings_of(NODE_CONFIGS[node.executable])}
+        assert set(node.parameters) <= known | {"use_sim_time"}
 
 
 def test_every_node_is_an_executable_that_is_installed() -> None:
@@ -60,19 +48,6 @@ def test_every_node_is_an_executable_that_is_installed() -> None:
     for node in own(**EVERYTHING):
         assert (ROOT / "scripts" / node.executable).is_file()
         assert f"scripts/{node.executable}\n" in cmake
-
-
-@pytest.mark.parametrize("name", ["camera", "topic", "none", "raw", "compressed"])
-def test_a_described_choice_is_one_of_the_parameters(name: str) -> None:
-    """Arguments that may be empty have no choices of their own; their text names the node's."""
-    said = {
-        argument.name: argument.description
-        for argument in ARGUMENTS
-        if f"'{name}'" in argument.description and not argument.choices
-    }
-    assert said
-    for argument in said:
-        assert name in CHOICES["avatar_node", argument]
 
 
 def test_remapped_topics_exist() -> None:

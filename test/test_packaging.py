@@ -223,7 +223,7 @@ def launch_arguments(path: Path) -> dict[str, dict[str, str]]:
     return arguments
 
 
-# avatar.launch.py has its arguments from launch_plan.py
+# avatar.launch.py has its arguments from launch_arguments.py
 @pytest.mark.parametrize(
     "path",
     [path for path in LAUNCH_FILES if path.name != "avatar.launch.py"],

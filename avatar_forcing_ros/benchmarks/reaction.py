@@ -17,7 +17,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from avatar_forcing_ros.config import LiveConfig
 from avatar_forcing_ros.media import AudioChunk, AvatarBlock, AvatarFrame, VideoFrame
+from avatar_forcing_ros.node_config import JPEG_QUALITY
 from avatar_forcing_ros.runtime.avatar import Avatar
 from avatar_forcing_ros.runtime.session import Session
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLE_RATE_HZ, frame_at_ns
@@ -28,7 +30,6 @@ CHUNK_S = 0.02
 SMILE_S = 1.5  # from one smile to the next, on average
 SETTLE_S = 3.0  # of the conversation that are not counted
 LATE_NS = FRAME_PERIOD_NS * 3 // 2  # after the frame before: somebody could see that
-JPEG_QUALITY = 85
 PARTS = ("block_to_end", "inputs_to_come", "tracking", "generating", "drawing", "pacing")
 
 Image = NDArray[np.uint8]
@@ -127,6 +128,7 @@ def measure_reaction(
     speech: tuple[Audio, Audio],
     seconds: float,
     on_warning: Callable[[str], None],
+    config: LiveConfig,
 ) -> dict[str, Any]:
     """Run `session` live for `seconds`; reaction times in milliseconds, and what went wrong.
 
@@ -145,7 +147,7 @@ def measure_reaction(
             cv2.imencode(".jpg", frame.pixels, (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))
 
     avatar = Avatar(observed, lambda where, sentence: on_warning(sentence), now_ns=time.time_ns)
-    avatar.start(on_frame)
+    avatar.start(on_frame, config)
     person = _Person(faces, speech[1], avatar, SETTLE_S + seconds)
     person.start()
     avatar.push_avatar_audio(AudioChunk(speech[0], SAMPLE_RATE_HZ, time.time_ns()))

@@ -71,12 +71,12 @@ def run_benchmark(
     live = {}
     if reaction_s > 0 and real_time > 1.0:
         live["reaction"] = measure_reaction(
-            session, user_faces(session), speech, reaction_s, on_warning
+            session, user_faces(session), speech, reaction_s, on_warning, config.live
         )
     session.close()
     return {
         "preset": config.preset,
-        "evaluations": config.sampling.evaluations,
+        "evaluations": config.sampling.nfe,
         "guidance_rows": len(session.engine.sampler.rows),
         "block_frames": frames,
         "image_size_px": session.codec.image_size_px,

@@ -19,12 +19,12 @@ def add(commands: Any) -> None:
         help="measure each stage on this machine",
         description="Times audio features, transformer, block, renderer, tracker and the whole "
         "path, and the same block with caching off as the baseline; then, live, how long a "
-        "picture of the user waits for the avatar's answer. With --graph: what publishing costs "
+        "frame of the user waits for the avatar's answer. With --graph: what publishing costs "
         "between two processes, and what gets lost. With --live: the whole way from a camera over "
         "WebRTC to a screen, and memory.",
     )
     benchmark.add_argument(
-        "--json", type=user_path, metavar="F", help="also write the figures to F"
+        "--json", type=user_path, metavar="F", help="also write the metrics to F"
     )
     benchmark.add_argument(
         "--repeats", type=int, default=100, help="runs of each stage (default: 100)"
@@ -46,7 +46,7 @@ def add(commands: Any) -> None:
         help="how long the live part runs (default: 30; 0 leaves it out), or --graph listens "
         "(default: 60), or --live talks (default: 600)",
     )
-    add_avatar_options(benchmark)
+    add_avatar_options(benchmark, live=True)
     benchmark.set_defaults(run=run)
 
 
@@ -61,11 +61,11 @@ def run(options: argparse.Namespace) -> None:
     from avatar_forcing_ros.benchmarks.stages import as_table, run_benchmark
     from avatar_forcing_ros.media_files.writing import json_file
 
-    with json_file(options.json) as figures:
+    with json_file(options.json) as metrics:
         seconds = 30.0 if options.seconds is None else options.seconds
         require("--seconds", seconds, "0 or more", seconds >= 0)
-        figures |= run_benchmark(avatar_config(options), options.repeats, seconds, _tell)
-    print(as_table(figures))
+        metrics |= run_benchmark(avatar_config(options), options.repeats, seconds, _report)
+    print(as_table(metrics))
     if options.json:
         print(f"Wrote {options.json}")
 
@@ -74,24 +74,24 @@ def _run_graph(options: argparse.Namespace) -> None:
     from avatar_forcing_ros.benchmarks.graph import run_graph_benchmark
     from avatar_forcing_ros.media_files.writing import json_file
 
-    with json_file(options.json) as figures:
+    with json_file(options.json) as metrics:
         seconds = 60.0 if options.seconds is None else options.seconds
-        figures |= run_graph_benchmark(seconds, _tell)
-    print(json.dumps(figures, indent=2))
+        metrics |= run_graph_benchmark(seconds, _report)
+    print(json.dumps(metrics, indent=2))
 
 
 def _run_live(options: argparse.Namespace) -> None:
     from avatar_forcing_ros.benchmarks.web import as_table, run_live_benchmark
     from avatar_forcing_ros.media_files.writing import json_file
 
-    with json_file(options.json) as figures:
+    with json_file(options.json) as metrics:
         seconds = 600.0 if options.seconds is None else options.seconds
         require("--seconds", seconds, "5 or more", seconds >= 5)
-        figures |= run_live_benchmark(avatar_config(options), seconds, _tell)
-    print(as_table(figures))
+        metrics |= run_live_benchmark(avatar_config(options), seconds, _report)
+    print(as_table(metrics))
     if options.json:
         print(f"Wrote {options.json}")
 
 
-def _tell(text: str) -> None:
+def _report(text: str) -> None:
     print(text, file=sys.stderr)

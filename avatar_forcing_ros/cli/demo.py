@@ -18,7 +18,7 @@ def add(commands: Any) -> None:
         "demo",
         help="render the shipped conversation to demo.mp4",
         description="The shipped portrait says two sentences, then listens while a person talks, "
-        "nods, smiles and laughs. Writes demo.mp4 and the measured figures, demo.json.",
+        "nods, smiles and laughs. Writes demo.mp4 and the measured metrics, demo.json.",
     )
     demo.add_argument(
         "-o", "--output-dir", type=user_path, default=Path("out"), help="folder (default: out)"
@@ -28,12 +28,12 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Render it, print the figures."""
+    """Render it, print the metrics."""
     from avatar_forcing_ros.offline.demo import run_demo
     from avatar_forcing_ros.timebase import FRAME_PERIOD_S
 
     folder = options.output_dir
     with ProgressBar(FRAME_PERIOD_S) as progress:
-        figures = run_demo(avatar_config(options), folder, progress)
-    print(json.dumps(figures, indent=2))
+        metrics = run_demo(avatar_config(options), folder, progress)
+    print(json.dumps(metrics, indent=2))
     print(f"Wrote {folder / 'demo.mp4'} and {folder / 'demo.json'}")

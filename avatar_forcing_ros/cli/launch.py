@@ -14,7 +14,8 @@ from typing import Any
 
 from avatar_forcing_ros.cli.stopping import stop_event
 from avatar_forcing_ros.errors import ConfigError
-from avatar_forcing_ros.launch_plan import ARGUMENTS, PACKAGE, PlannedNode, planned_nodes
+from avatar_forcing_ros.launch_arguments import ARGUMENTS
+from avatar_forcing_ros.launch_plan import PACKAGE, PlannedNode, planned_nodes
 from avatar_forcing_ros.process_group import ProcessGroup
 
 NAMES = ("avatar", "demo", "replay", "rviz")

@@ -5,11 +5,15 @@ from __future__ import annotations
 import argparse
 import logging
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avatar_forcing_ros.cli.options import add_avatar_options, avatar_config
-from avatar_forcing_ros.errors import ConfigError
-from avatar_forcing_ros.files import user_path
+from avatar_forcing_ros.cli.options import (
+    add_avatar_options,
+    add_server_options,
+    avatar_config,
+    server_config,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +23,6 @@ if TYPE_CHECKING:
     from avatar_forcing_ros.rig.portrait import Portrait
     from avatar_forcing_ros.runtime.session import Session
 
-DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8080
 TROUBLES = "avatar_forcing_ros.web.live"  # its log is sparing
 
 
@@ -33,27 +36,8 @@ def add(commands: Any) -> None:
         "installed) or the sound that you give it. Only this machine can open the page unless "
         "you say otherwise.",
     )
-    serving = live.add_argument_group("serving")
-    serving.add_argument(
-        "--host", default=DEFAULT_HOST, help=f"address to listen on (default: {DEFAULT_HOST})"
-    )
-    serving.add_argument("--port", type=int, default=DEFAULT_PORT, help=f"default: {DEFAULT_PORT}")
-    serving.add_argument(
-        "--token-file",
-        type=user_path,
-        metavar="F",
-        help="file with a word that the page asks for; wanted where others reach the server",
-    )
-    serving.add_argument(
-        "--tls-cert", type=user_path, metavar="PEM", help="certificate, for https"
-    )
-    serving.add_argument("--tls-key", type=user_path, metavar="PEM", help="the certificate's key")
-    serving.add_argument(
-        "--open-to-viewers",
-        action="store_true",
-        help="let everybody watch; only talking with the avatar wants the token",
-    )
-    add_avatar_options(live)
+    add_server_options(live)
+    add_avatar_options(live, live=True)
     live.set_defaults(run=run)
 
 
@@ -62,15 +46,13 @@ def run(options: argparse.Namespace) -> None:
     from avatar_forcing_ros.web.access import access_for
     from avatar_forcing_ros.web.tls import tls_context
 
-    if not 1 <= options.port <= 65_535:
-        raise ConfigError(
-            f"--port {options.port}",
-            expected="1 … 65535",
-            got=str(options.port),
-            remedy="pick one",
-        )
-    access = access_for(options.host, options.token_file, open_to_viewers=options.open_to_viewers)
-    tls = tls_context(options.tls_cert, options.tls_key)
+    server = server_config(options)
+    token_file, tls_cert, tls_key = (
+        Path(name) if name else None
+        for name in (server.token_file, server.tls_cert, server.tls_key)
+    )
+    access = access_for(server.host, token_file, open_to_viewers=server.open_to_viewers)
+    tls = tls_context(tls_cert, tls_key)
     config = avatar_config(options)
 
     from avatar_forcing_ros.runtime.avatar_process import AvatarProcess
@@ -80,12 +62,15 @@ def run(options: argparse.Namespace) -> None:
     from avatar_forcing_ros.web.serving import Door, serve_until_stopped
 
     keep_quiet()
-    avatar = AvatarProcess(partial(_session, config), logging.getLogger(TROUBLES).warning)
+    def warn(where: str, sentence: str) -> None:
+        logging.getLogger(TROUBLES).warning(sentence)
+
+    avatar = AvatarProcess(partial(_session, config), warn)
 
     def find_face(picture: NDArray[np.uint8]) -> Portrait:
         return face_in(picture, config, avatar.portrait_size_px)
 
-    door = Door(access, options.host, options.port, tls)
+    door = Door(access, server.host, server.port, tls, server.max_viewers)
     try:
         serve_until_stopped(
             LiveStage(avatar, find_face),

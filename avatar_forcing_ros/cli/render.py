@@ -13,7 +13,7 @@ from avatar_forcing_ros.config import AvatarConfig
 from avatar_forcing_ros.errors import ConfigError, OutputError
 from avatar_forcing_ros.files import user_path
 
-TOLD_FITS = ("head_yaw", "head_pitch", "head_roll", "jaw_open", "smile_left", "blink_left")
+REPORTED_FITS = ("head_yaw", "head_pitch", "head_roll", "jaw_open", "smile_left", "blink_left")
 
 
 def add(commands: Any) -> None:
@@ -21,7 +21,7 @@ def add(commands: Any) -> None:
     render = commands.add_parser(
         "render",
         help="render your own files to a video",
-        description="A portrait, what it says, and (if you like) the sound and video of the "
+        description="A portrait, what it says, and (if you like) the audio and video of the "
         "person it talks with, to an MP4 at 25 frames a second. The same inputs and seed give "
         "the same motion, bit for bit.",
     )
@@ -31,7 +31,7 @@ def add(commands: Any) -> None:
         type=user_path,
         required=True,
         metavar="A",
-        help="what the avatar says: any sound file, any rate, any channels",
+        help="what the avatar says: any audio file, any rate, any channels",
     )
     files.add_argument("--user-audio", type=user_path, metavar="U", help="what the person says")
     files.add_argument("--user-video", type=user_path, metavar="V", help="the person's face")
@@ -84,16 +84,16 @@ def run(options: argparse.Namespace) -> None:
         f"{result.real_time_factor:.2f} x real time"
     )
     if session.codec.fit:
-        told = ", ".join(f"{n} {session.codec.fit[n]:.2f}" for n in TOLD_FITS)
-        print(f"Rig coefficients were read off motion latents; r on known warps: {told}")
+        fits = ", ".join(f"{n} {session.codec.fit[n]:.2f}" for n in REPORTED_FITS)
+        print(f"Rig coefficients were read off motion latents; r on known warps: {fits}")
     if result.watched_frames:
         seen, of = result.face_seen_frames, result.watched_frames
-        hint = "" if seen else "; the avatar answered their sound alone"
-        print(f"The person's face was found in {seen} of {of} pictures{hint}")
+        hint = "" if seen else "; the avatar answered their audio alone"
+        print(f"The person's face was found in {seen} of {of} frames{hint}")
 
 
 def _check_output(options: argparse.Namespace, config: AvatarConfig) -> None:
-    """Refuse names that would mislead a player, or destroy an input, and half a picture."""
+    """Refuse outputs that would mislead a player or overwrite an input, and --beside alone."""
     if options.beside and options.user_video is None:
         raise ConfigError(
             "--beside",

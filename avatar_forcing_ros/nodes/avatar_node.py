@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict
+from dataclasses import replace
 from typing import Any
 
 import rclpy
@@ -21,21 +21,21 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter as RosParameter
 from std_srvs.srv import Trigger
 
-from avatar_forcing_ros.config import AvatarConfig, SamplingConfig, merged_config
+from avatar_forcing_ros.config import AvatarConfig, SamplingConfig
 from avatar_forcing_ros.errors import AvatarForcingError, ConfigError
 from avatar_forcing_ros.files import user_path
 from avatar_forcing_ros.media import AvatarFrame
+from avatar_forcing_ros.node_config import AvatarNodeConfig
 from avatar_forcing_ros.nodes.avatar_inputs import AvatarInputs
 from avatar_forcing_ros.nodes.avatar_outputs import AvatarOutputs
 from avatar_forcing_ros.nodes.avatar_report import AvatarReport
-from avatar_forcing_ros.nodes.interface import PARAMETERS
 from avatar_forcing_ros.nodes.node_base import LifecycleNodeBase
 from avatar_forcing_ros.nodes.node_main import run_node
 from avatar_forcing_ros.nodes.parameters import (
     accepted,
     by_name,
-    choice_trouble,
     declare,
+    invalid_choice,
     refused,
     values,
 )
@@ -43,11 +43,11 @@ from avatar_forcing_ros.nodes.stop_signals import StopSignals
 from avatar_forcing_ros.runtime.avatar import Avatar
 from avatar_forcing_ros.runtime.build import build_session, load_face
 from avatar_forcing_ros.runtime.load import device_of
-from avatar_forcing_ros.runtime.status import AvatarStatus, LiveConfig
+from avatar_forcing_ros.runtime.status import AvatarStatus
+from avatar_forcing_ros.settings import from_flat, settings_of
 from avatar_forcing_ros.strict import override
 
-MODEL = ("preset", "weights", "portrait", "image_size_px", "device", "precision", "cpu_threads")
-SAMPLING = ("evaluations", "guidance", "audio_guidance", "user_guidance")
+LIVE_SAMPLING = [each.name for each in settings_of(SamplingConfig) if each.live]
 SERVICE_PATIENCE_S = 10.0
 REPORT_PERIOD_S = 1.0
 
@@ -57,10 +57,7 @@ class AvatarNode(LifecycleNodeBase):
 
     def __init__(self, **node_options: Any) -> None:
         super().__init__("avatar_node", **node_options)
-        preset = self.declare_parameter("preset", AvatarConfig.preset).value
-        self.undeclare_parameter("preset")
-        self.get_logger().debug(f"preset {preset}")
-        declare(self, PARAMETERS, _preset_defaults(str(preset)))
+        declare(self, AvatarNodeConfig)
         self._avatar: Avatar | None = None
         self._inputs: AvatarInputs | None = None
         self._outputs: AvatarOutputs | None = None
@@ -98,8 +95,8 @@ class AvatarNode(LifecycleNodeBase):
 
     def configure(self) -> None:
         """Load networks and portrait, compute a block, make the publishers."""
-        settings = values(self, PARAMETERS)
-        wrong = choice_trouble(PARAMETERS, settings)
+        settings = values(self, AvatarNodeConfig)
+        wrong = invalid_choice(AvatarNodeConfig, settings)
         if wrong:
             raise ConfigError(
                 "parameters", expected="values that exist", got=wrong, remedy="correct it"
@@ -129,9 +126,9 @@ class AvatarNode(LifecycleNodeBase):
     def activate(self) -> None:
         """Open the inputs; the first of them begins a conversation."""
         assert self._avatar
-        settings = values(self, PARAMETERS)
+        settings = values(self, AvatarNodeConfig)
         replay = bool(self.get_parameter("use_sim_time").value)
-        live = LiveConfig(settings["deadline_ms"], settings["gather_ms"], keep_pace=not replay)
+        live = replace(self._config(settings).live, keep_pace=not replay)
         self._avatar.start(self._on_frame, live)
         # a new group each time: Humble's executor, which may be about to take a message of a
         # subscription that is destroyed, blocks that subscription's group for good
@@ -181,19 +178,17 @@ class AvatarNode(LifecycleNodeBase):
 
     @staticmethod
     def _config(settings: Mapping[str, Any]) -> AvatarConfig:
-        sampling = {name: settings[name] for name in (*SAMPLING, "seed")}
-        model = {name: settings[name] for name in MODEL}
-        return merged_config({}, {**model, "sampling": sampling}, "parameters")
+        return from_flat(AvatarConfig, settings)
 
     def _on_set_parameters(self, changes: Sequence[RosParameter]) -> Any:
         """Check all changes before any is made, then hand them on."""
         given = by_name(changes)
-        wrong = choice_trouble(PARAMETERS, given)
+        wrong = invalid_choice(AvatarNodeConfig, given)
         if wrong:
             return refused(wrong)
         if given.get("portrait") and not user_path(given["portrait"]).is_file():
             return refused(f"parameter 'portrait': no file at {given['portrait']}")
-        sampling = {name: given[name] for name in SAMPLING if name in given}
+        sampling = {name: given[name] for name in LIVE_SAMPLING if name in given}
         if self._avatar and sampling:
             try:
                 self._sampling = override(self._sampling, **sampling)
@@ -209,7 +204,7 @@ class AvatarNode(LifecycleNodeBase):
     def _set_portrait(self, path: str) -> Future[None]:
         """Go on with another face; the old one stays where that fails."""
         assert self._avatar
-        config = override(self._config(values(self, PARAMETERS)), portrait=path)
+        config = override(self._config(values(self, AvatarNodeConfig)), portrait=path)
         try:
             portrait = load_face(config, self._avatar.portrait_size_px)
         except Exception as error:  # whoever asked decides what it means
@@ -256,16 +251,6 @@ def _wait(response: Any, future: Future[Any], describe: Callable[[Any], str]) ->
 def _answer(response: Any, success: bool, message: str) -> Any:
     response.success, response.message = success, message
     return response
-
-
-def _preset_defaults(preset: str) -> dict[str, Any]:
-    """The sampling parameters of `preset`, which its name alone decides."""
-    try:
-        config = merged_config({}, {"preset": preset})
-    except ConfigError:
-        return {}  # an error when the node is configured
-    sampling = asdict(config.sampling)
-    return {name: sampling[name] for name in SAMPLING} | {"preset": preset}
 
 
 def main(args: Sequence[str] | None = None, signals: StopSignals | None = None) -> int:

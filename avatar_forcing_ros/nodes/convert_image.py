@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
 
+from avatar_forcing_ros.node_config import JPEG_QUALITY
 from avatar_forcing_ros.nodes.bad_message import BadMessage, refuse
 
 try:
@@ -27,7 +28,6 @@ _Bytes = NDArray[np.uint8]
 
 MAX_SIDE_PX = 8192
 MAX_PIXELS = 64_000_000
-JPEG_QUALITY = 90
 
 # bytes a pixel of the encodings whose rows hold whole pixels
 _BYTES_PER_PIXEL = {

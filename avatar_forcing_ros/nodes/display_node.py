@@ -22,13 +22,14 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from avatar_forcing_ros.errors import AvatarForcingError
 from avatar_forcing_ros.media import AudioChunk
+from avatar_forcing_ros.node_config import DisplayNodeConfig
 from avatar_forcing_ros.nodes.audio_subscription import AudioSubscription
 from avatar_forcing_ros.nodes.bad_message import BadMessage
 from avatar_forcing_ros.nodes.convert_image import compressed_to_rgb, image_to_rgb
 from avatar_forcing_ros.nodes.display_report import DisplayReport
-from avatar_forcing_ros.nodes.display_settings import DisplaySettings, declare_settings
 from avatar_forcing_ros.nodes.node_base import NodeBase
 from avatar_forcing_ros.nodes.node_main import run_node
+from avatar_forcing_ros.nodes.parameters import declare, read, values
 from avatar_forcing_ros.nodes.screen import AnyScreen, Screen
 from avatar_forcing_ros.nodes.speaker import AnySpeaker, Sound, Speaker
 from avatar_forcing_ros.nodes.stamps import MessageTime
@@ -63,7 +64,8 @@ class DisplayNode(NodeBase):
         self.screen: AnyScreen | None = None
         self.speaker: AnySpeaker | None = None
         try:
-            self.settings: DisplaySettings = declare_settings(self)
+            declare(self, DisplayNodeConfig)
+            self.settings = read(self, DisplayNodeConfig)
             self.playout = Playout(self.settings.delay_ms)
             if self.settings.window:
                 self.screen = make_screen(self.settings.fullscreen, self.settings.title)
@@ -141,7 +143,7 @@ class DisplayNode(NodeBase):
                 AudioSubscription(
                     self,
                     "avatar/audio_aligned",
-                    {"audio_msg": self.settings.audio_msg},
+                    values(self, DisplayNodeConfig),
                     self._on_audio,
                     self._time_of_audio,
                     self.errors,

@@ -23,11 +23,10 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.signals import SignalHandlerOptions
 
 from avatar_forcing_ros.errors import AvatarForcingError
-from avatar_forcing_ros.nodes.argument_errors import argument_error
 from avatar_forcing_ros.nodes.middleware import middleware_warning, prepare_middleware
 from avatar_forcing_ros.nodes.node_base import NodeBase, UnrecoverableError, one_line
+from avatar_forcing_ros.nodes.ros_arguments import argument_error, warn_of_unknown
 from avatar_forcing_ros.nodes.stop_signals import Stopped, StopSignals
-from avatar_forcing_ros.nodes.unknown_parameters import warn_of_unknown
 
 ENDING_PATIENCE_S = 6.0  # launch sends SIGTERM 5 s after SIGINT, and SIGKILL another 5 s later
 # what the user gave, or has not got: one sentence each

@@ -1,9 +1,10 @@
-"""Parameters from the tables: declared with ranges, checked as a whole, read as plain values."""
+"""ROS parameters made from configurations: declared with ranges, checked as a whole, read."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from rcl_interfaces.msg import (
     FloatingPointRange,
@@ -12,37 +13,66 @@ from rcl_interfaces.msg import (
     SetParametersResult,
 )
 from rclpy.node import Node
-from rclpy.parameter import Parameter as RosParameter
+from rclpy.parameter import Parameter
 
-from avatar_forcing_ros.nodes.interface import Parameter
+from avatar_forcing_ros.config import PRESETS
+from avatar_forcing_ros.settings import Setting, from_flat, settings_of
+from avatar_forcing_ros.strict import one_of, renamed
+
+T = TypeVar("T")
+MAX_INT = 2**63 - 1
 
 
-def declare(node: Node, table: Sequence[Parameter], defaults: Mapping[str, Any]) -> None:
-    """Declare the parameters of `table`; `defaults` replaces some of its defaults.
+def declare(node: Node, config: type) -> None:
+    """Declare all settings of `config` as parameters of `node`.
 
     A value given at the start that is out of range or of another type stops the node with an
     error that names it, as rclpy does for every parameter; one that is none of the choices is
-    told by `choice_trouble`.
+    found by `invalid_choice` and `read`. Deprecated names are taken with a warning.
     """
-    for parameter in table:
-        default = defaults.get(parameter.name, parameter.default)
-        if parameter.like:
-            default = node.get_parameter(parameter.like).value
-        node.declare_parameter(parameter.name, default, _descriptor(parameter))
+    new_names = {}
+    for each in settings_of(config):
+        default = _default(node, each)
+        if each.formerly:
+            new_names[each.formerly] = each.name
+            old = node.declare_parameter(each.formerly, default, _descriptor(each)).value
+            # rclpy has no other way to ask what was given
+            if each.formerly in getattr(node, "_parameter_overrides", {}):
+                _warn(node, each.formerly, each.name)
+                default = old
+        node.declare_parameter(each.name, default, _descriptor(each))
+
+    def set_renamed(changes: list[Parameter]) -> SetParametersResult:
+        for change in changes:
+            if change.name in new_names:
+                new = new_names[change.name]
+                _warn(node, change.name, new)
+                (result,) = node.set_parameters([Parameter(new, value=change.value)])
+                if not result.successful:
+                    return result
+        return accepted()
+
+    if new_names:
+        node.add_on_set_parameters_callback(set_renamed)
 
 
-def values(node: Node, table: Sequence[Parameter]) -> dict[str, Any]:
-    """All values by name."""
-    return {p.name: node.get_parameter(p.name).value for p in table}
+def values(node: Node, config: type) -> dict[str, Any]:
+    """The values of all settings of `config` by name."""
+    return {each.name: node.get_parameter(each.name).value for each in settings_of(config)}
 
 
-def choice_trouble(table: Sequence[Parameter], given: Mapping[str, Any]) -> str:
+def read(node: Node, config: type[T]) -> T:
+    """The parameters of `node` as a `config`; raises ConfigError for values of no use."""
+    return from_flat(config, values(node, config))
+
+
+def invalid_choice(config: type, given: Mapping[str, Any]) -> str:
     """A sentence about the first value of `given` that is none of its choices; else empty."""
-    for parameter in table:
-        value = given.get(parameter.name)
-        if parameter.choices and value is not None and value not in parameter.choices:
-            choices = ", ".join(parameter.choices)
-            return f"parameter '{parameter.name}': expected one of {choices}, got '{value}'"
+    for each in settings_of(config):
+        value = given.get(each.name)
+        if each.choices and value is not None and value not in each.choices:
+            expected = one_of(each.choices, str(value))
+            return f"parameter '{each.name}': expected {expected}, got '{value}'"
     return ""
 
 
@@ -56,23 +86,39 @@ def accepted() -> SetParametersResult:
     return SetParametersResult(successful=True)
 
 
-def by_name(changes: Sequence[RosParameter]) -> dict[str, Any]:
+def by_name(changes: Sequence[Parameter]) -> dict[str, Any]:
     """What is to be changed, as plain values."""
     return {change.name: change.value for change in changes}
 
 
-def _descriptor(parameter: Parameter) -> ParameterDescriptor:
-    unit = f" [{parameter.unit}]" if parameter.unit else ""
-    descriptor = ParameterDescriptor(
-        description=parameter.meaning + unit, read_only=not parameter.runtime
-    )
-    if parameter.choices:
-        descriptor.additional_constraints = f"one of {', '.join(parameter.choices)}"
-    if parameter.low is not None and parameter.high is not None:
-        if isinstance(parameter.default, int):
-            whole = IntegerRange(from_value=int(parameter.low), to_value=int(parameter.high))
-            descriptor.integer_range = [whole]
-        else:
-            span = FloatingPointRange(from_value=parameter.low, to_value=parameter.high)
-            descriptor.floating_point_range = [span]
+def _default(node: Node, each: Setting) -> Any:
+    """What `each` is unless it is set; settings on which that depends are declared before."""
+    if each.same_as:
+        return node.get_parameter(each.same_as).value
+    if each.of_preset:
+        preset = PRESETS.get(node.get_parameter("preset").value)
+        return getattr(preset.sampling, each.name) if preset else each.default
+    return each.default
+
+
+def _descriptor(each: Setting) -> ParameterDescriptor:
+    descriptor = ParameterDescriptor(description=each.summary, read_only=not each.live)
+    if each.choices:
+        descriptor.additional_constraints = f"one of {each.limits}"
+    elif each.limits and each.kind is int:
+        high = MAX_INT if each.high is None else int(each.high)
+        descriptor.integer_range = [
+            IntegerRange(from_value=int(each.low or 0), to_value=high, step=each.step)
+        ]
+    elif each.limits:
+        descriptor.floating_point_range = [
+            FloatingPointRange(
+                from_value=each.above if each.low is None else each.low,
+                to_value=sys.float_info.max if each.high is None else each.high,
+            )
+        ]
     return descriptor
+
+
+def _warn(node: Node, old: str, new: str) -> None:
+    node.get_logger().warning(renamed(f"parameter '{old}'", f"'{new}'"))

@@ -16,11 +16,11 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.msg import AvatarMotion
+from avatar_forcing_ros.node_config import PerceptionNodeConfig
 from avatar_forcing_ros.nodes import diagnostics, qos
 from avatar_forcing_ros.nodes.bad_message import BadMessage
 from avatar_forcing_ros.nodes.convert_image import compressed_to_rgb, image_to_rgb
 from avatar_forcing_ros.nodes.convert_motion import motion_to_msg
-from avatar_forcing_ros.nodes.interface import PERCEPTION_PARAMETERS
 from avatar_forcing_ros.nodes.node_base import NodeBase
 from avatar_forcing_ros.nodes.node_main import run_node
 from avatar_forcing_ros.nodes.parameters import declare, values
@@ -37,8 +37,8 @@ class PerceptionNode(NodeBase):
     def __init__(self, tracker: FaceTracker | None = None, **node_options: Any) -> None:
         """`tracker` is for tests; by default MediaPipe's."""
         super().__init__("perception_node", **node_options)
-        declare(self, PERCEPTION_PARAMETERS, {})
-        settings = values(self, PERCEPTION_PARAMETERS)
+        declare(self, PerceptionNodeConfig)
+        settings = values(self, PerceptionNodeConfig)
         self._frame_id = settings["frame_id"]
         self._stamp = StampReader(
             lambda: int(self.get_clock().now().nanoseconds),

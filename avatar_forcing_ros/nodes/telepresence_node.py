@@ -24,15 +24,15 @@ from avatar_forcing_ros.errors import ConfigError, MissingDependencyError
 from avatar_forcing_ros.files import user_path
 from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.msg import AvatarState
+from avatar_forcing_ros.node_config import TelepresenceNodeConfig
 from avatar_forcing_ros.nodes import diagnostics, qos
 from avatar_forcing_ros.nodes.audio_subscription import AudioSubscription
 from avatar_forcing_ros.nodes.bad_message import BadMessage
 from avatar_forcing_ros.nodes.convert_image import compressed_to_rgb, image_to_rgb
 from avatar_forcing_ros.nodes.graph_stage import AvatarFigures, GraphStage
-from avatar_forcing_ros.nodes.interface import TELEPRESENCE_PARAMETERS
 from avatar_forcing_ros.nodes.node_base import NodeBase, UnrecoverableError
 from avatar_forcing_ros.nodes.node_main import run_node
-from avatar_forcing_ros.nodes.parameters import choice_trouble, declare, values
+from avatar_forcing_ros.nodes.parameters import declare, invalid_choice, values
 from avatar_forcing_ros.nodes.stamps import MessageTime
 from avatar_forcing_ros.nodes.stop_signals import StopSignals
 from avatar_forcing_ros.nodes.subscriptions import MatchedSubscription
@@ -53,8 +53,8 @@ class TelepresenceNode(NodeBase):
         self._server: Any = None
         self._matched: list[AudioSubscription | MatchedSubscription] = []
         try:
-            declare(self, TELEPRESENCE_PARAMETERS, {})
-            self.settings = values(self, TELEPRESENCE_PARAMETERS)
+            declare(self, TelepresenceNodeConfig)
+            self.settings = values(self, TelepresenceNodeConfig)
             _check(self.settings)
             outputs = TelepresenceOutputs(self, self.settings, self.errors)
             self.stage = GraphStage(
@@ -97,7 +97,7 @@ class TelepresenceNode(NodeBase):
             given["host"], paths["token_file"], open_to_viewers=given["open_to_viewers"]
         )
         tls = web.tls_context(paths["tls_cert"], paths["tls_key"])
-        door = web.Door(access, given["host"], given["port"], tls, given["most_viewers"])
+        door = web.Door(access, given["host"], given["port"], tls, given["max_viewers"])
         self._server = web.ServingThread(self.stage, door)
         self.get_logger().info(f"open {door.url} in a browser")
         return str(door.url)
@@ -251,7 +251,7 @@ class TelepresenceNode(NodeBase):
 
 
 def _check(given: dict[str, Any]) -> None:
-    trouble = choice_trouble(TELEPRESENCE_PARAMETERS, given)
+    trouble = invalid_choice(TelepresenceNodeConfig, given)
     if not trouble and given["robot_view"] and given["browser_is_user"]:
         trouble = "robot_view would show what browser_is_user sends"
     if not trouble and given["robot_sound"] and given["browser_is_user"]:

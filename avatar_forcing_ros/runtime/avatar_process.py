@@ -19,11 +19,12 @@ from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
+from avatar_forcing_ros.config import LiveConfig
 from avatar_forcing_ros.errors import AvatarForcingError, ConversationError
 from avatar_forcing_ros.media import AudioChunk, AvatarFrame, VideoFrame
 from avatar_forcing_ros.rig.portrait import Portrait
 from avatar_forcing_ros.runtime.avatar_child import run_avatar
-from avatar_forcing_ros.runtime.status import AvatarStatus, LiveConfig
+from avatar_forcing_ros.runtime.status import AvatarStatus
 from avatar_forcing_ros.runtime.stoppable_thread import StoppableThread
 
 if TYPE_CHECKING:  # so that this process does without the networks' libraries

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from avatar_forcing_ros.config import LiveConfig
 from avatar_forcing_ros.media import AvatarBlock, AvatarFrame
 from avatar_forcing_ros.runtime.meters import SpeechMeter
 from avatar_forcing_ros.runtime.session import Session
-from avatar_forcing_ros.runtime.status import AvatarStatus, LiveConfig
+from avatar_forcing_ros.runtime.status import AvatarStatus
 from avatar_forcing_ros.sync.playout_delay import ChunkWait
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLES_PER_FRAME
 

@@ -38,7 +38,7 @@ class Session:
     ) -> None:
         """`user_audio` and `user_video` say which of the user's streams exist at all."""
         self.engine, self.codec = engine, codec
-        self._full_nfe = engine.sampling.evaluations
+        self._full_nfe = engine.sampling.nfe
         self._has_user_audio, self._has_user_video = user_audio, user_video
         self._keeps_all_frames = False
         self.reset()
@@ -79,11 +79,11 @@ class Session:
     def set_sampling(self, sampling: SamplingConfig) -> None:
         """Draw motion in another way from the next block on, at full quality."""
         self.engine.set_sampling(sampling)
-        self._full_nfe = sampling.evaluations
+        self._full_nfe = sampling.nfe
 
     def set_quality(self, quality: QualityLevel) -> None:
         """Compute the next blocks at one of `quality_levels`."""
-        self.engine.set_sampling(replace(self.engine.sampling, evaluations=quality.nfe))
+        self.engine.set_sampling(replace(self.engine.sampling, nfe=quality.nfe))
         self.codec.draw_at(quality.drawn_size_px)
 
     def push_avatar_audio(self, chunk: AudioChunk) -> None:

@@ -1,24 +1,10 @@
-"""How a live avatar keeps time, and what it has done."""
+"""What a live avatar has done."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from avatar_forcing_ros.runtime.degradation import QualityLevel
-
-
-@dataclass(frozen=True)
-class LiveConfig:
-    """How a live avatar keeps time."""
-
-    deadline_ms: float = 80.0
-    """How long after a block's end inputs that are still missing are waited for, at least; a
-    microphone whose chunks are longer is waited for until one can have come (`ChunkWait`)."""
-    gather_ms: float = 200.0
-    """How long the first inputs are collected before the earliest of them begins media time."""
-    keep_pace: bool = True
-    """Whether to compute less, and to leave out what is late, where time is short. A replay does
-    not: it gives the same result however slow the machine is, and looks at every image."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar_forcing_ros.config import SamplingConfig
+from avatar_forcing_ros.config import LiveConfig, SamplingConfig
 from avatar_forcing_ros.media import AudioChunk, AvatarFrame, VideoFrame
 from avatar_forcing_ros.perception.user_motion import UserMotion
 from avatar_forcing_ros.runtime.commands import Command, resolved, too_late
@@ -29,7 +29,7 @@ from avatar_forcing_ros.runtime.meters import Durations
 from avatar_forcing_ros.runtime.pacer import Pacer
 from avatar_forcing_ros.runtime.perception_thread import PerceptionThread
 from avatar_forcing_ros.runtime.session import Session
-from avatar_forcing_ros.runtime.status import AvatarStatus, LiveConfig
+from avatar_forcing_ros.runtime.status import AvatarStatus
 from avatar_forcing_ros.runtime.stoppable_thread import StoppableThread
 from avatar_forcing_ros.sync.clock_mapping import ClockJumps
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS

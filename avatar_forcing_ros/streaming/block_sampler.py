@@ -72,7 +72,7 @@ class BlockSampler:
             config.context_frames if cached else config.window_frames - config.block_frames
         )
         self.history_frames = max(self.context_frames, config.condition_history_frames)
-        self.steps = solver_steps(sampling.evaluations, sampling.schedule_power)
+        self.steps = solver_steps(sampling.nfe, sampling.schedule_power)
         self._reuse = extrapolation(self.steps, sampling.solver)
         self.rows = guidance_rows(
             sampling.guidance, sampling.audio_guidance, sampling.user_guidance

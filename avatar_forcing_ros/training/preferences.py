@@ -117,10 +117,11 @@ def _require_same_origin(
         "sampling": repr(sampling),
         "conversations": _digest(motions),
     }
-    if not path.exists():
+    stored = path.read_text(encoding="utf-8") if path.exists() else ""
+    if not stored:
         with whole_file(path) as part:
             part.write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
-    elif json.loads(path.read_text(encoding="utf-8")) != origin:
+    elif json.loads(stored.replace("(evaluations=", "(nfe=")) != origin:  # its old name
         raise CheckpointError(
             f"losing samples in {path.parent}",
             expected="samples of the model that is to be trained, drawn as it is sampled now, in "

@@ -31,7 +31,7 @@ def sampled(
 ) -> np.ndarray:
     """Motion ``[1, T, 512]`` from the stored conditions, as long as the avatar's audio."""
 
-    sampling = replace(PRESETS["paper"].sampling, evaluations=evaluations)
+    sampling = replace(PRESETS["paper"].sampling, nfe=evaluations)
     sampler, noise = BlockSampler(transformer, sampling), NoiseSource(noise_seed)
     total = told["avatar_wa"].shape[1]
     basis = stored("A_motion_encoder")["Q"]

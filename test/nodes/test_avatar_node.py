@@ -32,7 +32,6 @@ from avatar_forcing_ros.nodes.avatar_node import AvatarNode
 from avatar_forcing_ros.nodes.convert_image import rgb_to_image
 from avatar_forcing_ros.nodes.interface import (
     BURST_S,
-    PARAMETERS,
     SMALL_MESSAGE_MS,
     TOPICS,
 )
@@ -337,16 +336,20 @@ def test_parameters_are_checked_and_take_effect(
         result = node.set_parameters([Parameter(name, value=value)])[0]
         return "" if result.successful else result.reason
 
-    assert set_to("evaluations", 4) == ""
+    assert set_to("nfe", 4) == ""
     (session,) = sessions
     robot.some("avatar/motion", 10)
-    assert session.engine.sampling.evaluations == 4
+    assert session.engine.sampling.nfe == 4
     assert "one of" in set_to("guidance", "loud")
     assert set_to("guidance", "separate") == ""
     assert set_to("audio_guidance", 2.0) == ""
+    assert set_to("solver", "euler") == ""
     robot.some("avatar/motion", 10)
     assert len(session.engine.sampler.rows) == 3
-    assert set_to("evaluations", 1) != ""
+    assert session.engine.sampling.solver == "euler"
+    assert set_to("evaluations", 5) == ""  # its old name
+    assert node.get_parameter("nfe").value == 5
+    assert set_to("nfe", 1) != ""
     assert set_to("jpeg_quality", 0) != ""
     assert set_to("preset", "paper") != ""  # read-only
     assert "no file" in set_to("portrait", str(tmp_path / "none.png"))
@@ -465,17 +468,10 @@ def test_the_graph_is_what_the_table_says(robot: Robot, avatar: Set) -> None:
     assert there
 
 
-def test_parameters_are_declared_as_the_table_says(avatar: Set) -> None:
-    node = avatar()
-    for parameter in PARAMETERS:
-        descriptor = node.describe_parameter(parameter.name)
-        assert descriptor.description.startswith(parameter.meaning)
-        assert descriptor.read_only != parameter.runtime
-        if parameter.name not in SMALL:
-            assert node.get_parameter(parameter.name).value == parameter.default
+def test_the_preset_decides_how_motion_is_sampled(avatar: Set) -> None:
     paper = avatar(preset="paper")
-    told = {name: paper.get_parameter(name).value for name in ("evaluations", "guidance")}
-    assert told == {"evaluations": 10, "guidance": "separate"}
+    sampling = {name: paper.get_parameter(name).value for name in ("nfe", "guidance", "solver")}
+    assert sampling == {"nfe": 10, "guidance": "separate", "solver": "euler"}
 
 
 def test_a_second_publisher_is_told(robot: Robot, avatar: Set) -> None:

@@ -335,7 +335,7 @@ def test_parameters_are_described_and_guarded(open_stage: Callable[..., Stage]) 
 
 
 def test_an_unknown_transport_is_refused(open_stage: Callable[..., Stage]) -> None:
-    with pytest.raises(ConfigError, match="raw or compressed"):
+    with pytest.raises(ConfigError, match="one of raw, compressed"):
         open_stage(parameter("image_transport", "theora"))
 
 

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import installed_audio
@@ -36,12 +35,10 @@ from avatar_forcing_ros.media import AudioChunk, VideoFrame
 from avatar_forcing_ros.nodes import telepresence_node
 from avatar_forcing_ros.nodes.convert_image import rgb_to_compressed, rgb_to_image
 from avatar_forcing_ros.nodes.graph_stage import NO_AVATAR
-from avatar_forcing_ros.nodes.interface import TELEPRESENCE_PARAMETERS
 from avatar_forcing_ros.nodes.stop_signals import SIGNALS
 from avatar_forcing_ros.nodes.telepresence_node import TelepresenceNode
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, frame_stamp_ns
 
-ROOT = Path(__file__).parents[2]
 BOUND_S = 20.0
 pytestmark = pytest.mark.either_audio
 MEDIA_NS = 1_760_000_000 * 1_000_000_000
@@ -322,22 +319,6 @@ def test_parameters_that_do_not_go_together_are_refused(
 ) -> None:
     with pytest.raises(ConfigError, match="go together"):
         robot(**parameters)
-
-
-def test_every_parameter_is_described(robot: Callable[..., Robot]) -> None:
-    names = [parameter.name for parameter in TELEPRESENCE_PARAMETERS]
-    descriptors = robot().node.describe_parameters(names)
-    assert all(one.description and one.read_only for one in descriptors)
-
-
-def test_the_readme_and_the_settings_file_list_the_parameters() -> None:
-    import yaml
-
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert all(f"`{parameter.name}`" in readme for parameter in TELEPRESENCE_PARAMETERS)
-    told = yaml.safe_load((ROOT / "config" / "avatar.yaml").read_text(encoding="utf-8"))
-    defaults = {parameter.name: parameter.default for parameter in TELEPRESENCE_PARAMETERS}
-    assert told["/**/telepresence_node"]["ros__parameters"] == defaults
 
 
 def free_port() -> int:

@@ -11,12 +11,12 @@ import pytest
 from fakes import fake_session
 from numpy.typing import NDArray
 
+from avatar_forcing_ros.config import LiveConfig
 from avatar_forcing_ros.errors import ConversationError
 from avatar_forcing_ros.media import AudioChunk, AvatarFrame
 from avatar_forcing_ros.runtime import avatar as live_avatar
 from avatar_forcing_ros.runtime.avatar import Avatar
 from avatar_forcing_ros.runtime.pacer import Pacer
-from avatar_forcing_ros.runtime.status import LiveConfig
 from avatar_forcing_ros.runtime.worker import AvatarWorker
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLE_RATE_HZ
 

@@ -48,9 +48,9 @@ def rendered(config: AvatarConfig, output: Path | None, *, watched: bool = True)
 def test_it_has_its_own_way_of_sampling(config: AvatarConfig) -> None:
     assert config.sampling == PRESETS["paper"].sampling
     assert config.sampling.guidance == "separate"
-    assert (config.sampling.evaluations, config.sampling.audio_guidance) == (10, 2.0)
-    mine = merged_config({"preset": "paper", "sampling": {"evaluations": 4}}, {})
-    assert (mine.sampling.evaluations, mine.sampling.guidance) == (4, "separate")
+    assert (config.sampling.nfe, config.sampling.audio_guidance) == (10, 2.0)
+    mine = merged_config({"preset": "paper", "sampling": {"nfe": 4}}, {})
+    assert (mine.sampling.nfe, mine.sampling.guidance) == (4, "separate")
     assert merged_config({}, {"preset": "compact"}) == AvatarConfig()
 
 
@@ -79,7 +79,7 @@ def test_the_command_line_takes_it_and_tells_how_well_motion_is_read(
     weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, motion = tmp_path / "out.mp4", tmp_path / "motion.npz"
-    arguments = ["render", "--preset", "paper", "--weights", weights, "--steps", "4",
+    arguments = ["render", "--preset", "paper", "--weights", weights, "--nfe", "4",
                  "--avatar-audio", shipped("models/demo/avatar_speech.wav"),
                  "-o", out, "--motion", motion]  # fmt: skip
     assert main([str(argument) for argument in arguments]) == 0
@@ -123,7 +123,7 @@ def test_a_folder_of_another_size_is_refused_by_name(tmp_path: Path) -> None:
 
 def test_the_benchmark_times_it_too(weights: Path, tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"
-    arguments = ["benchmark", "--preset", "paper", "--weights", weights, "--steps", "4",
+    arguments = ["benchmark", "--preset", "paper", "--weights", weights, "--nfe", "4",
                  "--repeats", "10", "--seconds", "0", "--json", figures]  # fmt: skip
     assert main([str(argument) for argument in arguments]) == 0
     told = json.loads(figures.read_text())

@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from test_worker import BLOCK, PATIENCE_S, START, Bench
 
+from avatar_forcing_ros.config import LiveConfig
 from avatar_forcing_ros.errors import MediaError
 from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.perception.face_tracker import FaceMeshTracker
@@ -18,7 +19,6 @@ from avatar_forcing_ros.perception.user_motion import UserMotion
 from avatar_forcing_ros.rig import coefficients
 from avatar_forcing_ros.runtime.perception_thread import PerceptionThread
 from avatar_forcing_ros.runtime.portraits import load_portrait
-from avatar_forcing_ros.runtime.status import LiveConfig
 from avatar_forcing_ros.streaming.codec import RigCodec
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS
 

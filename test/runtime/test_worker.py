@@ -11,10 +11,10 @@ from fakes import fake_session
 from numpy.typing import NDArray
 from tiny import TINY, talk
 
+from avatar_forcing_ros.config import LiveConfig
 from avatar_forcing_ros.errors import ConversationError
 from avatar_forcing_ros.media import AudioChunk, AvatarFrame, VideoFrame
 from avatar_forcing_ros.runtime.session import Session
-from avatar_forcing_ros.runtime.status import LiveConfig
 from avatar_forcing_ros.runtime.worker import MAX_FAILURES, AvatarWorker
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS
 

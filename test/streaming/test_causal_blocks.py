@@ -49,7 +49,7 @@ def test_memory_holds_every_frame_once_and_stops_growing() -> None:
 def test_what_is_remembered_is_what_recomputing_everything_finds() -> None:
     """Of a deep network too, because no key ever saw what came after its own block."""
     config = replace(TINY_CAUSAL, condition_history_frames=20)
-    sampling = SamplingConfig(evaluations=5, guidance="separate", audio_guidance=2.0)
+    sampling = SamplingConfig(nfe=5, guidance="separate", audio_guidance=2.0)
     transformer = tiny_generator(config).flow_transformer
     assert len(transformer.blocks) > 1
     with_cache = BlockSampler(transformer, sampling)

@@ -13,7 +13,7 @@ from tiny import TINY, talk, tiny_engine
 from avatar_forcing_ros.config import AnchorConfig, SamplingConfig
 from avatar_forcing_ros.streaming.motion_anchor import AnchorState, MotionAnchor
 
-FEW = SamplingConfig(evaluations=3)
+FEW = SamplingConfig(nfe=3)
 SMALLEST = replace(TINY, blocks=1, hidden_dim=8, audio_dim=4, condition_history_frames=2)
 
 

@@ -111,7 +111,7 @@ def test_the_cache_remembers_what_recomputing_finds() -> None:
     path must give what the whole window, recomputed, gives.
     """
     config = replace(TINY, blocks=1)
-    sampling = SamplingConfig(evaluations=5, guidance="separate", audio_guidance=2.0)
+    sampling = SamplingConfig(nfe=5, guidance="separate", audio_guidance=2.0)
     transformer = tiny_generator(config).flow_transformer
     with_cache = BlockSampler(transformer, sampling)
     without = BlockSampler(transformer, sampling, cached=False)
@@ -217,7 +217,7 @@ def test_engine_runs_on_given_reference() -> None:
 
 @pytest.mark.parametrize("config", [TINY, TINY_LATENT], ids=["rig", "latent"])
 def test_a_block_that_was_given_out_may_be_written_to(config: ModelConfig) -> None:
-    engine, heard = tiny_engine(SamplingConfig(evaluations=3), config=config), talk(60)
+    engine, heard = tiny_engine(SamplingConfig(nfe=3), config=config), talk(60)
     heard = replace(heard, user_motion=None)
     state, spoilt, at = engine.new_state(), engine.new_state(), 0
     for _ in range(2):

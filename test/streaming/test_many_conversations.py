@@ -76,16 +76,16 @@ def test_one_short_input_stops_the_whole_step_before_it_begins() -> None:
 
 def test_sampling_may_change_within_a_conversation() -> None:
     """More or fewer evaluations keep the memory; other guidance rows begin a new one."""
-    engine, heard = tiny_engine(SamplingConfig(evaluations=6)), talk(FRAMES)
+    engine, heard = tiny_engine(SamplingConfig(nfe=6)), talk(FRAMES)
     state, same = engine.new_state(), engine.new_state()
     for k in range(4):
         engine.step(state, part(heard, 5 * k, 5 * k + 5))
         engine.step(same, part(heard, 5 * k, 5 * k + 5))
     remembered = state.motion.cache.frames
-    engine.set_sampling(SamplingConfig(evaluations=3))
+    engine.set_sampling(SamplingConfig(nfe=3))
     fewer = engine.step(state, part(heard, 20, 25)).latent
     assert state.motion.cache.frames >= remembered
-    engine.set_sampling(SamplingConfig(evaluations=6))
+    engine.set_sampling(SamplingConfig(nfe=6))
     assert not np.array_equal(fewer, engine.step(same, part(heard, 20, 25)).latent)
     engine.set_sampling(SamplingConfig(guidance="separate", audio_guidance=2.0))
     block = engine.step(state, part(heard, 25, 30))

@@ -48,7 +48,7 @@ def rolled(engine: MotionEngine, faces: NDArray[np.float32]) -> NDArray[np.float
 @pytest.mark.parametrize("config", [TINY, TINY_LATENT], ids=["rig", "latent"])
 def test_a_batch_from_recordings_is_that_of_direct_work(config: ModelConfig) -> None:
     generator, freezer = tiny_generator(replace(config, blocks=1)), Freezer()
-    sampling = SamplingConfig(evaluations=3, guidance="separate", audio_guidance=2.0)
+    sampling = SamplingConfig(nfe=3, guidance="separate", audio_guidance=2.0)
     direct = MotionEngine(generator, sampling, anchor=PULLED)
     replayed = MotionEngine(generator, sampling, anchor=PULLED, record=freezer.record)
     drawn = np.random.default_rng(0).normal(0, 0.3, (2, 2, config.motion_dim))

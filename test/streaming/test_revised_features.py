@@ -17,7 +17,7 @@ from avatar_forcing_ros.streaming.state import Conditions
 FIRST, FRAMES = TINY_LATENT.first_block_frames, TINY_LATENT.block_frames
 PAST = TINY_LATENT.condition_history_frames
 HEARD = talk(FIRST + 4 * FRAMES, config=TINY_LATENT)
-FEW = SamplingConfig(evaluations=3)
+FEW = SamplingConfig(nfe=3)
 
 
 def block_of(k: int) -> slice:

@@ -15,8 +15,8 @@ from avatar_forcing_ros.streaming.state import StreamState
 
 FRAMES = TINY.block_frames
 HEARD = talk(8 * FRAMES)
-PLAIN = SamplingConfig(evaluations=3)
-SEPARATE = SamplingConfig(evaluations=3, guidance="separate", audio_guidance=2.0)
+PLAIN = SamplingConfig(nfe=3)
+SEPARATE = SamplingConfig(nfe=3, guidance="separate", audio_guidance=2.0)
 CLOSE = 2e-5
 
 
@@ -43,10 +43,10 @@ def test_a_sampler_is_made_once_for_each_way_of_sampling() -> None:
 def test_only_the_samplers_used_last_are_kept() -> None:
     engine = tiny_engine(PLAIN)
     plain = engine.sampler
-    others = [replace(PLAIN, evaluations=4 + k) for k in range(2 * KEPT_SAMPLERS)]
+    others = [replace(PLAIN, nfe=4 + k) for k in range(2 * KEPT_SAMPLERS)]
     for sampling in others:
         engine.set_sampling(sampling)
-        assert len(engine.sampler.steps) == sampling.evaluations - 2
+        assert len(engine.sampler.steps) == sampling.nfe - 2
         engine.set_sampling(PLAIN)
         assert engine.sampler is plain
         assert len(engine._samplers) <= KEPT_SAMPLERS

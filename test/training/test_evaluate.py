@@ -78,7 +78,7 @@ def test_the_engine_hears_the_avatar_earlier_than_it_sees_the_user(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As in a session: what comes out is cut so that frame t is frame t of the script."""
-    engine = MotionEngine(tiny_generator(), SamplingConfig(evaluations=3))
+    engine = MotionEngine(tiny_generator(), SamplingConfig(nfe=3))
     told = []
     step = engine.step_many
 
@@ -96,7 +96,7 @@ def test_the_engine_hears_the_avatar_earlier_than_it_sees_the_user(
 
 
 def test_a_batch_is_what_each_would_be_alone(talks: list[Conversation]) -> None:
-    engine = MotionEngine(tiny_generator(), SamplingConfig(evaluations=3))
+    engine = MotionEngine(tiny_generator(), SamplingConfig(nfe=3))
     scripts = [Script([talk]) for talk in talks]
     both = roll(engine, scripts, [5, 6])
     alone = roll(engine, scripts[1:], [6])
@@ -112,7 +112,7 @@ def test_other_block_lengths_are_a_copy(frames: int, first: int) -> None:
     assert made.config.block_frames == made.flow_transformer.config.block_frames == frames
     assert made.config.first_block_frames == first
     assert generator.config == generator.flow_transformer.config == TINY
-    engine = MotionEngine(made, SamplingConfig(evaluations=3))
+    engine = MotionEngine(made, SamplingConfig(nfe=3))
     assert len(roll(engine, [Script([numbered(30, 1)])], [0])[0]) == 30
 
 

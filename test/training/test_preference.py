@@ -24,7 +24,7 @@ from avatar_forcing_ros.training.rollout import roll_out
 from avatar_forcing_ros.training.run import Run, train_preference
 from avatar_forcing_ros.training.settings import PreferenceConfig, TrainingConfig
 
-SAMPLING = SamplingConfig(evaluations=4)
+SAMPLING = SamplingConfig(nfe=4)
 TRAINING = TrainingConfig(
     steps=6, batch_windows=4, precision="float32", condition_dropout=0.0, smoothness=0.0
 )
@@ -140,7 +140,7 @@ def test_losing_samples_are_kept_and_belong_to_one_model(
     rows = [m[start : start + TINY_CAUSAL.window_frames] for m in made]
     assert any(np.array_equal(batch.loser[0].numpy(), row) for row in rows)
     with pytest.raises(CheckpointError, match="another"):
-        next(make_losing_samples(folder, windows, model, SamplingConfig(evaluations=5), 3))
+        next(make_losing_samples(folder, windows, model, SamplingConfig(nfe=5), 3))
     with pytest.raises(CheckpointError, match="another"):
         next(make_losing_samples(folder, windows, tiny_generator(TINY_CAUSAL, 1), SAMPLING, 3))
     middle = sorted(folder.glob("*.npy"))[1]

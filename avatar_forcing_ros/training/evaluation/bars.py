@@ -26,7 +26,7 @@ SPEED_BLOCKS = 20
 def block_ms(weights: Path, sampling: SamplingConfig) -> float:
     """Median time of a block of 5 frames with 4 evaluations here, on one thread, in ms."""
     generator = in_blocks(load_checkpoint(weights).generator, SPEED_BLOCK_FRAMES)
-    quick = replace(sampling, evaluations=SPEED_EVALUATIONS)
+    quick = replace(sampling, nfe=SPEED_EVALUATIONS)
     engine = MotionEngine(generator, quick, anchor=AnchorConfig())
     state, rng, took = engine.new_state(), np.random.default_rng(0), []
     threads = torch.get_num_threads()

@@ -129,7 +129,7 @@ def effort(figures: Mapping[str, Any]) -> Figure:
     """What fewer evaluations and shorter blocks cost."""
     ablations = figures["ablations"]
     own = {
-        "evaluations_": figures["model"]["sampling"]["evaluations"],
+        "evaluations_": figures["model"]["sampling"]["nfe"],
         "block_": figures["model"]["block_frames"],
     }
     labels = {"evaluations_": "function evaluations a block", "block_": "frames of a block"}

@@ -83,10 +83,10 @@ def _sampled(full: Variant) -> list[Variant]:
                 replace(full, name=f"guidance_{scale:g}", meaning=meaning, sampling=guided)
             )
     for count in EVALUATIONS:
-        if count != own.evaluations:
+        if count != own.nfe:
             steps = count - 2
             meaning = f"{steps} solver step{'s' * (steps > 1)} and the pass for the cache"
-            sampling = replace(own, evaluations=count)
+            sampling = replace(own, nfe=count)
             made.append(
                 replace(full, name=f"evaluations_{count}", meaning=meaning, sampling=sampling)
             )

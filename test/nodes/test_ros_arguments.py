@@ -1,4 +1,4 @@
-"""What was given at the start and reaches no node is told, with the name that was meant."""
+"""Mistakes in ROS arguments are reported, with the name that was probably meant."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ import pytest
 import rclpy
 from rclpy.node import Node
 
-from avatar_forcing_ros.nodes.argument_errors import argument_error
-from avatar_forcing_ros.nodes.interface import PERCEPTION_PARAMETERS
+from avatar_forcing_ros.node_config import PerceptionNodeConfig
 from avatar_forcing_ros.nodes.parameters import declare
-from avatar_forcing_ros.nodes.unknown_parameters import matches, node_patterns, warn_of_unknown
+from avatar_forcing_ros.nodes.ros_arguments import (
+    argument_error,
+    matches,
+    node_patterns,
+    warn_of_unknown,
+)
 from avatar_forcing_ros.resources import shipped
 
 Start = Callable[..., list[str]]
@@ -39,7 +43,7 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
         context.init(["program", "--ros-args", *args])
         node = Node(name, context=context)
         nodes.append(node)
-        declare(node, PERCEPTION_PARAMETERS, {})
+        declare(node, PerceptionNodeConfig)
         logger = Logger()
         monkeypatch.setattr(node, "get_logger", lambda: logger)
         warn_of_unknown(node, args)
@@ -51,7 +55,7 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     context.try_shutdown()
 
 
-def test_a_name_that_no_node_has_is_told_with_the_nearest(start: Start) -> None:
+def test_a_name_that_no_node_has_is_reported_with_the_nearest(start: Start) -> None:
     (warning,) = start("-p", "portait:=x", "-p", "fraem_id:=x", "-p", "zzz:=1")
     assert "'portait' (nearest: 'portrait')" in warning
     assert "'fraem_id' (nearest: 'frame_id')" in warning
@@ -76,7 +80,9 @@ def test_names_of_this_package_and_of_ros_are_no_mistake(start: Start) -> None:
         ("/*", "/robot"),
     ],
 )
-def test_a_file_for_another_node_is_told(start: Start, tmp_path: Path, key: str, ns: str) -> None:
+def test_a_file_for_another_node_is_reported(
+    start: Start, tmp_path: Path, key: str, ns: str
+) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text(f"{key}:\n  ros__parameters:\n    frame_id: head\n")
     (warning,) = start("--params-file", str(file), "-r", f"__ns:={ns}")
@@ -131,11 +137,11 @@ def test_an_argument_that_ros_refuses_is_one_sentence(args: tuple[str, str], sai
     context = rclpy.Context()
     with pytest.raises(RuntimeError) as raised:
         context.init(["program", "--ros-args", *args])
-    told = str(argument_error(raised.value))
-    assert said in told
-    assert f"'{args[1]}'" in told
-    assert "/rcl/" not in told
-    assert "\n" not in told
+    error = str(argument_error(raised.value))
+    assert said in error
+    assert f"'{args[1]}'" in error
+    assert "/rcl/" not in error
+    assert "\n" not in error
 
 
 def test_other_errors_are_none_of_arguments() -> None:

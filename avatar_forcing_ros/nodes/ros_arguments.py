@@ -1,34 +1,62 @@
-"""Parameters that were given at the start and reach nobody: ROS drops them without a word.
+"""Mistakes in a program's ROS arguments, in words of use to whoever gave them.
 
-Either no node of this package has one of that name, or the YAML file that holds them is for a node
-of another name or namespace.
+ROS drops parameters that the node does not declare without a warning, and so it does with YAML
+files for a node of another name or namespace.
 """
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 from rclpy.node import Node
 
-from avatar_forcing_ros.nodes.display_settings import DESCRIPTIONS
-from avatar_forcing_ros.nodes.interface import (
-    PARAMETERS,
-    PERCEPTION_PARAMETERS,
-    TELEPRESENCE_PARAMETERS,
-)
+from avatar_forcing_ros.errors import ConfigError
+from avatar_forcing_ros.node_config import NODE_CONFIGS
+from avatar_forcing_ros.settings import settings_of
+from avatar_forcing_ros.strict import nearest
 
 # one file may serve all nodes (its key is /**), so what one of them knows is no mistake
-_TABLES = (PARAMETERS, PERCEPTION_PARAMETERS, TELEPRESENCE_PARAMETERS)
-KNOWN = {parameter.name for table in _TABLES for parameter in table} | set(DESCRIPTIONS)
+_SETTINGS = [each for config in NODE_CONFIGS.values() for each in settings_of(config)]
+KNOWN = {each.name for each in _SETTINGS} | {each.formerly for each in _SETTINGS} - {""}
 # declared when a topic is first used
 LATER = "qos_overrides."
+
+_REFUSED = re.compile(r"Couldn't parse ([\w ]+): '(?:--?[\w-]+ )?(.*?)'\. Error: (.*?)(, at /|$)")
+_NAME = "letters, digits and underscores, and no digit in front"
+_EXPECTED = (
+    ("__ns:=", f"a namespace: parts behind '/', each of {_NAME}"),
+    ("__node:=", f"a name of {_NAME}"),
+    ("__name:=", f"a name of {_NAME}"),
+    ("", "'old_name:=new_name'"),
+)
+
+
+def argument_error(error: Exception) -> ConfigError | None:
+    """A sentence for `error`, where rclpy raised it because of an argument; else None."""
+    refused = _REFUSED.search(" ".join(str(error).split()))
+    if not refused:
+        return None
+    kind, given, reason = refused[1], refused[2], refused[3]
+    if kind == "remap rule":
+        expected = next(text for key, text in _EXPECTED if key in given)
+    elif kind == "parameter override rule":
+        expected = "'name:=value', the value in YAML"
+    elif kind == "log level":
+        expected = "debug, info, warn, error or fatal"
+    else:
+        expected = f"what ROS can read ({reason})"
+    return ConfigError(
+        kind.replace("rule", "argument"),
+        expected=expected,
+        got=f"'{given}'",
+        remedy="correct it, behind --ros-args or in the launch file",
+    )
 
 
 def warn_of_unknown(node: Node, args: Sequence[str] | None = None) -> None:
@@ -37,8 +65,12 @@ def warn_of_unknown(node: Node, args: Sequence[str] | None = None) -> None:
     `node` has declared its own; `args` are the program's by default.
     """
     given = getattr(node, "_parameter_overrides", {})  # rclpy has no other way to ask for them
-    unknown = [name for name in given if name not in KNOWN and not _is_ros_own(node, name)]
-    sentences = [f"there is no parameter {_with_nearest(name, KNOWN)}" for name in unknown]
+    sentences = [
+        f"there is no parameter '{name}'{nearest(KNOWN, name)}"
+        for name in given
+        # ROS itself has some in every node
+        if not (name in KNOWN or node.has_parameter(name) or name.startswith(LATER))
+    ]
     own_name = node.get_fully_qualified_name()
     for file in params_files(sys.argv[1:] if args is None else args):
         patterns = list(node_patterns(file))
@@ -49,16 +81,6 @@ def warn_of_unknown(node: Node, args: Sequence[str] | None = None) -> None:
             )
     if sentences:
         node.get_logger().warning("; ".join(sentences))
-
-
-def _is_ros_own(node: Node, name: str) -> bool:
-    """Whether ROS itself has such a parameter in `node`, or will have it."""
-    return bool(node.has_parameter(name)) or name.startswith(LATER)
-
-
-def _with_nearest(name: str, known: Iterable[str]) -> str:
-    nearest = difflib.get_close_matches(name, sorted(known), n=1)
-    return f"'{name}'" + (f" (nearest: '{nearest[0]}')" if nearest else "")
 
 
 def params_files(args: Sequence[str]) -> Iterator[Path]:
