@@ -32,7 +32,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from avatar_forcing_ros.benchmarks.process_use import cpu_s, memory_mb
 from avatar_forcing_ros.errors import OutputError
 from avatar_forcing_ros.msg import AvatarMotion, AvatarState
-from avatar_forcing_ros.nodes.audio_messages import audio_message, stamped_kind
+from avatar_forcing_ros.nodes.convert_audio import audio_message, stamped_kind
 from avatar_forcing_ros.nodes.middleware import prepare_middleware
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, FRAME_RATE_HZ
 

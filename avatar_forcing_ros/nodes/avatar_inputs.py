@@ -11,13 +11,11 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
 from avatar_forcing_ros.msg import AvatarMotion
-from avatar_forcing_ros.nodes.audio_subscription import AudioSubscription
-from avatar_forcing_ros.nodes.bad_message import BadMessage
+from avatar_forcing_ros.nodes.audio_topics import AudioSubscription
 from avatar_forcing_ros.nodes.convert_image import compressed_to_rgb, image_to_rgb
 from avatar_forcing_ros.nodes.convert_motion import msg_to_values
-from avatar_forcing_ros.nodes.diagnostics import ErrorCounter
-from avatar_forcing_ros.nodes.stamps import MessageTime, StampReader
-from avatar_forcing_ros.nodes.subscriptions import MatchedSubscription
+from avatar_forcing_ros.nodes.diagnostics import BadMessage, ErrorCounter
+from avatar_forcing_ros.nodes.subscriptions import MatchedSubscription, MessageTime, StampReader
 from avatar_forcing_ros.runtime.worker import AvatarWorker
 
 REPLAY_DEPTH = 1000  # images that may wait: a bag is seen whole, however slow the machine is

@@ -8,7 +8,7 @@ both, so that a model that hangs is told.
 
 from __future__ import annotations
 
-import sys
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, replace
@@ -30,6 +30,7 @@ from avatar_forcing_ros.msg import AvatarState
 from avatar_forcing_ros.nodes import diagnostics, qos
 from avatar_forcing_ros.nodes.avatar_inputs import AvatarInputs
 from avatar_forcing_ros.nodes.avatar_outputs import AvatarOutputs
+from avatar_forcing_ros.nodes.executable import StopSignals
 from avatar_forcing_ros.nodes.interface import PARAMETERS
 from avatar_forcing_ros.nodes.node_base import LifecycleNodeBase
 from avatar_forcing_ros.nodes.node_main import run_node
@@ -41,7 +42,6 @@ from avatar_forcing_ros.nodes.parameters import (
     refused,
     values,
 )
-from avatar_forcing_ros.nodes.stop_signals import StopSignals
 from avatar_forcing_ros.runtime.build import build_session, load_face
 from avatar_forcing_ros.runtime.commands import done
 from avatar_forcing_ros.runtime.load import device_of
@@ -440,10 +440,4 @@ def _preset_defaults(preset: str) -> dict[str, Any]:
     return {name: sampling[name] for name in SAMPLING} | {"preset": preset}
 
 
-def main(args: Sequence[str] | None = None, signals: StopSignals | None = None) -> int:
-    """Run the node until it is told to end; the process's exit code."""
-    return run_node("avatar_node", AvatarNode, args, signals, threads=4)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = functools.partial(run_node, "avatar_node", AvatarNode, threads=4)

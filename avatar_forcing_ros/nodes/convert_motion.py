@@ -3,7 +3,7 @@
 The rig's head angles are REP-103 rotations of the head frame already, so ``head_rpy`` holds them
 as they are, in radians: x = head_roll, y = head_pitch, z = head_yaw. ``head_translation`` is in
 head widths along the same axes (x forward out of the face, y to the avatar's left, z up):
-y = head_x and z = head_y, while x is how far the head must come forward for its picture to grow
+y = head_x and z = head_y, while x is how far the head must come forward for its image to grow
 by head_scale when it is looked at from VIEW_DISTANCE_HEAD_WIDTHS away.
 """
 
@@ -18,7 +18,7 @@ from geometry_msgs.msg import Vector3
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.msg import AvatarMotion
-from avatar_forcing_ros.nodes.bad_message import refuse
+from avatar_forcing_ros.nodes.diagnostics import BadMessage
 from avatar_forcing_ros.rig.coefficients import COUNT, INDEX, NAMES, clip
 
 Values = NDArray[np.float32]
@@ -83,12 +83,12 @@ def msg_to_values(msg: Any) -> tuple[Values, tuple[str, ...]]:
     """Rig coefficients ``[K]`` float32 within their ranges, and the names that are none.
 
     Names may come in any order; those that are missing are 0. The unknown ones are ignored and
-    handed back, to be told once. Raises BadMessage where names and values do not belong together,
+    handed back, to be logged. Raises BadMessage where names and values do not belong together,
     or a value is not finite.
     """
-    names, given = tuple(msg.names), _numbers(msg.values)
+    names, given = tuple(msg.names), np.array(msg.values, np.float32)
     if len(names) != len(given):
-        raise refuse(
+        raise BadMessage(
             "names",
             "motion message",
             expected="as many names as values",
@@ -97,14 +97,21 @@ def msg_to_values(msg: Any) -> tuple[Values, tuple[str, ...]]:
         )
     places, sources, unknown = _places(names)
     if len(set(places)) < len(places):
-        raise refuse(
+        raise BadMessage(
             "names",
             "motion message",
             expected="every name once",
             got="a coefficient twice",
             remedy="publish one value for each name",
         )
-    _require_finite(given, "motion message")
+    if not np.isfinite(given).all():
+        raise BadMessage(
+            "not_finite",
+            "motion message",
+            expected="finite values",
+            got=f"{np.count_nonzero(~np.isfinite(given))} that are not",
+            remedy="check the node that publishes them",
+        )
     values = np.zeros(COUNT, np.float32)
     values[list(places)] = given[list(sources)]
     return clip(values), unknown
@@ -117,36 +124,3 @@ def _places(names: tuple[str, ...]) -> tuple[tuple[int, ...], tuple[int, ...], t
     known = [(INDEX[name], i) for i, name in enumerate(names) if name in INDEX]
     unknown = tuple(name for name in names if name not in INDEX)
     return tuple(place for place, _ in known), tuple(i for _, i in known), unknown
-
-
-def msg_to_latent(msg: Any, width: int) -> Values:
-    """The latent ``[width]`` float32 of a motion message.
-
-    Raises BadMessage where it is missing, of another width or not finite.
-    """
-    latent = _numbers(msg.latent)
-    if len(latent) != width:
-        raise refuse(
-            "size" if len(latent) else "empty",
-            "latent of a motion message",
-            expected=f"{width} values",
-            got=str(len(latent)),
-            remedy="run both sides with the same model",
-        )
-    _require_finite(latent, "latent of a motion message")
-    return latent
-
-
-def _numbers(values: Any) -> Values:
-    return np.array(values, np.float32)  # a copy: the message's memory is not ours
-
-
-def _require_finite(values: Values, what: str) -> None:
-    if not np.isfinite(values).all():
-        raise refuse(
-            "not_finite",
-            what,
-            expected="finite values",
-            got=f"{np.count_nonzero(~np.isfinite(values))} that are not",
-            remedy="check the node that publishes them",
-        )

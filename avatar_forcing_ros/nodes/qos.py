@@ -1,4 +1,4 @@
-"""Publishers from the table, with qualities of service that can be overridden.
+"""Publishers from the table of topics, with QoS profiles that can be overridden.
 
 Every topic takes the standard ``qos_overrides`` parameters of ROS 2.
 """
@@ -51,16 +51,13 @@ TABLE = {topic.name: topic for topic in TOPICS}
 
 
 def profile(topic: Topic) -> QoSProfile:
-    """The quality of service that `topic` has by default."""
-    return QoSProfile(
-        depth=topic.depth,
-        reliability=QoSReliabilityPolicy.BEST_EFFORT
-        if topic.sensor_data
-        else QoSReliabilityPolicy.RELIABLE,
-        durability=QoSDurabilityPolicy.TRANSIENT_LOCAL
-        if topic.latched
-        else QoSDurabilityPolicy.VOLATILE,
-    )
+    """The QoS profile that `topic` has by default."""
+    found = QoSProfile(depth=topic.depth)  # reliable and volatile
+    if topic.sensor_data:
+        found.reliability = QoSReliabilityPolicy.BEST_EFFORT
+    if topic.latched:
+        found.durability = QoSDurabilityPolicy.TRANSIENT_LOCAL
+    return found
 
 
 def header(stamp_ns: int, frame_id: str) -> Header:
@@ -78,7 +75,7 @@ def publisher(
 ) -> Publisher:
     """A publisher of the topic `name`; a `managed` one is silent unless its node is active.
 
-    A subscriber whose quality of service does not fit is counted in `errors`.
+    A subscriber whose QoS does not fit is counted in `errors`.
     """
     create = node.create_lifecycle_publisher if managed else node.create_publisher
 

@@ -1,4 +1,4 @@
-"""Every way to write a sample against numbers by hand, and no message that crashes."""
+"""Protects the reading of audio messages: every way to write a sample, and none that crashes."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from std_msgs.msg import Header
 
-from avatar_forcing_ros.nodes.audio_messages import installed_kinds
-from avatar_forcing_ros.nodes.bad_message import BadMessage
+from avatar_forcing_ros.nodes.audio_input import AudioInput
 from avatar_forcing_ros.nodes.convert_audio import (
     CODE_OF_KIND,
     AudioFormat,
-    AudioInput,
     format_of,
+    installed_kinds,
     samples,
     samples_to_data_msg,
     samples_to_msg,
 )
+from avatar_forcing_ros.nodes.diagnostics import BadMessage
 
 pytestmark = pytest.mark.either_audio
 if "audio_stamped" not in installed_kinds():

@@ -1,4 +1,4 @@
-"""Joints, the head's frame and the outline, against REP-103 and the rig's own geometry."""
+"""Protects joints, the head's frame and the outline, against REP-103 and the rig's geometry."""
 
 from __future__ import annotations
 

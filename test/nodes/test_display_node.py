@@ -1,4 +1,4 @@
-"""The display node with a screen and a speaker that write down what they get, over real DDS.
+"""Protects lip sync on the robot: a screen and a speaker write down what they get, over real DDS.
 
 Messages come over the wire in the time they need; the node's own clock is simulated, and moves
 only while the screen waits. So what is shown and heard when is exact.
@@ -32,8 +32,8 @@ from std_msgs.msg import Header
 
 from avatar_forcing_ros.errors import ConfigError, MissingDependencyError, OutputError
 from avatar_forcing_ros.nodes.display_node import DisplayNode
+from avatar_forcing_ros.nodes.executable import StopSignals
 from avatar_forcing_ros.nodes.node_main import serve
-from avatar_forcing_ros.nodes.stop_signals import StopSignals
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLES_PER_FRAME, frame_stamp_ns
 
 pytestmark = pytest.mark.either_audio

@@ -1,4 +1,4 @@
-"""Pictures get through the default middleware as it comes, and a user's choice stays."""
+"""Protects the default middleware: images get through as it comes, a user's choice stays."""
 
 from __future__ import annotations
 

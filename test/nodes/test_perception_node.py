@@ -1,4 +1,4 @@
-"""`perception_node` over real DDS: pictures in, a person's motion out, and on to the avatar."""
+"""Protects `perception_node` over real DDS: images in, a person's motion out, to the avatar."""
 
 from __future__ import annotations
 

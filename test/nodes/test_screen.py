@@ -1,4 +1,4 @@
-"""The picture keeps its proportions, and a machine without a display says so."""
+"""Protects the window: the image keeps its proportions, no display is a sentence."""
 
 from __future__ import annotations
 

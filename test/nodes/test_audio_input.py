@@ -1,4 +1,4 @@
-"""One topic's sound, cut in every way: the same samples, and stamps that never drift."""
+"""Protects one topic's audio: cut in every way the same samples, and stamps that never drift."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from installed_audio import needs_audio_stamped
 from std_msgs.msg import Header
 
 from avatar_forcing_ros.media import AudioChunk
-from avatar_forcing_ros.nodes.convert_audio import AudioFormat, AudioInput, samples_to_msg
+from avatar_forcing_ros.nodes.audio_input import AudioInput
+from avatar_forcing_ros.nodes.convert_audio import AudioFormat, samples_to_msg
 from avatar_forcing_ros.sync.timeline import SoundTrack
 
 pytestmark = [pytest.mark.either_audio, needs_audio_stamped]
@@ -40,7 +41,7 @@ def run(sound: np.ndarray, rate: int, cuts: list[int]) -> list[AudioChunk]:
         if end > begin:
             stamp_ns = START_NS + begin * 1_000_000_000 // rate
             out += receiver.push(stamped(sound[begin:end], rate=rate), stamp_ns)
-    assert (receiver.jumps, receiver.format_changes, receiver.mended_samples) == (0, 0, 0)
+    assert (receiver.jumps, receiver.format_changes, receiver.sanitized_samples) == (0, 0, 0)
     return out + receiver.flush()
 
 
@@ -271,12 +272,12 @@ def test_a_change_of_format_is_followed() -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_what_is_no_number_does_not_stop_the_resampler(value: float) -> None:
-    broken, mended = noise(9_600), noise(9_600)
-    broken[100:103], mended[100:103] = value, 0.0
+    broken, clean = noise(9_600), noise(9_600)
+    broken[100:103], clean[100:103] = value, 0.0
     receiver = AudioInput()
     got = [*receiver.push(stamped(broken, rate=48_000), START_NS), *receiver.flush()]
-    assert receiver.mended_samples == 3
-    assert np.array_equal(joined(got), joined(run(mended, 48_000, [])))
+    assert receiver.sanitized_samples == 3
+    assert np.array_equal(joined(got), joined(run(clean, 48_000, [])))
 
 
 def test_what_is_no_number_passes_at_16_khz_for_the_timeline_to_count() -> None:
@@ -285,7 +286,7 @@ def test_what_is_no_number_passes_at_16_khz_for_the_timeline_to_count() -> None:
     (chunk,) = receiver.push(stamped([0.5, 0.5, float("nan"), 0.0, inf, -inf], channels=2), 0)
     assert chunk.samples[0] == 0.5
     assert np.isnan(chunk.samples[1:]).all()
-    assert receiver.mended_samples == 0
+    assert receiver.sanitized_samples == 0
 
 
 def test_flush_makes_a_new_beginning() -> None:
