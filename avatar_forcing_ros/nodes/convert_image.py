@@ -27,7 +27,7 @@ Pixels = NDArray[np.uint8]
 
 MAX_SIDE_PX = 8192
 MAX_PIXELS = 64_000_000
-JPEG_QUALITY = 90
+JPEG_QUALITY = 85
 
 # encodings of 8 bits: bytes a pixel in a row, and OpenCV's conversion to RGB
 _EIGHT_BITS: dict[str, tuple[int, int | None]] = {

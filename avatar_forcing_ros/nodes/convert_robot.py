@@ -20,9 +20,6 @@ from avatar_forcing_ros.rig.face_geometry import HEAD_FROM_PICTURE, head_centre
 Values = NDArray[np.float32]
 
 JOINT_COEFFICIENTS = ("head_yaw", "head_pitch", "head_roll", "jaw_open")
-JOINT_NAMES = ("head_pan", "head_tilt", "head_roll", "jaw")
-JOINT_GAINS = (1.0, 1.0, 1.0, 0.4)  # a jaw that is fully open stands at about 23 degrees
-HEAD_WIDTH_M = 0.16  # ear to ear
 LINE_WIDTH_M = 0.0015
 MARKER_NAMESPACE = "avatar_face"
 
@@ -50,10 +47,7 @@ OUTLINES: tuple[list[int], ...] = (
 
 
 def values_to_joints(
-    values: Values,
-    header: Any,
-    names: Sequence[str] = JOINT_NAMES,
-    gains: Sequence[float] = JOINT_GAINS,
+    values: Values, header: Any, names: Sequence[str], gains: Sequence[float]
 ) -> Any:
     """JointState of the neck's pan, tilt and roll and of the jaw, from coefficients ``[K]``.
 
@@ -71,9 +65,7 @@ def values_to_joints(
     )
 
 
-def values_to_transform(
-    values: Values, header: Any, child_frame: str, head_width_m: float = HEAD_WIDTH_M
-) -> Any:
+def values_to_transform(values: Values, header: Any, child_frame: str, head_width_m: float) -> Any:
     """TransformStamped from the head's rest frame, `header.frame_id`, to its frame.
 
     `values` ``[K]`` are rig coefficients; the translation is in metres, axes as in REP-103.
@@ -101,9 +93,7 @@ def quaternion(roll_rad: float, pitch_rad: float, yaw_rad: float) -> Any:
     )
 
 
-def landmarks_to_markers(
-    landmarks_px: Values, header: Any, head_width_m: float = HEAD_WIDTH_M
-) -> Any:
+def landmarks_to_markers(landmarks_px: Values, header: Any, head_width_m: float) -> Any:
     """MarkerArray with the lines of face oval, lips and eyes in the head's frame, metres.
 
     `landmarks_px` ``[478, 3]`` are the portrait's with its expression but without the head's

@@ -27,8 +27,8 @@ from avatar_forcing_ros.nodes.executable import StopSignals
 from avatar_forcing_ros.nodes.node_base import NodeBase
 from avatar_forcing_ros.nodes.node_main import run_node
 from avatar_forcing_ros.nodes.parameters import accepted
-from avatar_forcing_ros.nodes.screen import AnyScreen, Screen
-from avatar_forcing_ros.nodes.speaker import AnySpeaker, Speaker
+from avatar_forcing_ros.nodes.screen import Screen
+from avatar_forcing_ros.nodes.speaker import Speaker
 from avatar_forcing_ros.nodes.subscriptions import MatchedSubscription, MessageTime, StampReader
 from avatar_forcing_ros.sync.playout import Playout
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
@@ -47,8 +47,8 @@ class DisplayNode(NodeBase):
     def __init__(
         self,
         *,
-        make_screen: Callable[[bool, str], AnyScreen] = Screen,
-        make_speaker: Callable[[str], AnySpeaker] = Speaker,
+        make_screen: Callable[[bool, str], Screen] = Screen,
+        make_speaker: Callable[[str], Speaker] = Speaker,
         now_ns: Callable[[], int] = time.monotonic_ns,
         **options: Any,
     ) -> None:
@@ -59,8 +59,8 @@ class DisplayNode(NodeBase):
         # any stamp is good: the playout finds out how they relate to the local clock
         self._stamp = StampReader(self.now_ns, math.inf, self.errors)
         self._inputs: list[AudioSubscription | MatchedSubscription] = []
-        self.screen: AnyScreen | None = None
-        self.speaker: AnySpeaker | None = None
+        self.screen: Screen | None = None
+        self.speaker: Speaker | None = None
         self._reported_ns, self._reported = now_ns(), Counter[str]()
         try:
             self.settings: DisplaySettings = declare_settings(self)
@@ -103,17 +103,15 @@ class DisplayNode(NodeBase):
         self.speaker = self.screen = None
         super().destroy_node()
 
-    def _open_speaker(self, make_speaker: Callable[[str], AnySpeaker]) -> None:
-        speaker: AnySpeaker | None = None
+    def _open_speaker(self, make_speaker: Callable[[str], Speaker]) -> None:
         try:
-            speaker = make_speaker(self.settings.speaker_device)
-            speaker.start(self._audio_for)
+            self.speaker = make_speaker(self.settings.speaker_device)
+            self.speaker.start(self._audio_for)
         except AvatarForcingError as error:
             self.get_logger().warning(f"{error}. The avatar is shown without audio.")
-            if speaker is not None:
-                speaker.stop()
-            return
-        self.speaker = speaker
+            if self.speaker is not None:
+                self.speaker.stop()
+            self.speaker = None
 
     def _subscribe(self) -> None:
         """To what has a place to go: images without a screen would only cost bandwidth."""

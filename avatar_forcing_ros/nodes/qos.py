@@ -24,29 +24,11 @@ from avatar_forcing_ros.nodes.diagnostics import ErrorCounter
 from avatar_forcing_ros.nodes.interface import TOPICS, Topic
 
 try:
-    from rclpy.event_handler import (
-        PublisherEventCallbacks,
-        SubscriptionEventCallbacks,
-        UnsupportedEventTypeError,
-    )
+    from rclpy import event_handler
 except ImportError:  # ROS 2 Humble
-    from rclpy.qos_event import (
-        PublisherEventCallbacks,
-        SubscriptionEventCallbacks,
-        UnsupportedEventTypeError,
-    )
+    from rclpy import qos_event as event_handler
 
-__all__ = [
-    "TABLE",
-    "SubscriptionEventCallbacks",
-    "UnsupportedEventTypeError",
-    "destroy_publisher",
-    "header",
-    "profile",
-    "publisher",
-    "silent_events",
-]
-
+events: Any = event_handler
 TABLE = {topic.name: topic for topic in TOPICS}
 
 
@@ -65,9 +47,9 @@ def header(stamp_ns: int, frame_id: str) -> Header:
     return Header(stamp=Time(nanoseconds=stamp_ns).to_msg(), frame_id=frame_id)
 
 
-def silent_events() -> SubscriptionEventCallbacks:
+def silent_events() -> Any:
     """Events of a subscription that need not fit every publisher."""
-    return SubscriptionEventCallbacks(incompatible_qos=lambda _: None)
+    return events.SubscriptionEventCallbacks(incompatible_qos=lambda _: None)
 
 
 def publisher(
@@ -91,7 +73,7 @@ def publisher(
         message,
         name,
         profile(TABLE[name]),
-        event_callbacks=PublisherEventCallbacks(incompatible_qos=incompatible),
+        event_callbacks=events.PublisherEventCallbacks(incompatible_qos=incompatible),
         qos_overriding_options=QoSOverridingOptions.with_default_policies(),
     )
 

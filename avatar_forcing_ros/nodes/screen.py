@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import Protocol
 
 import cv2
 import numpy as np
@@ -21,19 +20,6 @@ _START_PX = 512
 _CLOSE_KEYS = (27, ord("q"))  # Esc
 _PROBE_TIMEOUT_S = 30
 _PROBE = "import cv2; cv2.namedWindow('probe'); cv2.destroyAllWindows()"
-
-
-class AnyScreen(Protocol):
-    """What the node needs of a screen."""
-
-    def show(self, pixels: Pixels) -> None:
-        """Show an image ``[H, W, 3]`` RGB from now on."""
-
-    def wait(self, timeout_s: float) -> bool:
-        """Serve the window for that long; False once somebody wants to end."""
-
-    def close(self) -> None:
-        """Take the window away."""
 
 
 class Screen:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import soxr
@@ -23,26 +23,6 @@ Pull = Callable[[int, int], Samples]
 _BLOCK_S = 0.02
 _LATENCY_S = 0.06  # Python's callbacks may be held up for some tens of milliseconds
 _REMEDY = "connect a sound card, choose one by speaker_device, or set speaker:=false"
-
-
-class AnySpeaker(Protocol):
-    """What the node needs of a speaker."""
-
-    underruns: int
-
-    @property
-    def lead_ns(self) -> int:
-        """How long before it is heard audio is asked for, at most."""
-
-    @property
-    def is_running(self) -> bool:
-        """Whether it asks for audio."""
-
-    def start(self, pull: Pull) -> None:
-        """Ask `pull` for audio from now on, in a thread of its own."""
-
-    def stop(self) -> None:
-        """Ask no more."""
 
 
 class Speaker:

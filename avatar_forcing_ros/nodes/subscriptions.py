@@ -22,7 +22,6 @@ from avatar_forcing_ros.nodes import qos
 from avatar_forcing_ros.nodes.diagnostics import BadMessage, ErrorCounter
 from avatar_forcing_ros.nodes.middleware import is_fast_dds, profile_variable
 from avatar_forcing_ros.nodes.node_base import NodeBase
-from avatar_forcing_ros.nodes.qos import SubscriptionEventCallbacks, UnsupportedEventTypeError
 
 FOLLOW_PERIOD_S = 1.0
 REPLAY_LATE_NS = 60_000_000_000
@@ -186,22 +185,22 @@ class MatchedSubscription:
     def _subscribe(self, overridable: QoSOverridingOptions | None) -> Any:
         """Made with the profile, into which rclpy writes what was overridden."""
 
-        def create(**events: Callable[[Any], None]) -> Any:
+        def create(**more: Callable[[Any], None]) -> Any:
             return self._node.create_subscription(
                 self._messages[self._type],
                 self._topic,
                 self._callback,
                 self._profile,
                 callback_group=self._group,
-                event_callbacks=SubscriptionEventCallbacks(
-                    incompatible_qos=self._on_incompatible, **events
+                event_callbacks=qos.events.SubscriptionEventCallbacks(
+                    incompatible_qos=self._on_incompatible, **more
                 ),
                 qos_overriding_options=overridable,
             )
 
         try:
             return create(message_lost=self._on_lost)
-        except UnsupportedEventTypeError:  # not every middleware reports what it lost
+        except qos.events.UnsupportedEventTypeError:  # not every middleware reports what it lost
             return create()
 
     def _on_incompatible(self, event: Any) -> None:

@@ -54,7 +54,7 @@ def joined(chunks: list[AudioChunk]) -> np.ndarray:
     rate=st.sampled_from([4_000, 8_000, 11_025, 16_000, 22_050, 44_100, 48_000, 96_000]),
     cuts=st.lists(st.integers(0, 6_000), max_size=30),
 )
-def test_any_cutting_gives_the_same_sound(rate: int, cuts: list[int]) -> None:
+def test_any_cutting_gives_the_same_audio(rate: int, cuts: list[int]) -> None:
     sound = noise(6_000)
     whole, pieces = run(sound, rate, []), run(sound, rate, cuts)
     assert np.array_equal(joined(whole), joined(pieces))
@@ -194,7 +194,7 @@ def test_what_arrives_several_at_once_has_no_holes(
 
 @pytest.mark.parametrize("rate", [8_000, 16_000, 22_050, 44_100, 48_000])
 @pytest.mark.parametrize("counted", [True, False])
-def test_a_voice_after_one_that_was_dropped_does_not_wait_for_it(rate: int, counted: bool) -> None:
+def test_speech_after_dropped_speech_does_not_wait_for_it(rate: int, counted: bool) -> None:
     """20 s handed over at once, stopped after 3 s; another comes a second later.
 
     Whether the break is known or not: no stamp is later than its message.
@@ -223,7 +223,7 @@ def test_a_voice_after_one_that_was_dropped_does_not_wait_for_it(rate: int, coun
 
 
 @pytest.mark.parametrize("rate", [8_000, 22_050, 44_100, 96_000])
-def test_a_queued_voice_keeps_its_order(rate: int) -> None:
+def test_queued_speech_keeps_its_order(rate: int) -> None:
     """Sent without pause: stamps some microseconds apart, in pieces of any length."""
     rng = np.random.default_rng(3)
     receiver, stamps, count = AudioInput(queued=True), [], 0
@@ -248,7 +248,7 @@ def test_a_microphone_after_a_break_begins_with_its_own_stamp() -> None:
     assert receiver.jumps == 0
 
 
-def test_channels_that_cancel_each_other_out_are_heard() -> None:
+def test_channels_that_cancel_each_other_out_are_not_lost() -> None:
     receiver = AudioInput()
     tone = 0.5 * np.sin(np.arange(16_000) * 0.1)
     sound = np.stack((tone, -tone), axis=1).ravel()

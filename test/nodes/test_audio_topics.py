@@ -82,7 +82,7 @@ def likeness(heard: NDArray[np.float32]) -> float:
     return float(spectrum[np.abs(hz - 330) < 20].sum() / spectrum.sum())
 
 
-def test_publishers_of_either_reliability_are_heard(here: Listener) -> None:
+def test_publishers_of_either_reliability_are_received(here: Listener) -> None:
     microphone = here.other.create_publisher(installed_audio.MESSAGE, "user/audio", BEST_EFFORT)
     here.until(
         lambda: here.chunks,
@@ -99,7 +99,7 @@ def test_publishers_of_either_reliability_are_heard(here: Listener) -> None:
     assert here.errors.counts == {}
 
 
-def test_another_message_of_the_same_name_is_told(here: Listener) -> None:
+def test_another_message_of_the_same_name_is_reported(here: Listener) -> None:
     here.other.create_publisher(audio_common_msgs.msg.AudioInfo, "user/audio", 1)
     here.until(lambda: here.errors.counts)
     assert list(here.errors.counts) == ["user/audio type"]
@@ -120,7 +120,7 @@ def test_bytes_alone_are_what_that_package_has() -> None:
 
 
 @needs_bytes
-def test_bytes_without_a_stamp_are_heard(here: Listener) -> None:
+def test_bytes_without_a_stamp_are_received(here: Listener) -> None:
     data = here.other.create_publisher(audio_common_msgs.msg.AudioData, "user/audio", 10)
 
     here.until(
@@ -132,7 +132,7 @@ def test_bytes_without_a_stamp_are_heard(here: Listener) -> None:
 
 @needs_bytes
 @pytest.mark.parametrize("qos", [LATCHED, 1], ids=["said once and kept", "said again and again"])
-def test_what_bytes_are_is_told_beside_them(here: Listener, qos: QoSProfile | int) -> None:
+def test_what_bytes_are_is_read_from_their_info(here: Listener, qos: QoSProfile | int) -> None:
     information = here.other.create_publisher(
         audio_common_msgs.msg.AudioInfo, "user/audio_info", qos
     )
@@ -218,7 +218,7 @@ def test_audio_info_of_what_is_not_read_is_refused(told: Any) -> None:
         format_of_info(told)
 
 
-def test_mp3_is_told_from_sound() -> None:
+def test_mp3_is_distinguished_from_raw_audio() -> None:
     data = mp3_of(TONE)
     assert looks_like_mp3(data)
     assert looks_like_mp3(data[1_000:3_000])  # from the middle of a frame

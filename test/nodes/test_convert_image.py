@@ -143,7 +143,7 @@ def test_data_may_be_any_buffer(wrap) -> None:
         ("size", image("nv12", 4, 4, bytes(16), 4)),
     ],
 )
-def test_bad_images_are_told(reason: str, msg: Image) -> None:
+def test_bad_images_are_reported(reason: str, msg: Image) -> None:
     with pytest.raises(BadMessage, match=r"expected .*, got .*; ") as told:
         image_to_rgb(msg)
     assert told.value.reason == reason
@@ -285,7 +285,7 @@ def jpeg_of_size(width: int, height: int) -> bytes:
         ("truncated", png_of_size(64, 49)[:24] + b"IEND"),
     ],
 )
-def test_bad_compressed_images_are_told(
+def test_bad_compressed_images_are_reported(
     reason: str, data: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if reason == "size":  # never decoded, which would take the memory
@@ -311,7 +311,7 @@ def test_any_bytes_give_pixels_or_a_bad_message(start: bytes, body: bytes, text:
     ending=st.sampled_from([".jpg", ".png"]),
     changes=st.lists(st.tuples(st.integers(0, 700), st.integers(0, 255)), min_size=1, max_size=6),
 )
-def test_damaged_pictures_give_pixels_or_a_bad_message(ending: str, changes: list) -> None:
+def test_damaged_images_give_pixels_or_a_bad_message(ending: str, changes: list) -> None:
     data = bytearray(coded(photo(), ending))
     for at, value in changes:
         data[at % len(data)] = value

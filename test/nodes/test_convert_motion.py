@@ -108,7 +108,7 @@ def test_values_are_limited() -> None:
         ("not_finite", ["jaw_open", "head_yaw"], [0.1, float("inf")]),
     ],
 )
-def test_bad_values_are_told(reason: str, names: list[str], values: list[float]) -> None:
+def test_bad_values_are_reported(reason: str, names: list[str], values: list[float]) -> None:
     msg = SimpleNamespace(names=names, values=values)
     with pytest.raises(BadMessage, match=r"expected .*, got .*; ") as told:
         convert.msg_to_values(msg)

@@ -16,6 +16,8 @@ pytest.importorskip("avatar_forcing_ros.msg", reason="own messages are not built
 convert = pytest.importorskip("avatar_forcing_ros.nodes.convert_robot")
 
 LANDMARKS = Path(__file__).parents[2] / "models" / "portraits" / "ada.landmarks.json"
+NAMES, GAINS = ("head_pan", "head_tilt", "head_roll", "jaw"), (1.0, 1.0, 1.0, 0.4)
+WIDTH_M = 0.16
 OVAL, LIPS, INNER_LIPS, RIGHT_EYE, LEFT_EYE = range(5)
 
 
@@ -36,7 +38,7 @@ def rotated(q, v: np.ndarray) -> np.ndarray:
 
 def test_joints_follow_the_head_and_the_jaw() -> None:
     values = vector(head_yaw=0.3, head_pitch=-0.2, head_roll=0.1, jaw_open=0.5)
-    state = convert.values_to_joints(values, Header(frame_id="neck"))
+    state = convert.values_to_joints(values, Header(frame_id="neck"), NAMES, GAINS)
     assert list(state.name) == ["head_pan", "head_tilt", "head_roll", "jaw"]
     assert list(state.position) == pytest.approx([0.3, -0.2, 0.1, 0.2])
     assert (len(state.velocity), len(state.effort)) == (0, 0)
@@ -51,7 +53,7 @@ def test_joints_are_named_and_geared_by_the_caller() -> None:
     assert list(state.name) == ["neck_yaw", "neck_pitch", "chin"]
     assert list(state.position) == pytest.approx([0.6, 0.2, 0.5])
     with pytest.raises(ValueError, match="zip"):
-        convert.values_to_joints(values, Header(), names=("neck_yaw",))
+        convert.values_to_joints(values, Header(), names=("neck_yaw",), gains=GAINS)
 
 
 @pytest.mark.parametrize(
@@ -63,13 +65,13 @@ def test_joints_are_named_and_geared_by_the_caller() -> None:
     ],
 )
 def test_the_face_looks_where_the_frame_points(moved: dict, forward: tuple) -> None:
-    frame = convert.values_to_transform(vector(**moved), Header(), "avatar_head")
+    frame = convert.values_to_transform(vector(**moved), Header(), "avatar_head", WIDTH_M)
     looks = rotated(frame.transform.rotation, np.array([1.0, 0.0, 0.0]))
     assert looks.tolist() == pytest.approx(forward, abs=1e-6)
 
 
 def test_a_roll_lowers_the_right_shoulder_side() -> None:
-    frame = convert.values_to_transform(vector(head_roll=0.3), Header(), "avatar_head")
+    frame = convert.values_to_transform(vector(head_roll=0.3), Header(), "avatar_head", WIDTH_M)
     up = rotated(frame.transform.rotation, np.array([0.0, 0.0, 1.0]))
     assert up[1] == pytest.approx(-np.sin(0.3))  # the crown goes to the right
 
@@ -77,7 +79,7 @@ def test_a_roll_lowers_the_right_shoulder_side() -> None:
 def test_three_turns_at_once_are_the_rigs() -> None:
     yaw, pitch, roll = 0.5, -0.3, 0.4
     values = vector(head_yaw=yaw, head_pitch=pitch, head_roll=roll)
-    q = convert.values_to_transform(values, Header(), "avatar_head").transform.rotation
+    q = convert.values_to_transform(values, Header(), "avatar_head", WIDTH_M).transform.rotation
     turn = HEAD_FROM_PICTURE @ head_rotation(yaw, pitch, roll) @ HEAD_FROM_PICTURE.T
     got = np.stack([rotated(q, axis) for axis in np.eye(3)], axis=1)
     assert np.abs(got - turn).max() < 1e-6
@@ -86,7 +88,7 @@ def test_three_turns_at_once_are_the_rigs() -> None:
 
 def test_the_frame_moves_in_metres() -> None:
     values = vector(head_x=0.1, head_y=0.2, head_scale=0.25)
-    frame = convert.values_to_transform(values, Header(frame_id="rest"), "avatar_head")
+    frame = convert.values_to_transform(values, Header(frame_id="rest"), "avatar_head", WIDTH_M)
     offset = frame.transform.translation
     assert (frame.header.frame_id, frame.child_frame_id) == ("rest", "avatar_head")
     assert (offset.x, offset.y, offset.z) == pytest.approx((0.192, 0.016, 0.032), abs=1e-6)
@@ -95,7 +97,9 @@ def test_the_frame_moves_in_metres() -> None:
 
 
 def test_outlines_are_closed_and_lie_as_in_a_face(landmarks_px: np.ndarray) -> None:
-    markers = convert.landmarks_to_markers(landmarks_px, Header(frame_id="avatar_head")).markers
+    markers = convert.landmarks_to_markers(
+        landmarks_px, Header(frame_id="avatar_head"), WIDTH_M
+    ).markers
     lines = [xyz(marker.points) for marker in markers]
     for marker, line in zip(markers, lines, strict=True):
         assert (marker.type, marker.action) == (marker.LINE_STRIP, marker.ADD)
@@ -112,9 +116,9 @@ def test_outlines_are_closed_and_lie_as_in_a_face(landmarks_px: np.ndarray) -> N
     assert np.ptp(lines[INNER_LIPS][:, 2]) < np.ptp(lines[LIPS][:, 2])
 
 
-def test_outlines_do_not_depend_on_the_size_of_the_picture(landmarks_px: np.ndarray) -> None:
+def test_outlines_do_not_depend_on_the_size_of_the_image(landmarks_px: np.ndarray) -> None:
     small, large = (
-        xyz(convert.landmarks_to_markers(points, Header()).markers[OVAL].points)
+        xyz(convert.landmarks_to_markers(points, Header(), WIDTH_M).markers[OVAL].points)
         for points in (landmarks_px, landmarks_px * np.float32(3) + np.float32(40))
     )
     assert np.abs(small - large).max() < 1e-6
@@ -124,7 +128,8 @@ def test_rviz_moves_lines_instead_of_adding_some(landmarks_px: np.ndarray) -> No
     moved = landmarks_px.copy()
     moved[13] += 5.0
     first, second = (
-        convert.landmarks_to_markers(points, Header()).markers for points in (landmarks_px, moved)
+        convert.landmarks_to_markers(points, Header(), WIDTH_M).markers
+        for points in (landmarks_px, moved)
     )
     keys = [(marker.ns, marker.id) for marker in first]
     assert keys == [(marker.ns, marker.id) for marker in second]
@@ -141,4 +146,4 @@ def test_the_outline_is_as_wide_as_the_head_is_said_to_be(landmarks_px: np.ndarr
 
 def test_other_landmarks_are_refused() -> None:
     with pytest.raises(ValueError, match="478 landmarks"):
-        convert.landmarks_to_markers(np.zeros((468, 3), np.float32), Header())
+        convert.landmarks_to_markers(np.zeros((468, 3), np.float32), Header(), WIDTH_M)

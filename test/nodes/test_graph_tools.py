@@ -77,6 +77,6 @@ def test_topics_are_listed_shown_and_measured() -> None:
             assert hz.ends() == 0
 
 
-def test_nobody_there_is_one_sentence() -> None:
+def test_no_publisher_is_one_sentence() -> None:
     code, text = completed("topic", "echo", "/silence", "--timeout", 0.3)
     assert (code, "got nobody in time" in text, text.count("\n")) == (1, True, 0)

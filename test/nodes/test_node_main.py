@@ -204,7 +204,7 @@ def test_transitions_that_are_not_allowed_are_answered(listener: Listener) -> No
         ("telepresence_node", ["-p", "port:=TAKEN"], "address 127.0.0.1"),
     ],
 )
-def test_what_the_user_can_mend_is_one_sentence(
+def test_what_the_user_can_correct_is_one_sentence(
     name: str, arguments: list[str], expected: str
 ) -> None:
     with closing(socket.socket()) as taken:

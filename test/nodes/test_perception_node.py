@@ -92,7 +92,7 @@ def spinning() -> Iterator[Callable[[Node], None]]:
     rclpy.try_shutdown()
 
 
-def test_pictures_become_motion_and_bad_ones_are_counted(
+def test_images_become_motion_and_bad_ones_are_counted(
     spinning: Callable[[Node], None],
 ) -> None:
     camera, perception = Camera(), PerceptionNode()
@@ -119,7 +119,7 @@ def test_pictures_become_motion_and_bad_ones_are_counted(
     camera.until(lambda: len(camera.motions) > sent, lambda: camera.show(rest))
 
 
-def test_the_avatar_takes_motion_instead_of_pictures(spinning: Callable[[Node], None]) -> None:
+def test_the_avatar_takes_motion_instead_of_images(spinning: Callable[[Node], None]) -> None:
     camera = Camera()
     given = {"user_motion_source": "topic", "image_size_px": 128, "autostart": False}
     avatar = AvatarNode(parameter_overrides=[Parameter(n, value=v) for n, v in given.items()])

@@ -17,7 +17,7 @@ from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header, String
 
-from avatar_forcing_ros.nodes import qos, subscriptions
+from avatar_forcing_ros.nodes import qos
 from avatar_forcing_ros.nodes.diagnostics import BadMessage
 from avatar_forcing_ros.nodes.subscriptions import MatchedSubscription, StampReader
 
@@ -98,12 +98,13 @@ def test_what_the_middleware_lost_is_counted_and_logged_with_a_remedy(
     logger = SimpleNamespace(warning=sentences.append)
     monkeypatch.setattr(graph.node, "get_logger", lambda: logger)
     events: list[Any] = []
+    make = qos.events.SubscriptionEventCallbacks
 
     def keep(**given: Any) -> Any:
         events.append(given["message_lost"])
-        return qos.SubscriptionEventCallbacks(**given)
+        return make(**given)
 
-    monkeypatch.setattr(subscriptions, "SubscriptionEventCallbacks", keep)
+    monkeypatch.setattr(qos.events, "SubscriptionEventCallbacks", keep)
     graph.subscribe(Image)
     for count in (1, 5):
         events[0](SimpleNamespace(total_count_change=count))
