@@ -21,13 +21,13 @@ from avatar_forcing_ros.errors import ConfigError
 from avatar_forcing_ros.nodes.diagnostics import BadMessage, Reason
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 
-Kind = Literal["float32", "int32", "int24", "int16", "int8", "uint8"]
+SampleFormat = Literal["float32", "int32", "int24", "int16", "int8", "uint8"]
 Samples = NDArray[np.float32]
 
 MIN_RATE_HZ, MAX_RATE_HZ = 4_000, 384_000
 MAX_CHANNELS = 32
 # PyAudio's codes, as AudioInfo.format of AudioStamped holds them
-KIND_OF_CODE: dict[int, Kind] = {
+FORMAT_OF_CODE: dict[int, SampleFormat] = {
     1: "float32",
     2: "int32",
     4: "int24",
@@ -35,9 +35,9 @@ KIND_OF_CODE: dict[int, Kind] = {
     16: "int8",
     32: "uint8",
 }
-CODE_OF_KIND: dict[Kind, int] = {kind: code for code, kind in KIND_OF_CODE.items()}
+CODE_OF_FORMAT: dict[SampleFormat, int] = {name: code for code, name in FORMAT_OF_CODE.items()}
 # as the other package's AudioInfo names them, without the byte order
-KIND_OF_NAME: dict[str, Kind] = {
+FORMAT_OF_NAME: dict[str, SampleFormat] = {
     "S8": "int8",
     "U8": "uint8",
     "S16": "int16",
@@ -64,7 +64,7 @@ class AudioFormat:
 
     rate_hz: int
     channels: int
-    kind: Kind
+    sample_format: SampleFormat
 
 
 def installed_kinds() -> tuple[str, ...]:
@@ -115,11 +115,11 @@ def format_of(msg: Any, given: AudioFormat | None = None) -> AudioFormat:
     """
     info = getattr(_audio(msg), "info", None)
     if info is not None:
-        kind = KIND_OF_CODE.get(info.format)
-        if kind is None:
-            known = ", ".join(f"{code} {name}" for code, name in KIND_OF_CODE.items())
+        sample_format = FORMAT_OF_CODE.get(info.format)
+        if sample_format is None:
+            known = ", ".join(f"{code} {name}" for code, name in FORMAT_OF_CODE.items())
             raise _bad("format", f"a format of {known}", str(info.format))
-        given = AudioFormat(int(info.rate), int(info.channels), kind)
+        given = AudioFormat(int(info.rate), int(info.channels), sample_format)
     elif given is None:
         raise _bad("format", "AudioStamped, which says what it holds", type(msg).__name__)
     if not MIN_RATE_HZ <= given.rate_hz <= MAX_RATE_HZ:
@@ -146,16 +146,16 @@ def format_of_info(info: Any) -> AudioFormat | str:
             got=repr(info.coding_format[:40]),
             remedy="set the parameter format of audio_capture to wave",
         )
-    kind = KIND_OF_NAME.get(info.sample_format.strip().upper().removesuffix("LE"))
-    if kind is None:
+    sample_format = FORMAT_OF_NAME.get(info.sample_format.strip().upper().removesuffix("LE"))
+    if sample_format is None:
         raise BadMessage(
             "format",
             "audio info",
-            expected=f"one of the sample formats {', '.join(KIND_OF_NAME)}, little-endian",
+            expected=f"one of the sample formats {', '.join(FORMAT_OF_NAME)}, little-endian",
             got=repr(info.sample_format[:40]),
             remedy="set the parameter sample_format of audio_capture to S16LE",
         )
-    return AudioFormat(int(info.sample_rate), int(info.channels), kind)
+    return AudioFormat(int(info.sample_rate), int(info.channels), sample_format)
 
 
 def samples(msg: Any, given: AudioFormat | None = None) -> Samples:
@@ -165,15 +165,15 @@ def samples(msg: Any, given: AudioFormat | None = None) -> Samples:
     of messages that do not say theirs. Raises BadMessage for everything that cannot be read.
     """
     form = format_of(msg, given)
-    audio = _audio(msg)
+    audio, coding = _audio(msg), form.sample_format
     data = getattr(audio, "audio_data", None)
-    flat = _from_bytes(audio.data, form.kind) if data is None else _from_arrays(data, form.kind)
+    flat = _from_bytes(audio.data, coding) if data is None else _from_arrays(data, coding)
     if not len(flat):
         raise _bad("empty", "at least one sample", "none")
     if len(flat) % form.channels:
         wanted = f"a multiple of {form.channels} samples, one for each channel"
         raise _bad("size", wanted, f"{len(flat)} samples")
-    return (_bounded(flat) if form.kind == "float32" else flat).reshape(-1, form.channels)
+    return (_bounded(flat) if coding == "float32" else flat).reshape(-1, form.channels)
 
 
 def bytes_of(msg: Any) -> bytes | None:
@@ -200,70 +200,58 @@ def _bounded(flat: Samples) -> Samples:
         return np.where(np.isfinite(flat), np.clip(flat, -1.0, 1.0), flat)
 
 
-def _from_arrays(data: Any, kind: Kind) -> Samples:
-    """``[n]`` float32 from the array that belongs to `kind`."""
-    field = f"{kind}_data"
-    if kind == "int24":
+def _from_arrays(data: Any, coding: SampleFormat) -> Samples:
+    """``[n]`` float32 from the array that belongs to `coding`."""
+    field = f"{coding}_data"
+    if coding == "int24":
         # PortAudio packs three bytes; publishers widen them or pass them on
         if len(data.uint8_data) and not len(data.int32_data):
-            return _from_bytes(data.uint8_data, kind)
+            return _from_bytes(data.uint8_data, coding)
         field = "int32_data"
     values = getattr(data, field)
     others = [name for name in _FIELDS if name != field and len(getattr(data, name))]
     if others and not len(values):
-        raise _bad("format", f"samples of {kind} in {field}", f"samples in {', '.join(others)}")
-    return _scaled(np.asarray(values), kind)
+        raise _bad("format", f"samples of {coding} in {field}", f"samples in {', '.join(others)}")
+    return _scaled(np.asarray(values), coding)
 
 
-def _from_bytes(data: Any, kind: Kind) -> Samples:
+def _from_bytes(data: Any, coding: SampleFormat) -> Samples:
     """``[n]`` float32 from little-endian bytes."""
     raw = np.asarray(memoryview(data).cast("B")) if len(data) else np.zeros(0, np.uint8)
-    width = 3 if kind == "int24" else np.dtype(_DTYPES[kind]).itemsize
+    width = 3 if coding == "int24" else np.dtype(_DTYPES[coding]).itemsize
     if len(raw) % width:
-        raise _bad("size", f"a multiple of {width} bytes for {kind}", f"{len(raw)} bytes")
-    if kind != "int24":
-        return _scaled(raw.view(_DTYPES[kind]), kind)
+        raise _bad("size", f"a multiple of {width} bytes for {coding}", f"{len(raw)} bytes")
+    if coding != "int24":
+        return _scaled(raw.view(_DTYPES[coding]), coding)
     wide = np.zeros((len(raw) // 3, 4), np.uint8)
     wide[:, 1:] = raw.reshape(-1, 3)  # at the top of 32 bits, so that the sign is theirs
-    return _scaled(wide.view("<i4")[:, 0] >> 8, kind)
+    return _scaled(wide.view("<i4")[:, 0] >> 8, coding)
 
 
-def _scaled(values: NDArray[Any], kind: Kind) -> Samples:
-    if kind == "float32":
+def _scaled(values: NDArray[Any], coding: SampleFormat) -> Samples:
+    if coding == "float32":
         return values.astype(np.float32, copy=False)
-    if kind == "int24" and len(values) and np.abs(values.astype(np.int64)).max() > 2**23:
+    if coding == "int24" and len(values) and np.abs(values.astype(np.int64)).max() > 2**23:
         raise _bad("format", "values of int24 within 24 bits", "larger ones, perhaps of int32")
-    centre = 128.0 if kind == "uint8" else 0.0
-    return ((values - centre) / _FULL_SCALE[kind]).astype(np.float32)
+    centre = 128.0 if coding == "uint8" else 0.0
+    return ((values - centre) / _FULL_SCALE[coding]).astype(np.float32)
 
 
-def samples_to_msg(mono: Samples, header: Any, kind: Kind = "float32") -> Any:
-    """AudioStamped of 16 kHz `mono` ``[n]``, as float32 or int16.
-
-    Raises ValueError for another kind.
-    """
+def samples_to_msg(mono: Samples, header: Any) -> Any:
+    """AudioStamped of 16 kHz `mono` ``[n]``: float32."""
     msg = audio_msgs.AudioStamped(header=header)
     info = msg.audio.info
-    info.format, info.channels, info.rate = CODE_OF_KIND[kind], 1, SAMPLE_RATE_HZ
+    info.format, info.channels, info.rate = CODE_OF_FORMAT["float32"], 1, SAMPLE_RATE_HZ
     info.chunk = len(mono)
-    setattr(msg.audio.audio_data, f"{kind}_data", _encoded(mono, kind))
+    msg.audio.audio_data.float32_data = array.array("f", mono.astype(np.float32).tobytes())
     return msg
 
 
 def samples_to_data_msg(mono: Samples, header: Any) -> Any:
     """The other package's AudioDataStamped of 16 kHz `mono` ``[n]``: int16 bytes."""
-    data = array.array("B", _encoded(mono, "int16").tobytes())
+    steps = np.clip(np.rint(mono * _FULL_SCALE["int16"]), -32768, 32767)
+    data = array.array("B", steps.astype("<i2").tobytes())
     return audio_msgs.AudioDataStamped(header=header, audio=audio_msgs.AudioData(data=data))
-
-
-def _encoded(mono: Samples, kind: Kind) -> array.array[Any]:
-    """`mono` ``[n]`` as numbers of `kind`."""
-    if kind == "float32":
-        return array.array("f", mono.astype(np.float32).tobytes())
-    if kind != "int16":
-        raise ValueError(f"expected float32 or int16, got {kind}")
-    steps = np.clip(np.rint(mono * _FULL_SCALE[kind]), -32768, 32767)
-    return array.array("h", steps.astype(np.int16).tobytes())
 
 
 # by the values of ``audio_msg``: 16 kHz mono and a header to a message

@@ -15,7 +15,7 @@ from std_msgs.msg import Header
 
 from avatar_forcing_ros.media import AudioChunk
 from avatar_forcing_ros.nodes.audio_input import AudioInput
-from avatar_forcing_ros.nodes.convert_audio import AudioFormat, samples_to_msg
+from avatar_forcing_ros.nodes.convert_audio import CODE_OF_FORMAT, AudioFormat, samples_to_msg
 from avatar_forcing_ros.sync.timeline import SoundTrack
 
 pytestmark = [pytest.mark.either_audio, needs_audio_stamped]
@@ -23,7 +23,12 @@ START_NS = 1_700_000_000_123_456_789
 
 
 def stamped(values, kind: str = "float32", rate: int = 16_000, channels: int = 1) -> Any:
-    msg = samples_to_msg(np.asarray(values, np.float32), Header(), kind)
+    msg = samples_to_msg(np.asarray(values, np.float32), Header())
+    if kind == "int16":
+        steps = np.rint(np.asarray(values) * 32_768).astype(np.int16)
+        msg.audio.audio_data.float32_data = []
+        msg.audio.audio_data.int16_data = steps.tolist()
+        msg.audio.info.format = CODE_OF_FORMAT["int16"]
     msg.audio.info.rate, msg.audio.info.channels = rate, channels
     return msg
 

@@ -17,7 +17,7 @@ from std_msgs.msg import Header
 
 from avatar_forcing_ros.nodes.audio_input import AudioInput
 from avatar_forcing_ros.nodes.convert_audio import (
-    CODE_OF_KIND,
+    CODE_OF_FORMAT,
     AudioFormat,
     format_of,
     installed_kinds,
@@ -39,7 +39,7 @@ def stamped(
 ) -> Any:
     msg = audio_common_msgs.msg.AudioStamped()
     info = msg.audio.info
-    info.format, info.rate, info.channels = CODE_OF_KIND.get(kind, 0), rate, channels
+    info.format, info.rate, info.channels = CODE_OF_FORMAT.get(kind, 0), rate, channels
     field = field or f"{kind}_data"
     setattr(
         msg.audio.audio_data, field, array.array(TYPECODE[field.removesuffix("_data")], values)
@@ -178,7 +178,7 @@ def test_any_message_gives_audio_or_a_bad_message(
 @settings(deadline=None, max_examples=60)
 @given(
     data=st.binary(max_size=100),
-    kind=st.sampled_from(sorted(CODE_OF_KIND)),
+    kind=st.sampled_from(sorted(CODE_OF_FORMAT)),
     channels=st.integers(1, 4),
     with_header=st.booleans(),
 )
@@ -211,20 +211,13 @@ def test_format_of_says_what_a_message_holds() -> None:
     assert format_of(stamped([0], "int16"), given_format) == AudioFormat(16_000, 1, "int16")
 
 
-@pytest.mark.parametrize(("kind", "step"), [("float32", 0.0), ("int16", 0.5 / 32_768)])
-def test_audio_there_and_back(kind: str, step: float) -> None:
-    sound = np.concatenate([noise(640), np.array([1.0, -1.0, 0.0], np.float32)])
-    msg = samples_to_msg(sound, Header(frame_id="avatar"), kind)
+def test_audio_there_and_back() -> None:
+    mono = np.concatenate([noise(640), np.array([1.0, -1.0, 0.0], np.float32)])
+    msg = samples_to_msg(mono, Header(frame_id="avatar"))
     info = msg.audio.info
     assert (info.rate, info.channels, info.chunk) == (16_000, 1, 643)
     assert msg.header.frame_id == "avatar"
-    assert np.abs(samples(msg)[:-3, 0] - sound[:-3]).max() <= step
-    assert samples(msg)[-3:, 0].tolist() == pytest.approx([1.0, -1.0, 0.0], abs=4e-5)
-
-
-def test_audio_of_another_kind_is_refused() -> None:
-    with pytest.raises(ValueError, match="float32 or int16"):
-        samples_to_msg(noise(4), Header(), "int8")
+    assert np.array_equal(samples(msg)[:, 0], mono)
 
 
 def test_audio_for_the_other_package(monkeypatch: pytest.MonkeyPatch) -> None:
