@@ -27,7 +27,7 @@ class AudioInput:
     16 kHz passes through untouched. Other rates are resampled with a delay of 8 to 30 ms (60 ms
     at 4 kHz), which the stamps account for: a stamp is that of the first sample since the last
     restart, plus what was given out since then. A restart is made where the format changes, and
-    where a stamp is further from what the samples say than stamps jitter; the rest of the old
+    where a stamp is further from the count of samples than stamps jitter; the rest of the old
     audio is given out before it.
     """
 
@@ -38,7 +38,7 @@ class AudioInput:
         queued: bool = False,
         breaks: Callable[[], int] = lambda: 0,
     ) -> None:
-        """`given` is the format of messages that do not say theirs; it may be set anew.
+        """`given` is the format of messages that do not state theirs; it may be set anew.
 
         `breaks` counts how often the receiver dropped its audio: each time what is left of it
         here is forgotten, too.
@@ -75,8 +75,8 @@ class AudioInput:
     def push(self, msg: Any, stamp_ns: int, *, arrived: bool = False) -> list[AudioChunk]:
         """The audio that `msg`, whose first sample is of `stamp_ns`, makes available.
 
-        `arrived`: that is only when it came, since nobody said when it was recorded. None, one
-        chunk, or two where a restart was made. Samples that are not finite count in
+        `arrived`: the stamp is the time of arrival, not of recording. None, one chunk, or two
+        where a restart was made. Samples that are not finite count in
         `sanitized_samples` and become 0 before they are resampled. Raises BadMessage, and then
         leaves everything as it was.
         """
@@ -127,7 +127,7 @@ class AudioInput:
         """Whether a message of `count` samples does not follow the one before.
 
         Stamps of a microphone may jitter, but by less than a message: else one that was lost
-        would go unseen. Times of arrival tell no loss.
+        would go unseen. Times of arrival reveal no loss.
         """
         assert self._format
         duration_ns = count * 1_000_000_000 // self._format.rate_hz

@@ -32,14 +32,14 @@ from avatar_forcing_ros.nodes.subscriptions import MatchedSubscription, MessageT
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 
 LATCHED = QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
-# so many messages that no AudioInfo describes are examined: MP3 must not be played as noise
+# of messages without an AudioInfo so many are examined: MP3 must not be played as noise
 MESSAGES_EXAMINED = 25
 
 
 class AudioPublisher:
     """One topic's audio, 16 kHz mono, in the message of the installed package.
 
-    Beside bytes ``<topic>_info`` tells, to whoever joins at whatever time, what they are.
+    Bytes are described by a latched AudioInfo on ``<topic>_info``.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class AudioSubscription:
 
     `settings` are the node's parameters: ``audio_msg`` and, of bytes that no ``<topic>_info``
     describes, ``audio_data.rate_hz``, ``.channels`` and ``.format`` where the node has them.
-    `time_of` says when a message is of, or raises BadMessage. A `queued` topic may come faster
+    `time_of` gives the time of a message, or raises BadMessage. A `queued` topic may come faster
     than real time; `breaks` counts the breaks after which nothing of the audio so far is wanted.
     Raises ConfigError where the installed audio_common_msgs lacks the message asked for.
     """
@@ -132,9 +132,9 @@ class AudioSubscription:
         self._infos = []
 
     def _subscribe_to_info(self, group: CallbackGroup) -> list[Any]:
-        """None where messages say all themselves.
+        """None for messages that describe themselves.
 
-        Else two: one for a publisher that keeps what it said, one for one that says it again.
+        Else two: one for a publisher that latches its AudioInfo, one for one that repeats it.
         """
         info = getattr(audio_common_msgs.msg, "AudioInfo", None)
         if not hasattr(info, "coding_format"):
@@ -193,7 +193,7 @@ class AudioSubscription:
         if not self._described and self._mp3 is None and self._examined < MESSAGES_EXAMINED:
             self._examined += 1
             if looks_like_mp3(data):
-                self._begin_mp3("by the look of its bytes, since nobody publishes an AudioInfo")
+                self._begin_mp3("judged by its bytes, since nobody publishes an AudioInfo")
         if self._mp3 is None:
             return self._input.push(msg, at.ns, arrived=at.arrived)
         channels = self._mp3.decode(data)  # [n, channels]

@@ -148,7 +148,7 @@ class Player:
                 self._publishers[connection.id] = node.create_publisher(kind, topic, qos)
 
     def _wait_for_subscribers(self, begin_ns: int) -> None:
-        """Until all topics have one, or the time is over: nobody need want all of them."""
+        """Until all topics have one, or the time is over: not every topic need be wanted."""
         unmatched = list(self._publishers.values())
         end_s = time.monotonic() + self._options.wait_for_subscribers_s
         while unmatched and time.monotonic() < end_s and not self._stop.is_set():

@@ -1,9 +1,9 @@
 """ROS audio messages ↔ samples and their format.
 
-Two packages are called ``audio_common_msgs``, of which a machine has one. One says in every
-``AudioStamped`` what it holds. That of ros-drivers, which every distribution ships, sends bytes:
-of ``AudioDataStamped`` and ``AudioData`` an ``AudioInfo`` beside them, or parameters, tell rate,
-channels and format.
+Two packages are called ``audio_common_msgs``, of which a machine has one. In one every
+``AudioStamped`` states its format. That of ros-drivers, which every distribution ships, sends
+bytes, ``AudioDataStamped`` and ``AudioData``: an ``AudioInfo`` on another topic, or parameters,
+state rate, channels and format.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def audio_message(kind: str) -> Any:
 
 
 def format_of(msg: Any, given: AudioFormat | None = None) -> AudioFormat:
-    """The format of an audio message: its own where it says it, else the `given` one.
+    """The format of an audio message: its own where it states one, else the `given` one.
 
     Raises BadMessage for one that is unknown or absurd.
     """
@@ -121,7 +121,7 @@ def format_of(msg: Any, given: AudioFormat | None = None) -> AudioFormat:
             raise _bad("format", f"a format of {known}", str(info.format))
         given = AudioFormat(int(info.rate), int(info.channels), sample_format)
     elif given is None:
-        raise _bad("format", "AudioStamped, which says what it holds", type(msg).__name__)
+        raise _bad("format", "AudioStamped, which states its format", type(msg).__name__)
     if not MIN_RATE_HZ <= given.rate_hz <= MAX_RATE_HZ:
         rates = f"a rate of {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz"
         raise _bad("rate", rates, f"{given.rate_hz} Hz")
@@ -131,7 +131,7 @@ def format_of(msg: Any, given: AudioFormat | None = None) -> AudioFormat:
 
 
 def format_of_info(info: Any) -> AudioFormat | str:
-    """What an ``AudioInfo`` says of the bytes beside it: their format, or `MP3`.
+    """The format of the bytes that an ``AudioInfo`` describes, or `MP3`.
 
     Raises BadMessage for a coding or sample format that is not read.
     """
@@ -162,7 +162,7 @@ def samples(msg: Any, given: AudioFormat | None = None) -> Samples:
     """The audio in a message, ``[n, channels]`` float32 in -1…1, n ≥ 1.
 
     Samples that are not finite stay as they are, for the timeline to count. `given` is the format
-    of messages that do not say theirs. Raises BadMessage for everything that cannot be read.
+    of messages that do not state theirs. Raises BadMessage for everything that cannot be read.
     """
     form = format_of(msg, given)
     audio, coding = _audio(msg), form.sample_format
@@ -177,7 +177,7 @@ def samples(msg: Any, given: AudioFormat | None = None) -> Samples:
 
 
 def bytes_of(msg: Any) -> bytes | None:
-    """The bytes of a message that does not say what they are; None of one that does."""
+    """The bytes of a message that does not state its format; None of one that does."""
     data = getattr(_audio(msg), "data", None)
     return None if data is None else memoryview(data).tobytes()
 

@@ -57,7 +57,7 @@ BYTES_PER_PIXEL = {name: count for name, (count, _) in _TO_RGB.items()} | {
 }
 # some releases of cv_bridge lack the others
 BRIDGED = set(BYTES_PER_PIXEL) - set(_YUV) | {"yuv422"}
-# what OpenCV calls arrays of bytes whose order of colours nobody has said: it is OpenCV's own
+# OpenCV's names of arrays whose order of colours is not stated: it is OpenCV's own
 _ALIASES = {"8UC1": "mono8", "8UC3": "bgr8", "8UC4": "bgra8", "16UC1": "mono16", "16UC3": "bgr16"}
 
 ENCODINGS: tuple[str, ...] = (*BYTES_PER_PIXEL, *_ALIASES)

@@ -1,4 +1,4 @@
-"""Looks at a graph whose types nobody named: a node for it, messages by name, topics and rates."""
+"""Tools for a graph of unknown types: a node, message classes by name, topics, echo and rates."""
 
 from __future__ import annotations
 

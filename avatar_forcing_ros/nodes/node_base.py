@@ -1,7 +1,7 @@
 """What all nodes have in common: callbacks that cannot end the node, transitions that are logged.
 
-rclpy lets an exception in a callback out of `spin()`, which ends the process and leaves whoever
-called a service without an answer; in a transition it becomes a bare failure without a log line.
+rclpy lets an exception in a callback out of `spin()`, which ends the process and leaves the
+caller of a service without an answer; in a transition it becomes a bare failure without a log line.
 """
 
 from __future__ import annotations
@@ -230,7 +230,7 @@ def one_line(error: BaseException) -> str:
 
 
 def _failure(sentence: str, request: Any, response: Any) -> Any:
-    """That it did not succeed, and why, as far as the service's type can say so."""
+    """A response of failure with its reason, as far as the service's type has fields for them."""
     if hasattr(response, "success"):
         response.success = False
     if hasattr(response, "message"):

@@ -67,7 +67,7 @@ class Speaker:
 
     @property
     def lead_ns(self) -> int:
-        """How long before it is heard audio is asked for, at most."""
+        """How long before its playback audio is asked for, at most."""
         return int((self._stream.latency + 2 * _BLOCK_S) * 1e9)
 
     @property
