@@ -1,7 +1,7 @@
 """What all nodes have in common: callbacks that cannot end the node, transitions that are logged.
 
 rclpy lets an exception in a callback out of `spin()`, which ends the process and leaves the
-caller of a service without an answer; in a transition it becomes a bare failure without a log line.
+caller of a service without an answer; in a transition it becomes a failure without a log line.
 """
 
 from __future__ import annotations
