@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from avatar_forcing_ros.nodes.audio_messages import (
+from avatar_forcing_ros.nodes.convert_audio import (
     TO_MESSAGE,
+    AudioFormat,
     audio_message,
     installed_kinds,
     resolve_kind,
+    samples,
 )
-from avatar_forcing_ros.nodes.convert_audio import AudioFormat, samples
 
 KIND = resolve_kind("auto")
 MESSAGE = audio_message(KIND)

@@ -36,6 +36,7 @@ class Program:
 
     def __init__(self, *words: object, **options: Any) -> None:
         self._lines: list[str] = []
+        self._ended = False  # its output
         self._news = threading.Condition()
         self._process = subprocess.Popen(
             [sys.executable, *map(str, words)],
@@ -53,6 +54,9 @@ class Program:
             with self._news:
                 self._lines.append(line.rstrip("\n"))
                 self._news.notify_all()
+        with self._news:
+            self._ended = True
+            self._news.notify_all()
 
     @property
     def text(self) -> str:
@@ -62,18 +66,23 @@ class Program:
 
     def writes(self, wanted: str) -> str:
         """Waits for a line that holds `wanted`; returns the line."""
+        return self.writes_line(lambda line: wanted in line)
+
+    def writes_line(self, is_wanted: Callable[[str], bool]) -> str:
+        """Waits for such a line; returns it."""
 
         def line() -> str | None:
-            return next((line for line in self._lines if wanted in line), None)
+            return next(filter(is_wanted, self._lines), None)
 
         with self._news:
-            assert self._news.wait_for(line, PATIENCE_S), f"no {wanted!r} in:\n" + "\n".join(
-                self._lines
-            )
-            return line() or ""
+            self._news.wait_for(lambda: line() is not None or self._ended, PATIENCE_S)
+            found = line()
+            assert found is not None, "no such line in:\n" + "\n".join(self._lines)
+            return found
 
-    def signal(self, number: signal.Signals) -> None:
-        self._process.send_signal(number)
+    def signal(self, *numbers: signal.Signals) -> None:
+        for number in numbers:
+            self._process.send_signal(number)
 
     def ends(self) -> int:
         """Waits for its end; returns its exit code."""

@@ -1,6 +1,6 @@
 """What the graph costs and loses: an avatar in a process of its own, received in others.
 
-The first subscriber asks for reliable delivery of 512 x 512 pictures, compressed ones, motion and
+The first subscriber asks for reliable delivery of 512 x 512 images, compressed ones, motion and
 audio; a second one, in a process of its own, for best effort. A stamp that does not arrive is a
 loss. What sending costs the avatar's process (messages, JPEG and the middleware) it measures
 itself, by the processor time of the thread that sends.
@@ -32,23 +32,16 @@ from sensor_msgs.msg import CompressedImage, Image
 from avatar_forcing_ros.benchmarks.process_use import cpu_s, memory_mb
 from avatar_forcing_ros.errors import OutputError
 from avatar_forcing_ros.msg import AvatarMotion, AvatarState
-from avatar_forcing_ros.nodes.audio_messages import audio_message, stamped_kind
+from avatar_forcing_ros.nodes.convert_audio import audio_message, stamped_kind
 from avatar_forcing_ros.nodes.middleware import prepare_middleware
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, FRAME_RATE_HZ
 
 DEPTH = 50
-START_PATIENCE_S = 60.0
+START_TIMEOUT_S = 60.0
 SETTLE_S = 5.0
-STOP_S = 20.0
-
-
-def _topics() -> dict[str, Any]:
-    return {
-        "avatar/image_raw": Image,
-        "avatar/image_raw/compressed": CompressedImage,
-        "avatar/motion": AvatarMotion,
-        "avatar/audio_aligned": audio_message(stamped_kind("auto")),
-    }
+STOP_TIMEOUT_S = 20.0
+# of what the avatar reports in /diagnostics
+SENDING, UNDRAWN = "sending_percent_of_a_core", "undrawn_frames"
 
 
 @dataclass
@@ -58,7 +51,7 @@ class Received:
     stamps_ns: list[int] = field(default_factory=list)
     arrivals_ns: list[int] = field(default_factory=list)
 
-    def figures(self, due_ms: float) -> dict[str, float]:
+    def metrics(self, due_ms: float) -> dict[str, float]:
         """Messages, losses, rate, jitter and latency.
 
         `due_ms` is how long after its stamp the avatar sends a frame; latency comes after that.
@@ -85,101 +78,108 @@ class Subscriber(Node):
 
     def __init__(self, name: str, reliability: QoSReliabilityPolicy) -> None:
         super().__init__(name)
-        self._received: dict[str, Received] = {}
         self._reliability = reliability
-        self._due_ms: list[float] = []
+        self.alive = threading.Event()  # the avatar has made a block
         self.begin()
-        for topic, kind in _topics().items():
-            self.create_subscription(
-                kind,
-                topic,
-                lambda msg, topic=topic: self._take(topic, msg),
-                QoSProfile(depth=DEPTH, reliability=reliability),
-            )
-        self.create_subscription(AvatarState, "avatar/state", self._on_state, 10)
+        topics = {
+            "avatar/image_raw": Image,
+            "avatar/image_raw/compressed": CompressedImage,
+            "avatar/motion": AvatarMotion,
+            "avatar/audio_aligned": audio_message(stamped_kind("auto")),
+        }
+        for topic, kind in topics.items():
+            profile = QoSProfile(depth=DEPTH, reliability=reliability)
+            self.create_subscription(kind, topic, self._taker(topic), profile)
+        latched = QoSProfile(depth=10, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
+        self.create_subscription(AvatarState, "avatar/state", self._on_state, latched)
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
 
     def begin(self) -> None:
         """Measure from here on."""
-        self._received = {topic: Received() for topic in _topics()}
-        self._due_ms = []
+        self._received: dict[str, Received] = {}
+        self._due_ms: list[float] = []
+        self.reported: dict[str, list[float]] = {SENDING: [], UNDRAWN: []}
 
-    def figures(self) -> dict[str, Any]:
+    def metrics(self) -> dict[str, Any]:
         """Of every topic."""
         due_ms = float(np.median(self._due_ms)) if self._due_ms else 0.0
-        topics = {topic: each.figures(due_ms) for topic, each in self._received.items()}
+        topics = {topic: each.metrics(due_ms) for topic, each in self._received.items()}
         return {"reliability": self._reliability.name.lower(), "topics": topics}
 
-    def _take(self, topic: str, msg: Any) -> None:
-        received = self._received[topic]
-        received.arrivals_ns.append(self.get_clock().now().nanoseconds)
-        received.stamps_ns.append(Time.from_msg(msg.header.stamp).nanoseconds)
+    def _taker(self, topic: str) -> Callable[[Any], None]:
+        def take(msg: Any) -> None:
+            received = self._received.setdefault(topic, Received())
+            received.arrivals_ns.append(self.get_clock().now().nanoseconds)
+            received.stamps_ns.append(Time.from_msg(msg.header.stamp).nanoseconds)
+
+        return take
 
     def _on_state(self, msg: Any) -> None:
         self._due_ms.append(msg.reaction_latency_ms)
+        if msg.blocks:
+            self.alive.set()
+
+    def _on_diagnostics(self, msg: Any) -> None:
+        for pair in (pair for status in msg.status for pair in status.values):
+            if pair.key in self.reported:
+                self.reported[pair.key].append(float(pair.value))
 
 
 @contextmanager
-def _spinning(node: Node) -> Iterator[None]:
-    executor = SingleThreadedExecutor()
+def _subscriber(name: str, reliability: QoSReliabilityPolicy) -> Iterator[Subscriber]:
+    """A subscriber whose callbacks are served in the background."""
+    prepare_middleware()
+    rclpy.init(args=[])
+    node, executor = Subscriber(name, reliability), SingleThreadedExecutor()
     executor.add_node(node)
     thread = threading.Thread(target=executor.spin, daemon=True)
     thread.start()
     try:
-        yield
+        yield node
     finally:
         executor.shutdown()
-        thread.join(STOP_S)
+        thread.join(STOP_TIMEOUT_S)
         node.destroy_node()
+        rclpy.try_shutdown()
 
 
 def run_graph_benchmark(
-    seconds: float, say: Callable[[str], None], *, has_second: bool = True
+    seconds: float, report: Callable[[str], None], *, has_second: bool = True
 ) -> dict[str, Any]:
     """Start an avatar and listen to it for `seconds`; it ends with this.
 
     `has_second`: another process listens as well, with best effort. Raises OutputError where the
     node does not come up.
     """
-    prepare_middleware()
-    rclpy.init(args=[])
+    prepare_middleware()  # the avatar's, too
     command = [sys.executable, "-m", "avatar_forcing_ros.cli", "node", "avatar_node"]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     second = None
     try:
-        _wait_for_life(process)
-        node = Subscriber("graph_benchmark", QoSReliabilityPolicy.RELIABLE)
-        sending: list[float] = []
-        undrawn: list[float] = []
-
-        def on_diagnostics(msg: DiagnosticArray) -> None:
-            sending.extend(_numbers(msg, "sending_percent_of_a_core"))
-            undrawn.extend(_numbers(msg, "undrawn_frames"))
-
-        node.create_subscription(DiagnosticArray, "/diagnostics", on_diagnostics, 10)
-        with _spinning(node):
+        with _subscriber("graph_benchmark", QoSReliabilityPolicy.RELIABLE) as node:
+            _wait_for_start(process, node)
             if has_second:
                 second = _start_second(seconds)
             time.sleep(SETTLE_S)
             node.begin()
-            sending.clear()
-            undrawn.clear()
-            say(f"listening for {seconds:g} s")
-            share = _cpu_share(process.pid, seconds)
+            report(f"listening for {seconds:g} s")
+            before_s, start_s = cpu_s(process.pid), time.monotonic()
+            time.sleep(seconds)
+            share = (cpu_s(process.pid) - before_s) / (time.monotonic() - start_s)
             held_mb = memory_mb(process.pid)
-            subscribers = [node.figures()]
+            subscribers = [node.metrics()]
+            sending, undrawn = node.reported[SENDING], node.reported[UNDRAWN]
         if second:
-            told = second.communicate(timeout=STOP_S)[0]
-            subscribers.append(json.loads(told))
+            subscribers.append(json.loads(second.communicate(timeout=STOP_TIMEOUT_S)[0]))
     finally:
         for child in filter(None, (process, second)):
             child.terminate()
             try:
-                child.communicate(timeout=STOP_S)
+                child.communicate(timeout=STOP_TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 child.kill()
-        rclpy.try_shutdown()
     return {
         "seconds": seconds,
         "rmw": rclpy.get_rmw_implementation_identifier(),
@@ -191,28 +191,39 @@ def run_graph_benchmark(
             "sending_worst_second": round(max(sending), 1) if sending else None,
         },
         "memory_mb": held_mb,
-        # frames without a picture, since there was no time to draw one: no loss of the graph
+        # frames without an image, since there was no time to draw one: no loss of the graph
         "undrawn_frames": undrawn[-1] - undrawn[0] if undrawn else None,
         "subscribers": subscribers,
     }
 
 
 def second_subscriber(seconds: float) -> None:
-    """The other process: prints its figures as JSON."""
-    prepare_middleware()
-    rclpy.init(args=[])
-    node = Subscriber("second_subscriber", QoSReliabilityPolicy.BEST_EFFORT)
-    with _spinning(node):
+    """The other process: prints its metrics as JSON."""
+    with _subscriber("second_subscriber", QoSReliabilityPolicy.BEST_EFFORT) as node:
         time.sleep(SETTLE_S)
         node.begin()
         time.sleep(seconds)
-        print(json.dumps(node.figures()))
-    rclpy.try_shutdown()
+        print(json.dumps(node.metrics()))
 
 
 def _start_second(seconds: float) -> subprocess.Popen[str]:
     code = f"from {__name__} import second_subscriber; second_subscriber({seconds})"
     return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+
+
+def _wait_for_start(process: subprocess.Popen[str], node: Subscriber) -> None:
+    """Until the avatar has made its first blocks, and some seconds more."""
+    end_s = time.monotonic() + START_TIMEOUT_S
+    while not node.alive.wait(0.2):
+        if process.poll() is not None or time.monotonic() > end_s:
+            output = process.communicate()[0] if process.poll() is not None else "nothing"
+            raise OutputError(
+                "avatar_node",
+                expected="it to start",
+                got=" ".join(output.split())[-300:],
+                remedy="start it by itself: avatar-forcing node avatar_node",
+            )
+    time.sleep(SETTLE_S)
 
 
 def _ros_distro() -> str:
@@ -224,36 +235,3 @@ def _ros_distro() -> str:
         if prefix.startswith("ros-") and not package:
             return prefix.removeprefix("ros-")
     return "unknown"
-
-
-def _wait_for_life(process: subprocess.Popen[str]) -> None:
-    """Until the avatar has made its first blocks, and some seconds more."""
-    node, alive = Node("graph_benchmark_start"), threading.Event()
-    latched = QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
-    node.create_subscription(
-        AvatarState, "avatar/state", lambda msg: alive.set() if msg.blocks else None, latched
-    )
-    end_s = time.monotonic() + START_PATIENCE_S
-    with _spinning(node):
-        while not alive.wait(0.2):
-            if process.poll() is not None or time.monotonic() > end_s:
-                told = process.communicate()[0] if process.poll() is not None else "nothing"
-                raise OutputError(
-                    "avatar_node",
-                    expected="it to come to life",
-                    got=" ".join(told.split())[-300:],
-                    remedy="start it by itself: avatar-forcing node avatar_node",
-                )
-    time.sleep(SETTLE_S)
-
-
-def _numbers(msg: Any, key: str) -> list[float]:
-    pairs = [pair for status in msg.status for pair in status.values]
-    return [float(pair.value) for pair in pairs if pair.key == key]
-
-
-def _cpu_share(pid: int, seconds: float) -> float:
-    """Cores' worth of time that the process takes over the next `seconds`."""
-    before, start_s = cpu_s(pid), time.monotonic()
-    time.sleep(seconds)
-    return (cpu_s(pid) - before) / (time.monotonic() - start_s)

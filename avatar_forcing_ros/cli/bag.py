@@ -87,6 +87,6 @@ def _play(options: argparse.Namespace) -> None:
 
 
 def _info(options: argparse.Namespace) -> None:
-    from avatar_forcing_ros.nodes.bag_files import describe_bag
+    from avatar_forcing_ros.nodes.bag_player import describe_bag
 
     print(describe_bag(options.bag))

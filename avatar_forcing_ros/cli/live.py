@@ -62,6 +62,7 @@ def run(options: argparse.Namespace) -> None:
     from avatar_forcing_ros.web.serving import Door, serve_until_stopped
 
     keep_quiet()
+
     def warn(where: str, sentence: str) -> None:
         logging.getLogger(TROUBLES).warning(sentence)
 

@@ -45,7 +45,7 @@ def _count(text: str) -> int:
 
 
 def _list(options: argparse.Namespace) -> None:
-    from avatar_forcing_ros.nodes.topic_tools import list_topics
+    from avatar_forcing_ros.nodes.graph_tools import list_topics
 
     with stop_event() as stop:
         for name, types in list_topics(options.spin_time, stop):
@@ -53,7 +53,7 @@ def _list(options: argparse.Namespace) -> None:
 
 
 def _echo(options: argparse.Namespace) -> None:
-    from avatar_forcing_ros.nodes.topic_tools import SHOWN_VALUES, echo, received
+    from avatar_forcing_ros.nodes.graph_tools import SHOWN_VALUES, echo, received
 
     shown = None if options.full_length else SHOWN_VALUES
     with stop_event() as stop, closing(received(options.topic, stop, options.timeout)) as messages:
@@ -62,7 +62,7 @@ def _echo(options: argparse.Namespace) -> None:
 
 
 def _hz(options: argparse.Namespace) -> None:
-    from avatar_forcing_ros.nodes.topic_tools import rates, received
+    from avatar_forcing_ros.nodes.graph_tools import rates, received
 
     with stop_event() as stop, closing(received(options.topic, stop, options.timeout)) as messages:
         for text in rates(messages):

@@ -6,18 +6,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from rclpy.callback_groups import CallbackGroup
-from rclpy.lifecycle import LifecycleNode
-from sensor_msgs.msg import CompressedImage, Image
 
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
 from avatar_forcing_ros.msg import AvatarMotion
-from avatar_forcing_ros.nodes.audio_subscription import AudioSubscription
-from avatar_forcing_ros.nodes.bad_message import BadMessage
-from avatar_forcing_ros.nodes.convert_image import compressed_to_rgb, image_to_rgb
+from avatar_forcing_ros.nodes.audio_topics import AudioSubscription
+from avatar_forcing_ros.nodes.convert_image import Pixels, image_transport
 from avatar_forcing_ros.nodes.convert_motion import msg_to_values
 from avatar_forcing_ros.nodes.diagnostics import ErrorCounter
-from avatar_forcing_ros.nodes.stamps import MessageTime, StampReader
-from avatar_forcing_ros.nodes.subscriptions import MatchedSubscription
+from avatar_forcing_ros.nodes.node_base import NodeBase
+from avatar_forcing_ros.nodes.subscriptions import MatchedSubscription, MessageTime, StampReader
 from avatar_forcing_ros.runtime.avatar import Avatar
 
 REPLAY_DEPTH = 1000  # images that may wait: a bag is seen whole, however slow the machine is
@@ -29,7 +26,7 @@ class AvatarInputs:
 
     def __init__(
         self,
-        node: LifecycleNode,
+        node: NodeBase,
         avatar: Avatar,
         settings: Mapping[str, Any],
         errors: ErrorCounter,
@@ -39,10 +36,7 @@ class AvatarInputs:
         self._node, self._avatar, self._errors = node, avatar, errors
         self._replay = bool(node.get_parameter("use_sim_time").value)
         self._stamp = StampReader(
-            lambda: int(node.get_clock().now().nanoseconds),
-            settings["stamp_tolerance_s"],
-            errors,
-            replay=self._replay,
+            node.now_ns, settings["stamp_tolerance_s"], errors, replay=self._replay
         )
         self.received = dict.fromkeys(("user/image", "user/motion", *AUDIO_TOPICS), 0)
         self._subscriptions: list[AudioSubscription | MatchedSubscription] = [
@@ -53,17 +47,10 @@ class AvatarInputs:
                 self._subscribe_to_audio("user/audio", avatar.push_user_audio, settings, group)
             )
         source = settings["user_motion_source"]
-        if source == "camera" and settings["image_transport"] == "compressed":
+        if source == "camera":
+            topic, message, to_rgb = image_transport("user/image", settings["image_transport"])
             self._subscribe(
-                "user/image/compressed",
-                CompressedImage,
-                lambda msg: self._picture(msg, compressed_to_rgb),
-                group,
-                like="user/image",
-            )
-        elif source == "camera":
-            self._subscribe(
-                "user/image", Image, lambda msg: self._picture(msg, image_to_rgb), group
+                topic, message, lambda msg: self._frame(msg, to_rgb), group, like="user/image"
             )
         elif source == "topic":
             self._subscribe("user/motion", AvatarMotion, self._motion, group)
@@ -121,24 +108,15 @@ class AvatarInputs:
             breaks=lambda: avatar.audio_breaks[voice],
         )
 
-    def _picture(self, msg: Any, to_rgb: Callable[[Any], Any]) -> None:
+    def _frame(self, msg: Any, to_rgb: Callable[[Any], Pixels]) -> None:
         self.received["user/image"] += 1
         stamp_ns = self._stamp(msg, "user/image").ns
-        try:
-            pixels = to_rgb(msg)
-        except BadMessage as bad:
-            self._errors.count(f"user/image {bad.reason}", f"user/image: {bad}")
-            return
-        self._avatar.push_user_frame(VideoFrame(pixels, stamp_ns))
+        self._avatar.push_user_frame(VideoFrame(to_rgb(msg), stamp_ns))
 
     def _motion(self, msg: Any) -> None:
         self.received["user/motion"] += 1
         stamp_ns = self._stamp(msg, "user/motion").ns
-        try:
-            values, unknown = msg_to_values(msg)
-        except BadMessage as bad:
-            self._errors.count(f"user/motion {bad.reason}", f"user/motion: {bad}")
-            return
+        values, unknown = msg_to_values(msg)
         if unknown:
             self._errors.count(
                 "user/motion unknown_names",

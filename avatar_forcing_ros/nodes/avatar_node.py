@@ -8,7 +8,7 @@ run beside both, so that a model that hangs is reported.
 
 from __future__ import annotations
 
-import sys
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -29,6 +29,7 @@ from avatar_forcing_ros.node_config import AvatarNodeConfig
 from avatar_forcing_ros.nodes.avatar_inputs import AvatarInputs
 from avatar_forcing_ros.nodes.avatar_outputs import AvatarOutputs
 from avatar_forcing_ros.nodes.avatar_report import AvatarReport
+from avatar_forcing_ros.nodes.executable import StopSignals
 from avatar_forcing_ros.nodes.node_base import LifecycleNodeBase
 from avatar_forcing_ros.nodes.node_main import run_node
 from avatar_forcing_ros.nodes.parameters import (
@@ -39,7 +40,6 @@ from avatar_forcing_ros.nodes.parameters import (
     refused,
     values,
 )
-from avatar_forcing_ros.nodes.stop_signals import StopSignals
 from avatar_forcing_ros.runtime.avatar import Avatar
 from avatar_forcing_ros.runtime.build import build_session, load_face
 from avatar_forcing_ros.runtime.load import device_of
@@ -253,10 +253,4 @@ def _answer(response: Any, success: bool, message: str) -> Any:
     return response
 
 
-def main(args: Sequence[str] | None = None, signals: StopSignals | None = None) -> int:
-    """Run the node until it is to end; the process's exit code."""
-    return run_node("avatar_node", AvatarNode, args, signals, threads=4)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = functools.partial(run_node, "avatar_node", AvatarNode, threads=4)

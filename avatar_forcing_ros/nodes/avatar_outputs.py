@@ -17,11 +17,12 @@ from visualization_msgs.msg import MarkerArray
 from avatar_forcing_ros.media import AvatarFrame
 from avatar_forcing_ros.msg import AvatarMotion
 from avatar_forcing_ros.nodes import qos
-from avatar_forcing_ros.nodes.audio_messages import AudioPublisher, stamped_kind
+from avatar_forcing_ros.nodes.audio_topics import AudioPublisher
+from avatar_forcing_ros.nodes.convert_audio import stamped_kind
 from avatar_forcing_ros.nodes.convert_image import rgb_to_compressed, rgb_to_image
-from avatar_forcing_ros.nodes.convert_motion import motion_to_msg
-from avatar_forcing_ros.nodes.convert_robot import (
+from avatar_forcing_ros.nodes.convert_motion import (
     landmarks_to_markers,
+    motion_to_msg,
     values_to_joints,
     values_to_transform,
 )

@@ -112,7 +112,7 @@ class AvatarReport:
         return self._line(level, "errors", message, errors)
 
     def _line(
-        self, level: int, what: str, message: str, values: dict[str, object] | dict[str, int]
+        self, level: bytes, what: str, message: str, values: dict[str, object] | dict[str, int]
     ) -> DiagnosticStatus:
         name = f"{self._node.get_fully_qualified_name()}: {what}"
         return diagnostics.status(level, name, message, values)

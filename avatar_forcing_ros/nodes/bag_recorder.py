@@ -11,14 +11,27 @@ from pathlib import Path
 from typing import Any
 
 from rclpy.node import Node
+from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
+from rosbags.interfaces import (
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.rosbag2.enums import CompressionMode
 from rosbags.rosbag2.storage_sqlite3 import Sqlite3Writer
 
 from avatar_forcing_ros.errors import MissingDependencyError, OutputError
-from avatar_forcing_ros.nodes.bag_qos import recorded_qos, subscription_qos
-from avatar_forcing_ros.nodes.graph_tools import message_class, message_definition, tool_node
+from avatar_forcing_ros.nodes.graph_tools import (
+    message_class,
+    message_definition,
+    subscription_qos,
+    tool_node,
+)
 
 PERIOD_S = 0.2  # of looking for topics, and of commits: what a recording that is cut off lacks
 
@@ -37,6 +50,25 @@ class BagWriter(Writer):
     """Writes version 8 to such a file: the newest that has QoS as one text, as Humble reads."""
 
     STORAGE_PLUGINS = {StoragePlugin.SQLITE3: NumberedFile}  # noqa: RUF012  (as the base has it)
+
+
+def recorded_qos(offer: QoSProfile) -> Qos:
+    """A publisher's profile in a bag's words; the graph does not know its history."""
+
+    def span(duration: Any) -> QosTime:
+        return QosTime(*divmod(duration.nanoseconds, 10**9))
+
+    return Qos(
+        history=QosHistory.UNKNOWN,
+        depth=0,
+        reliability=QosReliability(int(offer.reliability)),
+        durability=QosDurability(int(offer.durability)),
+        deadline=span(offer.deadline),
+        lifespan=span(offer.lifespan),
+        liveliness=QosLiveliness(int(offer.liveliness)),
+        liveliness_lease_duration=span(offer.liveliness_lease_duration),
+        avoid_ros_namespace_conventions=False,
+    )
 
 
 class RecordedTopic:
@@ -111,9 +143,9 @@ class Recorder:
                     database.commit()
                     next_s = time.monotonic() + PERIOD_S
                 executor.spin_once(timeout_sec=PERIOD_S)
-            arrived, written = -1, 0  # what had arrived by then
-            while arrived < written:
-                arrived = written
+            before, written = -1, 0
+            while before < written:  # take what had arrived by then
+                before = written
                 executor.spin_once(timeout_sec=0.0)
                 written = sum(topic.written for topic in self._topics.values() if topic)
 

@@ -1,8 +1,9 @@
-"""ROS sound ↔ 16 kHz mono.
+"""ROS audio messages ↔ samples and their format.
 
-Two packages are called ``audio_common_msgs``. One says in every ``AudioStamped`` what it holds; of
-the other's ``AudioDataStamped`` and ``AudioData``, plain bytes, parameters say it. They are told
-apart by their fields, since only one of the packages can be installed.
+Two packages are called ``audio_common_msgs``, of which a machine has one. In one every
+``AudioStamped`` states its format. That of ros-drivers, which every distribution ships, sends
+bytes, ``AudioDataStamped`` and ``AudioData``: an ``AudioInfo`` on another topic, or parameters,
+state rate, channels and format.
 """
 
 from __future__ import annotations
@@ -14,28 +15,19 @@ from typing import Any, Literal
 
 import audio_common_msgs.msg as audio_msgs
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 
-from avatar_forcing_ros.downmix import Downmix
-from avatar_forcing_ros.media import AudioChunk
-from avatar_forcing_ros.nodes.bad_message import refuse
-from avatar_forcing_ros.sync.audio_buffers import sanitized
-from avatar_forcing_ros.sync.timeline import max_late
+from avatar_forcing_ros.errors import ConfigError
+from avatar_forcing_ros.nodes.diagnostics import BadMessage, Reason
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 
-Kind = Literal["float32", "int32", "int24", "int16", "int8", "uint8"]
+SampleFormat = Literal["float32", "int32", "int24", "int16", "int8", "uint8"]
 Samples = NDArray[np.float32]
 
-LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 4_000, 384_000
-MOST_CHANNELS = 32
-TOLERANCE_NS = 20_000_000
-# of times of arrival, which jitter by the network's whims, and by whole messages where some are
-# sent at once
-ARRIVAL_TOLERANCE_NS = 200_000_000
-MESSAGES_AT_ONCE = 4
-# PyAudio's codes, as AudioInfo.format holds them
-KIND_OF_CODE: dict[int, Kind] = {
+MIN_RATE_HZ, MAX_RATE_HZ = 4_000, 384_000
+MAX_CHANNELS = 32
+# PyAudio's codes, as AudioInfo.format of AudioStamped holds them
+FORMAT_OF_CODE: dict[int, SampleFormat] = {
     1: "float32",
     2: "int32",
     4: "int24",
@@ -43,11 +35,27 @@ KIND_OF_CODE: dict[int, Kind] = {
     16: "int8",
     32: "uint8",
 }
-CODE_OF_KIND: dict[Kind, int] = {kind: code for code, kind in KIND_OF_CODE.items()}
-_SAMPLE_NS = 1_000_000_000 // SAMPLE_RATE_HZ  # 62,500, without a remainder
+CODE_OF_FORMAT: dict[SampleFormat, int] = {name: code for code, name in FORMAT_OF_CODE.items()}
+# as the other package's AudioInfo names them, without the byte order
+FORMAT_OF_NAME: dict[str, SampleFormat] = {
+    "S8": "int8",
+    "U8": "uint8",
+    "S16": "int16",
+    "S24": "int24",
+    "S32": "int32",
+    "F32": "float32",
+}
 _DTYPES = {"float32": "<f4", "int32": "<i4", "int16": "<i2", "int8": "i1", "uint8": "u1"}
 _FULL_SCALE = {"int32": 2.0**31, "int24": 2.0**23, "int16": 2.0**15, "int8": 128.0, "uint8": 128.0}
 _FIELDS = ("float32_data", "int32_data", "int16_data", "int8_data", "uint8_data")
+MP3 = "mp3"
+_RAW_CODINGS = {"", "wave", "wav", "raw", "pcm"}
+# the values of the parameter ``audio_msg``, with their message classes
+CLASSES = {
+    "audio_stamped": "AudioStamped",
+    "audio_data_stamped": "AudioDataStamped",
+    "audio_data": "AudioData",
+}
 
 
 @dataclass(frozen=True)
@@ -56,91 +64,131 @@ class AudioFormat:
 
     rate_hz: int
     channels: int
-    kind: Kind
+    sample_format: SampleFormat
+
+
+def installed_kinds() -> tuple[str, ...]:
+    """The values of the parameter ``audio_msg`` that the installed package has messages for."""
+    kinds = []
+    for kind, name in CLASSES.items():
+        found = getattr(audio_msgs, name, None)
+        # both packages have an AudioData, but only that of bytes is a message by itself
+        if found is not None and (kind != "audio_data" or hasattr(found, "data")):
+            kinds.append(kind)
+    return tuple(kinds)
+
+
+def resolve_kind(kind: str) -> str:
+    """`kind`, or for ``auto`` the one with a stamp that the installed package has.
+
+    Raises ConfigError where the installed package has no such message.
+    """
+    installed = installed_kinds()
+    if kind == "auto" and installed:
+        return installed[0]
+    if kind not in installed:
+        raise ConfigError(
+            "parameter 'audio_msg'",
+            expected="one that the installed audio_common_msgs has: "
+            f"{', '.join(installed) or 'none'}",
+            got=f"{kind} ({CLASSES.get(kind, 'no message')})",
+            remedy="leave it at auto, or source the workspace that has the other package",
+        )
+    return kind
+
+
+def stamped_kind(kind: str) -> str:
+    """The kind that is sent where ``audio_msg`` is `kind`: of the same package, with a stamp."""
+    kind = resolve_kind(kind)
+    return "audio_data_stamped" if kind == "audio_data" else kind
+
+
+def audio_message(kind: str) -> Any:
+    """The message class of one of `installed_kinds`."""
+    return getattr(audio_msgs, CLASSES[resolve_kind(kind)])
 
 
 def format_of(msg: Any, given: AudioFormat | None = None) -> AudioFormat:
-    """The format of an audio message: its own where it says it, else the `given` one.
+    """The format of an audio message: its own where it states one, else the `given` one.
 
     Raises BadMessage for one that is unknown or absurd.
     """
     info = getattr(_audio(msg), "info", None)
     if info is not None:
-        kind = KIND_OF_CODE.get(info.format)
-        if kind is None:
-            known = ", ".join(f"{code} {name}" for code, name in KIND_OF_CODE.items())
-            raise refuse(
-                "format",
-                "audio message",
-                expected=f"a format of {known}",
-                got=str(info.format),
-                remedy="fill in audio.info where the sound is published",
-            )
-        given = AudioFormat(int(info.rate), int(info.channels), kind)
+        sample_format = FORMAT_OF_CODE.get(info.format)
+        if sample_format is None:
+            known = ", ".join(f"{code} {name}" for code, name in FORMAT_OF_CODE.items())
+            raise _bad("format", f"a format of {known}", str(info.format))
+        given = AudioFormat(int(info.rate), int(info.channels), sample_format)
     elif given is None:
-        raise refuse(
-            "format",
-            "audio message",
-            expected="AudioStamped, which says what it holds",
-            got=type(msg).__name__,
-            remedy="set the parameters for rate, channels and format of plain bytes",
-        )
-    if not LOWEST_RATE_HZ <= given.rate_hz <= HIGHEST_RATE_HZ:
-        raise refuse(
-            "rate",
-            "audio message",
-            expected=f"a rate of {LOWEST_RATE_HZ} to {HIGHEST_RATE_HZ} Hz",
-            got=f"{given.rate_hz} Hz",
-            remedy="fill in the rate where the sound is published",
-        )
-    if not 1 <= given.channels <= MOST_CHANNELS:
-        raise refuse(
-            "channels",
-            "audio message",
-            expected=f"1 to {MOST_CHANNELS} channels",
-            got=str(given.channels),
-            remedy="fill in the number of channels where the sound is published",
-        )
+        raise _bad("format", "AudioStamped, which states its format", type(msg).__name__)
+    if not MIN_RATE_HZ <= given.rate_hz <= MAX_RATE_HZ:
+        rates = f"a rate of {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz"
+        raise _bad("rate", rates, f"{given.rate_hz} Hz")
+    if not 1 <= given.channels <= MAX_CHANNELS:
+        raise _bad("channels", f"1 to {MAX_CHANNELS} channels", str(given.channels))
     return given
 
 
-def samples(msg: Any, given: AudioFormat | None = None) -> Samples:
-    """The sound in an audio message, ``[n, channels]`` float32 in -1…1, n ≥ 1.
+def format_of_info(info: Any) -> AudioFormat | str:
+    """The format of the bytes that an ``AudioInfo`` describes, or `MP3`.
 
-    Samples that are not finite stay as they are, for the timeline to mend. `given` is the format
-    of messages that do not say theirs. Raises BadMessage for everything that cannot be read.
+    Raises BadMessage for a coding or sample format that is not read.
+    """
+    coding = info.coding_format.strip().lower()
+    if coding == MP3:
+        return MP3
+    if coding not in _RAW_CODINGS:
+        raise BadMessage(
+            "format",
+            "audio info",
+            expected="the coding format wave or mp3",
+            got=repr(info.coding_format[:40]),
+            remedy="set the parameter format of audio_capture to wave",
+        )
+    sample_format = FORMAT_OF_NAME.get(info.sample_format.strip().upper().removesuffix("LE"))
+    if sample_format is None:
+        raise BadMessage(
+            "format",
+            "audio info",
+            expected=f"one of the sample formats {', '.join(FORMAT_OF_NAME)}, little-endian",
+            got=repr(info.sample_format[:40]),
+            remedy="set the parameter sample_format of audio_capture to S16LE",
+        )
+    return AudioFormat(int(info.sample_rate), int(info.channels), sample_format)
+
+
+def samples(msg: Any, given: AudioFormat | None = None) -> Samples:
+    """The audio in a message, ``[n, channels]`` float32 in -1…1, n ≥ 1.
+
+    Samples that are not finite stay as they are, for the timeline to count. `given` is the format
+    of messages that do not state theirs. Raises BadMessage for everything that cannot be read.
     """
     form = format_of(msg, given)
-    audio = _audio(msg)
+    audio, coding = _audio(msg), form.sample_format
     data = getattr(audio, "audio_data", None)
-    flat = _from_bytes(audio.data, form.kind) if data is None else _from_arrays(data, form.kind)
+    flat = _from_bytes(audio.data, coding) if data is None else _from_arrays(data, coding)
     if not len(flat):
-        raise refuse(
-            "empty",
-            "audio message",
-            expected="at least one sample",
-            got="none",
-            remedy="check the microphone, and publish nothing rather than empty messages",
-        )
+        raise _bad("empty", "at least one sample", "none")
     if len(flat) % form.channels:
-        raise refuse(
-            "size",
-            "audio message",
-            expected=f"a multiple of {form.channels} samples, one for each channel",
-            got=f"{len(flat)} samples",
-            remedy="fill in the number of channels where the sound is published",
-        )
-    return (_bounded(flat) if form.kind == "float32" else flat).reshape(-1, form.channels)
+        wanted = f"a multiple of {form.channels} samples, one for each channel"
+        raise _bad("size", wanted, f"{len(flat)} samples")
+    return (_bounded(flat) if coding == "float32" else flat).reshape(-1, form.channels)
 
 
 def bytes_of(msg: Any) -> bytes | None:
-    """The bytes of a message that does not say what they are; None of one that does."""
+    """The bytes of a message that does not state its format; None of one that does."""
     data = getattr(_audio(msg), "data", None)
     return None if data is None else memoryview(data).tobytes()
 
 
+def _bad(reason: Reason, expected: str, got: str) -> BadMessage:
+    remedy = "correct the node that publishes it, or, for plain bytes, the parameters audio_data.*"
+    return BadMessage(reason, "audio message", expected=expected, got=got, remedy=remedy)
+
+
 def _audio(msg: Any) -> Any:
-    """The part that holds the sound, of messages with and without a header."""
+    """The part that holds the audio, of messages with and without a header."""
     return getattr(msg, "audio", msg)
 
 
@@ -152,251 +200,63 @@ def _bounded(flat: Samples) -> Samples:
         return np.where(np.isfinite(flat), np.clip(flat, -1.0, 1.0), flat)
 
 
-def _from_arrays(data: Any, kind: Kind) -> Samples:
-    """``[n]`` float32 from the array that belongs to `kind`."""
-    if kind == "int24":
+def _from_arrays(data: Any, coding: SampleFormat) -> Samples:
+    """``[n]`` float32 from the array that belongs to `coding`."""
+    field = f"{coding}_data"
+    if coding == "int24":
         # PortAudio packs three bytes; publishers widen them or pass them on
         if len(data.uint8_data) and not len(data.int32_data):
-            return _from_bytes(data.uint8_data, kind)
+            return _from_bytes(data.uint8_data, coding)
         field = "int32_data"
-    else:
-        field = f"{kind}_data"
     values = getattr(data, field)
     others = [name for name in _FIELDS if name != field and len(getattr(data, name))]
     if others and not len(values):
-        raise refuse(
-            "format",
-            f"audio message of format {CODE_OF_KIND[kind]} ({kind})",
-            expected=f"samples in {field}",
-            got=f"samples in {', '.join(others)}",
-            remedy="set audio.info.format to the kind that is published",
-        )
-    return _scaled(np.asarray(values), kind)
+        raise _bad("format", f"samples of {coding} in {field}", f"samples in {', '.join(others)}")
+    return _scaled(np.asarray(values), coding)
 
 
-def _from_bytes(data: Any, kind: Kind) -> Samples:
+def _from_bytes(data: Any, coding: SampleFormat) -> Samples:
     """``[n]`` float32 from little-endian bytes."""
     raw = np.asarray(memoryview(data).cast("B")) if len(data) else np.zeros(0, np.uint8)
-    width = 3 if kind == "int24" else np.dtype(_DTYPES[kind]).itemsize
+    width = 3 if coding == "int24" else np.dtype(_DTYPES[coding]).itemsize
     if len(raw) % width:
-        raise refuse(
-            "size",
-            f"audio message of {kind}",
-            expected=f"a multiple of {width} bytes",
-            got=f"{len(raw)} bytes",
-            remedy="set the parameter for the sample format to what is published",
-        )
-    if kind != "int24":
-        return _scaled(raw.view(_DTYPES[kind]), kind)
+        raise _bad("size", f"a multiple of {width} bytes for {coding}", f"{len(raw)} bytes")
+    if coding != "int24":
+        return _scaled(raw.view(_DTYPES[coding]), coding)
     wide = np.zeros((len(raw) // 3, 4), np.uint8)
     wide[:, 1:] = raw.reshape(-1, 3)  # at the top of 32 bits, so that the sign is theirs
-    return _scaled(wide.view("<i4")[:, 0] >> 8, kind)
+    return _scaled(wide.view("<i4")[:, 0] >> 8, coding)
 
 
-def _scaled(values: NDArray[Any], kind: Kind) -> Samples:
-    if kind == "float32":
+def _scaled(values: NDArray[Any], coding: SampleFormat) -> Samples:
+    if coding == "float32":
         return values.astype(np.float32, copy=False)
-    if kind == "int24" and len(values) and np.abs(values.astype(np.int64)).max() > 2**23:
-        raise refuse(
-            "format",
-            "audio message of int24",
-            expected="values within 24 bits",
-            got="larger ones",
-            remedy="publish them as int32, format 2, or shift them down by 8 bits",
-        )
-    centre = 128.0 if kind == "uint8" else 0.0
-    return ((values - centre) / _FULL_SCALE[kind]).astype(np.float32)
+    if coding == "int24" and len(values) and np.abs(values.astype(np.int64)).max() > 2**23:
+        raise _bad("format", "values of int24 within 24 bits", "larger ones, perhaps of int32")
+    centre = 128.0 if coding == "uint8" else 0.0
+    return ((values - centre) / _FULL_SCALE[coding]).astype(np.float32)
 
 
-class AudioInput:
-    """One topic's sound as 16 kHz mono without gaps, stamped by counting samples.
-
-    16 kHz passes through untouched. Other rates are resampled with a delay of 8 to 30 ms (60 ms
-    at 4 kHz), which the stamps know of: a stamp is that of the first sample since the last new
-    beginning, plus what was given out since then. A new beginning is made where the format
-    changes, and where a stamp is further from what the samples say than stamps jitter; the old
-    sound's rest is given out before it.
-    """
-
-    def __init__(
-        self,
-        given: AudioFormat | None = None,
-        *,
-        queued: bool = False,
-        breaks: Callable[[], int] = lambda: 0,
-    ) -> None:
-        """`given` is the format of messages that do not say theirs; it may be set anew.
-
-        `breaks` counts how often the sound was dropped where it went to: each time what is left of
-        it here is forgotten, too.
-
-        A `queued` sound may come faster than its own pace: stamps that stay behind are no new
-        beginning then. What is given out is stamped no later than its message, so that whoever
-        drops what waits need not know how much of it there was.
-        """
-        self.given = given
-        self._queued, self._breaks = queued, breaks
-        self._known_breaks = breaks()
-        self._format: AudioFormat | None = None
-        self._downmix: Downmix | None = None
-        self._resampler: soxr.ResampleStream | None = None
-        self._start_ns = 0
-        self._came = 0  # samples since then, at the input's rate
-        self._given_out = 0  # and at 16 kHz
-        self._early_ns = 0  # by which a queued sound comes before its time
-        self._newest_ns = 0  # stamp of what was given out last
-        self.format_changes = 0
-        self.jumps = 0
-        self.mended_samples = 0
-
-    @property
-    def format(self) -> AudioFormat | None:
-        """The format of the newest message, None before the first and after ``flush``."""
-        return self._format
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether the channels cancel each other out, so that one of them is taken alone."""
-        return self._downmix is not None and self._downmix.cancelled
-
-    def push(self, msg: Any, stamp_ns: int, *, arrived: bool = False) -> list[AudioChunk]:
-        """The sound that `msg`, whose first sample is of `stamp_ns`, makes available.
-
-        `arrived`: that is only when it came, since nobody said when it was recorded. None, one
-        chunk, or two where a new beginning was made. Samples that are not finite count in
-        `mended_samples` and become 0 before they are resampled. Raises BadMessage, and then leaves
-        everything as it was.
-        """
-        channels, form = samples(msg, self.given), format_of(msg, self.given)  # [n, channels]
-        return self.push_samples(channels, form, stamp_ns, arrived=arrived)
-
-    def push_samples(
-        self, channels: Samples, form: AudioFormat, stamp_ns: int, *, arrived: bool = False
-    ) -> list[AudioChunk]:
-        """The same of samples ``[n, channels]``, n ≥ 1, in -1…1, that somebody has decoded."""
-        breaks = self._breaks()
-        if breaks != self._known_breaks:
-            self._known_breaks = breaks
-            self.restart()
-        out = []
-        if form != self._format or self._jumps(stamp_ns, len(channels), arrived):
-            self.format_changes += self._format not in (None, form)
-            self.jumps += self._format == form
-            out += self.flush()
-            self._begin(form, stamp_ns)
-        behind_ns = self._due_ns() - stamp_ns
-        self._early_ns = behind_ns if self._queued and behind_ns > TOLERANCE_NS else 0
-        self._came += len(channels)
-        assert self._downmix
-        return out + self._give(self._to_16_khz(self._downmix(channels)))
-
-    def restart(self) -> None:
-        """Forget the sound so far, what is held of it included: it is not wanted any more."""
-        self._format = self._downmix = self._resampler = None
-
-    def _jumps(self, stamp_ns: int, count: int, arrived: bool) -> bool:
-        """Whether a message of `count` samples does not follow the one before.
-
-        Stamps of a microphone may jitter a little. Times of arrival tell no loss.
-        """
-        assert self._format
-        lasts_ns = count * 1_000_000_000 // self._format.rate_hz
-        ahead_ns = stamp_ns - self._due_ns()
-        if ahead_ns < 0:
-            # what is resampled joins on; what passes through is put in its place by its stamp
-            joins = self._queued and self._resampler is not None
-            at_once_ns = MESSAGES_AT_ONCE * lasts_ns
-            allowed_ns = max(ARRIVAL_TOLERANCE_NS, at_once_ns) if arrived else TOLERANCE_NS
-            return not joins and -ahead_ns > allowed_ns
-        if arrived:
-            return ahead_ns > ARRIVAL_TOLERANCE_NS
-        return ahead_ns > max_late(lasts_ns, TOLERANCE_NS)
-
-    def flush(self) -> list[AudioChunk]:
-        """What the resampler still holds; the next message makes a new beginning."""
-        rest = np.zeros(0, np.float32)
-        if self._resampler is not None:
-            rest = _limited(self._resampler.resample_chunk(rest, last=True))
-        out = self._give(rest)
-        self.restart()
-        return out
-
-    def _begin(self, form: AudioFormat, stamp_ns: int) -> None:
-        self._format, self._start_ns = form, stamp_ns
-        self._came = self._given_out = self._early_ns = self._newest_ns = 0
-        self._downmix = Downmix(form.rate_hz, form.channels)
-        same = form.rate_hz == SAMPLE_RATE_HZ
-        self._resampler = None if same else _new_resampler(form.rate_hz)
-
-    def _due_ns(self) -> int:
-        """The stamp of the sample that comes next, by the number of those that came."""
-        rate_hz = self._format.rate_hz if self._format else SAMPLE_RATE_HZ
-        return self._start_ns + self._came * 1_000_000_000 // rate_hz
-
-    def _to_16_khz(self, mono: Samples) -> Samples:
-        if self._resampler is None:
-            return mono
-        mono, not_finite = sanitized(mono)  # one of them would silence the filter for good
-        self.mended_samples += not_finite
-        return _limited(self._resampler.resample_chunk(mono))
-
-    def _give(self, sound: Samples) -> list[AudioChunk]:
-        if not len(sound):
-            return []
-        stamp_ns = self._start_ns + self._given_out * _SAMPLE_NS - self._early_ns
-        # the resampler holds now more, now less, which must not change the order
-        self._newest_ns = stamp_ns = max(stamp_ns, self._newest_ns)
-        self._given_out += len(sound)
-        return [AudioChunk(sound, SAMPLE_RATE_HZ, stamp_ns)]
-
-
-def _limited(sound: Samples) -> Samples:
-    """Filters overshoot where the sound was clipped."""
-    return np.clip(sound, -1.0, 1.0)
-
-
-def _new_resampler(rate_hz: int) -> soxr.ResampleStream:
-    """A resampler to 16 kHz with little delay.
-
-    soxr's fixed-rate filters hold back 36 ms of 48 kHz and 115 ms of 8 kHz, which is more than a
-    block waits for late sound; those for variable rates, just as good, hold back 13 and 30 ms. In
-    turn they delay by up to 0.1 ms more, some notes less than others. They exist since soxr 1.1.
-    """
-    try:
-        return soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32", vr=True)
-    except TypeError:
-        return soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32")
-
-
-def samples_to_msg(sound: Samples, header: Any, kind: Kind = "float32") -> Any:
-    """AudioStamped of 16 kHz mono `sound` ``[n]``, as float32 or int16.
-
-    Raises ValueError for another kind.
-    """
+def samples_to_msg(mono: Samples, header: Any) -> Any:
+    """AudioStamped of 16 kHz `mono` ``[n]``: float32."""
     msg = audio_msgs.AudioStamped(header=header)
     info = msg.audio.info
-    info.format, info.channels, info.rate = CODE_OF_KIND[kind], 1, SAMPLE_RATE_HZ
-    info.chunk = len(sound)
-    setattr(msg.audio.audio_data, f"{kind}_data", _coded(sound, kind))
+    info.format, info.channels, info.rate = CODE_OF_FORMAT["float32"], 1, SAMPLE_RATE_HZ
+    info.chunk = len(mono)
+    msg.audio.audio_data.float32_data = array.array("f", mono.astype(np.float32).tobytes())
     return msg
 
 
-def samples_to_data_msg(sound: Samples, header: Any) -> Any:
-    """The other package's AudioDataStamped of 16 kHz mono `sound` ``[n]``: int16 bytes."""
-    data = array.array("B", _coded(sound, "int16").tobytes())
+def samples_to_data_msg(mono: Samples, header: Any) -> Any:
+    """The other package's AudioDataStamped of 16 kHz `mono` ``[n]``: int16 bytes."""
+    steps = np.clip(np.rint(mono * _FULL_SCALE["int16"]), -32768, 32767)
+    data = array.array("B", steps.astype("<i2").tobytes())
     return audio_msgs.AudioDataStamped(header=header, audio=audio_msgs.AudioData(data=data))
 
 
-def samples_to_audio_data(sound: Samples, header: Any) -> Any:
-    """The same without the header."""
-    return samples_to_data_msg(sound, header).audio
-
-
-def _coded(sound: Samples, kind: Kind) -> array.array[Any]:
-    """`sound` ``[n]`` as numbers of `kind`."""
-    if kind == "float32":
-        return array.array("f", sound.astype(np.float32).tobytes())
-    if kind != "int16":
-        raise ValueError(f"expected float32 or int16, got {kind}")
-    steps = np.clip(np.rint(sound * _FULL_SCALE[kind]), -32768, 32767)
-    return array.array("h", steps.astype(np.int16).tobytes())
+# by the values of ``audio_msg``: 16 kHz mono and a header to a message
+TO_MESSAGE: dict[str, Callable[[Samples, Any], Any]] = {
+    "audio_stamped": samples_to_msg,
+    "audio_data_stamped": samples_to_data_msg,
+    "audio_data": lambda mono, header: samples_to_data_msg(mono, header).audio,
+}

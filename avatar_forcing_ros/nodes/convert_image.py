@@ -2,12 +2,13 @@
 
 Colours are converted by ``cv_bridge`` where it is installed, and by the same calls of OpenCV
 where it is not, or does not know the encoding; a test holds both equal. Sizes are checked before,
-so that a broken message is told as one, and an ``rgb8`` picture is handed out without a copy.
+so that a broken message is reported as one, and an ``rgb8`` image is handed out without a copy.
 """
 
 from __future__ import annotations
 
 import array
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
 
 from avatar_forcing_ros.node_config import JPEG_QUALITY
-from avatar_forcing_ros.nodes.bad_message import BadMessage, refuse
+from avatar_forcing_ros.nodes.diagnostics import BadMessage
 
 try:
     from cv_bridge import CvBridge, CvBridgeError
@@ -24,69 +25,55 @@ except ImportError:  # it comes with ROS distributions alone, built for their Py
     CvBridge, CvBridgeError = None, cv2.error
 
 Pixels = NDArray[np.uint8]
-_Bytes = NDArray[np.uint8]
 
 MAX_SIDE_PX = 8192
 MAX_PIXELS = 64_000_000
 
-# bytes a pixel of the encodings whose rows hold whole pixels
-_BYTES_PER_PIXEL = {
-    "rgb8": 3,
-    "bgr8": 3,
-    "rgba8": 4,
-    "bgra8": 4,
-    "mono8": 1,
-    "mono16": 2,
-    "rgb16": 6,
-    "bgr16": 6,
-    "rgba16": 8,
-    "bgra16": 8,
-    "uyvy": 2,
-    "yuv422": 2,
-    "yuyv": 2,
-    "yuv422_yuy2": 2,
-    "bayer_rggb8": 1,
-    "bayer_bggr8": 1,
-    "bayer_gbrg8": 1,
-    "bayer_grbg8": 1,
-    "bayer_rggb16": 2,
-    "bayer_bggr16": 2,
-    "bayer_gbrg16": 2,
-    "bayer_grbg16": 2,
-    "nv12": 1,
-    "nv21": 1,
+# encodings of 8 bits: bytes a pixel in a row, and OpenCV's conversion to RGB
+_EIGHT_BITS: dict[str, tuple[int, int | None]] = {
+    "rgb8": (3, None),
+    "bgr8": (3, cv2.COLOR_BGR2RGB),
+    "rgba8": (4, cv2.COLOR_RGBA2RGB),
+    "bgra8": (4, cv2.COLOR_BGRA2RGB),
+    "mono8": (1, cv2.COLOR_GRAY2RGB),
+    "bayer_rggb8": (1, cv2.COLOR_BayerRGGB2RGB),
+    "bayer_bggr8": (1, cv2.COLOR_BayerBGGR2RGB),
+    "bayer_gbrg8": (1, cv2.COLOR_BayerGBRG2RGB),
+    "bayer_grbg8": (1, cv2.COLOR_BayerGRBG2RGB),
 }
-_TO_RGB = {
-    "bgr8": cv2.COLOR_BGR2RGB,
-    "rgba8": cv2.COLOR_RGBA2RGB,
-    "bgra8": cv2.COLOR_BGRA2RGB,
-    "mono8": cv2.COLOR_GRAY2RGB,
-    "uyvy": cv2.COLOR_YUV2RGB_UYVY,
-    "yuv422": cv2.COLOR_YUV2RGB_UYVY,
-    "yuyv": cv2.COLOR_YUV2RGB_YUY2,
-    "yuv422_yuy2": cv2.COLOR_YUV2RGB_YUY2,
-    "bayer_rggb8": cv2.COLOR_BayerRGGB2RGB,
-    "bayer_bggr8": cv2.COLOR_BayerBGGR2RGB,
-    "bayer_gbrg8": cv2.COLOR_BayerGBRG2RGB,
-    "bayer_grbg8": cv2.COLOR_BayerGRBG2RGB,
-    "nv12": cv2.COLOR_YUV2RGB_NV12,
-    "nv21": cv2.COLOR_YUV2RGB_NV21,
+# the same of encodings in which two (or two by two) pixels share their colour
+_YUV = {
+    "uyvy": (2, cv2.COLOR_YUV2RGB_UYVY),
+    "yuv422": (2, cv2.COLOR_YUV2RGB_UYVY),
+    "yuyv": (2, cv2.COLOR_YUV2RGB_YUY2),
+    "yuv422_yuy2": (2, cv2.COLOR_YUV2RGB_YUY2),
+    "nv12": (1, cv2.COLOR_YUV2RGB_NV12),
+    "nv21": (1, cv2.COLOR_YUV2RGB_NV21),
 }
-# the others some of its releases lack
-_BRIDGED = set(_BYTES_PER_PIXEL) - {"uyvy", "yuyv", "yuv422_yuy2", "nv12", "nv21"}
-# what OpenCV calls arrays of bytes whose order of colours nobody has said: it is OpenCV's own
-_ALIASES = {"8UC1": "mono8", "8UC3": "bgr8", "8UC4": "bgra8", "16UC1": "mono16", "16UC3": "bgr16"}
-# colour that two (or two by two) pixels share
-_EVEN_WIDTH = {"uyvy", "yuv422", "yuyv", "yuv422_yuy2", "nv12", "nv21"}
 _PLANAR = {"nv12", "nv21"}  # half as many rows of colour below the rows of grey
+_TO_RGB = _EIGHT_BITS | _YUV
+BYTES_PER_PIXEL = {name: count for name, (count, _) in _TO_RGB.items()} | {
+    f"{name[:-1]}16": 2 * count for name, (count, _) in _EIGHT_BITS.items()
+}
+# some releases of cv_bridge lack the others
+BRIDGED = set(BYTES_PER_PIXEL) - set(_YUV) | {"yuv422"}
+# OpenCV's names of arrays whose order of colours is not stated: it is OpenCV's own
+_ALIASES = {"8UC1": "mono8", "8UC3": "bgr8", "8UC4": "bgra8", "16UC1": "mono16", "16UC3": "bgr16"}
 
-ENCODINGS: tuple[str, ...] = (*_BYTES_PER_PIXEL, *_ALIASES)
+ENCODINGS: tuple[str, ...] = (*BYTES_PER_PIXEL, *_ALIASES)
+
+
+def image_transport(topic: str, transport: str) -> tuple[str, Any, Callable[[Any], Pixels]]:
+    """Topic, message class and conversion to RGB by `transport`: raw or compressed."""
+    if transport == "compressed":
+        return f"{topic}/compressed", CompressedImage, compressed_to_rgb
+    return topic, Image, image_to_rgb
 
 
 def image_to_rgb(msg: Any) -> Pixels:
-    """The picture in a sensor_msgs/Image, ``[H, W, 3]`` uint8 RGB, rows without gaps.
+    """The image in a sensor_msgs/Image, ``[H, W, 3]`` uint8 RGB, rows without gaps.
 
-    An unpadded ``rgb8`` picture shares the message's memory: do not write into it. 16 bits are
+    An unpadded ``rgb8`` image shares the message's memory: do not write into it. 16 bits are
     scaled, 65535 becomes 255. Raises BadMessage for an encoding that is not in ENCODINGS and for
     sizes, steps and data that do not fit together.
     """
@@ -95,20 +82,20 @@ def image_to_rgb(msg: Any) -> Pixels:
     if encoding == "rgb8":
         return rows.reshape(len(rows), msg.width, 3)
     try:
-        if CvBridge and msg.encoding in _BRIDGED:
+        if CvBridge and msg.encoding in BRIDGED:
             return np.asarray(CvBridge().imgmsg_to_cv2(_unpadded(msg, rows), "rgb8"), np.uint8)
         return _converted(rows, encoding, msg.width, bool(msg.is_bigendian))
     except (cv2.error, CvBridgeError) as error:
-        raise refuse(
+        raise BadMessage(
             "size",
             f"image of encoding {encoding}",
             expected="a size that this encoding can have",
             got=f"{msg.width} x {msg.height} px",
-            remedy="publish larger pictures or rgb8",
+            remedy="publish larger images or rgb8",
         ) from error
 
 
-def _unpadded(msg: Any, rows: _Bytes) -> Any:
+def _unpadded(msg: Any, rows: Pixels) -> Any:
     """`msg` for cv_bridge, which misreads rows that end within a pixel."""
     if msg.step == rows.shape[1]:
         return msg
@@ -122,7 +109,7 @@ def _unpadded(msg: Any, rows: _Bytes) -> Any:
     )
 
 
-def _converted(rows: _Bytes, encoding: str, width: int, is_bigendian: bool) -> Pixels:
+def _converted(rows: Pixels, encoding: str, width: int, is_bigendian: bool) -> Pixels:
     """RGB ``[H, W, 3]`` of the message's bytes ``[rows, bytes]``, without cv_bridge."""
     values: NDArray[Any] = rows
     if encoding.endswith("16"):
@@ -130,19 +117,20 @@ def _converted(rows: _Bytes, encoding: str, width: int, is_bigendian: bool) -> P
         encoding = f"{encoding.removesuffix('16')}8"
     channels = values.shape[1] // width
     pixels = values.reshape(-1, width, channels) if channels > 1 else values
-    if encoding != "rgb8":
-        pixels = cv2.cvtColor(pixels, _TO_RGB[encoding])
+    code = _TO_RGB[encoding][1]
+    if code is not None:
+        pixels = cv2.cvtColor(pixels, code)
     if pixels.dtype == np.uint16:
         pixels = cv2.convertScaleAbs(pixels, alpha=255 / 65535)
     return np.asarray(pixels, np.uint8)
 
 
-def _rows(msg: Any) -> _Bytes:
+def _rows(msg: Any) -> Pixels:
     """The message's bytes ``[rows, bytes]`` without the padding, after all checks."""
     encoding, width, height, step = msg.encoding, msg.width, msg.height, msg.step
-    per_pixel = _BYTES_PER_PIXEL.get(_ALIASES.get(encoding, encoding))
+    per_pixel = BYTES_PER_PIXEL.get(_ALIASES.get(encoding, encoding))
     if per_pixel is None:
-        raise refuse(
+        raise BadMessage(
             "encoding",
             "image",
             expected=f"one of the encodings {', '.join(ENCODINGS)}",
@@ -150,9 +138,8 @@ def _rows(msg: Any) -> _Bytes:
             remedy="set the camera driver's output format, or convert with image_proc",
         )
     _check_size(width, height)
-    even = encoding in _EVEN_WIDTH
-    if (even and width % 2) or (encoding in _PLANAR and height % 2):
-        raise refuse(
+    if (encoding in _YUV and width % 2) or (encoding in _PLANAR and height % 2):
+        raise BadMessage(
             "size",
             f"image of encoding {encoding}",
             expected="an even size, since pixels share their colour",
@@ -160,7 +147,7 @@ def _rows(msg: Any) -> _Bytes:
             remedy="set the camera to an even size",
         )
     if step < width * per_pixel:
-        raise refuse(
+        raise BadMessage(
             "step",
             f"image of encoding {encoding}",
             expected=f"a step of at least {width * per_pixel} bytes for {width} px",
@@ -168,9 +155,9 @@ def _rows(msg: Any) -> _Bytes:
             remedy="set step to the length of a row in bytes where the image is published",
         )
     row_count = height * 3 // 2 if encoding in _PLANAR else height
-    data = _bytes_of(msg.data)
+    data = np.frombuffer(msg.data, np.uint8) if len(msg.data) else np.zeros(0, np.uint8)
     if len(data) != row_count * step:
-        raise refuse(
+        raise BadMessage(
             "size",
             f"image of encoding {encoding}",
             expected=f"{row_count} rows of {step} bytes, {row_count * step} in all",
@@ -183,7 +170,7 @@ def _rows(msg: Any) -> _Bytes:
 def _check_size(width_px: int, height_px: int) -> None:
     fits = 0 < width_px <= MAX_SIDE_PX and 0 < height_px <= MAX_SIDE_PX
     if not fits or width_px * height_px > MAX_PIXELS:
-        raise refuse(
+        raise BadMessage(
             "size",
             "image",
             expected=f"sides of 1 to {MAX_SIDE_PX} px and at most {MAX_PIXELS} px in all",
@@ -192,29 +179,22 @@ def _check_size(width_px: int, height_px: int) -> None:
         )
 
 
-def _bytes_of(data: Any) -> _Bytes:
-    """Any buffer of bytes as ``[n]`` uint8, without a copy where it has no gaps."""
-    if isinstance(data, np.ndarray):
-        return np.ascontiguousarray(data).reshape(-1).view(np.uint8)
-    return np.frombuffer(data, np.uint8) if len(data) else np.zeros(0, np.uint8)
-
-
 def compressed_to_rgb(msg: Any) -> Pixels:
-    """The picture in a sensor_msgs/CompressedImage, ``[H, W, 3]`` uint8 RGB, upright by EXIF.
+    """The image in a sensor_msgs/CompressedImage, ``[H, W, 3]`` uint8 RGB, upright by EXIF.
 
     JPEG and PNG, told apart by the bytes; of `format` only the order of colours counts. Raises
-    BadMessage for other formats, for pictures that are cut off or damaged, and, before decoding,
+    BadMessage for other formats, for images that are cut off or damaged, and, before decoding,
     for absurd sizes.
     """
-    data = _bytes_of(msg.data)
-    if not len(data):
-        raise refuse(
+    if not len(msg.data):
+        raise BadMessage(
             "empty",
             "compressed image",
-            expected="a JPEG or PNG picture",
+            expected="a JPEG or PNG image",
             got="no bytes",
             remedy="check the camera driver",
         )
+    data = np.frombuffer(msg.data, np.uint8)
     _check_header(data.tobytes(), msg.format)
     try:
         decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
@@ -236,7 +216,7 @@ def _check_header(data: bytes, stated_format: str) -> None:
     elif data.startswith(b"\xff\xd8"):
         found, ending = _jpeg_size(data), b"\xff\xd9"
     else:
-        raise refuse(
+        raise BadMessage(
             "format",
             "compressed image",
             expected="JPEG or PNG",
@@ -254,10 +234,10 @@ def _check_header(data: bytes, stated_format: str) -> None:
 
 
 def _damaged(stated_format: str, got: str) -> BadMessage:
-    return refuse(
+    return BadMessage(
         "truncated",
         f"compressed image of format {stated_format[:60]!r}",
-        expected="a whole picture",
+        expected="a whole image",
         got=got,
         remedy="check the camera, or the network for lost fragments",
     )

@@ -1,30 +1,39 @@
-"""Motion ↔ AvatarMotion messages.
+"""Motion ↔ AvatarMotion messages, and motion → what a robot and rviz understand.
 
 The rig's head angles are REP-103 rotations of the head frame already, so ``head_rpy`` holds them
 as they are, in radians: x = head_roll, y = head_pitch, z = head_yaw. ``head_translation`` is in
 head widths along the same axes (x forward out of the face, y to the avatar's left, z up):
-y = head_x and z = head_y, while x is how far the head must come forward for its picture to grow
+y = head_x and z = head_y, while x is how far the head must come forward for its image to grow
 by head_scale when it is looked at from VIEW_DISTANCE_HEAD_WIDTHS away.
 """
 
 from __future__ import annotations
 
 import array
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from geometry_msgs.msg import Vector3
+from geometry_msgs.msg import Point, Quaternion, Transform, TransformStamped, Vector3
 from numpy.typing import NDArray
+from sensor_msgs.msg import JointState
+from std_msgs.msg import ColorRGBA
+from visualization_msgs.msg import Marker, MarkerArray
 
 from avatar_forcing_ros.msg import AvatarMotion
-from avatar_forcing_ros.nodes.bad_message import refuse
+from avatar_forcing_ros.nodes.diagnostics import BadMessage
+from avatar_forcing_ros.rig import mesh_indices as mesh
 from avatar_forcing_ros.rig.coefficients import COUNT, INDEX, NAMES, clip
+from avatar_forcing_ros.rig.face_geometry import HEAD_FROM_PICTURE, head_centre
 
 Values = NDArray[np.float32]
 
 # from where a portrait is seen: about a metre, as the renderer's perspective assumes
 VIEW_DISTANCE_HEAD_WIDTHS = 6.0
+JOINT_COEFFICIENTS = ("head_yaw", "head_pitch", "head_roll", "jaw_open")
+LINE_WIDTH_M = 0.0015
+MARKER_NAMESPACE = "avatar_face"
 
 
 def motion_to_msg(
@@ -83,12 +92,12 @@ def msg_to_values(msg: Any) -> tuple[Values, tuple[str, ...]]:
     """Rig coefficients ``[K]`` float32 within their ranges, and the names that are none.
 
     Names may come in any order; those that are missing are 0. The unknown ones are ignored and
-    handed back, to be told once. Raises BadMessage where names and values do not belong together,
+    handed back, to be logged. Raises BadMessage where names and values do not belong together,
     or a value is not finite.
     """
-    names, given = tuple(msg.names), _numbers(msg.values)
+    names, given = tuple(msg.names), np.array(msg.values, np.float32)
     if len(names) != len(given):
-        raise refuse(
+        raise BadMessage(
             "names",
             "motion message",
             expected="as many names as values",
@@ -97,14 +106,21 @@ def msg_to_values(msg: Any) -> tuple[Values, tuple[str, ...]]:
         )
     places, sources, unknown = _places(names)
     if len(set(places)) < len(places):
-        raise refuse(
+        raise BadMessage(
             "names",
             "motion message",
             expected="every name once",
             got="a coefficient twice",
             remedy="publish one value for each name",
         )
-    _require_finite(given, "motion message")
+    if not np.isfinite(given).all():
+        raise BadMessage(
+            "not_finite",
+            "motion message",
+            expected="finite values",
+            got=f"{np.count_nonzero(~np.isfinite(given))} that are not",
+            remedy="check the node that publishes them",
+        )
     values = np.zeros(COUNT, np.float32)
     values[list(places)] = given[list(sources)]
     return clip(values), unknown
@@ -119,34 +135,100 @@ def _places(names: tuple[str, ...]) -> tuple[tuple[int, ...], tuple[int, ...], t
     return tuple(place for place, _ in known), tuple(i for _, i in known), unknown
 
 
-def msg_to_latent(msg: Any, width: int) -> Values:
-    """The latent ``[width]`` float32 of a motion message.
+def _ring(first: NDArray[np.intp], back: NDArray[np.intp]) -> list[int]:
+    """A closed line: along one row, back along the other to where it began."""
+    there, again = first.tolist(), back[::-1].tolist()
+    line = there + [i for i in again if i not in there]
+    return [*line, line[0]]
 
-    Raises BadMessage where it is missing, of another width or not finite.
+
+def _eye(eye: mesh.EyeIndices) -> list[int]:
+    upper = np.array([eye.outer, *eye.upper, eye.inner])
+    return _ring(upper, eye.lower)
+
+
+# closed lines of landmarks; a line's place is its marker's id
+OUTLINES: tuple[list[int], ...] = (
+    _ring(mesh.OVAL, mesh.OVAL[:0]),
+    _ring(mesh.LIP_UPPER[0], mesh.LIP_LOWER[0]),
+    _ring(mesh.INNER_UPPER, mesh.INNER_LOWER),
+    _eye(mesh.EYE_RIGHT),
+    _eye(mesh.EYE_LEFT),
+)
+
+
+def values_to_joints(
+    values: Values, header: Any, names: Sequence[str], gains: Sequence[float]
+) -> Any:
+    """JointState of the neck's pan, tilt and roll and of the jaw, from coefficients ``[K]``.
+
+    Position = gain · coefficient: rad, positive to the left, down, towards the right shoulder and
+    open; a joint that is mounted the other way round has a negative gain. A joint whose name is
+    empty is left out. Raises ValueError unless there are four names and four gains.
     """
-    latent = _numbers(msg.latent)
-    if len(latent) != width:
-        raise refuse(
-            "size" if len(latent) else "empty",
-            "latent of a motion message",
-            expected=f"{width} values",
-            got=str(len(latent)),
-            remedy="run both sides with the same model",
-        )
-    _require_finite(latent, "latent of a motion message")
-    return latent
+    joints = [
+        (name, float(gain) * float(values[INDEX[coefficient]]))
+        for coefficient, name, gain in zip(JOINT_COEFFICIENTS, names, gains, strict=True)
+        if name
+    ]
+    return JointState(
+        header=header, name=[name for name, _ in joints], position=[p for _, p in joints]
+    )
 
 
-def _numbers(values: Any) -> Values:
-    return np.array(values, np.float32)  # a copy: the message's memory is not ours
+def values_to_transform(values: Values, header: Any, child_frame: str, head_width_m: float) -> Any:
+    """TransformStamped from the head's rest frame, `header.frame_id`, to its frame.
+
+    `values` ``[K]`` are rig coefficients; the translation is in metres, axes as in REP-103.
+    """
+    x, y, z = (head_translation(values) * head_width_m).tolist()
+    return TransformStamped(
+        header=header,
+        child_frame_id=child_frame,
+        transform=Transform(
+            translation=Vector3(x=x, y=y, z=z), rotation=quaternion(*head_rpy_rad(values).tolist())
+        ),
+    )
 
 
-def _require_finite(values: Values, what: str) -> None:
-    if not np.isfinite(values).all():
-        raise refuse(
-            "not_finite",
-            what,
-            expected="finite values",
-            got=f"{np.count_nonzero(~np.isfinite(values))} that are not",
-            remedy="check the node that publishes them",
-        )
+def quaternion(roll_rad: float, pitch_rad: float, yaw_rad: float) -> Any:
+    """The Quaternion of roll, then pitch, then yaw about fixed axes."""
+    (cr, cp, cy), (sr, sp, sy) = (
+        turn(np.array([roll_rad, pitch_rad, yaw_rad]) / 2).tolist() for turn in (np.cos, np.sin)
+    )
+    return Quaternion(
+        x=sr * cp * cy - cr * sp * sy,
+        y=cr * sp * cy + sr * cp * sy,
+        z=cr * cp * sy - sr * sp * cy,
+        w=cr * cp * cy + sr * sp * sy,
+    )
+
+
+def landmarks_to_markers(landmarks_px: Values, header: Any, head_width_m: float) -> Any:
+    """MarkerArray with the lines of face oval, lips and eyes in the head's frame, metres.
+
+    `landmarks_px` ``[478, 3]`` are the portrait's with its expression but without the head's
+    pose, which the frame `header.frame_id` has already. Namespace and ids stay the same, so that
+    rviz moves the lines instead of adding some. Raises ValueError for another shape.
+    """
+    if landmarks_px.shape != (mesh.LANDMARK_COUNT, 3):
+        raise ValueError(f"expected {mesh.LANDMARK_COUNT} landmarks, got {landmarks_px.shape}")
+    width_px = np.linalg.norm(landmarks_px[mesh.EAR_LEFT] - landmarks_px[mesh.EAR_RIGHT])
+    from_centre = (landmarks_px - head_centre(landmarks_px)).astype(np.float64)
+    points_m = from_centre @ HEAD_FROM_PICTURE.T * (head_width_m / float(width_px))
+    return MarkerArray(
+        markers=[
+            _line(points_m[outline], header, number) for number, outline in enumerate(OUTLINES)
+        ]
+    )
+
+
+def _line(points_m: NDArray[np.float64], header: Any, number: int) -> Any:
+    marker = Marker(
+        header=header, ns=MARKER_NAMESPACE, id=number, type=Marker.LINE_STRIP, action=Marker.ADD
+    )
+    marker.pose.orientation.w = 1.0
+    marker.scale.x = LINE_WIDTH_M
+    marker.color = ColorRGBA(r=0.2, g=0.9, b=0.6, a=1.0)
+    marker.points = [Point(x=x, y=y, z=z) for x, y, z in points_m.tolist()]
+    return marker

@@ -1,15 +1,42 @@
-"""What goes wrong while a node lives: counted by reason, said once in a while, never raised."""
+"""What goes wrong while a node runs: counted by reason, logged at a limited rate, reported."""
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
-WARN_EVERY_S = 10.0
+from avatar_forcing_ros.errors import AvatarForcingError
+
+LOG_PERIOD_S = 10.0
+Reason = Literal[
+    "channels",
+    "empty",
+    "encoding",
+    "format",
+    "names",
+    "not_finite",
+    "rate",
+    "size",
+    "stamp_zero",
+    "step",
+    "truncated",
+]
+
+
+class BadMessage(AvatarForcingError):  # noqa: N818 - it names what came, not what went wrong here
+    """A message to be dropped and counted; the conversation goes on without it.
+
+    `reason` is short and stable, to count by. Callbacks let it out: `NodeBase` counts and logs it.
+    """
+
+    def __init__(self, reason: Reason, what: str, *, expected: str, got: str, remedy: str) -> None:
+        super().__init__(what, expected=expected, got=got, remedy=remedy)
+        self.reason = reason
 
 
 class ErrorCounter:
@@ -19,18 +46,18 @@ class ErrorCounter:
         self._node = node
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
-        self._said: dict[str, float] = {}
+        self._logged_s: dict[str, float] = {}
 
     def count(self, reason: str, sentence: str, times: int = 1) -> None:
-        """Count `reason`; `sentence` is logged, at most every few seconds for one reason."""
+        """Count `reason`; `sentence` is logged, at most every `LOG_PERIOD_S` for one reason."""
         now_s = self._node.get_clock().now().nanoseconds / 1e9
         with self._lock:
             self._counts[reason] += times
             count = self._counts[reason]
-            last_s = self._said.get(reason)
-            if last_s is not None and 0.0 <= now_s - last_s < WARN_EVERY_S:
+            last_s = self._logged_s.get(reason)
+            if last_s is not None and 0.0 <= now_s - last_s < LOG_PERIOD_S:
                 return
-            self._said[reason] = now_s
+            self._logged_s[reason] = now_s
         so_far = f" ({count} times so far)" if count > 1 else ""
         self._node.get_logger().warning(f"{sentence}{so_far}")
 
@@ -41,13 +68,15 @@ class ErrorCounter:
             return dict(self._counts)
 
 
-def status(level: int, name: str, message: str, figures: Mapping[str, object]) -> DiagnosticStatus:
+def status(
+    level: bytes, name: str, message: str, values: Mapping[str, object]
+) -> DiagnosticStatus:
     """One line of diagnostics; `level` is one of DiagnosticStatus' constants."""
     return DiagnosticStatus(
-        level=level if isinstance(level, bytes) else bytes([level]),
+        level=level,
         name=name,
         message=message,
-        values=[KeyValue(key=key, value=_text(value)) for key, value in figures.items()],
+        values=[KeyValue(key=key, value=_text(value)) for key, value in values.items()],
     )
 
 

@@ -1,44 +1,40 @@
-"""``display_node``: shows the avatar on the robot's screen and plays its voice, in sync.
+"""``display_node``: shows the avatar on the robot's screen and plays its audio, in sync.
 
-Callbacks only convert and enqueue; ``Playout`` decides what is seen and heard when. The executor
+Callbacks only convert and enqueue; ``Playout`` decides what is shown and played when. The executor
 spins in a thread of its own, because windows belong to the main thread.
 """
 
 from __future__ import annotations
 
-import sys
+import functools
+import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray
-from rcl_interfaces.msg import SetParametersResult
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.clock import Clock, ClockType
-from rclpy.time import Time
-from sensor_msgs.msg import CompressedImage, Image
 
 from avatar_forcing_ros.errors import AvatarForcingError
 from avatar_forcing_ros.media import AudioChunk
 from avatar_forcing_ros.node_config import DisplayNodeConfig
-from avatar_forcing_ros.nodes.audio_subscription import AudioSubscription
-from avatar_forcing_ros.nodes.bad_message import BadMessage
-from avatar_forcing_ros.nodes.convert_image import compressed_to_rgb, image_to_rgb
-from avatar_forcing_ros.nodes.display_report import DisplayReport
+from avatar_forcing_ros.nodes import diagnostics
+from avatar_forcing_ros.nodes.audio_topics import AudioSubscription
+from avatar_forcing_ros.nodes.convert_image import Pixels, image_transport
+from avatar_forcing_ros.nodes.executable import StopSignals
 from avatar_forcing_ros.nodes.node_base import NodeBase
 from avatar_forcing_ros.nodes.node_main import run_node
-from avatar_forcing_ros.nodes.parameters import declare, read, values
-from avatar_forcing_ros.nodes.screen import AnyScreen, Screen
-from avatar_forcing_ros.nodes.speaker import AnySpeaker, Sound, Speaker
-from avatar_forcing_ros.nodes.stamps import MessageTime
-from avatar_forcing_ros.nodes.stop_signals import StopSignals
-from avatar_forcing_ros.nodes.subscriptions import MatchedSubscription
+from avatar_forcing_ros.nodes.parameters import accepted, declare, read, values
+from avatar_forcing_ros.nodes.screen import Screen
+from avatar_forcing_ros.nodes.speaker import Speaker
+from avatar_forcing_ros.nodes.subscriptions import MatchedSubscription, MessageTime, StampReader
 from avatar_forcing_ros.sync.playout import Playout
+from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 
-_LONGEST_WAIT_S = 0.01
-_SHORTEST_WAIT_S = 0.001
+_MIN_WAIT_S, _MAX_WAIT_S = 0.001, 0.01
+IMAGE_TOPIC, AUDIO_TOPIC = "avatar/image_raw", "avatar/audio_aligned"
 
 
 class DisplayNode(NodeBase):
@@ -51,18 +47,21 @@ class DisplayNode(NodeBase):
     def __init__(
         self,
         *,
-        make_screen: Callable[[bool, str], AnyScreen] = Screen,
-        make_speaker: Callable[[str], AnySpeaker] = Speaker,
+        make_screen: Callable[[bool, str], Screen] = Screen,
+        make_speaker: Callable[[str], Speaker] = Speaker,
         now_ns: Callable[[], int] = time.monotonic_ns,
         **options: Any,
     ) -> None:
         super().__init__("display_node", **options)
-        self._now_ns = now_ns
+        self._local_ns = now_ns
         self._lock = threading.Lock()  # around the playout, which three threads use
         self.received: Counter[str] = Counter()
-        self._matched: list[AudioSubscription | MatchedSubscription] = []
-        self.screen: AnyScreen | None = None
-        self.speaker: AnySpeaker | None = None
+        # any stamp is good: the playout finds out how they relate to the local clock
+        self._stamp = StampReader(self.now_ns, math.inf, self.errors)
+        self._inputs: list[AudioSubscription | MatchedSubscription] = []
+        self.screen: Screen | None = None
+        self.speaker: Speaker | None = None
+        self._reported_ns, self._reported = now_ns(), Counter[str]()
         try:
             declare(self, DisplayNodeConfig)
             self.settings = read(self, DisplayNodeConfig)
@@ -73,17 +72,13 @@ class DisplayNode(NodeBase):
                 self._open_speaker(make_speaker)
             self._subscribe()
             self.add_on_set_parameters_callback(self._on_parameters)
-            self._report = DisplayReport(self.get_fully_qualified_name()[1:], now_ns())
-            self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-            # diagnostics go on while simulated time stands still
-            steady = Clock(clock_type=ClockType.STEADY_TIME)
-            self.create_timer(1.0, self._publish_diagnostics, clock=steady)
+            self.publish_diagnostics(self._statuses)
         except BaseException:
             self.destroy_node()
             raise
 
     def work(self, signals: StopSignals) -> None:
-        """Show what is due, until the end is asked for or the window is closed."""
+        """Show what is due, until the end is requested or the window is closed."""
         if self.screen is None:
             signals.wait()
         while not signals.requested and self.step():
@@ -93,15 +88,15 @@ class DisplayNode(NodeBase):
         """Show what is due and wait a little for the next; False once somebody wants to end."""
         assert self.screen is not None
         with self._lock:
-            frame = self.playout.frame_at(self._now_ns())
+            frame = self.playout.frame_at(self._local_ns())
             next_ns = self.playout.next_frame_ns
         if frame is not None:
             self.screen.show(frame.pixels)
-        wait_s = _LONGEST_WAIT_S if next_ns is None else (next_ns - self._now_ns()) / 1e9
-        return self.screen.wait(min(max(wait_s, _SHORTEST_WAIT_S), _LONGEST_WAIT_S))
+        wait_s = _MAX_WAIT_S if next_ns is None else (next_ns - self._local_ns()) / 1e9
+        return self.screen.wait(min(max(wait_s, _MIN_WAIT_S), _MAX_WAIT_S))
 
     def destroy_node(self) -> None:
-        """Close screen and speaker, then take the node out of the graph."""
+        """Close screen and speaker, then take the node off the graph."""
         if self.speaker is not None:
             self.speaker.stop()
         if self.screen is not None:
@@ -109,40 +104,36 @@ class DisplayNode(NodeBase):
         self.speaker = self.screen = None
         super().destroy_node()
 
-    def _open_speaker(self, make_speaker: Callable[[str], AnySpeaker]) -> None:
-        speaker: AnySpeaker | None = None
+    def _open_speaker(self, make_speaker: Callable[[str], Speaker]) -> None:
         try:
-            speaker = make_speaker(self.settings.speaker_device)
-            speaker.start(self._pull)
+            self.speaker = make_speaker(self.settings.speaker_device)
+            self.speaker.start(self._audio_for)
         except AvatarForcingError as error:
-            self.get_logger().warning(f"{error}. The avatar is shown without sound.")
-            if speaker is not None:
-                speaker.stop()
-            return
-        self.speaker = speaker
+            self.get_logger().warning(f"{error}. The avatar is shown without audio.")
+            if self.speaker is not None:
+                self.speaker.stop()
+            self.speaker = None
 
     def _subscribe(self) -> None:
-        """To what has a place to go: pictures without a screen would only cost bandwidth."""
+        """To what has a place to go: images without a screen would only cost bandwidth."""
         group = MutuallyExclusiveCallbackGroup()
         if self.screen is not None:
-            compressed = self.settings.image_transport == "compressed"
-            topic = "avatar/image_raw/compressed" if compressed else "avatar/image_raw"
-            to_rgb = compressed_to_rgb if compressed else image_to_rgb
-            self._matched.append(
+            topic, message, to_rgb = image_transport(IMAGE_TOPIC, self.settings.image_transport)
+            self._inputs.append(
                 MatchedSubscription(
                     self,
                     topic,
-                    [CompressedImage if compressed else Image],
+                    [message],
                     lambda msg: self._on_frame(msg, to_rgb),
                     self.errors,
                     group,
                 )
             )
         if self.speaker is not None:
-            self._matched.append(
+            self._inputs.append(
                 AudioSubscription(
                     self,
-                    "avatar/audio_aligned",
+                    AUDIO_TOPIC,
                     values(self, DisplayNodeConfig),
                     self._on_audio,
                     self._time_of_audio,
@@ -153,41 +144,23 @@ class DisplayNode(NodeBase):
         if self.screen is None and self.speaker is None:
             self.get_logger().warning("neither window nor speaker: nothing is shown or played")
 
-    def _on_frame(self, msg: Any, convert: Callable[[Any], Any]) -> None:
-        arrival_ns = self._now_ns()
+    def _on_frame(self, msg: Any, to_rgb: Callable[[Any], Pixels]) -> None:
+        arrival_ns = self._local_ns()
         self.received["frames"] += 1
-        try:
-            pixels = convert(msg)
-        except BadMessage as bad:
-            self.errors.count(f"frames {bad.reason}", f"dropped a bad message: {bad.detail}")
-            return
-        stamp_ns = self._stamp_ns(msg)
+        pixels, at = to_rgb(msg), self._stamp(msg, IMAGE_TOPIC)
         with self._lock:
-            self.playout.push_frame(stamp_ns, pixels, arrival_ns)
+            self.playout.push_frame(at.ns, pixels, arrival_ns)
 
     def _time_of_audio(self, msg: Any) -> MessageTime:
         self.received["sounds"] += 1
-        return MessageTime(self._stamp_ns(msg), arrived=False)
+        return self._stamp(msg, AUDIO_TOPIC)._replace(arrived=False)  # played in order
 
     def _on_audio(self, chunk: AudioChunk, at: MessageTime) -> None:
-        arrival_ns = self._now_ns() + (self.speaker.lead_ns if self.speaker else 0)
+        arrival_ns = self._local_ns() + (self.speaker.lead_ns if self.speaker else 0)
         with self._lock:
             self.playout.push_audio(chunk.stamp_ns, chunk.samples, arrival_ns)
 
-    def _stamp_ns(self, msg: Any) -> int:
-        """The header's stamp; where it is empty, now."""
-        header = getattr(msg, "header", None)
-        stamp_ns = Time.from_msg(header.stamp).nanoseconds if header else 0
-        if stamp_ns:
-            return stamp_ns
-        self.received["unstamped"] += 1
-        self.get_logger().warning(
-            "messages without a stamp: taken as of their arrival, so lips and voice may differ",
-            once=True,
-        )
-        return self.get_clock().now().nanoseconds
-
-    def _pull(self, heard_ns: int, count: int) -> Sound:
+    def _audio_for(self, heard_ns: int, count: int) -> Any:
         with self._lock:
             return self.playout.audio_for(heard_ns, count)
 
@@ -196,28 +169,59 @@ class DisplayNode(NodeBase):
             if parameter.name == "delay_ms":
                 with self._lock:
                     self.playout.set_delay_ms(parameter.value)
-        return SetParametersResult(successful=True)
+        return accepted()
 
-    def _publish_diagnostics(self) -> None:
+    def _statuses(self) -> list[DiagnosticStatus]:
+        """Counts since the start; rates and warnings since the last report."""
+        errors, received, playout = self.errors.counts, self.received, self.playout
+        error_count = sum(errors.values())
+        running = self.speaker is not None and self.speaker.is_running
         with self._lock:
-            status = self._report.status(
-                self.playout,
-                now_ns=self._now_ns(),
-                received=self.received,
-                errors=self.errors.counts,
-                screen=self.screen,
-                speaker=self.speaker,
-                speaker_wanted=self.settings.speaker,
+            counts = Counter(
+                shown=playout.shown_frames,
+                frames=received["frames"],
+                rebuffers=playout.rebuffers,
+                resets=playout.resets,
+                errors=error_count,
             )
-        message = DiagnosticArray(status=[status])
-        message.header.stamp = self.get_clock().now().to_msg()
-        self._diagnostics.publish(message)
+            new, self._reported = counts - self._reported, counts
+            now_ns = self._local_ns()
+            elapsed_s = max(1e-9, (now_ns - self._reported_ns) / 1e9)
+            self._reported_ns = now_ns
+            values: dict[str, object] = {
+                "shown fps": new["shown"] / elapsed_s,
+                "frames received": received["frames"],
+                "frames shown": playout.shown_frames,
+                "frames skipped": playout.skipped_frames,
+                "frames late": playout.late_frames,
+                "sound messages received": received["sounds"],
+                "sound missing ms": playout.missing_samples * 1000 // SAMPLE_RATE_HZ,
+                "sound dropped ms": playout.dropped_samples * 1000 // SAMPLE_RATE_HZ,
+                "rebuffers": playout.rebuffers,
+                "resets": playout.resets,
+                "A/V offset ms": playout.av_offset_ms,
+            }
+        values |= {
+            "window": "on" if self.screen is not None else "off",
+            "speaker": "on" if running else "failed" if self.settings.speaker else "off",
+            "speaker underruns": self.speaker.underruns if self.speaker is not None else 0,
+            "messages without stamp": sum(
+                count for reason, count in errors.items() if reason.endswith("stamp_zero")
+            ),
+            "errors": error_count,
+        }
+        values |= {f"errors: {reason}": n for reason, n in sorted(errors.items())}
+        warnings = [
+            (self.settings.speaker and not running, "no audio: the speaker cannot be used"),
+            (new["errors"], "messages that were lost, cannot be read or have no stamp"),
+            (new["resets"] > 1, "stamps jump; do image and audio have the same clock?"),
+            (new["rebuffers"], "came later than planned: waiting longer from now on"),
+            (self.screen is not None and not new["frames"], "no frames are coming"),
+        ]
+        message = next((text for applies, text in warnings if applies), "")
+        level = DiagnosticStatus.WARN if message else DiagnosticStatus.OK
+        name = f"{self.get_fully_qualified_name()[1:]}: playout"
+        return [diagnostics.status(level, name, message or "in sync", values)]
 
 
-def main(args: Sequence[str] | None = None, signals: StopSignals | None = None) -> int:
-    """Run the node until it is told to end; the process's exit code."""
-    return run_node("display_node", DisplayNode, args, signals)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = functools.partial(run_node, "display_node", DisplayNode)

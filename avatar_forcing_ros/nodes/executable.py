@@ -1,22 +1,33 @@
-"""The executables: signals are looked after first, then what takes long is imported."""
+"""The executables: signal handlers are installed first, then what takes long is imported.
+
+Terminals, launch and service managers send several SIGINT, SIGTERM and SIGHUP, at any moment.
+rclpy's own handlers are installed seconds after the start and shut the context down under whoever
+publishes. Only the standard library is imported here, so that ours stand before anything else.
+"""
 
 from __future__ import annotations
 
 import importlib
 import os
+import queue
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
 
 from avatar_forcing_ros.missing_packages import missing_package
-from avatar_forcing_ros.nodes.stop_signals import StopSignals
 
 PACKAGE = __name__.partition(".")[0]
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def run_executable(name: str, args: Sequence[str] | None = None) -> int:
-    """Run the node of the module `name` until it is told to end; the process's exit code.
+def run_executable(name: str, args: Sequence[str] | None = None, module: str = "") -> int:
+    """Run the node `name` until it is asked to end; the process's exit code.
 
-    A package that is missing is one sentence on stderr and 1.
+    Its `main` is in `module` of this package, by default in the node's own. A package that is
+    missing is one sentence on stderr and 1.
     """
     signals = StopSignals()
     signals.install()
@@ -24,11 +35,80 @@ def run_executable(name: str, args: Sequence[str] | None = None) -> int:
     os.environ.setdefault("GLOG_minloglevel", "2")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        module = importlib.import_module(f"{PACKAGE}.nodes.{name}")
+        found = importlib.import_module(f"{PACKAGE}.{module or f'nodes.{name}'}")
     except ImportError as error:
         missing = missing_package(error)
         if missing is None:
             raise
         print(f"{name}: {missing}", file=sys.stderr)
         return 1
-    return int(module.main(args, signals))
+    return int(found.main(args, signals))
+
+
+class Stopped(BaseException):
+    """Raised in the main thread out of work that a request to end may interrupt."""
+
+
+class StopSignals:
+    """The request to end: `requested`, once a signal came or `request` was called."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._loading = True
+        self._interruptible = False
+        # unlike an Event, a SimpleQueue may be filled by a handler that interrupts its own user
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def install(self) -> None:
+        """Take the signals over; until `loaded` they end the process at once, with 0."""
+        for number in SIGNALS:
+            ignored = signal.getsignal(number) is signal.SIG_IGN
+            if not (number == signal.SIGHUP and ignored):  # as nohup left it
+                signal.signal(number, self._handle)
+
+    def loaded(self) -> None:
+        """From now on there is something that must be ended in order."""
+        self._loading = False
+
+    def request(self) -> None:
+        """Ask for the end, from any thread."""
+        self.requested = True
+        self._wake.put(None)
+
+    def wait(self) -> None:
+        """Sleep until the end is requested; for the main thread alone."""
+        while not self.requested:
+            self._wake.get()
+
+    @contextmanager
+    def interrupting(self) -> Iterator[None]:
+        """A signal in this block raises Stopped; entering raises it where one came before."""
+        hook = sys.unraisablehook
+
+        def unraisable(unraised: Any) -> None:  # it came while a finalizer ran, and got lost
+            if unraised.exc_type is not Stopped:
+                hook(unraised)
+
+        sys.unraisablehook = unraisable
+        try:
+            self._interruptible = True
+            if self.requested:
+                raise Stopped
+            yield
+        finally:
+            self._interruptible = False
+            sys.unraisablehook = hook
+
+    @staticmethod
+    def ignore() -> None:
+        """Let no later signal cut the interpreter's own shutdown short."""
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._loading:
+            os._exit(0)  # an exception would come out of any import, some of which swallow it
+        self.request()
+        if self._interruptible:
+            self._interruptible = False  # once: the next one must not hit the way out
+            raise Stopped

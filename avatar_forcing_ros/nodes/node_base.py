@@ -1,7 +1,7 @@
 """What all nodes have in common: callbacks that cannot end the node, transitions that are logged.
 
-rclpy lets an exception in a callback out of `spin()`, which ends the process and leaves whoever
-called a service without an answer; in a transition it becomes a bare failure without a word.
+rclpy lets an exception in a callback out of `spin()`, which ends the process and leaves the
+caller of a service without an answer; in a transition it becomes a failure without a log line.
 """
 
 from __future__ import annotations
@@ -9,10 +9,13 @@ from __future__ import annotations
 import functools
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.srv import ChangeState
+from rclpy.callback_groups import CallbackGroup
+from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import InvalidHandle
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -22,11 +25,13 @@ from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 
 from avatar_forcing_ros.errors import AvatarForcingError
-from avatar_forcing_ros.nodes.diagnostics import ErrorCounter
+from avatar_forcing_ros.nodes import diagnostics, qos
+from avatar_forcing_ros.nodes.diagnostics import BadMessage, ErrorCounter
+from avatar_forcing_ros.nodes.executable import StopSignals
 from avatar_forcing_ros.nodes.parameters import refused
-from avatar_forcing_ros.nodes.stop_signals import StopSignals
 
-# what it says is enough: a trace would lead into ROS, or to the place that raises it on purpose
+REPORT_PERIOD_S = 1.0
+# their text is enough: a trace would lead into ROS, or to the place that raises it on purpose
 EXPLAINED = (AvatarForcingError, rclpy_implementation.RCLError, InvalidHandle)
 
 
@@ -37,13 +42,14 @@ class UnrecoverableError(AvatarForcingError):
 class NodeBase(Node):
     """A node whose callbacks may raise: that is counted in `errors`, logged, and answered.
 
-    `start`, `work` and `close` are what `run_node` calls, all in the main thread.
+    A callback that cannot use its message raises BadMessage. `start`, `work` and `close` are what
+    `run_node` calls, all in the main thread.
     """
 
     def __init__(self, name: str, **options: Any) -> None:
         self.errors = ErrorCounter(self)
-        self._running = 0  # callbacks, at present
-        self._closed = False  # to callbacks
+        self._running_callbacks = 0
+        self._callbacks_closed = False
         self._change = threading.Condition()
         super().__init__(name, **options)
 
@@ -55,13 +61,17 @@ class NodeBase(Node):
         signals.wait()
 
     def close(self) -> None:
-        """End threads and give everything back that was taken; callbacks are over."""
+        """End threads and release everything that was acquired; callbacks are over."""
+
+    def now_ns(self) -> int:
+        """The time of the node's clock, which is ROS time."""
+        return int(self.get_clock().now().nanoseconds)
 
     def close_callbacks(self, timeout_s: float) -> bool:
         """Serve none any more, and wait for those that run; False where they take longer."""
         with self._change:
-            self._closed = True
-            return self._change.wait_for(lambda: self._running == 0, timeout_s)
+            self._callbacks_closed = True
+            return self._change.wait_for(lambda: self._running_callbacks == 0, timeout_s)
 
     def create_subscription(
         self, msg_type: Any, topic: str, callback: Callable[..., Any], *args: Any, **options: Any
@@ -78,11 +88,18 @@ class NodeBase(Node):
         guarded = self.guarded(f"timer {name}", callback, lambda *_: None)
         return super().create_timer(timer_period_sec, guarded, *args, **options)
 
+    def create_steady_timer(
+        self, period_s: float, callback: Callable[[], None], group: CallbackGroup | None = None
+    ) -> Timer:
+        """A timer that goes on while simulated time stands still."""
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        return self.create_timer(period_s, callback, callback_group=group, clock=steady)
+
     def create_service(
         self, srv_type: Any, srv_name: str, callback: Callable[..., Any], **options: Any
     ) -> Service:
         """As rclpy's; a callback that raises answers with `success` false."""
-        guarded = self.guarded(f"service {srv_name}", callback, _answer)
+        guarded = self.guarded(f"service {srv_name}", callback, _failure)
         return super().create_service(srv_type, srv_name, guarded, **options)
 
     def add_on_set_parameters_callback(self, callback: Callable[..., Any]) -> None:
@@ -90,6 +107,19 @@ class NodeBase(Node):
         super().add_on_set_parameters_callback(
             self.guarded("parameters", callback, lambda sentence, *_: refused(sentence))
         )
+
+    def publish_diagnostics(
+        self, report: Callable[[], Sequence[DiagnosticStatus]], group: CallbackGroup | None = None
+    ) -> None:
+        """From now on publish what `report` returns in /diagnostics, every second."""
+        publisher = qos.publisher(
+            self, "/diagnostics", DiagnosticArray, self.errors, managed=False
+        )
+
+        def publish() -> None:
+            publisher.publish(diagnostics.array(self, report()))
+
+        self.create_steady_timer(REPORT_PERIOD_S, publish, group)
 
     def guarded(
         self, what: str, callback: Callable[..., Any], otherwise: Callable[..., Any]
@@ -102,9 +132,9 @@ class NodeBase(Node):
         @functools.wraps(callback)  # rclpy counts a callback's parameters
         def call(*args: Any) -> Any:
             with self._change:
-                if self._closed:
+                if self._callbacks_closed:
                     return otherwise("the node is ending", *args)
-                self._running += 1
+                self._running_callbacks += 1
             try:
                 return callback(*args)
             except UnrecoverableError:
@@ -113,7 +143,7 @@ class NodeBase(Node):
                 return otherwise(self.note_error(what, error), *args)
             finally:
                 with self._change:
-                    self._running -= 1
+                    self._running_callbacks -= 1
                     self._change.notify_all()
 
         return call
@@ -125,15 +155,16 @@ class NodeBase(Node):
             sentence = f"{what}: {type(error).__name__}: {one_line(error)}"
             trace = f"\n{traceback.format_exc()}"
         if self.context.ok():
-            self.errors.count(f"{what} failed", sentence + trace)
+            reason = error.reason if isinstance(error, BadMessage) else "failed"
+            self.errors.count(f"{what} {reason}", sentence + trace)
         return sentence
 
 
 class LifecycleNodeBase(NodeBase, LifecycleNode):
     """Override `configure`, `activate`, `deactivate` and `cleanup`, which may raise.
 
-    What was expected to go wrong (AvatarForcingError) is one line and a failed transition: the
-    node stays where it was and can try again. Anything else is logged with its trace.
+    An expected failure (AvatarForcingError) is one line and a failed transition: the node stays
+    in its state and can try again. Anything else is logged with its trace.
     """
 
     def __init__(self, name: str, **options: Any) -> None:
@@ -141,7 +172,7 @@ class LifecycleNodeBase(NodeBase, LifecycleNode):
         for service in self.services:
             # rclpy raises where the transition is not allowed in the present state
             if service.srv_type is ChangeState:
-                service.callback = self.guarded("change_state", service.callback, _answer)
+                service.callback = self.guarded("change_state", service.callback, _failure)
 
     def configure(self) -> None:
         """Load and make ready; nothing is published yet."""
@@ -153,16 +184,16 @@ class LifecycleNodeBase(NodeBase, LifecycleNode):
         """Pause; `activate` begins anew."""
 
     def cleanup(self) -> None:
-        """Give back what `configure` took."""
+        """Release what `configure` acquired."""
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         return self._logged("configure", self.configure)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        done = self._logged("activate", self.activate)
-        if done == TransitionCallbackReturn.SUCCESS:
+        result = self._logged("activate", self.activate)
+        if result == TransitionCallbackReturn.SUCCESS:
             return super().on_activate(state)  # opens the lifecycle publishers
-        return done
+        return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         super().on_deactivate(state)
@@ -198,8 +229,8 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split()).partition(", at /")[0]
 
 
-def _answer(sentence: str, request: Any, response: Any) -> Any:
-    """That it did not succeed, and why, as far as the service's type can say so."""
+def _failure(sentence: str, request: Any, response: Any) -> Any:
+    """A response of failure with its reason, as far as the service's type has fields for them."""
     if hasattr(response, "success"):
         response.success = False
     if hasattr(response, "message"):

@@ -1,4 +1,4 @@
-"""A node's life as a program: made, started, served, and ended in order whenever a signal comes.
+"""A node as a program: made, started, served, and ended in order whenever a signal comes.
 
 The main thread waits for signals (and owns windows); callbacks are served in another. So nothing
 has to be interrupted to end: first the callbacks, then the node's threads, then ROS.
@@ -23,13 +23,13 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.signals import SignalHandlerOptions
 
 from avatar_forcing_ros.errors import AvatarForcingError
+from avatar_forcing_ros.nodes.executable import Stopped, StopSignals
 from avatar_forcing_ros.nodes.middleware import middleware_warning, prepare_middleware
 from avatar_forcing_ros.nodes.node_base import NodeBase, UnrecoverableError, one_line
 from avatar_forcing_ros.nodes.ros_arguments import argument_error, warn_of_unknown
-from avatar_forcing_ros.nodes.stop_signals import Stopped, StopSignals
 
-ENDING_PATIENCE_S = 6.0  # launch sends SIGTERM 5 s after SIGINT, and SIGKILL another 5 s later
-# what the user gave, or has not got: one sentence each
+ENDING_TIMEOUT_S = 6.0  # launch sends SIGTERM 5 s after SIGINT, and SIGKILL another 5 s later
+# wrong input or a missing resource of the user's: one sentence each
 USER_ERRORS = (
     AvatarForcingError,
     NameValidationException,
@@ -48,10 +48,10 @@ def run_node(
     *,
     threads: int = 1,
 ) -> int:
-    """Run the node until it is told to end; the process's exit code.
+    """Run the node until it is asked to end; the process's exit code.
 
-    `signals` are those that `run_executable` installed. What the user can mend is one sentence on
-    stderr and 1. Signals are ignored once this returns.
+    `signals` are those that `run_executable` installed. What the user can correct is one sentence
+    on stderr and 1. Signals are ignored once this returns.
     """
     if signals is None:
         signals = StopSignals()
@@ -114,7 +114,7 @@ def _sentence(error: Exception) -> str:
 def _spin(
     executor: Executor, node: NodeBase, signals: StopSignals, failures: list[AvatarForcingError]
 ) -> None:
-    """Serve callbacks until ROS is shut down, whatever comes out of them."""
+    """Serve callbacks until ROS is shut down, whatever they raise."""
     while node.context.ok():
         try:
             executor.spin()
@@ -130,11 +130,11 @@ def _spin(
 
 def _end(node: NodeBase, executor: Executor, spinner: threading.Thread) -> None:
     """In order; where something does not end, its process does all the same."""
-    watchdog = threading.Timer(ENDING_PATIENCE_S, _leave, (node.get_name(),))
+    watchdog = threading.Timer(ENDING_TIMEOUT_S, _leave, (node.get_name(),))
     watchdog.daemon = True
     watchdog.start()
     try:
-        node.close_callbacks(ENDING_PATIENCE_S)
+        node.close_callbacks(ENDING_TIMEOUT_S)
         node.close()
         node.context.try_shutdown()  # the executor's spin returns
         if spinner.is_alive():

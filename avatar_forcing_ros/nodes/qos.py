@@ -1,4 +1,4 @@
-"""Publishers from the table, with qualities of service that can be overridden.
+"""Publishers from the table of topics, with QoS profiles that can be overridden.
 
 Every topic takes the standard ``qos_overrides`` parameters of ROS 2.
 """
@@ -24,43 +24,22 @@ from avatar_forcing_ros.nodes.diagnostics import ErrorCounter
 from avatar_forcing_ros.nodes.interface import TOPICS, Topic
 
 try:
-    from rclpy.event_handler import (
-        PublisherEventCallbacks,
-        SubscriptionEventCallbacks,
-        UnsupportedEventTypeError,
-    )
+    from rclpy import event_handler
 except ImportError:  # ROS 2 Humble
-    from rclpy.qos_event import (
-        PublisherEventCallbacks,
-        SubscriptionEventCallbacks,
-        UnsupportedEventTypeError,
-    )
+    from rclpy import qos_event as event_handler
 
-__all__ = [
-    "TABLE",
-    "SubscriptionEventCallbacks",
-    "UnsupportedEventTypeError",
-    "destroy_publisher",
-    "header",
-    "profile",
-    "publisher",
-    "silent_events",
-]
-
+events: Any = event_handler
 TABLE = {topic.name: topic for topic in TOPICS}
 
 
 def profile(topic: Topic) -> QoSProfile:
-    """The quality of service that `topic` has by default."""
-    return QoSProfile(
-        depth=topic.depth,
-        reliability=QoSReliabilityPolicy.BEST_EFFORT
-        if topic.sensor_data
-        else QoSReliabilityPolicy.RELIABLE,
-        durability=QoSDurabilityPolicy.TRANSIENT_LOCAL
-        if topic.latched
-        else QoSDurabilityPolicy.VOLATILE,
-    )
+    """The QoS profile that `topic` has by default."""
+    found = QoSProfile(depth=topic.depth)  # reliable and volatile
+    if topic.sensor_data:
+        found.reliability = QoSReliabilityPolicy.BEST_EFFORT
+    if topic.latched:
+        found.durability = QoSDurabilityPolicy.TRANSIENT_LOCAL
+    return found
 
 
 def header(stamp_ns: int, frame_id: str) -> Header:
@@ -68,9 +47,9 @@ def header(stamp_ns: int, frame_id: str) -> Header:
     return Header(stamp=Time(nanoseconds=stamp_ns).to_msg(), frame_id=frame_id)
 
 
-def silent_events() -> SubscriptionEventCallbacks:
+def silent_events() -> Any:
     """Events of a subscription that need not fit every publisher."""
-    return SubscriptionEventCallbacks(incompatible_qos=lambda _: None)
+    return events.SubscriptionEventCallbacks(incompatible_qos=lambda _: None)
 
 
 def publisher(
@@ -78,7 +57,7 @@ def publisher(
 ) -> Publisher:
     """A publisher of the topic `name`; a `managed` one is silent unless its node is active.
 
-    A subscriber whose quality of service does not fit is counted in `errors`.
+    A subscriber whose QoS does not fit is counted in `errors`.
     """
     create = node.create_lifecycle_publisher if managed else node.create_publisher
 
@@ -94,7 +73,7 @@ def publisher(
         message,
         name,
         profile(TABLE[name]),
-        event_callbacks=PublisherEventCallbacks(incompatible_qos=incompatible),
+        event_callbacks=events.PublisherEventCallbacks(incompatible_qos=incompatible),
         qos_overriding_options=QoSOverridingOptions.with_default_policies(),
     )
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import Protocol
 
 import cv2
 import numpy as np
@@ -18,26 +17,13 @@ from avatar_forcing_ros.errors import MissingDependencyError
 
 Pixels = NDArray[np.uint8]
 _START_PX = 512
-_ENDING_KEYS = (27, ord("q"))  # Esc
-_PROBE_S = 30
+_CLOSE_KEYS = (27, ord("q"))  # Esc
+_PROBE_TIMEOUT_S = 30
 _PROBE = "import cv2; cv2.namedWindow('probe'); cv2.destroyAllWindows()"
 
 
-class AnyScreen(Protocol):
-    """What the node needs of a screen."""
-
-    def show(self, pixels: Pixels) -> None:
-        """Show a picture ``[H, W, 3]`` RGB from now on."""
-
-    def wait(self, timeout_s: float) -> bool:
-        """Let the window live for that long; False once somebody wants to end."""
-
-    def close(self) -> None:
-        """Take the window away."""
-
-
 class Screen:
-    """A window that keeps the picture's proportions, with black bars around it.
+    """A window that keeps the image's proportions, with black bars around it.
 
     Raises MissingDependencyError where no window can be opened.
     """
@@ -46,7 +32,7 @@ class Screen:
         _require_a_display()
         self._title = title
         self._pixels: Pixels = np.zeros((_START_PX, _START_PX, 3), np.uint8)
-        self._size: tuple[int, int] | None = None  # only known once events were looked at
+        self._size: tuple[int, int] | None = None  # only known once events were served
         cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_FREERATIO | cv2.WINDOW_GUI_NORMAL)
         cv2.resizeWindow(title, _START_PX, _START_PX)
         self._open = True
@@ -55,14 +41,14 @@ class Screen:
             cv2.setWindowProperty(title, cv2.WND_PROP_FULLSCREEN, cv2.WINDOW_FULLSCREEN)
 
     def show(self, pixels: Pixels) -> None:
-        """Show a picture ``[H, W, 3]`` RGB; it appears with the next `wait`."""
+        """Show an image ``[H, W, 3]`` RGB; it appears with the next `wait`."""
         self._pixels = pixels
         cv2.imshow(self._title, letterbox(pixels, *(self._size or pixels.shape[1::-1])))
 
     def wait(self, timeout_s: float) -> bool:
-        """Let the window live for that long; False once it is closed, or Esc or q is pressed."""
+        """Serve the window for that long; False once it is closed, or Esc or q is pressed."""
         key = cv2.waitKey(max(1, round(timeout_s * 1000)))
-        if key & 0xFF in _ENDING_KEYS and key != -1:
+        if key & 0xFF in _CLOSE_KEYS and key != -1:
             return False
         if cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1:
             self._open = False
@@ -78,7 +64,7 @@ class Screen:
         if self._open:
             self._open = False
             cv2.destroyWindow(self._title)
-            cv2.waitKey(1)  # some toolkits take a window away only when events are looked at
+            cv2.waitKey(1)  # some toolkits take a window away only while events are served
 
     def _window_size(self) -> tuple[int, int] | None:
         _, _, width, height = cv2.getWindowImageRect(self._title)
@@ -86,7 +72,7 @@ class Screen:
 
 
 def letterbox(pixels: Pixels, width: int, height: int) -> Pixels:
-    """The picture as large as fits in the middle of black ``[height, width, 3]``, as BGR."""
+    """The image as large as fits in the middle of black ``[height, width, 3]``, as BGR."""
     scale = min(width / pixels.shape[1], height / pixels.shape[0])
     wide = max(1, min(width, round(pixels.shape[1] * scale)))
     high = max(1, min(height, round(pixels.shape[0] * scale)))
@@ -106,15 +92,14 @@ def _require_a_display() -> None:
             [sys.executable, "-c", _PROBE],
             capture_output=True,
             text=True,
-            timeout=_PROBE_S,
+            timeout=_PROBE_TIMEOUT_S,
             check=False,
         )
         if done.returncode == 0:
             return
-        trouble = next((line for line in done.stderr.splitlines() if line.strip()), "")
-        reason = trouble.strip() or f"exit code {done.returncode}"
+        reason = next(iter(done.stderr.strip().splitlines()), f"exit code {done.returncode}")
     except subprocess.TimeoutExpired:
-        reason = f"no answer in {_PROBE_S} s"
+        reason = f"no answer in {_PROBE_TIMEOUT_S} s"
     raise MissingDependencyError(
         "window",
         expected="a display (DISPLAY or WAYLAND_DISPLAY) and an OpenCV with windows, not headless",

@@ -1,4 +1,4 @@
-"""The robot's speaker: an output stream that asks for sound when it needs some.
+"""The robot's speaker: an output stream that asks for audio when it needs some.
 
 ``sounddevice`` (the extra ``display``) and its PortAudio library are optional.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import soxr
@@ -16,33 +16,13 @@ from numpy.typing import NDArray
 from avatar_forcing_ros.errors import MissingDependencyError, OutputError
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 
-Sound = NDArray[np.float32]
+Samples = NDArray[np.float32]
 # (local time in ns at which the first sample is heard, number of samples) → samples, 16 kHz
-Pull = Callable[[int, int], Sound]
+Pull = Callable[[int, int], Samples]
 
 _BLOCK_S = 0.02
 _LATENCY_S = 0.06  # Python's callbacks may be held up for some tens of milliseconds
 _REMEDY = "connect a sound card, choose one by speaker_device, or set speaker:=false"
-
-
-class AnySpeaker(Protocol):
-    """What the node needs of a speaker."""
-
-    underruns: int
-
-    @property
-    def lead_ns(self) -> int:
-        """How long before it is heard sound is asked for, at most."""
-
-    @property
-    def is_running(self) -> bool:
-        """Whether it asks for sound."""
-
-    def start(self, pull: Pull) -> None:
-        """Ask `pull` for sound from now on, in a thread of its own."""
-
-    def stop(self) -> None:
-        """Ask no more."""
 
 
 class Speaker:
@@ -87,16 +67,16 @@ class Speaker:
 
     @property
     def lead_ns(self) -> int:
-        """How long before it is heard sound is asked for, at most."""
+        """How long before its playback audio is asked for, at most."""
         return int((self._stream.latency + 2 * _BLOCK_S) * 1e9)
 
     @property
     def is_running(self) -> bool:
-        """Whether it asks for sound; a card that is unplugged does not."""
+        """Whether it asks for audio; a card that is unplugged does not."""
         return bool(self._stream.active)
 
     def start(self, pull: Pull) -> None:
-        """Ask `pull` for sound from now on, in PortAudio's thread.
+        """Ask `pull` for audio from now on, in PortAudio's thread.
 
         Raises OutputError where the card cannot start.
         """
@@ -115,25 +95,25 @@ class Speaker:
         if status.output_underflow:
             self.underruns += 1
         ahead_s = at.outputBufferDacTime - at.currentTime
-        if not 0 <= ahead_s < 1:  # some drivers do not tell
+        if not 0 <= ahead_s < 1:  # some drivers do not report it
             ahead_s = self._stream.latency
-        out[:, 0] = self._sound(time.monotonic_ns() + int(ahead_s * 1e9), count)
+        out[:, 0] = self._resampled(time.monotonic_ns() + int(ahead_s * 1e9), count)
 
-    def _sound(self, heard_ns: int, count: int) -> Sound:
+    def _resampled(self, heard_ns: int, count: int) -> Samples:
         """The next `count` samples at the card's rate, the first of them heard at `heard_ns`."""
         assert self._pull is not None
         if self._resampler is None:
             return np.clip(self._pull(heard_ns, count), -1.0, 1.0)
         while len(self._ready) < count:
-            # the resampler holds some back, so it asks for sound that is heard later
+            # the resampler holds some back, so it asks for audio that is heard later
             held_s = self._pulled / SAMPLE_RATE_HZ - self._played / self._rate_hz
             block = round(SAMPLE_RATE_HZ * _BLOCK_S)
-            sound = self._pull(heard_ns + int(held_s * 1e9), block)
+            samples = self._pull(heard_ns + int(held_s * 1e9), block)
             self._pulled += block
-            self._ready = np.concatenate((self._ready, self._resampler.resample_chunk(sound)))
+            self._ready = np.concatenate((self._ready, self._resampler.resample_chunk(samples)))
         self._played += count
-        sound, self._ready = self._ready[:count], self._ready[count:]
-        return np.clip(sound, -1.0, 1.0)
+        samples, self._ready = self._ready[:count], self._ready[count:]
+        return np.clip(samples, -1.0, 1.0)
 
 
 def _sounddevice() -> Any:

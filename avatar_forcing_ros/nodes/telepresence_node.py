@@ -8,16 +8,16 @@ while somebody looks.
 
 from __future__ import annotations
 
-import sys
+import functools
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import cv2
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
-from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 
 from avatar_forcing_ros.errors import ConfigError, MissingDependencyError
@@ -26,16 +26,14 @@ from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.msg import AvatarState
 from avatar_forcing_ros.node_config import TelepresenceNodeConfig
 from avatar_forcing_ros.nodes import diagnostics, qos
-from avatar_forcing_ros.nodes.audio_subscription import AudioSubscription
-from avatar_forcing_ros.nodes.bad_message import BadMessage
+from avatar_forcing_ros.nodes.audio_topics import AudioSubscription
 from avatar_forcing_ros.nodes.convert_image import compressed_to_rgb, image_to_rgb
+from avatar_forcing_ros.nodes.executable import StopSignals
 from avatar_forcing_ros.nodes.graph_stage import AvatarFigures, GraphStage
 from avatar_forcing_ros.nodes.node_base import NodeBase, UnrecoverableError
 from avatar_forcing_ros.nodes.node_main import run_node
 from avatar_forcing_ros.nodes.parameters import declare, invalid_choice, values
-from avatar_forcing_ros.nodes.stamps import MessageTime
-from avatar_forcing_ros.nodes.stop_signals import StopSignals
-from avatar_forcing_ros.nodes.subscriptions import MatchedSubscription
+from avatar_forcing_ros.nodes.subscriptions import MatchedSubscription, MessageTime, StampReader
 from avatar_forcing_ros.nodes.telepresence_outputs import TelepresenceOutputs
 
 FOLLOW_PERIOD_S = 0.2
@@ -52,6 +50,7 @@ class TelepresenceNode(NodeBase):
         super().__init__("telepresence_node", **node_options)
         self._server: Any = None
         self._matched: list[AudioSubscription | MatchedSubscription] = []
+        self._stamp = StampReader(self.now_ns, math.inf, self.errors, required=True)
         try:
             declare(self, TelepresenceNodeConfig)
             self.settings = values(self, TelepresenceNodeConfig)
@@ -128,7 +127,7 @@ class TelepresenceNode(NodeBase):
                 "avatar/audio_aligned",
                 self.settings,
                 lambda chunk, at: self.stage.put_sound(at.ns, chunk.samples),
-                lambda msg: self._time_of(msg, "avatar/audio_aligned"),
+                lambda msg: self._stamp(msg, "avatar/audio_aligned"),
                 self.errors,
                 self._group,
             ),
@@ -169,39 +168,14 @@ class TelepresenceNode(NodeBase):
         )
 
     def _on_picture(self, msg: Any, to_rgb: Callable[[Any], Any]) -> None:
-        at = self._time_of(msg, "avatar/image_raw")
-        if at is None:
-            return
-        try:
-            pixels = to_rgb(msg)
-        except BadMessage as bad:
-            self.errors.count(f"avatar/image_raw {bad.reason}", f"avatar/image_raw: {bad}")
-            return
-        self.stage.put_picture(at.ns, pixels)
-
-    def _time_of(self, msg: Any, topic: str) -> MessageTime | None:
-        """The stamp; None, and counted, where there is none."""
-        header = getattr(msg, "header", None)
-        stamp_ns = int(Time.from_msg(header.stamp).nanoseconds) if header else 0
-        if stamp_ns:
-            return MessageTime(stamp_ns, arrived=False)
-        self.errors.count(
-            f"{topic} stamp_zero",
-            f"{topic}: expected stamps, got none; picture and voice cannot be put together, "
-            "so these messages are dropped",
-        )
-        return None
+        self.stage.put_picture(self._stamp(msg, "avatar/image_raw").ns, to_rgb(msg))
 
     def _on_view(self, msg: Any, to_rgb: Callable[[Any], Any]) -> None:
         now_s = time.monotonic()
         if now_s - self._viewed_s < VIEW_PERIOD_S:
             return
         self._viewed_s = now_s
-        try:
-            pixels = to_rgb(msg)
-        except BadMessage as bad:
-            self.errors.count(f"user/image {bad.reason}", f"user/image: {bad}")
-            return
+        pixels = to_rgb(msg)
         height, width = pixels.shape[:2]
         shrink = min(1.0, VIEW_SIDE_PX / max(height, width))
         # VP8 wants sides of two pixels at least, and even ones
@@ -286,10 +260,4 @@ def _web() -> _Web:
         ) from error
 
 
-def main(args: Sequence[str] | None = None, signals: StopSignals | None = None) -> int:
-    """Run the node until it is told to end; the process's exit code."""
-    return run_node("telepresence_node", TelepresenceNode, args, signals)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = functools.partial(run_node, "telepresence_node", TelepresenceNode)

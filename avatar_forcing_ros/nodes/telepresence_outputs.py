@@ -15,7 +15,8 @@ from std_srvs.srv import Trigger
 from avatar_forcing_ros.errors import OutputError
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
 from avatar_forcing_ros.nodes import qos
-from avatar_forcing_ros.nodes.audio_messages import AudioPublisher, stamped_kind
+from avatar_forcing_ros.nodes.audio_topics import AudioPublisher
+from avatar_forcing_ros.nodes.convert_audio import stamped_kind
 from avatar_forcing_ros.nodes.convert_image import rgb_to_compressed, rgb_to_image
 from avatar_forcing_ros.nodes.diagnostics import ErrorCounter
 from avatar_forcing_ros.web.refusal import RefusedError

@@ -8,10 +8,40 @@ from contextlib import contextmanager
 from typing import Any
 
 import rclpy
-from rclpy.executors import Executor
+from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.node import Node
 
+from avatar_forcing_ros.nodes.node_base import NodeBase
+
 TURNS = 400  # of an executor, 50 ms at most
+STOP_S = 60.0
+
+
+class TwoNodes:
+    """A node of ours and somebody else's, each a participant of its own.
+
+    A participant of DDS has one type for each topic, and each context is one.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self.elsewhere = rclpy.Context()
+        rclpy.init(args=[])
+        rclpy.init(args=[], context=self.elsewhere)
+        self.node = NodeBase("ours", **options)
+        self.other = Node("theirs", context=self.elsewhere)
+        self.errors = self.node.errors
+        self.executor = SingleThreadedExecutor()
+        self.executor.add_node(self.node)
+
+    def until(self, done: Callable[[], Any], turn: Callable[[], Any] = lambda: None) -> None:
+        spin_until(self.executor, done, turn)
+
+    def close(self) -> None:
+        self.executor.shutdown()
+        self.node.destroy_node()
+        self.other.destroy_node()
+        rclpy.shutdown(context=self.elsewhere)
+        rclpy.try_shutdown()
 
 
 @contextmanager
@@ -37,6 +67,22 @@ def publishing(publish: dict[str, tuple[Any, Any]], period_s: float = 0.01) -> I
         thread.join()
         node.destroy_node()
         rclpy.try_shutdown(context=context)
+
+
+@contextmanager
+def spinning(node: Node) -> Iterator[None]:
+    """Serves the callbacks of a node of the default context in the background, until left."""
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    thread = threading.Thread(target=executor.spin, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        executor.shutdown()
+        thread.join(STOP_S)
+        node.destroy_node()
+        rclpy.try_shutdown()
 
 
 def spin_until(

@@ -27,7 +27,7 @@ from std_srvs.srv import Trigger
 from visualization_msgs.msg import MarkerArray
 
 from avatar_forcing_ros.media import AvatarBlock
-from avatar_forcing_ros.nodes import avatar_node, qos
+from avatar_forcing_ros.nodes import qos
 from avatar_forcing_ros.nodes.avatar_node import AvatarNode
 from avatar_forcing_ros.nodes.convert_image import rgb_to_image
 from avatar_forcing_ros.nodes.interface import (
@@ -38,7 +38,6 @@ from avatar_forcing_ros.nodes.interface import (
 from avatar_forcing_ros.nodes.qos import TABLE
 from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.rig.coefficients import NAMES
-from avatar_forcing_ros.runtime.build import build_session
 from avatar_forcing_ros.runtime.session import Session
 
 pytestmark = pytest.mark.either_audio
@@ -159,19 +158,6 @@ def avatar(robot: Robot) -> Iterator[Set]:
         node.cleanup()
         executor.shutdown()
         node.destroy_node()
-
-
-@pytest.fixture
-def sessions(monkeypatch: pytest.MonkeyPatch) -> list[Session]:
-    """The sessions that nodes have built, which they keep to themselves."""
-    built: list[Session] = []
-
-    def build(*arguments: Any, **options: Any) -> Session:
-        built.append(build_session(*arguments, **options))
-        return built[-1]
-
-    monkeypatch.setattr(avatar_node, "build_session", build)
-    return built
 
 
 def started(avatar: Set, **parameters: Any) -> AvatarNode:

@@ -1,4 +1,4 @@
-"""``avatar-forcing bag``: what is recorded and played stays the same, whatever ends it."""
+"""Protects ``avatar-forcing bag``: recorded and played data stay the same, whatever ends it."""
 
 from __future__ import annotations
 
@@ -23,10 +23,14 @@ from std_msgs.msg import String
 
 from avatar_forcing_ros.cli import main
 from avatar_forcing_ros.errors import MediaError, MissingDependencyError
-from avatar_forcing_ros.nodes.bag_files import describe_bag, open_bag
-from avatar_forcing_ros.nodes.bag_qos import publisher_qos, recorded_qos, subscription_qos
-from avatar_forcing_ros.nodes.bag_recorder import BagWriter, RecordedTopic
-from avatar_forcing_ros.nodes.graph_tools import message_class, message_definition, message_hash
+from avatar_forcing_ros.nodes.bag_player import describe_bag, open_bag, publisher_qos
+from avatar_forcing_ros.nodes.bag_recorder import BagWriter, RecordedTopic, recorded_qos
+from avatar_forcing_ros.nodes.graph_tools import (
+    message_class,
+    message_definition,
+    message_hash,
+    subscription_qos,
+)
 
 BEGIN_NS = 1_700_000_000 * 10**9
 COUNT, PERIOD_NS = 40, 5_000_000

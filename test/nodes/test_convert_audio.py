@@ -1,4 +1,4 @@
-"""Every way to write a sample against numbers by hand, and no message that crashes."""
+"""Protects the reading of audio messages: every way to write a sample, and none that crashes."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from std_msgs.msg import Header
 
-from avatar_forcing_ros.nodes.audio_messages import installed_kinds
-from avatar_forcing_ros.nodes.bad_message import BadMessage
+from avatar_forcing_ros.nodes.audio_input import AudioInput
 from avatar_forcing_ros.nodes.convert_audio import (
-    CODE_OF_KIND,
+    CODE_OF_FORMAT,
     AudioFormat,
-    AudioInput,
     format_of,
+    installed_kinds,
     samples,
     samples_to_data_msg,
     samples_to_msg,
 )
+from avatar_forcing_ros.nodes.diagnostics import BadMessage
 
 pytestmark = pytest.mark.either_audio
 if "audio_stamped" not in installed_kinds():
@@ -39,7 +39,7 @@ def stamped(
 ) -> Any:
     msg = audio_common_msgs.msg.AudioStamped()
     info = msg.audio.info
-    info.format, info.rate, info.channels = CODE_OF_KIND.get(kind, 0), rate, channels
+    info.format, info.rate, info.channels = CODE_OF_FORMAT.get(kind, 0), rate, channels
     field = field or f"{kind}_data"
     setattr(
         msg.audio.audio_data, field, array.array(TYPECODE[field.removesuffix("_data")], values)
@@ -119,7 +119,7 @@ def test_too_loud_is_limited_and_what_is_no_number_passes() -> None:
         ("format", plain(b"ab")),
     ],
 )
-def test_bad_messages_are_told_and_change_nothing(reason: str, msg) -> None:
+def test_bad_messages_are_reported_and_change_nothing(reason: str, msg) -> None:
     receiver = AudioInput()
     receiver.push(stamped(noise(480), rate=48_000), START_NS)
     with pytest.raises(BadMessage, match=r"expected .*, got .*; ") as told:
@@ -139,7 +139,7 @@ def test_bad_messages_are_told_and_change_nothing(reason: str, msg) -> None:
         ("channels", AudioFormat(16_000, 0, "int16"), b"ab"),
     ],
 )
-def test_bad_bytes_are_told(reason: str, form: AudioFormat, data: bytes) -> None:
+def test_bad_bytes_are_reported(reason: str, form: AudioFormat, data: bytes) -> None:
     with pytest.raises(BadMessage) as told:
         samples(plain(data), form)
     assert told.value.reason == reason
@@ -157,7 +157,7 @@ numbers32 = st.integers(-(2**31), 2**31 - 1)
     data=st.binary(max_size=240),
     stamp_ns=st.integers(-(2**62), 2**62),
 )
-def test_any_message_gives_sound_or_a_bad_message(
+def test_any_message_gives_audio_or_a_bad_message(
     code: int, rate: int, channels: int, fields: set[str], data: bytes, stamp_ns: int
 ) -> None:
     msg = audio_common_msgs.msg.AudioStamped()
@@ -178,11 +178,11 @@ def test_any_message_gives_sound_or_a_bad_message(
 @settings(deadline=None, max_examples=60)
 @given(
     data=st.binary(max_size=100),
-    kind=st.sampled_from(sorted(CODE_OF_KIND)),
+    kind=st.sampled_from(sorted(CODE_OF_FORMAT)),
     channels=st.integers(1, 4),
     with_header=st.booleans(),
 )
-def test_any_bytes_give_sound_or_a_bad_message(data, kind, channels, with_header) -> None:
+def test_any_bytes_give_audio_or_a_bad_message(data, kind, channels, with_header) -> None:
     form = AudioFormat(16_000, channels, kind)
     try:
         got = samples(plain(data, with_header), form)
@@ -211,23 +211,16 @@ def test_format_of_says_what_a_message_holds() -> None:
     assert format_of(stamped([0], "int16"), given_format) == AudioFormat(16_000, 1, "int16")
 
 
-@pytest.mark.parametrize(("kind", "step"), [("float32", 0.0), ("int16", 0.5 / 32_768)])
-def test_sound_there_and_back(kind: str, step: float) -> None:
-    sound = np.concatenate([noise(640), np.array([1.0, -1.0, 0.0], np.float32)])
-    msg = samples_to_msg(sound, Header(frame_id="avatar"), kind)
+def test_audio_there_and_back() -> None:
+    mono = np.concatenate([noise(640), np.array([1.0, -1.0, 0.0], np.float32)])
+    msg = samples_to_msg(mono, Header(frame_id="avatar"))
     info = msg.audio.info
     assert (info.rate, info.channels, info.chunk) == (16_000, 1, 643)
     assert msg.header.frame_id == "avatar"
-    assert np.abs(samples(msg)[:-3, 0] - sound[:-3]).max() <= step
-    assert samples(msg)[-3:, 0].tolist() == pytest.approx([1.0, -1.0, 0.0], abs=4e-5)
+    assert np.array_equal(samples(msg)[:, 0], mono)
 
 
-def test_sound_of_another_kind_is_refused() -> None:
-    with pytest.raises(ValueError, match="float32 or int16"):
-        samples_to_msg(noise(4), Header(), "int8")
-
-
-def test_sound_for_the_other_package(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_audio_for_the_other_package(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its classes by their fields, since only one of the two packages can be installed."""
     from avatar_forcing_ros.nodes import convert_audio
 

@@ -1,4 +1,4 @@
-"""Pictures get through the default middleware as it comes, and a user's choice stays."""
+"""Protects the default middleware: images get through as it comes, a user's choice stays."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 import rclpy
-from rclpy.executors import SingleThreadedExecutor
+from graph import spinning
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import Image
@@ -26,8 +26,8 @@ from avatar_forcing_ros.nodes.middleware import (
     middleware_warning,
 )
 
-PICTURES, PATIENCE_S = 50, 60.0
-# a camera of 921 KB a picture, as any node of this package would publish it
+IMAGES, PATIENCE_S = 50, 60.0
+# a camera of 921 KB an image, as any node of this package would publish it
 CAMERA = f"""
 import array, time
 from avatar_forcing_ros.nodes.middleware import prepare_middleware
@@ -38,12 +38,12 @@ from sensor_msgs.msg import Image
 rclpy.init()
 node = rclpy.create_node("camera")
 profile = QoSProfile(depth=5, reliability=QoSReliabilityPolicy.BEST_EFFORT)
-publisher = node.create_publisher(Image, "picture", profile)
+publisher = node.create_publisher(Image, "image", profile)
 while not publisher.get_subscription_count():
     time.sleep(0.01)
 time.sleep(0.5)  # until the other side knows, too
 data = array.array("B", bytes(640 * 480 * 3))
-for _ in range({PICTURES}):
+for _ in range({IMAGES}):
     publisher.publish(Image(width=640, height=480, step=1920, encoding="rgb8", data=data))
     time.sleep(0.04)
 """
@@ -70,7 +70,7 @@ def test_where_ros_is_to_stay_on_this_machine_no_network_is_added() -> None:
 @pytest.mark.parametrize(
     ("version", "name"), [("3.3.15", OLDER), ("7.1.6", OLDER), ("9.1.2", NEWER), ("10.0.0", NEWER)]
 )
-def test_each_distribution_is_told_in_its_own_words(
+def test_each_distribution_is_given_its_own_setting(
     monkeypatch: pytest.MonkeyPatch, version: str, name: str
 ) -> None:
     monkeypatch.setattr("importlib.metadata.version", lambda _: version)
@@ -88,7 +88,7 @@ def test_another_middleware_is_left_alone() -> None:
     assert middleware_environment({"RMW_IMPLEMENTATION": "rmw_fastrtps_cpp"}) != {}
 
 
-def test_large_pictures_get_through_with_best_effort() -> None:
+def test_large_images_get_through_with_best_effort() -> None:
     rclpy.init(args=[])
     node, came, got = Node("viewer"), threading.Condition(), []
 
@@ -97,26 +97,17 @@ def test_large_pictures_get_through_with_best_effort() -> None:
             got.append(len(msg.data))
             came.notify()
 
-    profile = QoSProfile(depth=PICTURES, reliability=QoSReliabilityPolicy.BEST_EFFORT)
-    node.create_subscription(Image, "picture", take, profile)
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    thread = threading.Thread(target=executor.spin, daemon=True)
-    thread.start()
+    profile = QoSProfile(depth=IMAGES, reliability=QoSReliabilityPolicy.BEST_EFFORT)
+    node.create_subscription(Image, "image", take, profile)
     chosen = (*PROFILES, *OTHER_CHOICES)
     plain = {name: value for name, value in os.environ.items() if name not in chosen}
-    try:
+    with spinning(node):
         subprocess.run([sys.executable, "-c", CAMERA], check=True, timeout=PATIENCE_S, env=plain)
         with came:
-            assert came.wait_for(lambda: len(got) >= PICTURES - 2, PATIENCE_S), len(got)
-    finally:
-        executor.shutdown()
-        thread.join(PATIENCE_S)
-        node.destroy_node()
-        rclpy.try_shutdown()
+            assert came.wait_for(lambda: len(got) >= IMAGES - 2, PATIENCE_S), len(got)
 
 
-def test_a_kernel_that_gives_cyclone_too_little_is_told(tmp_path: Path) -> None:
+def test_a_kernel_that_gives_cyclone_too_little_is_reported(tmp_path: Path) -> None:
     rmem_max = tmp_path / "rmem_max"
     rmem_max.write_text("212992\n")
     sentence = middleware_warning("rmw_cyclonedds_cpp", rmem_max)

@@ -1,7 +1,8 @@
-"""Whatever raises in a callback or a transition: it is counted, logged, answered, and survived."""
+"""Protects nodes from their callbacks: what raises is counted, logged, answered, survived."""
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -20,9 +21,10 @@ from std_msgs.msg import Empty
 from std_srvs.srv import Trigger
 
 from avatar_forcing_ros.errors import ConfigError
+from avatar_forcing_ros.nodes.diagnostics import BadMessage
+from avatar_forcing_ros.nodes.executable import SIGNALS, Stopped, StopSignals
 from avatar_forcing_ros.nodes.node_base import LifecycleNodeBase, UnrecoverableError
 from avatar_forcing_ros.nodes.node_main import serve
-from avatar_forcing_ros.nodes.stop_signals import Stopped, StopSignals
 
 PATIENCE_S = 30.0
 
@@ -42,6 +44,7 @@ class Fragile(LifecycleNodeBase):
         beside = ReentrantCallbackGroup()
         self.create_service(Trigger, "break", self._raise, callback_group=beside)
         self.create_subscription(Empty, "noise", self._raise, 10)
+        self.create_subscription(Empty, "broken", self._refuse, 10)
         self.create_subscription(Empty, "hopeless", self._give_up, 10)
 
     def tick(self) -> None:
@@ -56,6 +59,10 @@ class Fragile(LifecycleNodeBase):
     def _raise(self, *_: Any) -> Any:
         self.called.release()
         raise ValueError("a fault in a callback")
+
+    def _refuse(self, _: Empty) -> None:
+        self.called.release()
+        raise BadMessage("size", "image", expected="some", got="none", remedy="send another")
 
     def _give_up(self, _: Empty) -> None:
         raise UnrecoverableError("the page", expected="one", got="none", remedy="start anew")
@@ -162,6 +169,18 @@ def test_messages_and_timers_that_raise_do_not_end_the_node(
     assert "in _raise" in told  # where it was
 
 
+def test_a_bad_message_is_counted_by_its_reason_and_logged_without_a_trace(
+    graph: Graph, capfd: pytest.CaptureFixture[str]
+) -> None:
+    graph.send("broken")
+    assert graph.node.called.acquire(timeout=PATIENCE_S)
+    assert graph.state == "unconfigured"
+    assert graph.node.errors.counts == {"broken size": 1}
+    logged = capfd.readouterr().err
+    assert "broken: image: expected some, got none; send another" in logged
+    assert "Traceback" not in logged
+
+
 @pytest.mark.parametrize(
     "transition",
     [
@@ -243,11 +262,17 @@ def test_the_end_waits_for_callbacks_and_lets_no_more_begin(graph: Graph) -> Non
 
 
 def test_work_is_interrupted_once_and_only_where_it_may_be() -> None:
+    handlers = [(number, signal.getsignal(number)) for number in SIGNALS]
     signals = StopSignals()
     signals.loaded()
-    with pytest.raises(Stopped), signals.interrupting():
-        signals._handle(2, None)
-    signals._handle(2, None)  # the next one only asks
+    try:
+        signals.install()
+        with pytest.raises(Stopped), signals.interrupting():
+            signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)  # the next one only asks
+    finally:
+        for number, handler in handlers:
+            signal.signal(number, handler)
     assert signals.requested
     signals.wait()
     with pytest.raises(Stopped), signals.interrupting():

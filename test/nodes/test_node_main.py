@@ -1,4 +1,4 @@
-"""The executables on real ROS: whenever they are told to end they do, with 0 and without noise."""
+"""Protects the executables: whenever they are asked to end they do, with 0 and silently."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 import rclpy
 from avatar_forcing_ros.msg import AvatarMotion
+from graph import spinning
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
-from rclpy.executors import SingleThreadedExecutor
+from programs import Program
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
@@ -28,62 +29,30 @@ PATIENCE_S = 60.0
 INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 
 
-class Program:
-    """An executable whose lines are read as they come; what it imports is told by Python."""
+class Executable(Program):
+    """A script of this package; what it imports is written by Python."""
 
     def __init__(self, name: str, *arguments: str, script: str | None = None) -> None:
         parts = [str(ROOT), os.environ.get("PYTHONPATH", "")]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, parts))}
         command = [str(ROOT / "scripts" / (script or name)), *(["node", name] if script else [])]
-        self._process = subprocess.Popen(
-            [sys.executable, "-X", "importtime", *command, "--ros-args", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=environment,
+        super().__init__(
+            *("-X", "importtime", *command, "--ros-args", *arguments), env=environment
         )
-        self._watchdog = threading.Timer(PATIENCE_S, self._process.kill)
-        self._watchdog.start()
-        self.said: list[str] = []
-        self._imported: set[str] = set()
-        self._ended = False
-        self._came = threading.Condition()
-        self._reader = threading.Thread(target=self._read)  # a full pipe would stop the program
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self._process.stdout
-        for line in self._process.stdout:
-            with self._came:
-                if line.startswith("import time:"):
-                    self._imported.add(line.rpartition("|")[2].strip())
-                else:
-                    self.said.append(line)
-                self._came.notify()
-        with self._came:
-            self._ended = True
-            self._came.notify()
 
     def until(self, moment: str) -> None:
         """Wait for a module to be imported, or for a piece of text."""
 
-        def reached() -> bool:
-            return moment in self._imported or any(moment in line for line in self.said)
+        def is_reached(line: str) -> bool:
+            is_import = line.startswith("import time:")
+            return line.endswith(f" {moment}") if is_import else moment in line
 
-        with self._came:
-            self._came.wait_for(lambda: reached() or self._ended)
-            assert reached(), "".join(self.said)
+        self.writes_line(is_reached)
 
-    def send(self, *signals: signal.Signals) -> None:
-        for number in signals:
-            self._process.send_signal(number)
-
-    def end(self) -> int:
-        """Read the rest; the exit code."""
-        self._reader.join()
-        code = self._process.wait()
-        self._watchdog.cancel()
-        return code
+    @property
+    def said(self) -> list[str]:
+        """Its own lines."""
+        return [line for line in self.text.splitlines() if not line.startswith("import time:")]
 
 
 def free_port() -> int:
@@ -125,18 +94,18 @@ MOMENTS = [
 def test_a_signal_ends_a_node_at_any_moment(
     name: str, moment: str, signals: Sequence[signal.Signals]
 ) -> None:
-    program = Program(name, *arguments_of(name))
-    program.until(moment)
-    program.send(*signals)
-    code = program.end()
-    assert (code, len(program.said) <= 1) == (0, True), "".join(program.said)
+    with Executable(name, *arguments_of(name)) as program:
+        program.until(moment)
+        program.signal(*signals)
+        code = program.ends()
+    assert (code, len(program.said) <= 1) == (0, True), program.said
 
 
 def test_the_command_line_ends_like_the_executable() -> None:
-    program = Program("perception_node", script="avatar-forcing")
-    program.until("rclpy")
-    program.send(INT, INT)
-    assert (program.end(), program.said) == (0, [])
+    with Executable("perception_node", script="avatar-forcing") as program:
+        program.until("rclpy")
+        program.signal(INT, INT)
+        assert (program.ends(), program.said) == (0, [])
 
 
 class Listener(Node):
@@ -176,38 +145,29 @@ class Listener(Node):
             self.came.notify_all()
 
 
-@contextmanager
-def listening() -> Iterator[Listener]:
+@pytest.fixture
+def listener() -> Iterator[Listener]:
     rclpy.init()
-    node, executor = Listener(), SingleThreadedExecutor()
-    executor.add_node(node)
-    thread = threading.Thread(target=executor.spin, daemon=True)
-    thread.start()
-    try:
+    node = Listener()
+    with spinning(node):
         yield node
-    finally:
-        executor.shutdown()
-        thread.join(PATIENCE_S)
-        node.destroy_node()
-        rclpy.try_shutdown()
 
 
-def test_an_avatar_that_sends_pictures_ends_silently() -> None:
-    with listening() as listener:
-        program = Program("avatar_node", *arguments_of("avatar_node"))
+def test_an_avatar_that_sends_images_ends_silently(listener: Listener) -> None:
+    with Executable("avatar_node", *arguments_of("avatar_node")) as program:
         program.until("ready: preset")
         listener.listen(Image, "avatar/image_raw")
         listener.listen(AvatarMotion, "avatar/motion")
         listener.wait_for(20)
-        program.send(INT, INT)
-        code = program.end()
+        program.signal(INT, INT)
+        code = program.ends()
     assert (code, len(program.said)) == (0, 1), program.said
     assert "ready: preset" in program.said[0]
 
 
-def test_transitions_that_are_not_allowed_are_answered() -> None:
-    with listening() as listener:
-        program = Program("avatar_node", "-p", "autostart:=false", "-p", "image_size_px:=128")
+def test_transitions_that_are_not_allowed_are_answered(listener: Listener) -> None:
+    arguments = ["-p", "autostart:=false", "-p", "image_size_px:=128"]
+    with Executable("avatar_node", *arguments) as program:
         program.until("avatar_forcing_ros.runtime.worker")
 
         def change(**transition: Any) -> bool:
@@ -222,13 +182,13 @@ def test_transitions_that_are_not_allowed_are_answered() -> None:
         assert answer.current_state.label == "unconfigured"
         assert change(label="shutdown")
         assert not change(id=Transition.TRANSITION_CONFIGURE)
-        program.send(TERM)
-        assert program.end() == 0
+        program.signal(TERM)
+        assert program.ends() == 0
     # Humble and Jazzy raise, which the node logs once in ten seconds; since Kilted rclpy logs each
     ours = [line for line in program.said if "[avatar_node]" in line]
     assert 1 <= len(ours) <= 3, program.said
     assert all("transition" in line for line in ours)
-    assert "Traceback" not in "".join(program.said)
+    assert "Traceback" not in program.text
 
 
 @pytest.mark.parametrize(
@@ -244,15 +204,15 @@ def test_transitions_that_are_not_allowed_are_answered() -> None:
         ("telepresence_node", ["-p", "port:=TAKEN"], "address 127.0.0.1"),
     ],
 )
-def test_what_the_user_can_mend_is_one_sentence(
+def test_what_the_user_can_correct_is_one_sentence(
     name: str, arguments: list[str], expected: str
 ) -> None:
     with closing(socket.socket()) as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        program = Program(name, *(text.replace("TAKEN", port) for text in arguments))
-        assert program.end() == 1
+        with Executable(name, *(text.replace("TAKEN", port) for text in arguments)) as program:
+            assert program.ends() == 1
     said = [line for line in program.said if not line.startswith("[")]  # rcl's own have a severity
     assert len(said) == 1
     assert said[0].startswith(f"{name}: ")
@@ -281,7 +241,7 @@ from avatar_forcing_ros.nodes.node_base import NodeBase
 class Stuck(NodeBase):
     def work(self, signals): pass
     def close(self): threading.Event().wait()
-node_main.ENDING_PATIENCE_S = 0.2
+node_main.ENDING_TIMEOUT_S = 0.2
 node_main.run_node("stuck", lambda: Stuck("stuck"), [])
 """
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""`perception_node` over real DDS: pictures in, a person's motion out, and on to the avatar."""
+"""Protects `perception_node` over real DDS: images in, a person's motion out, to the avatar."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.rig.coefficients import INDEX, NAMES, vector
 from avatar_forcing_ros.rig.warp_renderer import WarpRenderer
 from avatar_forcing_ros.runtime.portraits import load_portrait
+from avatar_forcing_ros.runtime.session import Session
 
 PATIENCE_S = 40.0
 
@@ -83,8 +84,7 @@ def spinning() -> Iterator[Callable[[Node], None]]:
         if isinstance(node, PerceptionNode):
             node.close()
         if isinstance(node, AvatarNode):
-            node.stop()
-            node.cleanup()
+            node.close()
     executor.shutdown()
     thread.join(PATIENCE_S)
     for node in nodes:
@@ -92,7 +92,7 @@ def spinning() -> Iterator[Callable[[Node], None]]:
     rclpy.try_shutdown()
 
 
-def test_pictures_become_motion_and_bad_ones_are_counted(
+def test_images_become_motion_and_bad_ones_are_counted(
     spinning: Callable[[Node], None],
 ) -> None:
     camera, perception = Camera(), PerceptionNode()
@@ -119,7 +119,9 @@ def test_pictures_become_motion_and_bad_ones_are_counted(
     camera.until(lambda: len(camera.motions) > sent, lambda: camera.show(rest))
 
 
-def test_the_avatar_takes_motion_instead_of_pictures(spinning: Callable[[Node], None]) -> None:
+def test_the_avatar_takes_motion_instead_of_images(
+    spinning: Callable[[Node], None], sessions: list[Session]
+) -> None:
     camera = Camera()
     given = {"user_motion_source": "topic", "image_size_px": 128, "autostart": False}
     avatar = AvatarNode(parameter_overrides=[Parameter(n, value=v) for n, v in given.items()])
@@ -131,8 +133,7 @@ def test_the_avatar_takes_motion_instead_of_pictures(spinning: Callable[[Node], 
     picture = WarpRenderer(load_portrait(shipped("models/portraits/ben.png"), 256)).render(
         vector()
     )
-    session = avatar._session
-    assert session
+    (session,) = sessions
     camera.until(lambda: np.any(session.last_user_motion), lambda: camera.show(picture))
     assert session.user_motion.started
     assert not session.user_frames.started

@@ -1,4 +1,4 @@
-"""The picture keeps its proportions, and a machine without a display says so."""
+"""Protects the window: the image keeps its proportions, no display is a sentence."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_square_stands_in_the_middle_of_black(
     assert not canvas[..., :2].any()
 
 
-def test_a_wide_picture_is_not_distorted() -> None:
+def test_a_wide_image_is_not_distorted() -> None:
     wide = np.full((100, 200, 3), 9, np.uint8)
     lit = screen.letterbox(wide, 400, 400)[..., 0] == 9
     assert np.flatnonzero(lit.any(axis=1)).tolist() == list(range(100, 300))

@@ -1,4 +1,4 @@
-"""The sound card, with a stand-in for sounddevice that is driven by hand."""
+"""Protects what the sound card gets, with a stand-in for sounddevice that is driven by hand."""
 
 from __future__ import annotations
 

@@ -34,8 +34,8 @@ from avatar_forcing_ros.errors import AvatarForcingError, ConfigError
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
 from avatar_forcing_ros.nodes import telepresence_node
 from avatar_forcing_ros.nodes.convert_image import rgb_to_compressed, rgb_to_image
+from avatar_forcing_ros.nodes.executable import SIGNALS
 from avatar_forcing_ros.nodes.graph_stage import NO_AVATAR
-from avatar_forcing_ros.nodes.stop_signals import SIGNALS
 from avatar_forcing_ros.nodes.telepresence_node import TelepresenceNode
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, frame_stamp_ns
 

@@ -1,4 +1,4 @@
-"""One topic's sound, cut in every way: the same samples, and stamps that never drift."""
+"""Protects one topic's audio: cut in every way the same samples, and stamps that never drift."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from installed_audio import needs_audio_stamped
 from std_msgs.msg import Header
 
 from avatar_forcing_ros.media import AudioChunk
-from avatar_forcing_ros.nodes.convert_audio import AudioFormat, AudioInput, samples_to_msg
+from avatar_forcing_ros.nodes.audio_input import AudioInput
+from avatar_forcing_ros.nodes.convert_audio import CODE_OF_FORMAT, AudioFormat, samples_to_msg
 from avatar_forcing_ros.sync.timeline import AudioTrack
 
 pytestmark = [pytest.mark.either_audio, needs_audio_stamped]
@@ -22,7 +23,12 @@ START_NS = 1_700_000_000_123_456_789
 
 
 def stamped(values, kind: str = "float32", rate: int = 16_000, channels: int = 1) -> Any:
-    msg = samples_to_msg(np.asarray(values, np.float32), Header(), kind)
+    msg = samples_to_msg(np.asarray(values, np.float32), Header())
+    if kind == "int16":
+        steps = np.rint(np.asarray(values) * 32_768).astype(np.int16)
+        msg.audio.audio_data.float32_data = []
+        msg.audio.audio_data.int16_data = steps.tolist()
+        msg.audio.info.format = CODE_OF_FORMAT["int16"]
     msg.audio.info.rate, msg.audio.info.channels = rate, channels
     return msg
 
@@ -40,7 +46,7 @@ def run(sound: np.ndarray, rate: int, cuts: list[int]) -> list[AudioChunk]:
         if end > begin:
             stamp_ns = START_NS + begin * 1_000_000_000 // rate
             out += receiver.push(stamped(sound[begin:end], rate=rate), stamp_ns)
-    assert (receiver.jumps, receiver.format_changes, receiver.mended_samples) == (0, 0, 0)
+    assert (receiver.jumps, receiver.format_changes, receiver.sanitized_samples) == (0, 0, 0)
     return out + receiver.flush()
 
 
@@ -53,7 +59,7 @@ def joined(chunks: list[AudioChunk]) -> np.ndarray:
     rate=st.sampled_from([4_000, 8_000, 11_025, 16_000, 22_050, 44_100, 48_000, 96_000]),
     cuts=st.lists(st.integers(0, 6_000), max_size=30),
 )
-def test_any_cutting_gives_the_same_sound(rate: int, cuts: list[int]) -> None:
+def test_any_cutting_gives_the_same_audio(rate: int, cuts: list[int]) -> None:
     sound = noise(6_000)
     whole, pieces = run(sound, rate, []), run(sound, rate, cuts)
     assert np.array_equal(joined(whole), joined(pieces))
@@ -193,7 +199,7 @@ def test_what_arrives_several_at_once_has_no_holes(
 
 @pytest.mark.parametrize("rate", [8_000, 16_000, 22_050, 44_100, 48_000])
 @pytest.mark.parametrize("counted", [True, False])
-def test_a_voice_after_one_that_was_dropped_does_not_wait_for_it(rate: int, counted: bool) -> None:
+def test_speech_after_dropped_speech_does_not_wait_for_it(rate: int, counted: bool) -> None:
     """20 s handed over at once, stopped after 3 s; another comes a second later.
 
     Whether the break is known or not: no stamp is later than its message.
@@ -222,7 +228,7 @@ def test_a_voice_after_one_that_was_dropped_does_not_wait_for_it(rate: int, coun
 
 
 @pytest.mark.parametrize("rate", [8_000, 22_050, 44_100, 96_000])
-def test_a_queued_voice_keeps_its_order(rate: int) -> None:
+def test_queued_speech_keeps_its_order(rate: int) -> None:
     """Sent without pause: stamps some microseconds apart, in pieces of any length."""
     rng = np.random.default_rng(3)
     receiver, stamps, count = AudioInput(queued=True), [], 0
@@ -247,7 +253,7 @@ def test_a_microphone_after_a_break_begins_with_its_own_stamp() -> None:
     assert receiver.jumps == 0
 
 
-def test_channels_that_cancel_each_other_out_are_heard() -> None:
+def test_channels_that_cancel_each_other_out_are_not_lost() -> None:
     receiver = AudioInput()
     tone = 0.5 * np.sin(np.arange(16_000) * 0.1)
     sound = np.stack((tone, -tone), axis=1).ravel()
@@ -271,12 +277,12 @@ def test_a_change_of_format_is_followed() -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_what_is_no_number_does_not_stop_the_resampler(value: float) -> None:
-    broken, mended = noise(9_600), noise(9_600)
-    broken[100:103], mended[100:103] = value, 0.0
+    broken, clean = noise(9_600), noise(9_600)
+    broken[100:103], clean[100:103] = value, 0.0
     receiver = AudioInput()
     got = [*receiver.push(stamped(broken, rate=48_000), START_NS), *receiver.flush()]
-    assert receiver.mended_samples == 3
-    assert np.array_equal(joined(got), joined(run(mended, 48_000, [])))
+    assert receiver.sanitized_samples == 3
+    assert np.array_equal(joined(got), joined(run(clean, 48_000, [])))
 
 
 def test_what_is_no_number_passes_at_16_khz_for_the_timeline_to_count() -> None:
@@ -285,7 +291,7 @@ def test_what_is_no_number_passes_at_16_khz_for_the_timeline_to_count() -> None:
     (chunk,) = receiver.push(stamped([0.5, 0.5, float("nan"), 0.0, inf, -inf], channels=2), 0)
     assert chunk.samples[0] == 0.5
     assert np.isnan(chunk.samples[1:]).all()
-    assert receiver.mended_samples == 0
+    assert receiver.sanitized_samples == 0
 
 
 def test_flush_makes_a_new_beginning() -> None:

@@ -1,9 +1,10 @@
-"""Audio from the graph, whatever its publisher sends and however it offers it."""
+"""Protects audio from the graph, whatever its publisher sends and however it offers it."""
 
 from __future__ import annotations
 
+import contextlib
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,29 +13,20 @@ import av
 import installed_audio
 import numpy as np
 import pytest
-import rclpy
-from graph import spin_until
+from graph import TwoNodes
 from installed_audio import needs_audio_stamped, needs_bytes
 from numpy.typing import NDArray
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
 from std_msgs.msg import Header
 
 from avatar_forcing_ros.errors import ConfigError
 from avatar_forcing_ros.media import AudioChunk
 from avatar_forcing_ros.media_files.mp3 import Mp3Decoder, looks_like_mp3
-from avatar_forcing_ros.nodes.audio_messages import (
-    MP3,
-    format_of_info,
-    resolve_kind,
-)
-from avatar_forcing_ros.nodes.audio_subscription import AudioSubscription
-from avatar_forcing_ros.nodes.bad_message import BadMessage
-from avatar_forcing_ros.nodes.convert_audio import AudioFormat
-from avatar_forcing_ros.nodes.diagnostics import ErrorCounter
-from avatar_forcing_ros.nodes.stamps import MessageTime
+from avatar_forcing_ros.nodes.audio_topics import AudioSubscription
+from avatar_forcing_ros.nodes.convert_audio import MP3, AudioFormat, format_of_info, resolve_kind
+from avatar_forcing_ros.nodes.diagnostics import BadMessage
+from avatar_forcing_ros.nodes.subscriptions import MessageTime
 
 pytestmark = pytest.mark.either_audio
 
@@ -43,18 +35,12 @@ BEST_EFFORT = QoSProfile(depth=50, reliability=QoSReliabilityPolicy.BEST_EFFORT)
 LATCHED = QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
 
 
-class Listening:
-    """A node that listens to `user/audio`, and another one that sends."""
+class Listener(TwoNodes):
+    """Listens to `user/audio`, which the other node is to send."""
 
     def __init__(self, **settings: Any) -> None:
-        self.node = Node("listener")
-        # a participant of DDS has one type for each topic, and each context is one
-        self.elsewhere = rclpy.Context()
-        rclpy.init(args=[], context=self.elsewhere)
-        self.sender = Node("sender", context=self.elsewhere)
-        self.errors = ErrorCounter(self.node)
+        super().__init__()
         self.chunks: list[AudioChunk] = []
-        self.samples = 0  # that came, for the stamps
         self.subscription = AudioSubscription(
             self.node,
             "user/audio",
@@ -64,36 +50,16 @@ class Listening:
             self.errors,
             MutuallyExclusiveCallbackGroup(),
         )
-        self.executor = SingleThreadedExecutor()
-        self.executor.add_node(self.node)
 
     @property
     def heard(self) -> NDArray[np.float32]:
         return np.concatenate([np.zeros(0, np.float32), *(c.samples for c in self.chunks)])
 
-    def until(self, done: Callable[[], Any], turn: Callable[[], None] = lambda: None) -> None:
-        spin_until(self.executor, done, turn)
-
-    def close(self) -> None:
-        self.executor.shutdown()
-        self.node.destroy_node()
-        self.sender.destroy_node()
-        rclpy.shutdown(context=self.elsewhere)
-
 
 @pytest.fixture
-def listening() -> Iterator[Callable[..., Listening]]:
-    rclpy.init(args=[])
-    made: list[Listening] = []
-
-    def make(**settings: Any) -> Listening:
-        made.append(Listening(**settings))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
-    rclpy.try_shutdown()
+def here() -> Iterator[Listener]:
+    with contextlib.closing(Listener()) as made:
+        yield made
 
 
 def mp3_of(samples: NDArray[np.float32]) -> bytes:
@@ -116,17 +82,16 @@ def likeness(heard: NDArray[np.float32]) -> float:
     return float(spectrum[np.abs(hz - 330) < 20].sum() / spectrum.sum())
 
 
-def test_publishers_of_either_reliability_are_heard(listening: Callable[..., Listening]) -> None:
-    here = listening()
-    microphone = here.sender.create_publisher(installed_audio.MESSAGE, "user/audio", BEST_EFFORT)
+def test_publishers_of_either_reliability_are_received(here: Listener) -> None:
+    microphone = here.other.create_publisher(installed_audio.MESSAGE, "user/audio", BEST_EFFORT)
     here.until(
         lambda: here.chunks,
         lambda: microphone.publish(installed_audio.to_msg(TONE[:160], Header())),
     )
-    here.sender.destroy_publisher(microphone)
+    here.other.destroy_publisher(microphone)
     here.chunks.clear()
-    reliable = here.sender.create_publisher(installed_audio.MESSAGE, "user/audio", 50)
-    here.until(lambda: not here.subscription._audio.is_best_effort)
+    reliable = here.other.create_publisher(installed_audio.MESSAGE, "user/audio", 50)
+    here.until(lambda: not here.subscription.is_best_effort)
     here.until(reliable.get_subscription_count)
     for _ in range(20):
         reliable.publish(installed_audio.to_msg(TONE[:160], Header()))
@@ -134,9 +99,8 @@ def test_publishers_of_either_reliability_are_heard(listening: Callable[..., Lis
     assert here.errors.counts == {}
 
 
-def test_another_message_of_the_same_name_is_told(listening: Callable[..., Listening]) -> None:
-    here = listening()
-    here.sender.create_publisher(audio_common_msgs.msg.AudioInfo, "user/audio", 1)
+def test_another_message_of_the_same_name_is_reported(here: Listener) -> None:
+    here.other.create_publisher(audio_common_msgs.msg.AudioInfo, "user/audio", 1)
     here.until(lambda: here.errors.counts)
     assert list(here.errors.counts) == ["user/audio type"]
 
@@ -156,9 +120,8 @@ def test_bytes_alone_are_what_that_package_has() -> None:
 
 
 @needs_bytes
-def test_bytes_without_a_stamp_are_heard(listening: Callable[..., Listening]) -> None:
-    here = listening()
-    data = here.sender.create_publisher(audio_common_msgs.msg.AudioData, "user/audio", 10)
+def test_bytes_without_a_stamp_are_received(here: Listener) -> None:
+    data = here.other.create_publisher(audio_common_msgs.msg.AudioData, "user/audio", 10)
 
     here.until(
         lambda: here.chunks,
@@ -169,11 +132,8 @@ def test_bytes_without_a_stamp_are_heard(listening: Callable[..., Listening]) ->
 
 @needs_bytes
 @pytest.mark.parametrize("qos", [LATCHED, 1], ids=["said once and kept", "said again and again"])
-def test_what_bytes_are_is_told_beside_them(
-    listening: Callable[..., Listening], qos: QoSProfile | int
-) -> None:
-    here = listening()
-    information = here.sender.create_publisher(
+def test_what_bytes_are_is_read_from_their_info(here: Listener, qos: QoSProfile | int) -> None:
+    information = here.other.create_publisher(
         audio_common_msgs.msg.AudioInfo, "user/audio_info", qos
     )
     told = audio_common_msgs.msg.AudioInfo(
@@ -181,10 +141,10 @@ def test_what_bytes_are_is_told_beside_them(
     )
     information.publish(told)
     here.until(
-        lambda: here.subscription._input.given == AudioFormat(8_000, 2, "int16"),
+        lambda: here.subscription.coding == AudioFormat(8_000, 2, "int16"),
         lambda: None if qos is LATCHED else information.publish(told),
     )
-    microphone = here.sender.create_publisher(installed_audio.MESSAGE, "user/audio", 10)
+    microphone = here.other.create_publisher(installed_audio.MESSAGE, "user/audio", 10)
     stereo = np.repeat(TONE[::2], 2)  # 8,000 frames of 8 kHz
     here.until(
         lambda: len(here.heard) > 15_000,
@@ -195,19 +155,16 @@ def test_what_bytes_are_is_told_beside_them(
 
 @needs_bytes
 @pytest.mark.parametrize("is_described", [True, False])
-def test_mp3_is_decoded_and_never_noise(
-    listening: Callable[..., Listening], is_described: bool
-) -> None:
-    here = listening()
+def test_mp3_is_decoded_and_never_noise(here: Listener, is_described: bool) -> None:
     if is_described:
-        information = here.sender.create_publisher(
+        information = here.other.create_publisher(
             audio_common_msgs.msg.AudioInfo, "user/audio_info", LATCHED
         )
         information.publish(
             audio_common_msgs.msg.AudioInfo(channels=1, sample_rate=16_000, coding_format="mp3")
         )
-        here.until(lambda: here.subscription._mp3)
-    microphone = here.sender.create_publisher(installed_audio.MESSAGE, "user/audio", 200)
+        here.until(lambda: here.subscription.coding == MP3)
+    microphone = here.other.create_publisher(installed_audio.MESSAGE, "user/audio", 200)
     here.until(microphone.get_subscription_count)
     data = mp3_of(TONE)
     for at in range(0, len(data), 300):  # in pieces that are no whole frames
@@ -220,17 +177,16 @@ def test_mp3_is_decoded_and_never_noise(
 
 @needs_bytes
 def test_a_coding_that_is_not_read_is_refused_by_name(
-    listening: Callable[..., Listening],
+    here: Listener,
 ) -> None:
-    here = listening()
-    information = here.sender.create_publisher(
+    information = here.other.create_publisher(
         audio_common_msgs.msg.AudioInfo, "user/audio_info", LATCHED
     )
     information.publish(audio_common_msgs.msg.AudioInfo(coding_format="opus"))
     here.until(lambda: here.errors.counts)
-    microphone = here.sender.create_publisher(installed_audio.MESSAGE, "user/audio", 10)
+    microphone = here.other.create_publisher(installed_audio.MESSAGE, "user/audio", 10)
     here.until(
-        lambda: here.errors.counts["user/audio format"] > 3,
+        lambda: here.errors.counts.get("user/audio format", 0) > 3,
         lambda: microphone.publish(installed_audio.to_msg(TONE[:160], Header())),
     )
     assert not here.chunks
@@ -262,7 +218,7 @@ def test_audio_info_of_what_is_not_read_is_refused(told: Any) -> None:
         format_of_info(told)
 
 
-def test_mp3_is_told_from_sound() -> None:
+def test_mp3_is_distinguished_from_raw_audio() -> None:
     data = mp3_of(TONE)
     assert looks_like_mp3(data)
     assert looks_like_mp3(data[1_000:3_000])  # from the middle of a frame

@@ -1,4 +1,4 @@
-"""Audio from the graph as 16 kHz mono, whichever package and coding its publisher uses."""
+"""Audio on the graph as 16 kHz mono, whichever package and coding the other side uses."""
 
 from __future__ import annotations
 
@@ -8,26 +8,70 @@ from typing import Any
 import audio_common_msgs.msg
 from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 
 from avatar_forcing_ros.media import AudioChunk
 from avatar_forcing_ros.media_files.mp3 import Mp3Decoder, looks_like_mp3
 from avatar_forcing_ros.nodes import qos
-from avatar_forcing_ros.nodes.audio_messages import (
+from avatar_forcing_ros.nodes.audio_input import AudioInput
+from avatar_forcing_ros.nodes.convert_audio import (
     MP3,
+    TO_MESSAGE,
+    AudioFormat,
+    Samples,
     audio_message,
+    bytes_of,
     format_of_info,
     installed_kinds,
     resolve_kind,
 )
-from avatar_forcing_ros.nodes.bad_message import BadMessage
-from avatar_forcing_ros.nodes.convert_audio import AudioFormat, AudioInput, bytes_of
-from avatar_forcing_ros.nodes.diagnostics import ErrorCounter
-from avatar_forcing_ros.nodes.stamps import MessageTime
-from avatar_forcing_ros.nodes.subscriptions import MatchedSubscription
+from avatar_forcing_ros.nodes.diagnostics import BadMessage, ErrorCounter
+from avatar_forcing_ros.nodes.node_base import NodeBase
+from avatar_forcing_ros.nodes.subscriptions import MatchedSubscription, MessageTime
+from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 
-# so many messages that no AudioInfo describes are looked at: MP3 must not be played as noise
+LATCHED = QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
+# of messages without an AudioInfo so many are examined: MP3 must not be played as noise
 MESSAGES_EXAMINED = 25
+
+
+class AudioPublisher:
+    """One topic's audio, 16 kHz mono, in the message of the installed package.
+
+    Bytes are described by a latched AudioInfo on ``<topic>_info``.
+    """
+
+    def __init__(
+        self, node: Node, topic: str, kind: str, errors: ErrorCounter, *, managed: bool = False
+    ) -> None:
+        """`kind` is a value of ``audio_msg``; raises ConfigError where it cannot be had."""
+        self._node = node
+        kind = resolve_kind(kind)
+        self._to_msg = TO_MESSAGE[kind]
+        self._publisher: Publisher = qos.publisher(
+            node, topic, audio_message(kind), errors, managed=managed
+        )
+        self._info: Publisher | None = None
+        if kind != "audio_stamped":
+            info = audio_common_msgs.msg.AudioInfo(
+                channels=1,
+                sample_rate=SAMPLE_RATE_HZ,
+                sample_format="S16LE",
+                bitrate=16 * SAMPLE_RATE_HZ,
+                coding_format="wave",
+            )
+            self._info = node.create_publisher(type(info), f"{topic}_info", LATCHED)
+            self._info.publish(info)
+
+    def publish(self, samples: Samples, header: Any) -> None:
+        """Send `samples` ``[n]`` float32."""
+        self._publisher.publish(self._to_msg(samples, header))
+
+    def close(self) -> None:
+        """Take the topic off the graph."""
+        for publisher in filter(None, (self._publisher, self._info)):
+            qos.destroy_publisher(self._node, publisher)
 
 
 class AudioSubscription:
@@ -35,19 +79,18 @@ class AudioSubscription:
 
     `settings` are the node's parameters: ``audio_msg`` and, of bytes that no ``<topic>_info``
     describes, ``audio_data.rate_hz``, ``.channels`` and ``.format`` where the node has them.
-    `time_of` says when a message is of; one for which it gives None is dropped. A `queued` topic
-    may come faster than it is heard; `breaks` counts the breaks after which nothing of the audio
-    so far is wanted. Raises ConfigError where the installed audio_common_msgs lacks the message
-    asked for.
+    `time_of` gives the time of a message, or raises BadMessage. A `queued` topic may come faster
+    than real time; `breaks` counts the breaks after which nothing of the audio so far is wanted.
+    Raises ConfigError where the installed audio_common_msgs lacks the message asked for.
     """
 
     def __init__(
         self,
-        node: Node,
+        node: NodeBase,
         topic: str,
         settings: Mapping[str, Any],
         take: Callable[[AudioChunk, MessageTime], None],
-        time_of: Callable[[Any], MessageTime | None],
+        time_of: Callable[[Any], MessageTime],
         errors: ErrorCounter,
         group: CallbackGroup,
         *,
@@ -55,7 +98,7 @@ class AudioSubscription:
         breaks: Callable[[], int] = lambda: 0,
     ) -> None:
         self._node, self._topic, self._take, self._time_of = node, topic, take, time_of
-        self._errors, self._group = errors, group
+        self._errors = errors
         given = AudioFormat(
             settings.get("audio_data.rate_hz", 16_000),
             settings.get("audio_data.channels", 1),
@@ -65,12 +108,21 @@ class AudioSubscription:
         self._mp3: Mp3Decoder | None = None
         self._described = self._unreadable = False
         self._examined = 0
-        self.received = 0
         kind = settings["audio_msg"]
         kinds = installed_kinds() if kind == "auto" else ()
         messages = [audio_message(kind) for kind in kinds or (resolve_kind(kind),)]
         self._audio = MatchedSubscription(node, topic, messages, self._on_audio, errors, group)
-        self._infos = self._subscribe_to_info()
+        self._infos = self._subscribe_to_info(group)
+
+    @property
+    def is_best_effort(self) -> bool:
+        """Whether nothing better is asked for, as the publisher offers no more."""
+        return self._audio.is_best_effort
+
+    @property
+    def coding(self) -> AudioFormat | str:
+        """How bytes are understood at present: `MP3`, or the format of raw samples."""
+        return MP3 if self._mp3 else self._input.given or ""
 
     def close(self) -> None:
         """Take the subscriptions off the graph."""
@@ -79,34 +131,29 @@ class AudioSubscription:
             self._node.destroy_subscription(info)
         self._infos = []
 
-    def _subscribe_to_info(self) -> list[Any]:
-        """None where messages say all themselves.
+    def _subscribe_to_info(self, group: CallbackGroup) -> list[Any]:
+        """None for messages that describe themselves.
 
-        Else two: one for a publisher that keeps what it said, one for one that says it again.
+        Else two: one for a publisher that latches its AudioInfo, one for one that repeats it.
         """
         info = getattr(audio_common_msgs.msg, "AudioInfo", None)
         if not hasattr(info, "coding_format"):
             return []
-        durabilities = QoSDurabilityPolicy.VOLATILE, QoSDurabilityPolicy.TRANSIENT_LOCAL
         return [
             self._node.create_subscription(
                 info,
                 f"{self._topic}_info",
                 self._on_info,
-                QoSProfile(depth=1, durability=durability),
-                callback_group=self._group,
+                profile,
+                callback_group=group,
                 event_callbacks=qos.silent_events(),
             )
-            for durability in durabilities
+            for profile in (QoSProfile(depth=1), LATCHED)
         ]
 
     def _on_info(self, info: Any) -> None:
-        try:
-            found = format_of_info(info)
-        except BadMessage as bad:
-            self._unreadable = True
-            self._errors.count(f"{self._topic} {bad.reason}", f"{self._topic}: {bad}")
-            return
+        self._unreadable = True
+        found = format_of_info(info)
         self._described, self._unreadable = True, False
         if isinstance(found, AudioFormat):
             self._mp3, self._input.given = None, found
@@ -119,17 +166,10 @@ class AudioSubscription:
             self._node.get_logger().info(f"{self._topic}: {MP3} is decoded, {reason}")
 
     def _on_audio(self, msg: Any) -> None:
-        self.received += 1
         at = self._time_of(msg)
-        if at is None:
-            return
-        cancelled = self._input.cancelled
-        try:
-            chunks = self._chunks(msg, at)
-        except BadMessage as bad:
-            self._errors.count(f"{self._topic} {bad.reason}", f"{self._topic}: {bad}")
-            return
-        if self._input.cancelled and not cancelled:
+        was_cancelled = self._input.cancelled
+        chunks = self._chunks(msg, at)
+        if self._input.cancelled and not was_cancelled:
             self._errors.count(
                 f"{self._topic} channels_cancel",
                 f"{self._topic}: the mean of all channels is silent, since they cancel each other "
@@ -143,12 +183,17 @@ class AudioSubscription:
         if data is None:
             return self._input.push(msg, at.ns, arrived=at.arrived)
         if self._unreadable:  # as samples it would be noise
-            self._errors.count(f"{self._topic} format", f"{self._topic}: audio that is not read")
-            return []
+            raise BadMessage(
+                "format",
+                "audio bytes",
+                expected="a coding and sample format that are read",
+                got="others, as their AudioInfo says",
+                remedy="correct the parameters of the node that publishes them",
+            )
         if not self._described and self._mp3 is None and self._examined < MESSAGES_EXAMINED:
             self._examined += 1
             if looks_like_mp3(data):
-                self._begin_mp3("by the look of its bytes, since nobody publishes an AudioInfo")
+                self._begin_mp3("judged by its bytes, since nobody publishes an AudioInfo")
         if self._mp3 is None:
             return self._input.push(msg, at.ns, arrived=at.arrived)
         channels = self._mp3.decode(data)  # [n, channels]

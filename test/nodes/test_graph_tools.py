@@ -1,4 +1,4 @@
-"""``avatar-forcing topic``: the graph as a person sees it."""
+"""Protects ``avatar-forcing topic``: the graph as a person sees it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Empty
 
-from avatar_forcing_ros.nodes.topic_tools import as_text, rate_text
+from avatar_forcing_ros.nodes.graph_tools import as_text, rate_text
 
 LIST = ("topic", "list", "-t")
 
@@ -77,6 +77,6 @@ def test_topics_are_listed_shown_and_measured() -> None:
             assert hz.ends() == 0
 
 
-def test_nobody_there_is_one_sentence() -> None:
+def test_no_publisher_is_one_sentence() -> None:
     code, text = completed("topic", "echo", "/silence", "--timeout", 0.3)
     assert (code, "got nobody in time" in text, text.count("\n")) == (1, True, 0)
