@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> None:
     from avatar_forcing_ros.timebase import FRAME_PERIOD_S
     from avatar_forcing_ros.training.contact_sheet import contact_sheet
     from avatar_forcing_ros.training.phoneme_sheet import phoneme_sheet
-    from avatar_forcing_ros.training.view import write_view
+    from avatar_forcing_ros.training.visualize import write_view
 
     talk = _talk(options)
     faces = {who: shipped(path) for who, path in PORTRAITS.items()}

@@ -11,8 +11,8 @@ from avatar_forcing_ros.timebase import FRAME_RATE_HZ
 from avatar_forcing_ros.training.curve_plots import curve_plots
 from avatar_forcing_ros.training.lettering import INK, PAPER, SOFT_INK, write
 from avatar_forcing_ros.training.moments import Moment, moments
-from avatar_forcing_ros.training.view import Renderers, face_colour
 from avatar_forcing_ros.training.viewed_talk import ViewedFace, ViewedTalk
+from avatar_forcing_ros.training.visualize import Renderers, face_colour
 
 Image = NDArray[np.uint8]
 

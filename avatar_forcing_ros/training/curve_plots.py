@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from avatar_forcing_ros.rig.coefficients import INDEX
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ
 from avatar_forcing_ros.training.lettering import INK, PAPER, SOFT_INK, Colour
-from avatar_forcing_ros.training.view import face_colour
 from avatar_forcing_ros.training.viewed_talk import ViewedFace, ViewedTalk
+from avatar_forcing_ros.training.visualize import face_colour
 
 Image = NDArray[np.uint8]
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.rig.coefficients import INDEX
-from avatar_forcing_ros.rig.figures import mouth_opening, smile
+from avatar_forcing_ros.training.metrics.behaviour import mouth_opening, smile
 from avatar_forcing_ros.training.viewed_talk import ViewedTalk
 
 Series = NDArray[np.float64]

@@ -15,8 +15,8 @@ from avatar_forcing_ros.timebase import FRAME_RATE_HZ
 from avatar_forcing_ros.training.lettering import INK, PAPER, SOFT_INK, write
 from avatar_forcing_ros.training.synthetic.speech import Phoneme
 from avatar_forcing_ros.training.synthetic.visemes import sounds_of
-from avatar_forcing_ros.training.view import face_colour
 from avatar_forcing_ros.training.viewed_talk import Motion, ViewedFace, ViewedTalk
+from avatar_forcing_ros.training.visualize import face_colour
 
 Image = NDArray[np.uint8]
 

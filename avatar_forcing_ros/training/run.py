@@ -22,7 +22,7 @@ from avatar_forcing_ros.model.checkpoint import Checkpoint, load_checkpoint
 from avatar_forcing_ros.model.generator import MotionGenerator
 from avatar_forcing_ros.strict import from_mapping, read_yaml
 from avatar_forcing_ros.training.dataset import ConversationWindows
-from avatar_forcing_ros.training.objectives import FlowMatching, Preference
+from avatar_forcing_ros.training.preference import FlowMatching, Preference
 from avatar_forcing_ros.training.preferences import PairWindows, make_losing_samples
 from avatar_forcing_ros.training.settings import PreferenceConfig, TrainingConfig
 from avatar_forcing_ros.training.trainer import Report, Sources, Trainer, start_at_zero

@@ -25,7 +25,7 @@ from avatar_forcing_ros.errors import CheckpointError
 from avatar_forcing_ros.files import whole_file
 from avatar_forcing_ros.model.checkpoint import Checkpoint, save_checkpoint
 from avatar_forcing_ros.model.generator import MotionGenerator
-from avatar_forcing_ros.training.objectives import FlowMatching, Preference
+from avatar_forcing_ros.training.preference import FlowMatching, Preference
 from avatar_forcing_ros.training.settings import TrainingConfig
 
 VALIDATION_BATCHES = 8

@@ -21,14 +21,14 @@ from avatar_forcing_ros.model.checkpoint import save_checkpoint
 from avatar_forcing_ros.rig.coefficients import COUNT
 from avatar_forcing_ros.streaming.engine import MotionEngine
 from avatar_forcing_ros.timebase import SAMPLES_PER_FRAME
-from avatar_forcing_ros.training.evaluation import figures as figures_module
-from avatar_forcing_ros.training.evaluation import run as run_module
+from avatar_forcing_ros.training.evaluation import evaluate as run_module
+from avatar_forcing_ros.training.evaluation import metrics_table as figures_module
 from avatar_forcing_ros.training.evaluation.bars import all_bars
 from avatar_forcing_ros.training.evaluation.drift_plan import drift_plan
-from avatar_forcing_ros.training.evaluation.figures import Rolled, all_figures
+from avatar_forcing_ros.training.evaluation.evaluate import EvaluationConfig, evaluate
 from avatar_forcing_ros.training.evaluation.measuring import Truth
+from avatar_forcing_ros.training.evaluation.metrics_table import Rolled, all_figures
 from avatar_forcing_ros.training.evaluation.rollout import Script, roll
-from avatar_forcing_ros.training.evaluation.run import EvaluationConfig, evaluate
 from avatar_forcing_ros.training.evaluation.variants import in_blocks, variants
 from avatar_forcing_ros.training.synthetic import Conversation, generate_conversation
 

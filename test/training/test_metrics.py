@@ -7,7 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.rig.coefficients import COUNT, INDEX, POSE
-from avatar_forcing_ros.training.metrics import human, lips, reactivity, variety
+from avatar_forcing_ros.training.metrics import human, lips, reactivity
+from avatar_forcing_ros.training.metrics import motion_statistics as variety
 from avatar_forcing_ros.training.metrics.bootstrap import (
     difference,
     estimate,

@@ -15,10 +15,10 @@ from avatar_forcing_ros import config as presets
 from avatar_forcing_ros.config import PRESETS, Preset, SamplingConfig
 from avatar_forcing_ros.errors import CheckpointError, MediaError
 from avatar_forcing_ros.model.checkpoint import load_checkpoint, save_checkpoint
-from avatar_forcing_ros.training import objectives
+from avatar_forcing_ros.training import preference as objectives
 from avatar_forcing_ros.training.dataset import ConversationWindows
 from avatar_forcing_ros.training.losses import Chance
-from avatar_forcing_ros.training.objectives import Preference
+from avatar_forcing_ros.training.preference import Preference
 from avatar_forcing_ros.training.preferences import Pairs, PairWindows, make_losing_samples
 from avatar_forcing_ros.training.rollout import roll_out
 from avatar_forcing_ros.training.run import Run, train_preference

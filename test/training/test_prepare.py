@@ -25,10 +25,10 @@ from avatar_forcing_ros.timebase import frames_to_samples
 from avatar_forcing_ros.training.conversation_file import load_conversation, sound_features
 from avatar_forcing_ros.training.dataset import ConversationWindows
 from avatar_forcing_ros.training.recordings import PrepareSettings, Report, prepare
+from avatar_forcing_ros.training.recordings.checks import cut_windows
 from avatar_forcing_ros.training.recordings.layouts import find_recordings
 from avatar_forcing_ros.training.recordings.motion import rig_motion
 from avatar_forcing_ros.training.recordings.one_recording import split_of
-from avatar_forcing_ros.training.recordings.windows import cut_windows
 
 COMPACT = PRESETS["compact"].model
 JAW = INDEX["jaw_open"]

@@ -24,7 +24,7 @@ from avatar_forcing_ros.model.checkpoint import Checkpoint, load_checkpoint, sav
 from avatar_forcing_ros.model.generator import MotionGenerator
 from avatar_forcing_ros.training.conversation_file import StoredConversation, save_conversation
 from avatar_forcing_ros.training.dataset import ConversationWindows
-from avatar_forcing_ros.training.objectives import FlowMatching
+from avatar_forcing_ros.training.preference import FlowMatching
 from avatar_forcing_ros.training.run import Run, train_flow
 from avatar_forcing_ros.training.settings import TrainingConfig
 from avatar_forcing_ros.training.trainer import Sources, Trainer, learning_rate

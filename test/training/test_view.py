@@ -27,7 +27,6 @@ from avatar_forcing_ros.training.conversation_file import (
 from avatar_forcing_ros.training.moments import moments
 from avatar_forcing_ros.training.phoneme_sheet import phoneme_sheet, sound_frames
 from avatar_forcing_ros.training.synthetic import Conversation, generate_conversation
-from avatar_forcing_ros.training.view import MADE, TELLING, write_view
 from avatar_forcing_ros.training.viewed_talk import (
     ViewedFace,
     ViewedTalk,
@@ -35,6 +34,7 @@ from avatar_forcing_ros.training.viewed_talk import (
     stored_talk,
     with_generator,
 )
+from avatar_forcing_ros.training.visualize import MADE, TELLING, write_view
 
 SIZE_PX = 128
 FRAMES = 25

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from avatar_forcing_ros.config import ModelConfig
 from avatar_forcing_ros.rig.coefficients import EXPRESSION, POSE
-from avatar_forcing_ros.training.metrics import human, lips, reactivity, smoothness, variety
+from avatar_forcing_ros.training.metrics import human, lips, reactivity, smoothness
+from avatar_forcing_ros.training.metrics import motion_statistics as variety
 from avatar_forcing_ros.training.metrics.bootstrap import Array, Estimate, Measure, estimate
 from avatar_forcing_ros.training.synthetic import Conversation
 

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from avatar_forcing_ros.files import whole_file
 from avatar_forcing_ros.rig.coefficients import EXPRESSION, INDEX, POSE
-from avatar_forcing_ros.rig.figures import loudness, smile
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ
 from avatar_forcing_ros.training.evaluation.drift_plan import DriftPlan
-from avatar_forcing_ros.training.evaluation.figures import FREE, HELD, Rolled
 from avatar_forcing_ros.training.evaluation.measuring import Truth
+from avatar_forcing_ros.training.evaluation.metrics_table import FREE, HELD, Rolled
 from avatar_forcing_ros.training.evaluation.rollout import Script
 from avatar_forcing_ros.training.evaluation.variants import FULL
+from avatar_forcing_ros.training.metrics.behaviour import loudness, smile
 
 TRUE, MADE, USER, WITHOUT = "0.25", "tab:blue", "tab:orange", "tab:red"
 SOUND = "0.85"

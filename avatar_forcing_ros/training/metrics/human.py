@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.rig.coefficients import INDEX
-from avatar_forcing_ros.rig.figures import blinks, nods, smile_reactions
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ
+from avatar_forcing_ros.training.metrics.behaviour import blinks, nods, smile_reactions
 from avatar_forcing_ros.training.metrics.bootstrap import Measure, mean_of, share
 
 Motion = NDArray[np.floating[Any]]  # [T, K] rig coefficients

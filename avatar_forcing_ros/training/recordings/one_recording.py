@@ -23,6 +23,13 @@ from avatar_forcing_ros.training.conversation_file import (
     save_conversation,
     sound_features,
 )
+from avatar_forcing_ros.training.recordings.checks import (
+    Flaw,
+    cut_windows,
+    flaws_of,
+    stretches_of,
+    voiced_frames,
+)
 from avatar_forcing_ros.training.recordings.latents import LatentReader, load_autoencoder
 from avatar_forcing_ros.training.recordings.layouts import SPLITS, Recording, Source
 from avatar_forcing_ros.training.recordings.motion import Faces, most_neutral, rig_motion
@@ -34,13 +41,6 @@ from avatar_forcing_ros.training.recordings.watching import (
     Watched,
     sounds,
     watch,
-)
-from avatar_forcing_ros.training.recordings.windows import (
-    Flaw,
-    cut_windows,
-    flaws_of,
-    stretches_of,
-    voiced_frames,
 )
 
 LENGTHS_DIFFER_S = 0.5

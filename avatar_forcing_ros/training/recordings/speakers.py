@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar_forcing_ros.rig.figures import loudness, mouth_speech_r
 from avatar_forcing_ros.timebase import FRAME_PERIOD_S, FRAME_RATE_HZ, SAMPLES_PER_FRAME
+from avatar_forcing_ros.training.metrics.behaviour import loudness, mouth_speech_r
 
 AROUND_FRAMES = FRAME_RATE_HZ // 2  # before and after voice, where mouths rest
 LEAST_VOICE_FRAMES = 2 * FRAME_RATE_HZ  # with less nothing can be said

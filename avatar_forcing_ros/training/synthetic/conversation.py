@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
-from avatar_forcing_ros.training.synthetic import channel
+from avatar_forcing_ros.training.synthetic import sensors as channel
 from avatar_forcing_ros.training.synthetic.performance import perform
 from avatar_forcing_ros.training.synthetic.reactions import Act, Seen
 from avatar_forcing_ros.training.synthetic.speech import Phoneme, draw_voice, restart

@@ -19,7 +19,6 @@ from avatar_forcing_ros.strict import require
 from avatar_forcing_ros.training.evaluation import plots
 from avatar_forcing_ros.training.evaluation.bars import all_bars, block_ms
 from avatar_forcing_ros.training.evaluation.drift_plan import DriftPlan, drift_plan
-from avatar_forcing_ros.training.evaluation.figures import FREE, HELD, Rolled, all_figures
 from avatar_forcing_ros.training.evaluation.jobs import (
     SPLIT,
     Rollout,
@@ -28,6 +27,7 @@ from avatar_forcing_ros.training.evaluation.jobs import (
     rollouts,
 )
 from avatar_forcing_ros.training.evaluation.measuring import Truth
+from avatar_forcing_ros.training.evaluation.metrics_table import FREE, HELD, Rolled, all_figures
 from avatar_forcing_ros.training.evaluation.report import page
 from avatar_forcing_ros.training.evaluation.rollout import Script
 from avatar_forcing_ros.training.evaluation.variants import Variant, variants

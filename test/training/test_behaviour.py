@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from avatar_forcing_ros.rig import figures
 from avatar_forcing_ros.rig.coefficients import COUNT, INDEX
+from avatar_forcing_ros.training.metrics import behaviour as figures
 
 
 def still(frames: int) -> np.ndarray:
