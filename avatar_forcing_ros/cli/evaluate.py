@@ -75,6 +75,6 @@ def run(options: argparse.Namespace) -> None:
         if getattr(options, name) is not None:
             given[name] = getattr(options, name)
     weights = options.weights or shipped("models/compact/generator.safetensors")
-    figures = evaluate(weights, options.before, EvaluationConfig(**given), options.output_dir)
-    print(summary(figures))
+    metrics = evaluate(weights, options.before, EvaluationConfig(**given), options.output_dir)
+    print(summary(metrics))
     print(f"\nWrote {options.output_dir / 'evaluation.md'}")

@@ -85,7 +85,7 @@ def _train_data(options: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from avatar_forcing_ros.media_files.writing import json_file
-    from avatar_forcing_ros.training.synthetic_data import data_card, make_conversations
+    from avatar_forcing_ros.training.synthetic.dataset import data_card, make_conversations
 
     for split, count in (("train", options.count), ("valid", options.valid)):
         made = make_conversations(
@@ -94,8 +94,8 @@ def _train_data(options: argparse.Namespace) -> None:
         for _ in tqdm(made, total=count, desc=split, unit="conversation"):
             pass
     card = options.folder / "data_card.json"
-    with json_file(card) as figures:
-        figures |= data_card(options.natural_share)
+    with json_file(card) as values:
+        values |= data_card(options.natural_share)
     print(f"Wrote {card}")
 
 

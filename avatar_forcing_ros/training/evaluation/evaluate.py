@@ -1,40 +1,59 @@
-"""A whole evaluation: conversations, rollouts, figures, files."""
+"""A whole evaluation: conversations, rollouts, metrics, files.
+
+The networks' matrices are small, so the work goes to as many processes as there are cores, with
+one thread each: two processes are twice as fast as one, two threads of one process slower than
+one.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from multiprocessing.pool import Pool
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from avatar_forcing_ros.config import PRESETS
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from avatar_forcing_ros.config import PRESETS, AnchorConfig, SamplingConfig
 from avatar_forcing_ros.errors import CheckpointError
 from avatar_forcing_ros.files import whole_file
 from avatar_forcing_ros.media_files.writing import json_file
 from avatar_forcing_ros.model.checkpoint import Checkpoint, load_checkpoint
 from avatar_forcing_ros.rig import coefficients
+from avatar_forcing_ros.streaming.engine import BlockInput, MotionEngine
 from avatar_forcing_ros.strict import require
-from avatar_forcing_ros.training.evaluation import plots
-from avatar_forcing_ros.training.evaluation.bars import all_bars, block_ms
-from avatar_forcing_ros.training.evaluation.drift_plan import DriftPlan, drift_plan
-from avatar_forcing_ros.training.evaluation.jobs import (
-    SPLIT,
-    Rollout,
-    held_out,
-    processes,
-    rollouts,
+from avatar_forcing_ros.timebase import SAMPLES_PER_FRAME
+from avatar_forcing_ros.training.evaluation import plots, report
+from avatar_forcing_ros.training.evaluation.metrics_table import (
+    ANCHORED,
+    WITHOUT_ANCHOR,
+    Rollouts,
+    Truth,
+    all_metrics,
 )
-from avatar_forcing_ros.training.evaluation.measuring import Truth
-from avatar_forcing_ros.training.evaluation.metrics_table import FREE, HELD, Rolled, all_figures
-from avatar_forcing_ros.training.evaluation.report import page
-from avatar_forcing_ros.training.evaluation.rollout import Script
-from avatar_forcing_ros.training.evaluation.variants import Variant, variants
-from avatar_forcing_ros.training.synthetic import Conversation
-from avatar_forcing_ros.training.synthetic_data import FIRST_SEED
+from avatar_forcing_ros.training.evaluation.variants import (
+    DriftPlan,
+    Variant,
+    drift_plan,
+    variants,
+    with_blocks,
+)
+from avatar_forcing_ros.training.rollout import Motion, Script, roll_out_audio
+from avatar_forcing_ros.training.synthetic import Conversation, generate_conversation
+from avatar_forcing_ros.training.synthetic.dataset import FIRST_SEED
 
+SPLIT = "test"
 BATCH = 12  # conversations solved together: more at once gain little and need more memory
+SPEED_BLOCK_FRAMES, SPEED_NFE, SPEED_BLOCKS = 5, 4, 20
+Job = TypeVar("Job")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -52,7 +71,7 @@ class EvaluationConfig:
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
 
     def __post_init__(self) -> None:
-        for name, least, most in (
+        for name, low, high in (
             ("conversations", 2, 2000),
             ("seconds", 4, 300),
             ("seed", 0, 900_000),
@@ -60,15 +79,24 @@ class EvaluationConfig:
             ("workers", 1, 1024),
         ):
             value = getattr(self, name)
-            require(name, value, f"{least} to {most}", least <= value <= most)
+            require(name, value, f"{low} to {high}", low <= value <= high)
         kinds = ("all", "user", "none")
         require("compared", self.compared, " or ".join(kinds), self.compared in kinds)
+
+
+@dataclass(frozen=True)
+class _RolloutJob:
+    """One batch: a variant of the generator takes the avatar's part in `scripts`."""
+
+    variant: Variant
+    scripts: tuple[Script, ...]
+    seeds: tuple[int, ...]
 
 
 def evaluate(
     weights: Path, before: Path | None, config: EvaluationConfig, folder: Path
 ) -> dict[str, Any]:
-    """Measure the generator in `weights`; the figures, as written to `folder`.
+    """Measure the generator in `weights`; the metrics, as written to `folder`.
 
     Writes ``evaluation.json``, ``evaluation.md`` and plots. `before` holds the same model before
     preference learning. Raises CheckpointError for weights that are no rig generator,
@@ -77,24 +105,50 @@ def evaluate(
     checkpoint = _rig_checkpoint(weights)
     if before:
         _rig_checkpoint(before)
-    with json_file(folder / "evaluation.json") as figures:
-        sampling = PRESETS["compact"].sampling
-        model = checkpoint.generator.config
+    sampling, model = PRESETS["compact"].sampling, checkpoint.generator.config
+    with json_file(folder / "evaluation.json") as metrics:
         speed_ms = block_ms(weights, sampling)  # before other processes want the cores
         compared = variants(weights, before, sampling, model, config.compared)
-        with processes(config.workers) as pool:
-            talks = held_out(config.conversations, config.seconds, config.seed, pool)
-            plan = drift_plan(len(talks), talks[0].frames, config.drift_minutes, config.seed)
-            rolled = _roll_all(compared, talks, plan, config.free_drift, pool)
-        truth = Truth(talks)
-        figures |= all_figures(truth, rolled, compared, plan, config.seed)
-        figures["set"] = _told_of_set(config)
-        figures["model"] = _told_of_model(weights, checkpoint)
-        figures["bars"] = all_bars(figures, speed_ms)
-        drawn = plots.draw_all(folder, figures, truth, rolled, plan)
+        with _processes(config.workers) as pool:
+            conversations = _held_out(config, pool)
+            plan = drift_plan(
+                len(conversations), conversations[0].frames, config.drift_minutes, config.seed
+            )
+            rollouts = _roll_out_all(compared, conversations, plan, config.free_drift, pool)
+        truth = Truth(conversations)
+        metrics |= all_metrics(truth, rollouts, compared, plan, config.seed)
+        metrics["set"] = _set_info(config)
+        metrics["model"] = {
+            "weights": weights.name,
+            "block_frames": model.block_frames,
+            "sampling": asdict(sampling),
+            "origin": checkpoint.origin,
+        }
+        speed_name = f"block of {SPEED_BLOCK_FRAMES} frames, {SPEED_NFE} evaluations, ms"
+        metrics["thresholds"] = report.thresholds(metrics, speed_name, speed_ms)
+        drawn = plots.draw_all(folder, metrics, truth, rollouts, plan)
         with whole_file(folder / "evaluation.md") as part:
-            part.write_text(page(figures, drawn), encoding="utf-8")
-    return figures
+            part.write_text(report.page(metrics, drawn), encoding="utf-8")
+    return metrics
+
+
+def block_ms(weights: Path, sampling: SamplingConfig) -> float:
+    """Median time of a block of 5 frames with 4 function evaluations, on one thread, in ms."""
+    generator = with_blocks(load_checkpoint(weights).generator, SPEED_BLOCK_FRAMES)
+    quick = replace(sampling, evaluations=SPEED_NFE)
+    engine = MotionEngine(generator, quick, anchor=AnchorConfig())
+    state, rng, took_ms = engine.new_state(), np.random.default_rng(0), []
+    with _one_thread():
+        # until the attention's memory is full blocks are cheaper
+        fill = generator.config.window_frames // SPEED_BLOCK_FRAMES
+        for _ in range(fill + SPEED_BLOCKS):
+            n = engine.frames(state)
+            audio = rng.uniform(-0.1, 0.1, n * SAMPLES_PER_FRAME).astype(np.float32)
+            motion = np.zeros((n, generator.config.motion_dim), np.float32)
+            start = time.perf_counter()
+            engine.step(state, BlockInput(audio, audio, motion))
+            took_ms.append(1000.0 * (time.perf_counter() - start))
+    return float(np.median(took_ms[fill:]))
 
 
 def _rig_checkpoint(path: Path) -> Checkpoint:
@@ -110,32 +164,41 @@ def _rig_checkpoint(path: Path) -> Checkpoint:
     return checkpoint
 
 
-def _roll_all(
+def _held_out(config: EvaluationConfig, pool: Pool | None) -> list[Conversation]:
+    """Conversations of the test split; seed 0 is its first."""
+    first = FIRST_SEED[SPLIT] + config.seed
+    jobs = [(first + i, config.seconds) for i in range(config.conversations)]
+    return _map(_generate, jobs, pool, "conversations")
+
+
+def _roll_out_all(
     compared: Sequence[Variant],
-    talks: Sequence[Conversation],
+    conversations: Sequence[Conversation],
     plan: DriftPlan,
     free_drift: bool,
     pool: Pool | None,
-) -> Rolled:
+) -> Rollouts:
     full = compared[0]
-    ways = {HELD: full}
+    long_runs = {ANCHORED: full}
     if free_drift:
-        ways[FREE] = replace(full, anchored=False)
-    streams = tuple(Script([talks[i] for i in order]) for order in plan.orders)
+        long_runs[WITHOUT_ANCHOR] = replace(full, anchored=False)
+    streams = tuple(Script([conversations[i] for i in order]) for order in plan.orders)
     # the longest ones first
-    jobs = [Rollout(way, streams, tuple(range(len(streams)))) for way in ways.values()]
-    batches = [range(len(talks))[i : i + BATCH] for i in range(0, len(talks), BATCH)]
+    seeds = tuple(range(len(streams)))
+    jobs = [_RolloutJob(variant, streams, seeds) for variant in long_runs.values()]
+    count = len(conversations)
+    batches = [tuple(range(count)[i : i + BATCH]) for i in range(0, count, BATCH)]
     for variant in compared:
-        for places in batches:
-            scripts = tuple(Script([talks[i]]) for i in places)
-            jobs.append(Rollout(variant, scripts, tuple(places)))
-    results = iter(rollouts(jobs, pool))
-    long = {name: next(results) for name in ways}
-    made = {v.name: [clip for _ in batches for clip in next(results)] for v in compared}
-    return Rolled(made, long)
+        for batch in batches:
+            scripts = tuple(Script([conversations[i]]) for i in batch)
+            jobs.append(_RolloutJob(variant, scripts, batch))
+    results = iter(_map(_roll_out, jobs, pool, "rollouts"))
+    long = {name: next(results) for name in long_runs}
+    clips = {v.name: [clip for _ in batches for clip in next(results)] for v in compared}
+    return Rollouts(clips, long)
 
 
-def _told_of_set(config: EvaluationConfig) -> dict[str, Any]:
+def _set_info(config: EvaluationConfig) -> dict[str, Any]:
     first = FIRST_SEED[SPLIT] + config.seed
     return {
         "conversations": config.conversations,
@@ -146,11 +209,45 @@ def _told_of_set(config: EvaluationConfig) -> dict[str, Any]:
     }
 
 
-def _told_of_model(path: Path, checkpoint: Checkpoint) -> dict[str, Any]:
-    config = checkpoint.generator.config
-    return {
-        "weights": path.name,
-        "block_frames": config.block_frames,
-        "sampling": asdict(PRESETS["compact"].sampling),
-        "origin": checkpoint.origin,
-    }
+@contextmanager
+def _processes(count: int) -> Iterator[Pool | None]:
+    """A pool of `count` processes; None for one: the work is done in this process then."""
+    if count == 1:
+        with _one_thread():
+            yield None
+        return
+    with multiprocessing.get_context("spawn").Pool(count, torch.set_num_threads, (1,)) as pool:
+        yield pool
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _map(
+    work: Callable[[Job], Result], jobs: Sequence[Job], pool: Pool | None, name: str
+) -> list[Result]:
+    """`work` of all `jobs` in their order, with a progress bar."""
+    done = pool.imap(work, jobs) if pool else map(work, jobs)
+    return list(tqdm(done, total=len(jobs), desc=name, unit="", disable=None))
+
+
+def _generate(job: tuple[int, float]) -> Conversation:
+    seed, seconds = job
+    return generate_conversation(seed, seconds, SPLIT)
+
+
+def _roll_out(job: _RolloutJob) -> list[Motion]:
+    return roll_out_audio(
+        job.variant.engine(),
+        job.scripts,
+        job.seeds,
+        user_audio=job.variant.user_audio,
+        user_motion=job.variant.user_motion,
+    )

@@ -1,7 +1,8 @@
-"""A folder of recordings to a folder of training data: in parallel, those finished left alone."""
+"""A folder of recordings to a folder of training data: in parallel; finished ones are kept."""
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 import os
 import signal
@@ -10,24 +11,69 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from avatar_forcing_ros.errors import OutputError
+from avatar_forcing_ros.errors import MediaError, OutputError
 from avatar_forcing_ros.perception.face_tracker import FaceMeshTracker
+from avatar_forcing_ros.rig import coefficients
 from avatar_forcing_ros.strict import require
-from avatar_forcing_ros.training.recordings.latents import load_autoencoder
-from avatar_forcing_ros.training.recordings.layouts import Recording, find_recordings
-from avatar_forcing_ros.training.recordings.one_recording import prepare_recording
-from avatar_forcing_ros.training.recordings.report import Marks, Report, Result
-from avatar_forcing_ros.training.recordings.settings import PrepareSettings
-from avatar_forcing_ros.training.recordings.watching import TrackerMaker
+from avatar_forcing_ros.timebase import (
+    FRAME_RATE_HZ,
+    SAMPLE_RATE_HZ,
+    frames_to_samples,
+    samples_to_frames,
+)
+from avatar_forcing_ros.training.dataset import (
+    AUDIO_KIND,
+    StoredConversation,
+    audio_features,
+    save_conversation,
+)
+from avatar_forcing_ros.training.recordings.checks import (
+    Flaw,
+    check_speakers,
+    cut_windows,
+    flaws_of,
+    stretches_of,
+    voiced_frames,
+)
+from avatar_forcing_ros.training.recordings.layouts import (
+    SPLITS,
+    Recording,
+    Source,
+    find_recordings,
+)
+from avatar_forcing_ros.training.recordings.motion import (
+    Faces,
+    Span,
+    TrackedVideo,
+    TrackerFactory,
+    load_autoencoder,
+    most_neutral,
+    read_audio,
+    read_latents,
+    rig_motion,
+    track_video,
+)
+from avatar_forcing_ros.training.recordings.report import (
+    FinishedRecordings,
+    LeftOut,
+    Report,
+    Result,
+)
+from avatar_forcing_ros.training.settings import PrepareSettings
+
+MAX_LENGTH_DIFFERENCE_S = 0.5
 
 Progress = Callable[[int, int, Report], None]
 """Called with recordings done, recordings in all and the report so far."""
-Job = tuple[Recording, Path, PrepareSettings, TrackerMaker]
+Job = tuple[Recording, Path, PrepareSettings, TrackerFactory]
 
 
 def prepare(
@@ -36,7 +82,7 @@ def prepare(
     settings: PrepareSettings,
     workers: int = 1,
     *,
-    make_tracker: TrackerMaker = FaceMeshTracker,
+    make_tracker: TrackerFactory = FaceMeshTracker,
     progress: Progress = lambda done, total, report: None,
 ) -> Report:
     """Make training data in `folder` of all that is in `recordings`; recordings done are kept.
@@ -47,11 +93,11 @@ def prepare(
     """
     require("workers", workers, "1 or more", workers >= 1)
     found = find_recordings(recordings)
-    marks = Marks(folder, settings)
-    results = {r.name: known for r in found if (known := marks.finished(r))}
+    finished = FinishedRecordings(folder, settings)
+    results = {r.name: known for r in found if (known := finished.result_of(r))}
     jobs = [(r, folder, settings, make_tracker) for r in found if r.name not in results]
     if jobs:
-        make_tracker().close()  # what is missing for all of them is found out now
+        make_tracker().close()  # fails now if it cannot be made
     if jobs and settings.latent:
         load_autoencoder(Path(settings.weights), settings.model.motion_dim)
 
@@ -61,7 +107,7 @@ def prepare(
     progress(len(results), len(found), report())
     with closing(_all_done(jobs, min(workers, len(jobs)))) as done:
         for recording, result in done:
-            marks.mark(recording, result)
+            finished.add(recording, result)
             results[recording.name] = result
             report().write(folder)
             progress(len(results), len(found), report())
@@ -117,3 +163,169 @@ def _end_with_parent() -> None:
     assert parent
     parent.join()
     os._exit(1)  # killed itself; another run may already write the same files
+
+
+@dataclass(frozen=True)
+class _Person:
+    """T frames of one person, ready to be cut."""
+
+    source: Source
+    faces: Faces
+    values: NDArray[np.float32]  # [T, K]
+    flaws: list[Flaw]
+    audio: NDArray[np.float32]  # [640 T]
+    voiced: NDArray[np.bool_]  # [T]
+
+    @property
+    def good(self) -> NDArray[np.bool_]:
+        """Where nothing is wrong with the video ``[T]``."""
+        out = np.ones(len(self.faces), bool)
+        for flaw in self.flaws:
+            out[flaw.start : flaw.stop] = False
+        return out
+
+
+def split_of(name: str, valid_share: float) -> str:
+    """``valid`` for that share of all names, the same for a name every time; else ``train``."""
+    drawn = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64
+    return "valid" if drawn < valid_share else "train"
+
+
+def remove_windows(folder: Path, recording: Recording) -> None:
+    """Remove what an unfinished or outdated run has left of `recording` in `folder`."""
+    windows = f"{recording.slug}-[0-9][0-9][0-9][0-9]-[ab]"
+    for split in SPLITS:
+        for pattern in (f"{split}-{windows}.npz", f".{split}-{windows}.*.part.npz"):
+            for path in folder.glob(pattern):
+                path.unlink()
+
+
+def prepare_recording(
+    recording: Recording, folder: Path, settings: PrepareSettings, make_tracker: TrackerFactory
+) -> Result:
+    """Write the windows of `recording` to `folder`; what was kept and what was not.
+
+    A file that cannot be used is part of the result. Raises OutputError where `folder` cannot be
+    written, and CheckpointError for unusable weights.
+    """
+    remove_windows(folder, recording)
+    split = recording.split or split_of(recording.name, settings.valid_share)
+    result = Result(recording.name, [path.name for path in recording.files], split)
+    if recording.problem:
+        result.problem = recording.problem
+        return result
+    try:
+        people = _people(recording, result, make_tracker)
+        windows = _choose(people, result, settings)
+        if windows:
+            _write(recording, folder, settings, people, windows, split)
+    except MediaError as error:
+        result.problem = str(error)
+        return result
+    result.windows = len(windows)
+    result.kept_s = sum(stop - start for start, stop in windows) / FRAME_RATE_HZ
+    return result
+
+
+def _people(
+    recording: Recording, result: Result, make_tracker: TrackerFactory
+) -> tuple[_Person, _Person]:
+    """Both people, as long as all of them is there."""
+    sources = (recording.a, recording.b)
+    audio = read_audio(*sources)
+    videos = [track_video(source, make_tracker) for source in sources]
+    lengths_s = {
+        **{f"video {k}": len(v.faces) / FRAME_RATE_HZ for k, v in zip("ab", videos, strict=True)},
+        **{f"audio {k}": len(a) / SAMPLE_RATE_HZ for k, a in zip("ab", audio, strict=True)},
+    }
+    if max(lengths_s.values()) - min(lengths_s.values()) > MAX_LENGTH_DIFFERENCE_S:
+        lengths = ", ".join(f"{name} {length:.1f} s" for name, length in lengths_s.items())
+        result.notes.append(f"lengths differ, the shortest decides: {lengths}")
+    frames = min(*(len(v.faces) for v in videos), *(samples_to_frames(len(a)) for a in audio))
+    result.seconds = frames / FRAME_RATE_HZ
+    first, second = (
+        _person(source, video, samples, frames, who)
+        for source, video, samples, who in zip(sources, videos, audio, "ab", strict=True)
+    )
+    return first, second
+
+
+def _person(
+    source: Source, video: TrackedVideo, audio: NDArray[np.float32], frames: int, who: str
+) -> _Person:
+    cut = TrackedVideo(video.faces[:frames], video.still_frames[:frames])
+    flaws = list(flaws_of(cut, who))
+    values = rig_motion(cut.faces, stretches_of(flaws, frames))
+    samples = frames_to_samples(frames)
+    padded = np.pad(audio[:samples], (0, max(0, samples - len(audio)))).astype(np.float32)
+    return _Person(source, cut.faces, values, flaws, padded, voiced_frames(padded))
+
+
+def _choose(
+    people: tuple[_Person, _Person], result: Result, settings: PrepareSettings
+) -> list[Span]:
+    """The windows that are good of both; the rest goes into `result`."""
+    a, b = people
+    check = check_speakers(
+        (a.values, b.values), (a.audio, b.audio), (a.voiced, b.voiced), a.good & b.good
+    )
+    result.notes.extend(check.notes)
+    result.mouth_r = {
+        "own": [round(r, 3) for r in check.own],
+        "other": [round(r, 3) for r in check.other],
+    }
+    frames = len(a.faces)
+    if check.rejected:
+        result.problem = check.rejected
+        return []
+    stretches = stretches_of(a.flaws + b.flaws, frames)
+    windows, left = cut_windows(stretches, a.voiced | b.voiced, settings.min_frames)
+    for flaw in sorted(a.flaws + b.flaws + left):
+        start_s, stop_s = flaw.start / FRAME_RATE_HZ, flaw.stop / FRAME_RATE_HZ
+        result.rejected.append(LeftOut(start_s, stop_s, flaw.reason))
+    return windows
+
+
+def _write(
+    recording: Recording,
+    folder: Path,
+    settings: PrepareSettings,
+    people: tuple[_Person, _Person],
+    windows: list[Span],
+    split: str,
+) -> None:
+    """Each window twice: once with a as the avatar, once with b."""
+    motions, references = _motions(settings, people, windows)
+    kind = AUDIO_KIND[settings.model.audio_encoder]
+    for k, (start, stop) in enumerate(windows):
+        part = slice(frames_to_samples(start), frames_to_samples(stop))
+        audio = [audio_features(person.audio[part], kind) for person in people]
+        for avatar, user in ((0, 1), (1, 0)):
+            conversation = StoredConversation(
+                kind,
+                audio[avatar],
+                audio[user],
+                motions[avatar][k],
+                motions[user][k],
+                references[avatar],
+            )
+            name = f"{split}-{recording.slug}-{k:04d}-{'ab'[avatar]}.npz"
+            save_conversation(folder / name, conversation)
+
+
+def _motions(
+    settings: PrepareSettings, people: tuple[_Person, _Person], windows: list[Span]
+) -> tuple[list[list[NDArray[np.float32]]], list[NDArray[np.float32]]]:
+    """For each person the motion ``[n, D]`` of each window, and the reference ``[D]``."""
+    if not settings.latent:
+        rig = [[person.values[start:stop] for start, stop in windows] for person in people]
+        return rig, [coefficients.neutral()] * 2
+    net = load_autoencoder(Path(settings.weights), settings.model.motion_dim)
+    motions, references = [], []
+    for person in people:
+        seen = np.array([face is not None for face in person.faces]) & person.good
+        rest = most_neutral(person.values, seen)
+        latents, reference = read_latents(net, person.source, person.faces, windows, rest)
+        motions.append(latents)
+        references.append(reference)
+    return motions, references

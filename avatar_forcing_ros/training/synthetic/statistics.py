@@ -18,7 +18,10 @@ person (style), per clip or per event as the name says. Sources, by the short na
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
+
+import numpy as np
 
 Range = tuple[float, float]
 
@@ -150,3 +153,43 @@ TRACKER_LOST_PER_MIN: Final = 0.8
 TRACKER_LOST_S: Final[Range] = (0.1, 3.0)
 TRACKER_HOLD_S: Final = 0.2  # as perception does: held so long,
 TRACKER_DECAY_S: Final = 1.0  # then led to neutral in this time
+
+
+@dataclass(frozen=True)
+class PersonStyle:
+    """Rates and gains of one person; 1 is the average for gains, other units in the names."""
+
+    expressiveness: float
+    articulation: float
+    sway: float
+    blinks_per_min: float
+    smiles_per_min: float
+    base_smile: float
+    smile_asymmetry: float
+    smile_back_probability: float
+    nod_probability: float
+    mirror_gain: float
+    mirror_lag_s: float
+    gaze_avoidance: float
+    shifts_per_min: float = 0.0
+    silent_smiles_per_min: float = 0.0
+
+
+def draw_style(rng: np.random.Generator, restless: bool = False) -> PersonStyle:
+    """A random person; a restless one also shifts posture and smiles unasked."""
+    return PersonStyle(
+        expressiveness=rng.uniform(*EXPRESSIVENESS),
+        articulation=rng.uniform(*ARTICULATION),
+        sway=rng.uniform(0.7, 1.3),
+        blinks_per_min=rng.uniform(*BLINKS_PER_MIN),
+        smiles_per_min=rng.uniform(*SMILES_PER_MIN),
+        base_smile=rng.uniform(*BASE_SMILE),
+        smile_asymmetry=rng.normal(0.0, 0.05),
+        smile_back_probability=rng.uniform(*SMILE_BACK_PROBABILITY),
+        nod_probability=rng.uniform(*NOD_AT_PHRASE_END),
+        mirror_gain=rng.uniform(*MIRROR_GAIN),
+        mirror_lag_s=rng.uniform(*MIRROR_LAG_S),
+        gaze_avoidance=rng.uniform(0.7, 1.3),
+        shifts_per_min=rng.uniform(*POSTURE_SHIFTS_PER_MIN) if restless else 0.0,
+        silent_smiles_per_min=rng.uniform(*SILENT_SMILES_PER_MIN) if restless else 0.0,
+    )
