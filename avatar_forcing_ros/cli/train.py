@@ -18,7 +18,7 @@ def add(commands: Any) -> None:
         help="make training conversations, train the motion generator",
         description="Three steps: 'data' makes conversations from seeds (or 'avatar-forcing "
         "prepare' takes recorded ones), 'flow' trains a generator on them, and 'preference' "
-        "makes it answer the user more. Each goes on where it was interrupted. 'view' shows a "
+        "makes it answer the user more. Each resumes where it was interrupted. 'view' shows a "
         "conversation.",
     )
     steps = train.add_subparsers(title="steps", metavar="STEP", required=True)
@@ -55,7 +55,7 @@ def add(commands: Any) -> None:
     preference = steps.add_parser(
         "preference",
         help="prefer real motion to motion made without the user",
-        description="Make losing samples: what the model makes of the same voices when it neither "
+        description="Make losing samples: what the model makes of the same speech when it neither "
         "sees nor hears the user. Then train it to come nearer to the real motion and not to "
         "those (diffusion DPO). Nothing is labelled by hand.",
     )

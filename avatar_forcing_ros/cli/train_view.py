@@ -24,7 +24,7 @@ def add_step(steps: Any) -> None:
     """Add the step to the sub-parsers `steps` of ``train``."""
     view = steps.add_parser(
         "view",
-        help="look at a conversation: video, pictures, curves (needs the extra [train])",
+        help="look at a conversation: video, images, curves (needs the extra [train])",
         description="Writes an MP4 of one conversation: both faces, the audio, the phonemes "
         "spoken. The same seed, split and length give the same conversation as 'data' makes.",
     )
@@ -43,7 +43,7 @@ def add_step(steps: Any) -> None:
         "write SEED before it",
     )
     view.add_argument(
-        "--sheet", type=user_path, metavar="PNG", help="also a page of pictures and curves"
+        "--sheet", type=user_path, metavar="PNG", help="also a page of images and curves"
     )
     view.add_argument(
         "--phonemes",

@@ -54,7 +54,7 @@ _CURVES: tuple[tuple[str, tuple[str, ...], tuple[float, float]], ...] = (
     ("pitch, rad", ("head_pitch",), (-0.15, 0.15)),
     ("roll, rad", ("head_roll",), (-0.15, 0.15)),
 )
-_PAGE_S = 20.0  # of the talk in one plot: a frame is then some pixels wide
+_PAGE_S = 20.0  # of the conversation in one plot: a frame is then some pixels wide
 _DPI = 100
 _CURVE_PX, _EDGE_PX = 76, 34
 

@@ -89,7 +89,7 @@ class PreferenceConfig:
     )
     beta: float = 300.0
     """How much nearer to the winner than to the loser, beyond the model before, is enough: the
-    greater, the sooner a pair counts as told apart and is left alone."""
+    greater, the sooner a pair counts as separated and is left alone."""
     flow_weight: float = 1.0
     """Weight of the flow-matching loss that keeps the model a generator."""
     conversations: int = 600

@@ -1,24 +1,15 @@
-"""A whole evaluation: conversations, rollouts, metrics, files.
-
-The networks' matrices are small, so the work goes to as many processes as there are cores, with
-one thread each: two processes are twice as fast as one, two threads of one process slower than
-one.
-"""
+"""A whole evaluation: conversations, rollouts, metrics, files."""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from avatar_forcing_ros.config import PRESETS, AnchorConfig, SamplingConfig
@@ -48,6 +39,7 @@ from avatar_forcing_ros.training.evaluation.variants import (
 from avatar_forcing_ros.training.rollout import Motion, Script, roll_out_audio
 from avatar_forcing_ros.training.synthetic import Conversation, generate_conversation
 from avatar_forcing_ros.training.synthetic.dataset import FIRST_SEED
+from avatar_forcing_ros.training.workers import one_thread, run_jobs
 
 SPLIT = "test"
 BATCH = 12  # conversations solved together: more at once gain little and need more memory
@@ -109,12 +101,12 @@ def evaluate(
     with json_file(folder / "evaluation.json") as metrics:
         speed_ms = block_ms(weights, sampling)  # before other processes want the cores
         compared = variants(weights, before, sampling, model, config.compared)
-        with _processes(config.workers) as pool:
-            conversations = _held_out(config, pool)
+        with one_thread():
+            conversations = _held_out(config)
             plan = drift_plan(
                 len(conversations), conversations[0].frames, config.drift_minutes, config.seed
             )
-            rollouts = _roll_out_all(compared, conversations, plan, config.free_drift, pool)
+            rollouts = _roll_out_all(compared, conversations, plan, config)
         truth = Truth(conversations)
         metrics |= all_metrics(truth, rollouts, compared, plan, config.seed)
         metrics["set"] = _set_info(config)
@@ -138,7 +130,7 @@ def block_ms(weights: Path, sampling: SamplingConfig) -> float:
     quick = replace(sampling, evaluations=SPEED_NFE)
     engine = MotionEngine(generator, quick, anchor=AnchorConfig())
     state, rng, took_ms = engine.new_state(), np.random.default_rng(0), []
-    with _one_thread():
+    with one_thread():
         # until the attention's memory is full blocks are cheaper
         fill = generator.config.window_frames // SPEED_BLOCK_FRAMES
         for _ in range(fill + SPEED_BLOCKS):
@@ -164,23 +156,22 @@ def _rig_checkpoint(path: Path) -> Checkpoint:
     return checkpoint
 
 
-def _held_out(config: EvaluationConfig, pool: Pool | None) -> list[Conversation]:
+def _held_out(config: EvaluationConfig) -> list[Conversation]:
     """Conversations of the test split; seed 0 is its first."""
     first = FIRST_SEED[SPLIT] + config.seed
     jobs = [(first + i, config.seconds) for i in range(config.conversations)]
-    return _map(_generate, jobs, pool, "conversations")
+    return _map(_generate, jobs, config.workers, "conversations")
 
 
 def _roll_out_all(
     compared: Sequence[Variant],
     conversations: Sequence[Conversation],
     plan: DriftPlan,
-    free_drift: bool,
-    pool: Pool | None,
+    config: EvaluationConfig,
 ) -> Rollouts:
     full = compared[0]
     long_runs = {ANCHORED: full}
-    if free_drift:
+    if config.free_drift:
         long_runs[WITHOUT_ANCHOR] = replace(full, anchored=False)
     streams = tuple(Script([conversations[i] for i in order]) for order in plan.orders)
     # the longest ones first
@@ -192,7 +183,7 @@ def _roll_out_all(
         for batch in batches:
             scripts = tuple(Script([conversations[i]]) for i in batch)
             jobs.append(_RolloutJob(variant, scripts, batch))
-    results = iter(_map(_roll_out, jobs, pool, "rollouts"))
+    results = iter(_map(_roll_out, jobs, config.workers, "rollouts"))
     long = {name: next(results) for name in long_runs}
     clips = {v.name: [clip for _ in batches for clip in next(results)] for v in compared}
     return Rollouts(clips, long)
@@ -209,33 +200,13 @@ def _set_info(config: EvaluationConfig) -> dict[str, Any]:
     }
 
 
-@contextmanager
-def _processes(count: int) -> Iterator[Pool | None]:
-    """A pool of `count` processes; None for one: the work is done in this process then."""
-    if count == 1:
-        with _one_thread():
-            yield None
-        return
-    with multiprocessing.get_context("spawn").Pool(count, torch.set_num_threads, (1,)) as pool:
-        yield pool
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
 def _map(
-    work: Callable[[Job], Result], jobs: Sequence[Job], pool: Pool | None, name: str
+    work: Callable[[Job], Result], jobs: Sequence[Job], workers: int, name: str
 ) -> list[Result]:
     """`work` of all `jobs` in their order, with a progress bar."""
-    done = pool.imap(work, jobs) if pool else map(work, jobs)
-    return list(tqdm(done, total=len(jobs), desc=name, unit="", disable=None))
+    done = tqdm(run_jobs(work, jobs, workers), total=len(jobs), desc=name, unit="", disable=None)
+    results = dict(done)
+    return [results[i] for i in range(len(jobs))]
 
 
 def _generate(job: tuple[int, float]) -> Conversation:

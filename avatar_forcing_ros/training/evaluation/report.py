@@ -11,11 +11,11 @@ Threshold = dict[str, Any]
 MIN_DRIFT_MINUTES = 10.0  # less says nothing about half an hour
 
 MEANINGS = {
-    "lip_sync_r": "jaw follows the voice, Pearson's r",
+    "lip_sync_r": "jaw follows the speech, Pearson's r",
     "lip_sync_lag_frames": "lag of the jaw, frames",
     "bilabial_closure": "lips meet for /m b p/, share",
-    "rpcc_expression": "answers of the face, residual of r",
-    "rpcc_pose": "answers of the head, residual of r",
+    "rpcc_expression": "responses of the face, residual of r",
+    "rpcc_pose": "responses of the head, residual of r",
     "sid_expression": "diversity of expression, bits",
     "sid_pose": "diversity of pose, bits",
     "var_expression": "variance of expression",

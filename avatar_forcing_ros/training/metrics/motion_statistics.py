@@ -114,7 +114,7 @@ def border_jerk(clips: Sequence[Motion], borders: Sequence[NDArray[np.bool_]]) -
 
     A third difference x₊₂ - 3x₊₁ + 3x₀ - x₋₁ belongs to the step between its 2nd and 3rd frame;
     `borders` ``[T - 1]`` says for every step whether it crosses a border. The quotient is taken
-    for each coefficient, the figure is the median of them. NaN without borders. A staircase whose
+    for each coefficient, the metric is the median of them. NaN without borders. A staircase whose
     steps are at the borders has 2 in blocks of 3 and 4 in blocks of 5. In blocks of 2 every third
     difference has a border at its middle or two at its ends: an even staircase has 1 there, steps
     of random size about 1.4.

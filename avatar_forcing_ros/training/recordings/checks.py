@@ -154,9 +154,9 @@ def check_speakers(
         return SpeakerCheck((0.0, 0.0), (0.0, 0.0), "", (note,))
     levelled = [_levelled(s, v) for s, v in zip(audio, voiced, strict=True)]
     moves = [v[chosen] for v in values]
-    heard = [s.reshape(-1, SAMPLES_PER_FRAME)[chosen].reshape(-1) for s in levelled]
-    own = [mouth_speech_r(moves[k], heard[k]) for k in (0, 1)]
-    other = [mouth_speech_r(moves[k], heard[1 - k])[0] for k in (0, 1)]
+    speech = [s.reshape(-1, SAMPLES_PER_FRAME)[chosen].reshape(-1) for s in levelled]
+    own = [mouth_speech_r(moves[k], speech[k]) for k in (0, 1)]
+    other = [mouth_speech_r(moves[k], speech[1 - k])[0] for k in (0, 1)]
     own_r, other_r = (own[0][0], own[1][0]), (other[0], other[1])
     rejected = ""
     if sum(other_r) > sum(own_r) + SWAPPED_BY:

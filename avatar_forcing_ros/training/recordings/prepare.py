@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
-import os
-import signal
-import threading
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from avatar_forcing_ros.errors import MediaError, OutputError
+from avatar_forcing_ros.errors import MediaError
 from avatar_forcing_ros.perception.face_tracker import FaceMeshTracker
 from avatar_forcing_ros.rig import coefficients
 from avatar_forcing_ros.strict import require
@@ -68,6 +60,7 @@ from avatar_forcing_ros.training.recordings.report import (
     Result,
 )
 from avatar_forcing_ros.training.settings import PrepareSettings
+from avatar_forcing_ros.training.workers import run_jobs
 
 MAX_LENGTH_DIFFERENCE_S = 0.5
 
@@ -105,64 +98,15 @@ def prepare(
         return Report([results[r.name] for r in found if r.name in results])
 
     progress(len(results), len(found), report())
-    with closing(_all_done(jobs, min(workers, len(jobs)))) as done:
-        for recording, result in done:
+    with closing(run_jobs(_prepare_job, jobs, workers)) as done:
+        for index, result in done:
+            recording = jobs[index][0]
             finished.add(recording, result)
             results[recording.name] = result
             report().write(folder)
             progress(len(results), len(found), report())
     report().write(folder)
     return report()
-
-
-def _all_done(jobs: list[Job], workers: int) -> Generator[tuple[Recording, Result], None, None]:
-    """Each recording with its result, in the order in which they are finished."""
-    if workers <= 1:
-        yield from ((job[0], prepare_recording(*job)) for job in jobs)
-        return
-    with _pool(workers) as pool:
-        waiting = {pool.submit(prepare_recording, *job): job[0] for job in jobs}
-        try:
-            for future in as_completed(waiting):
-                yield waiting[future], future.result()
-        except BrokenProcessPool as error:
-            raise OutputError(
-                "prepare",
-                expected="worker processes that go on to the end",
-                got="one that was ended from outside, perhaps for want of memory",
-                remedy="run again with fewer --workers; what is finished is kept",
-            ) from error
-
-
-@contextmanager
-def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Worker processes, which do not outlive the block whatever ends it."""
-    before = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), initializer=_start_worker
-    )
-    with pool:
-        try:
-            yield pool
-        except BaseException:
-            for child in set(multiprocessing.active_children()) - before:
-                child.terminate()  # a recording may be an hour long
-            raise
-
-
-def _start_worker() -> None:
-    """One thread for each worker, and an end with the process that wanted its work."""
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback: the parent tells of it
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent
-    parent.join()
-    os._exit(1)  # killed itself; another run may already write the same files
 
 
 @dataclass(frozen=True)
@@ -189,6 +133,10 @@ def split_of(name: str, valid_share: float) -> str:
     """``valid`` for that share of all names, the same for a name every time; else ``train``."""
     drawn = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64
     return "valid" if drawn < valid_share else "train"
+
+
+def _prepare_job(job: Job) -> Result:
+    return prepare_recording(*job)
 
 
 def remove_windows(folder: Path, recording: Recording) -> None:

@@ -42,7 +42,7 @@ class Result:
     problem: str = ""
     """Why nothing of it can be used; else empty."""
     mouth_r: dict[str, list[float]] = field(default_factory=dict)
-    """Pearson's r of the mouths of a and b with their "own" sound and with the "other"."""
+    """Pearson's r of the mouths of a and b with their "own" audio and with the "other"."""
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain values, ready for JSON."""

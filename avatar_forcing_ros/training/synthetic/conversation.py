@@ -19,7 +19,7 @@ from avatar_forcing_ros.training.synthetic.turns import PEOPLE, Speech, plan
 Event = tuple[str, str, float]  # kind, who, start_s
 SPLITS = ("train", "valid", "test")  # the order is part of the random draws
 _one_synthesiser = threading.Lock()  # the library has one state in a process
-_LEAD_S = 6.0  # talk before the clip, so that a clip may begin in the middle of one
+_LEAD_S = 6.0  # speech before the clip, so that a clip may begin in the middle of a turn
 _SHOWN = ("nod", "smile", "laugh", "brow", "tilt")
 
 

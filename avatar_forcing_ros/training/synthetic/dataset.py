@@ -5,7 +5,6 @@ Conversations are seeded and made in parallel; those already there are left alon
 
 from __future__ import annotations
 
-import multiprocessing
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -28,6 +27,7 @@ from avatar_forcing_ros.training.synthetic.conversation import (
 )
 from avatar_forcing_ros.training.synthetic.turns import PEOPLE
 from avatar_forcing_ros.training.synthetic.visemes import closes_lips
+from avatar_forcing_ros.training.workers import run_jobs
 
 DURATION_S = 20.0
 CARD_CONVERSATIONS = 60
@@ -55,11 +55,7 @@ def make_conversations(
     share = natural_share if split == "train" else 0.0
     jobs = [(p, first + i, split, share) for i, p in enumerate(paths) if not p.exists()]
     yield from (p for p in paths if p.exists())
-    if not jobs:
-        return
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        for k, _ in enumerate(pool.imap(_make_one, jobs)):
-            yield jobs[k][0]
+    yield from (jobs[k][0] for k, _ in run_jobs(_make_one, jobs, workers))
 
 
 def _make_one(job: tuple[Path, int, str, float]) -> None:
