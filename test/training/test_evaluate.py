@@ -80,9 +80,9 @@ def test_the_engine_gets_the_avatar_audio_earlier_than_the_user(
     inputs = []
     step = engine.step_many
 
-    def spy(states, heard):  # type: ignore[no-untyped-def]
-        inputs.extend(heard)
-        return step(states, heard)
+    def spy(states, blocks):  # type: ignore[no-untyped-def]
+        inputs.extend(blocks)
+        return step(states, blocks)
 
     monkeypatch.setattr(engine, "step_many", spy)
     (motion,) = roll_out_audio(engine, [Script([numbered(23, 1)])], [0])
@@ -170,9 +170,9 @@ def test_the_command_writes_its_files(
     monkeypatch.setattr(evaluate_module, "block_ms", lambda *_: 1.0)
     monkeypatch.setattr(metrics_table, "resamples", lambda n, seed: np.eye(n)[[0, 1, 0]] * n)
     out = tmp_path / "out"
-    words = ["--quick", "--conversations", "2", "--seconds", "4", "--drift-minutes", "0.1"]
-    words += ["--workers", "1", "--weights", str(weights), "--before", str(weights)]
-    assert main(["evaluate", *words, "-o", str(out)]) == 0
+    arguments = ["--quick", "--conversations", "2", "--seconds", "4", "--drift-minutes", "0.1"]
+    arguments += ["--workers", "1", "--weights", str(weights), "--before", str(weights)]
+    assert main(["evaluate", *arguments, "-o", str(out)]) == 0
     written = json.loads((out / "evaluation.json").read_text())
     assert KEYS | {"ablations", "human", "set", "model", "thresholds"} == set(written)
     for key in KEYS:

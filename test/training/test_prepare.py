@@ -76,9 +76,9 @@ def test_a_pair_becomes_two_conversations_that_training_reads(
         assert r(made.user_motion[:, JAW], talk().jaw[user]) > 0.95
         assert made.avatar_motion[:, JAW].max() > 0.5 * talk().jaw.max()
         assert not made.reference.any()
-        for heard, who in ((made.avatar_audio, avatar), (made.user_audio, user)):
+        for features, who in ((made.avatar_audio, avatar), (made.user_audio, user)):
             own, other = (audio_features(talk().sound[k]).astype(float) for k in (who, 1 - who))
-            assert np.abs(heard - own).mean() < 0.3 * np.abs(heard - other).mean()
+            assert np.abs(features - own).mean() < 0.3 * np.abs(features - other).mean()
 
 
 def test_rendered_faces_side_by_side_come_back(
@@ -106,8 +106,17 @@ def test_rendered_faces_side_by_side_come_back(
     ]
     samples = slice(*(frames_to_samples(k) for k in (part.start, part.stop)))
     write_video(recordings / "table.mp4", shown, talk().sound[:, samples])
-    words = ["prepare", str(recordings), "-o", str(data), "--valid-share", "1", "--workers", "1"]
-    assert main(words) == 0
+    arguments = [
+        "prepare",
+        str(recordings),
+        "-o",
+        str(data),
+        "--valid-share",
+        "1",
+        "--workers",
+        "1",
+    ]
+    assert main(arguments) == 0
     assert "kept 4.4 s in 1 windows" in capsys.readouterr().out
     for who, path in enumerate(sorted(data.glob("valid-table-0000-?.npz"))):
         made = load_conversation(path, COMPACT)
@@ -139,7 +148,7 @@ def test_the_resting_face_is_known_from_the_first_frame() -> None:
 def test_flaws_split_a_recording_and_are_reported_with_their_times(
     recordings: Path, data: Path
 ) -> None:
-    """A face that is hidden briefly is held; one that is lost, and a frozen picture, are not."""
+    """A face that is hidden briefly is held; one that is lost, and a frozen video, are not."""
     write_pair(recordings)
     shown = pictures(talk().jaw[0])
     dark = np.zeros_like(shown[0])
@@ -150,7 +159,7 @@ def test_flaws_split_a_recording_and_are_reported_with_their_times(
     report = run(recordings, data, PrepareSettings(valid_share=0.0, min_seconds=2.4))
     sizes = [len(np.load(data / f"train-talk-{k:04d}-a.npz")["avatar_motion"]) for k in (0, 1)]
     assert sizes[0] == 70
-    assert 68 <= sizes[1] <= 72  # the first of the frozen pictures is a good one
+    assert 68 <= sizes[1] <= 72  # the first of the frozen frames is a good one
     found = [str(span) for span in report.results[0].rejected]
     assert found[0] == "0:02.8 to 0:03.2: no face of a is visible"
     assert "the video of a is frozen" in found[1]
@@ -223,7 +232,7 @@ def test_a_damaged_file_is_reported_and_the_others_go_on(recordings: Path, data:
 
 @pytest.mark.parametrize("rate", ["30", "variable"])
 def test_other_frame_rates_do_not_drift(rate: str, recordings: Path, data: Path) -> None:
-    """To the last second the jaw moves when it did, whatever the pictures' times are."""
+    """To the last second the jaw moves when it did, whatever the frames' times are."""
     rng, end_ms = np.random.default_rng(0), 1000 * FRAMES // 25
     steps_ms = np.full(400, 1000 / 30) if rate == "30" else rng.uniform(12.0, 55.0, 400)
     times_ms = np.concatenate(([0.0], np.cumsum(steps_ms)))
@@ -237,7 +246,7 @@ def test_other_frame_rates_do_not_drift(rate: str, recordings: Path, data: Path)
     assert FRAMES - 2 <= len(made) <= FRAMES
     true = talk().jaw[1][: len(made)]
     late = {lag: r(made[120 + lag : 190 + lag], true[120:190]) for lag in range(-3, 4)}
-    assert max(late, key=lambda lag: late[lag]) in (0, 1)  # the newest picture, never a later one
+    assert max(late, key=lambda lag: late[lag]) in (0, 1)  # the newest frame, never a later one
     assert max(late.values()) > 0.85
 
 

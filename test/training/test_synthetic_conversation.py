@@ -88,11 +88,11 @@ def test_splits_share_no_voice_and_no_sentence_or_word() -> None:
     assert len(said["train"]) > 500
 
 
-def test_what_training_says_never_changes() -> None:
+def test_the_training_texts_and_voices_never_change() -> None:
     """The held-out pools may be divided anew; a training run must get the same conversations."""
     chosen = [corpus.choices(kind, "train") for kind in ("statement", "question", *corpus.SLOTS)]
-    told = "|".join(text for pool in chosen for text in pool)
-    assert zlib.crc32(told.encode()) == TRAIN_CORPUS_CRC
+    joined = "|".join(text for pool in chosen for text in pool)
+    assert zlib.crc32(joined.encode()) == TRAIN_CORPUS_CRC
     assert zlib.crc32(" ".join(speech.TRAIN_VARIANTS).encode()) == TRAIN_VOICES_CRC
     rng = np.random.default_rng([0, 3])
     voice = speech.draw_voice(rng, "train")
@@ -142,7 +142,7 @@ def test_the_jaw_follows_the_loudness_without_lag(conversations: list[Conversati
 
 
 def test_stops_are_silent_before_their_burst(conversations: list[Conversation]) -> None:
-    """Phoneme times fit the sound: /p t k/ begin with silence, the vowel before is loud."""
+    """Phoneme times fit the audio: /p t k/ begin with silence, the vowel before is loud."""
     drops = []
     for item in conversations:
         spans = item.avatar_phonemes
@@ -248,7 +248,7 @@ def test_natural_voices_are_the_same_every_time_and_only_in_train() -> None:
 
 
 @pytest.mark.skipif(not flite_installed(), reason="flite is not installed")
-def test_natural_phone_times_fit_the_sound() -> None:
+def test_natural_phone_times_fit_the_audio() -> None:
     voice = speech.Voice("flite:rms", 170, 50, 50, 1.0)
     utterance = speech.speak("My papa took a copper pot.", voice)
     closures = [span for span in utterance.phonemes if span[2] in ("p", "t", "k")]

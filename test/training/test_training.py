@@ -1,4 +1,4 @@
-"""Runs of the trainer: a loss that falls, going on where one stopped, and several processes."""
+"""Runs of the trainer: a loss that falls, resuming where one stopped, and several processes."""
 
 from __future__ import annotations
 
@@ -157,8 +157,8 @@ def test_the_paper_preset_trains_on_latents_and_keeps_what_it_was_given(tmp_path
     for split in ("train", "valid"):
         wave = rng.standard_normal((2, 60 * 640)).astype(np.float16)
         motion = rng.standard_normal((2, 60, 16)).astype(np.float32)
-        talk = StoredConversation("wave", *wave, *motion, np.zeros(16, np.float32))
-        save_conversation(tmp_path / f"{split}-x.npz", talk)
+        conversation = StoredConversation("wave", *wave, *motion, np.zeros(16, np.float32))
+        save_conversation(tmp_path / f"{split}-x.npz", conversation)
     run = Run(tmp_path, tmp_path / "run", "paper", settings(tmp_path), accelerator="cpu")
     with pytest.raises(ConfigError, match="speech encoder"):
         train_flow(run)
@@ -189,8 +189,8 @@ def command(data: Path, folder: Path, config: Path, *more: str) -> list[str]:
     )
     script = folder.parent / "program.py"
     script.write_text(program % str(Path(__file__).parent.parent))
-    told = ["train", "flow", data, "-o", folder, "--config", config, "--accelerator", "cpu"]
-    return [sys.executable, str(script), *map(str, told), *more]
+    arguments = ["train", "flow", data, "-o", folder, "--config", config, "--accelerator", "cpu"]
+    return [sys.executable, str(script), *map(str, arguments), *more]
 
 
 def test_two_processes_learn_what_one_learns_from_both_their_batches(
