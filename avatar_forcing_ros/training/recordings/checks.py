@@ -81,10 +81,15 @@ def _jumps(video: TrackedVideo) -> Iterator[int]:
 
 def stretches_of(flaws: Iterable[Flaw], frames: int) -> list[Span]:
     """Spans ``(start, stop)`` of `frames` without any of `flaws`."""
+    return runs(good_frames(flaws, frames))
+
+
+def good_frames(flaws: Iterable[Flaw], frames: int) -> NDArray[np.bool_]:
+    """Which of `frames` have none of `flaws`."""
     good = np.ones(frames, bool)
     for flaw in flaws:
         good[flaw.start : flaw.stop] = False
-    return runs(good)
+    return good
 
 
 def cut_windows(

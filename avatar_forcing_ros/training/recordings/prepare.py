@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,31 +28,12 @@ from avatar_forcing_ros.training.dataset import (
     audio_features,
     save_conversation,
 )
-from avatar_forcing_ros.training.recordings.checks import (
-    Flaw,
-    check_speakers,
-    cut_windows,
-    flaws_of,
-    stretches_of,
-    voiced_frames,
-)
+from avatar_forcing_ros.training.recordings import checks, motion
 from avatar_forcing_ros.training.recordings.layouts import (
     SPLITS,
     Recording,
     Source,
     find_recordings,
-)
-from avatar_forcing_ros.training.recordings.motion import (
-    Faces,
-    Span,
-    TrackedVideo,
-    TrackerFactory,
-    load_autoencoder,
-    most_neutral,
-    read_audio,
-    read_latents,
-    rig_motion,
-    track_video,
 )
 from avatar_forcing_ros.training.recordings.report import (
     FinishedRecordings,
@@ -66,7 +48,15 @@ MAX_LENGTH_DIFFERENCE_S = 0.5
 
 Progress = Callable[[int, int, Report], None]
 """Called with recordings done, recordings in all and the report so far."""
-Job = tuple[Recording, Path, PrepareSettings, TrackerFactory]
+
+
+class Job(NamedTuple):
+    """One recording to be written to `folder`."""
+
+    recording: Recording
+    folder: Path
+    settings: PrepareSettings
+    make_tracker: motion.TrackerFactory
 
 
 def prepare(
@@ -75,7 +65,7 @@ def prepare(
     settings: PrepareSettings,
     workers: int = 1,
     *,
-    make_tracker: TrackerFactory = FaceMeshTracker,
+    make_tracker: motion.TrackerFactory = FaceMeshTracker,
     progress: Progress = lambda done, total, report: None,
 ) -> Report:
     """Make training data in `folder` of all that is in `recordings`; recordings done are kept.
@@ -88,19 +78,19 @@ def prepare(
     found = find_recordings(recordings)
     finished = FinishedRecordings(folder, settings)
     results = {r.name: known for r in found if (known := finished.result_of(r))}
-    jobs = [(r, folder, settings, make_tracker) for r in found if r.name not in results]
+    jobs = [Job(r, folder, settings, make_tracker) for r in found if r.name not in results]
     if jobs:
         make_tracker().close()  # fails now if it cannot be made
     if jobs and settings.latent:
-        load_autoencoder(Path(settings.weights), settings.model.motion_dim)
+        motion.load_autoencoder(Path(settings.weights), settings.model.motion_dim)
 
     def report() -> Report:
         return Report([results[r.name] for r in found if r.name in results])
 
     progress(len(results), len(found), report())
-    with closing(run_jobs(_prepare_job, jobs, workers)) as done:
+    with closing(run_jobs(prepare_recording, jobs, workers)) as done:
         for index, result in done:
-            recording = jobs[index][0]
+            recording = jobs[index].recording
             finished.add(recording, result)
             results[recording.name] = result
             report().write(folder)
@@ -114,29 +104,22 @@ class _Person:
     """T frames of one person, ready to be cut."""
 
     source: Source
-    faces: Faces
+    faces: motion.Faces
     values: NDArray[np.float32]  # [T, K]
-    flaws: list[Flaw]
+    flaws: list[checks.Flaw]
     audio: NDArray[np.float32]  # [640 T]
     voiced: NDArray[np.bool_]  # [T]
 
     @property
     def good(self) -> NDArray[np.bool_]:
         """Where nothing is wrong with the video ``[T]``."""
-        out = np.ones(len(self.faces), bool)
-        for flaw in self.flaws:
-            out[flaw.start : flaw.stop] = False
-        return out
+        return checks.good_frames(self.flaws, len(self.faces))
 
 
 def split_of(name: str, valid_share: float) -> str:
     """``valid`` for that share of all names, the same for a name every time; else ``train``."""
     drawn = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64
     return "valid" if drawn < valid_share else "train"
-
-
-def _prepare_job(job: Job) -> Result:
-    return prepare_recording(*job)
 
 
 def remove_windows(folder: Path, recording: Recording) -> None:
@@ -148,25 +131,24 @@ def remove_windows(folder: Path, recording: Recording) -> None:
                 path.unlink()
 
 
-def prepare_recording(
-    recording: Recording, folder: Path, settings: PrepareSettings, make_tracker: TrackerFactory
-) -> Result:
-    """Write the windows of `recording` to `folder`; what was kept and what was not.
+def prepare_recording(job: Job) -> Result:
+    """Write the windows of a recording; what was kept and what was not.
 
-    A file that cannot be used is part of the result. Raises OutputError where `folder` cannot be
-    written, and CheckpointError for unusable weights.
+    A file that cannot be used is part of the result. Raises OutputError where the folder cannot
+    be written, and CheckpointError for unusable weights.
     """
-    remove_windows(folder, recording)
-    split = recording.split or split_of(recording.name, settings.valid_share)
+    recording = job.recording
+    remove_windows(job.folder, recording)
+    split = recording.split or split_of(recording.name, job.settings.valid_share)
     result = Result(recording.name, [path.name for path in recording.files], split)
     if recording.problem:
         result.problem = recording.problem
         return result
     try:
-        people = _people(recording, result, make_tracker)
-        windows = _choose(people, result, settings)
+        people = _people(job, result)
+        windows = _choose(people, result, job.settings)
         if windows:
-            _write(recording, folder, settings, people, windows, split)
+            _write(job, split, people, windows)
     except MediaError as error:
         result.problem = str(error)
         return result
@@ -175,13 +157,11 @@ def prepare_recording(
     return result
 
 
-def _people(
-    recording: Recording, result: Result, make_tracker: TrackerFactory
-) -> tuple[_Person, _Person]:
-    """Both people, as long as all of them is there."""
-    sources = (recording.a, recording.b)
-    audio = read_audio(*sources)
-    videos = [track_video(source, make_tracker) for source in sources]
+def _people(job: Job, result: Result) -> tuple[_Person, _Person]:
+    """Both people, for as long as video and audio of both are there."""
+    sources = (job.recording.a, job.recording.b)
+    audio = motion.read_audio(*sources)
+    videos = [motion.track_video(source, job.make_tracker) for source in sources]
     lengths_s = {
         **{f"video {k}": len(v.faces) / FRAME_RATE_HZ for k, v in zip("ab", videos, strict=True)},
         **{f"audio {k}": len(a) / SAMPLE_RATE_HZ for k, a in zip("ab", audio, strict=True)},
@@ -199,22 +179,22 @@ def _people(
 
 
 def _person(
-    source: Source, video: TrackedVideo, audio: NDArray[np.float32], frames: int, who: str
+    source: Source, video: motion.TrackedVideo, audio: NDArray[np.float32], frames: int, who: str
 ) -> _Person:
-    cut = TrackedVideo(video.faces[:frames], video.still_frames[:frames])
-    flaws = list(flaws_of(cut, who))
-    values = rig_motion(cut.faces, stretches_of(flaws, frames))
+    cut = motion.TrackedVideo(video.faces[:frames], video.still_frames[:frames])
+    flaws = list(checks.flaws_of(cut, who))
+    values = motion.rig_motion(cut.faces, checks.stretches_of(flaws, frames))
     samples = frames_to_samples(frames)
     padded = np.pad(audio[:samples], (0, max(0, samples - len(audio)))).astype(np.float32)
-    return _Person(source, cut.faces, values, flaws, padded, voiced_frames(padded))
+    return _Person(source, cut.faces, values, flaws, padded, checks.voiced_frames(padded))
 
 
 def _choose(
     people: tuple[_Person, _Person], result: Result, settings: PrepareSettings
-) -> list[Span]:
+) -> list[motion.Span]:
     """The windows that are good of both; the rest goes into `result`."""
     a, b = people
-    check = check_speakers(
+    check = checks.check_speakers(
         (a.values, b.values), (a.audio, b.audio), (a.voiced, b.voiced), a.good & b.good
     )
     result.notes.extend(check.notes)
@@ -226,8 +206,8 @@ def _choose(
     if check.rejected:
         result.problem = check.rejected
         return []
-    stretches = stretches_of(a.flaws + b.flaws, frames)
-    windows, left = cut_windows(stretches, a.voiced | b.voiced, settings.min_frames)
+    stretches = checks.stretches_of(a.flaws + b.flaws, frames)
+    windows, left = checks.cut_windows(stretches, a.voiced | b.voiced, settings.min_frames)
     for flaw in sorted(a.flaws + b.flaws + left):
         start_s, stop_s = flaw.start / FRAME_RATE_HZ, flaw.stop / FRAME_RATE_HZ
         result.rejected.append(LeftOut(start_s, stop_s, flaw.reason))
@@ -235,16 +215,11 @@ def _choose(
 
 
 def _write(
-    recording: Recording,
-    folder: Path,
-    settings: PrepareSettings,
-    people: tuple[_Person, _Person],
-    windows: list[Span],
-    split: str,
+    job: Job, split: str, people: tuple[_Person, _Person], windows: list[motion.Span]
 ) -> None:
     """Each window twice: once with a as the avatar, once with b."""
-    motions, references = _motions(settings, people, windows)
-    kind = AUDIO_KIND[settings.model.audio_encoder]
+    motions, references = _motions(job.settings, people, windows)
+    kind = AUDIO_KIND[job.settings.model.audio_encoder]
     for k, (start, stop) in enumerate(windows):
         part = slice(frames_to_samples(start), frames_to_samples(stop))
         audio = [audio_features(person.audio[part], kind) for person in people]
@@ -257,23 +232,23 @@ def _write(
                 motions[user][k],
                 references[avatar],
             )
-            name = f"{split}-{recording.slug}-{k:04d}-{'ab'[avatar]}.npz"
-            save_conversation(folder / name, conversation)
+            name = f"{split}-{job.recording.slug}-{k:04d}-{'ab'[avatar]}.npz"
+            save_conversation(job.folder / name, conversation)
 
 
 def _motions(
-    settings: PrepareSettings, people: tuple[_Person, _Person], windows: list[Span]
+    settings: PrepareSettings, people: tuple[_Person, _Person], windows: list[motion.Span]
 ) -> tuple[list[list[NDArray[np.float32]]], list[NDArray[np.float32]]]:
     """For each person the motion ``[n, D]`` of each window, and the reference ``[D]``."""
     if not settings.latent:
         rig = [[person.values[start:stop] for start, stop in windows] for person in people]
         return rig, [coefficients.neutral()] * 2
-    net = load_autoencoder(Path(settings.weights), settings.model.motion_dim)
+    net = motion.load_autoencoder(Path(settings.weights), settings.model.motion_dim)
     motions, references = [], []
     for person in people:
         seen = np.array([face is not None for face in person.faces]) & person.good
-        rest = most_neutral(person.values, seen)
-        latents, reference = read_latents(net, person.source, person.faces, windows, rest)
+        rest = motion.most_neutral(person.values, seen)
+        latents, reference = motion.read_latents(net, person.source, person.faces, windows, rest)
         motions.append(latents)
         references.append(reference)
     return motions, references
