@@ -51,7 +51,7 @@ def add(commands: Any) -> None:
         metavar="CKPT",
         help="checkpoint to begin from (the paper preset needs one: its speech encoder is kept)",
     )
-    flow.set_defaults(run=_train_flow)
+    flow.set_defaults(run=_train, step="flow")
     preference = steps.add_parser(
         "preference",
         help="prefer real motion to motion made without the user",
@@ -63,7 +63,7 @@ def add(commands: Any) -> None:
     preference.add_argument(
         "--init", type=user_path, required=True, metavar="CKPT", help="weights from 'train flow'"
     )
-    preference.set_defaults(run=_train_preference)
+    preference.set_defaults(run=_train, step="preference")
     train_view.add_step(steps)
 
 
@@ -99,22 +99,10 @@ def _train_data(options: argparse.Namespace) -> None:
     print(f"Wrote {card}")
 
 
-def _train_flow(options: argparse.Namespace) -> None:
-    from avatar_forcing_ros.training.run import train_flow
+def _train(options: argparse.Namespace) -> None:
+    from avatar_forcing_ros.training.run import Run, train_flow, train_preference
 
-    train_flow(_run(options))
-
-
-def _train_preference(options: argparse.Namespace) -> None:
-    from avatar_forcing_ros.training.run import train_preference
-
-    train_preference(_run(options))
-
-
-def _run(options: argparse.Namespace) -> Any:
-    from avatar_forcing_ros.training.run import Run
-
-    return Run(
+    run = Run(
         data=options.folder,
         folder=options.output_dir,
         preset=options.preset,
@@ -124,3 +112,4 @@ def _run(options: argparse.Namespace) -> Any:
         devices=options.devices,
         nodes=options.nodes,
     )
+    {"flow": train_flow, "preference": train_preference}[options.step](run)
