@@ -24,10 +24,11 @@ from numpy.typing import NDArray
 
 from avatar_forcing_ros.rig.coefficients import COUNT, INDEX, NAMES, POSE, clip
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
-from avatar_forcing_ros.training.synthetic import flite, performance, reactions, speech, turns
+from avatar_forcing_ros.training.synthetic import performance, reactions, speech, turns
 from avatar_forcing_ros.training.synthetic.conversation import relative_loudness, render
-from avatar_forcing_ros.training.synthetic.laughter import laugh
-from avatar_forcing_ros.training.synthetic.style import PersonStyle
+from avatar_forcing_ros.training.synthetic.speech import laugh
+from avatar_forcing_ros.training.synthetic.statistics import PersonStyle
+from avatar_forcing_ros.training.synthetic.synthesisers import flite_installed
 from avatar_forcing_ros.training.synthetic.visemes import MOUTH_NAMES, mouth_curves
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -72,7 +73,7 @@ def natural(text: str, voice: str) -> speech.Utterance:
 
 def say(text: str, voice: str) -> speech.Utterance:
     """`text` by flite where it is installed, else by espeak."""
-    if flite.is_installed():
+    if flite_installed():
         return natural(text, voice)
     name = "en-us+f4" if voice == AVATAR_VOICE else "en-us+m5"
     return speech.speak(text, speech.Voice(name, 165, 50, 50, 1.0))
@@ -155,7 +156,7 @@ def main() -> None:
     for folder in (options.demo_folder, options.test_folder):
         folder.mkdir(parents=True, exist_ok=True)
     make_demo(options.demo_folder)
-    if flite.is_installed():
+    if flite_installed():
         make_unseen_voice(options.test_folder)
     else:
         print("flite is not installed: unseen_voice.wav left as it is")

@@ -63,8 +63,8 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> None:
     """Measure, write the files, print the tables."""
     from avatar_forcing_ros.resources import shipped
+    from avatar_forcing_ros.training.evaluation.evaluate import EvaluationConfig, evaluate
     from avatar_forcing_ros.training.evaluation.report import summary
-    from avatar_forcing_ros.training.evaluation.run import EvaluationConfig, evaluate
 
     given: dict[str, Any] = dict(QUICK) if options.quick else {}
     if options.quick:
@@ -75,6 +75,6 @@ def run(options: argparse.Namespace) -> None:
         if getattr(options, name) is not None:
             given[name] = getattr(options, name)
     weights = options.weights or shipped("models/compact/generator.safetensors")
-    figures = evaluate(weights, options.before, EvaluationConfig(**given), options.output_dir)
-    print(summary(figures))
+    metrics = evaluate(weights, options.before, EvaluationConfig(**given), options.output_dir)
+    print(summary(metrics))
     print(f"\nWrote {options.output_dir / 'evaluation.md'}")

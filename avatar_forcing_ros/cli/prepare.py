@@ -21,10 +21,10 @@ def add(commands: Any) -> None:
         help="make training data of recorded conversations",
         description="Tracks both faces of recorded two-person conversations and writes what "
         "'avatar-forcing train flow' learns from, with a report of what was kept and why the rest "
-        "was not. Stopped half-way, it goes on where it was. In the folder may lie: (1) two "
-        "videos of one conversation, one person each with their own sound, NAME_a.mp4 and "
+        "was not. Stopped half-way, it resumes where it was. The folder may hold: (1) two "
+        "videos of one conversation, one person each with their own audio, NAME_a.mp4 and "
         "NAME_b.mp4 (or _left and _right, .left and .right); (2) one video with two faces side "
-        "by side and two sound channels, the left one for the left face, of any other name; "
+        "by side and two audio channels, the left one for the left face, of any other name; "
         "(3) a file pairs.csv with the columns a and b, which names the videos of each pair. "
         "docs/DATA.md says more.",
     )

@@ -18,7 +18,7 @@ def add(commands: Any) -> None:
         help="make training conversations, train the motion generator",
         description="Three steps: 'data' makes conversations from seeds (or 'avatar-forcing "
         "prepare' takes recorded ones), 'flow' trains a generator on them, and 'preference' "
-        "makes it answer the user more. Each goes on where it was interrupted. 'view' shows a "
+        "makes it answer the user more. Each resumes where it was interrupted. 'view' shows a "
         "conversation.",
     )
     steps = train.add_subparsers(title="steps", metavar="STEP", required=True)
@@ -51,11 +51,11 @@ def add(commands: Any) -> None:
         metavar="CKPT",
         help="checkpoint to begin from (the paper preset needs one: its speech encoder is kept)",
     )
-    flow.set_defaults(run=_train_flow)
+    flow.set_defaults(run=_train, step="flow")
     preference = steps.add_parser(
         "preference",
         help="prefer real motion to motion made without the user",
-        description="Make losing samples: what the model makes of the same voices when it neither "
+        description="Make losing samples: what the model makes of the same speech when it neither "
         "sees nor hears the user. Then train it to come nearer to the real motion and not to "
         "those (diffusion DPO). Nothing is labelled by hand.",
     )
@@ -63,7 +63,7 @@ def add(commands: Any) -> None:
     preference.add_argument(
         "--init", type=user_path, required=True, metavar="CKPT", help="weights from 'train flow'"
     )
-    preference.set_defaults(run=_train_preference)
+    preference.set_defaults(run=_train, step="preference")
     train_view.add_step(steps)
 
 
@@ -85,7 +85,7 @@ def _train_data(options: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from avatar_forcing_ros.media_files.writing import json_file
-    from avatar_forcing_ros.training.synthetic_data import data_card, make_conversations
+    from avatar_forcing_ros.training.synthetic.dataset import data_card, make_conversations
 
     for split, count in (("train", options.count), ("valid", options.valid)):
         made = make_conversations(
@@ -94,27 +94,15 @@ def _train_data(options: argparse.Namespace) -> None:
         for _ in tqdm(made, total=count, desc=split, unit="conversation"):
             pass
     card = options.folder / "data_card.json"
-    with json_file(card) as figures:
-        figures |= data_card(options.natural_share)
+    with json_file(card) as values:
+        values |= data_card(options.natural_share)
     print(f"Wrote {card}")
 
 
-def _train_flow(options: argparse.Namespace) -> None:
-    from avatar_forcing_ros.training.run import train_flow
+def _train(options: argparse.Namespace) -> None:
+    from avatar_forcing_ros.training.run import Run, train_flow, train_preference
 
-    train_flow(_run(options))
-
-
-def _train_preference(options: argparse.Namespace) -> None:
-    from avatar_forcing_ros.training.run import train_preference
-
-    train_preference(_run(options))
-
-
-def _run(options: argparse.Namespace) -> Any:
-    from avatar_forcing_ros.training.run import Run
-
-    return Run(
+    run = Run(
         data=options.folder,
         folder=options.output_dir,
         preset=options.preset,
@@ -124,3 +112,4 @@ def _run(options: argparse.Namespace) -> Any:
         devices=options.devices,
         nodes=options.nodes,
     )
+    {"flow": train_flow, "preference": train_preference}[options.step](run)

@@ -12,11 +12,11 @@ from avatar_forcing_ros.errors import ConfigError, OutputError
 from avatar_forcing_ros.files import user_path
 
 if TYPE_CHECKING:
-    from avatar_forcing_ros.training.viewed_talk import ViewedTalk
+    from avatar_forcing_ros.training.visualize import ConversationView
 
 FACE_PX = 256
 MOUTH_FACE_PX = 512  # of the page of mouths, which shows a part of it
-LONGEST_S = 600.0
+MAX_S = 600.0
 PORTRAITS = {"avatar": "models/portraits/ada.png", "user": "models/portraits/ben.png"}
 
 
@@ -24,9 +24,9 @@ def add_step(steps: Any) -> None:
     """Add the step to the sub-parsers `steps` of ``train``."""
     view = steps.add_parser(
         "view",
-        help="look at a conversation: video, pictures, curves (needs the extra [train])",
-        description="Writes an MP4 of one conversation: both faces, both voices, the sounds that "
-        "are said. The same seed, split and length give the same conversation as 'data' makes.",
+        help="look at a conversation: video, images, curves (needs the extra [train])",
+        description="Writes an MP4 of one conversation: both faces, the audio, the phonemes "
+        "spoken. The same seed, split and length give the same conversation as 'data' makes.",
     )
     view.add_argument("seed", nargs="?", metavar="SEED", help="of a conversation to be made")
     view.add_argument(
@@ -43,7 +43,7 @@ def add_step(steps: Any) -> None:
         "write SEED before it",
     )
     view.add_argument(
-        "--sheet", type=user_path, metavar="PNG", help="also a page of pictures and curves"
+        "--sheet", type=user_path, metavar="PNG", help="also a page of images and curves"
     )
     view.add_argument(
         "--phonemes",
@@ -65,43 +65,42 @@ def run(options: argparse.Namespace) -> None:
     from avatar_forcing_ros.runtime.portraits import load_portrait
     from avatar_forcing_ros.timebase import FRAME_PERIOD_S
     from avatar_forcing_ros.training.contact_sheet import contact_sheet
-    from avatar_forcing_ros.training.phoneme_sheet import phoneme_sheet
-    from avatar_forcing_ros.training.view import write_view
+    from avatar_forcing_ros.training.visualize import phoneme_sheet, write_video
 
-    talk = _talk(options)
+    view = _view(options)
     faces = {who: shipped(path) for who, path in PORTRAITS.items()}
     if options.phonemes:
         close = WarpRenderer(load_portrait(faces["avatar"], MOUTH_FACE_PX))
-        save_image(phoneme_sheet(talk, close), options.phonemes)
+        save_image(phoneme_sheet(view, close), options.phonemes)
         print(f"Wrote {options.phonemes}")
     renderers = {who: WarpRenderer(load_portrait(path, FACE_PX)) for who, path in faces.items()}
     if options.sheet:
-        save_image(contact_sheet(talk, renderers), options.sheet)
+        save_image(contact_sheet(view, renderers), options.sheet)
         print(f"Wrote {options.sheet}")
     with ProgressBar(FRAME_PERIOD_S) as progress:
-        write_view(talk, renderers, output, progress)
-    silent = "" if talk.sound is not None else "; silent: the file has no voices to play"
-    print(f"Wrote {output}: {talk.frames} frames{silent}")
+        write_video(view, renderers, output, progress)
+    silent = "" if view.audio is not None else "; silent: the file has no audio to play"
+    print(f"Wrote {output}: {view.frames} frames{silent}")
 
 
-def _talk(options: argparse.Namespace) -> ViewedTalk:
+def _view(options: argparse.Namespace) -> ConversationView:
     from avatar_forcing_ros.training.synthetic import generate_conversation
-    from avatar_forcing_ros.training.viewed_talk import generated_talk, stored_talk, with_generator
+    from avatar_forcing_ros.training.visualize import view_generated, view_stored, with_generator
 
     if options.data:
-        return stored_talk(options.data, options.seconds)
+        return view_stored(options.data, options.seconds)
     if options.model is None:
         made = generate_conversation(_seed(options.seed), options.seconds, options.split)
-        return generated_talk(made)
+        return view_generated(made)
     from avatar_forcing_ros.runtime.load import load_avatar
     from avatar_forcing_ros.streaming.engine import MotionEngine
-    from avatar_forcing_ros.training.evaluation.rollout import Script, roll
+    from avatar_forcing_ros.training.rollout import Script, roll_out_audio
 
     config = AvatarConfig(weights=options.model)
     engine = MotionEngine(load_avatar(config).generator, config.sampling, anchor=config.anchor)
     made = generate_conversation(_seed(options.seed), options.seconds, options.split)
-    (motion,) = roll(engine, [Script([made])], [made.seed])
-    return with_generator(generated_talk(made), motion, engine.config)
+    (motion,) = roll_out_audio(engine, [Script([made])], [made.seed])
+    return with_generator(view_generated(made), motion, engine.config)
 
 
 def _default_output(options: argparse.Namespace) -> Path:
@@ -123,14 +122,14 @@ def _check(options: argparse.Namespace, output: Path) -> None:
         if options.data and value is not None:
             raise ConfigError(
                 flag,
-                expected="a conversation with its voices",
+                expected="a conversation with its audio",
                 got="a prepared file, which has none",
                 remedy="give a SEED instead of --data",
             )
-    if not 0.2 <= options.seconds <= LONGEST_S:
+    if not 0.2 <= options.seconds <= MAX_S:
         raise ConfigError(
             "--seconds",
-            expected=f"a length of 0.2 … {LONGEST_S:g} s",
+            expected=f"a length of 0.2 … {MAX_S:g} s",
             got=f"{options.seconds:g}",
             remedy="choose another",
         )

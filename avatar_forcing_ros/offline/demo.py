@@ -13,15 +13,15 @@ from avatar_forcing_ros.config import AvatarConfig
 from avatar_forcing_ros.media_files.writing import json_file
 from avatar_forcing_ros.offline.render import Progress, RenderResult, read_inputs, render
 from avatar_forcing_ros.resources import shipped
-from avatar_forcing_ros.rig.figures import (
+from avatar_forcing_ros.runtime.build import build_session
+from avatar_forcing_ros.timebase import FRAME_RATE_HZ, frames_to_samples
+from avatar_forcing_ros.training.metrics.behaviour import (
     blinks,
     loudness,
     mouth_speech_r,
     nods,
     smile_reactions,
 )
-from avatar_forcing_ros.runtime.build import build_session
-from avatar_forcing_ros.timebase import FRAME_RATE_HZ, frames_to_samples
 
 AVATAR_SPEECH = "models/demo/avatar_speech.wav"
 USER_SPEECH = "models/demo/user_speech.wav"

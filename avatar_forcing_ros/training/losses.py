@@ -1,4 +1,4 @@
-"""Diffusion forcing as pure functions: what chance decides, the network's error, and its loss.
+"""Diffusion forcing: what is drawn for a batch, the network's error, and the loss of it.
 
 Every block of a clip has a timestep of its own (arXiv 2407.01392). A stream, though, makes a block
 from pure noise after blocks that are clean, and of this a clip with independent noise levels shows
@@ -8,11 +8,14 @@ block after the clean past, all blocks of the clip at once.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from avatar_forcing_ros.config import ModelConfig
 from avatar_forcing_ros.model.block_masks import condition_mask
@@ -28,6 +31,29 @@ from avatar_forcing_ros.training.dataset import Batch
 from avatar_forcing_ros.training.settings import TrainingConfig
 
 OTHER_BLOCKS = (2, 5, 10)
+
+Metrics = dict[str, Tensor]
+"""Scalars by name; ``loss`` is what is minimised."""
+
+
+class FlowMatching(nn.Module):
+    """Diffusion forcing: the network's velocity is to be noise minus clean.
+
+    A module, because a training engine wraps one and calls it with a batch.
+    """
+
+    def __init__(self, model: MotionGenerator, training: TrainingConfig) -> None:
+        super().__init__()
+        self.model, self.training_config = model, training
+
+    def forward(self, batch: Batch, generator: torch.Generator) -> Metrics:
+        """The loss of a batch; all randomness comes from `generator`, which is on the host."""
+        training = self.training_config
+        device = batch.motion.device
+        drawn = draw_corruption(len(batch.motion), self.model.config, training, generator, device)
+        with training_attention(device):
+            error = velocity_error(self.model, batch, drawn)
+        return {"loss": flow_matching_loss(error, drawn, training)}
 
 
 def draw_block_length(
@@ -83,7 +109,7 @@ def draw_condition_masks(
     """Which samples keep which input: ``[B, 1, 1]`` of 0 or 1 for each.
 
     Each input is dropped on its own with `probability`; as often each, all of the user, the
-    avatar's sound, or everything is dropped together, because guidance asks for these cases.
+    avatar's audio, or everything is dropped together, because guidance asks for these cases.
     """
 
     def happens() -> Tensor:
@@ -99,87 +125,89 @@ def draw_condition_masks(
     return {name: (~drop).float()[:, None, None] for name, drop in dropped.items()}
 
 
-class Chance(NamedTuple):
+class Corruption(NamedTuple):
     """What is drawn for one batch of B windows."""
 
     config: ModelConfig  # the network's, now and then with blocks of another length
     parallel: bool  # every block after its clean past, or all blocks beside each other
     timestep: Tensor  # [B, T]
     noise: Tensor  # [B, T, D]
-    keep: dict[str, Tensor]  # 1 for the inputs that a window keeps, 0 for those it must do without
+    keep: dict[
+        str, Tensor
+    ]  # [B, 1, 1] each: 1 for an input that a window keeps, 0 for a dropped one
 
 
-def draw(
+def draw_corruption(
     windows: int,
     config: ModelConfig,
     training: TrainingConfig,
     generator: torch.Generator,
     device: torch.device,
-) -> Chance:
-    """All chance of a batch, drawn on the host: the same on every device."""
+) -> Corruption:
+    """All randomness of a batch, drawn on the host: the same on every device."""
     config = draw_block_length(config, training, generator)
-    drawn = torch.rand(1, generator=generator).item()
-    parallel = config.block_causal and drawn < training.parallel_share
+    share = torch.rand(1, generator=generator).item()
+    parallel = config.block_causal and share < training.parallel_share
     clean = 0.0 if parallel else training.clean_context_probability
     timestep = draw_timesteps(windows, config, clean, generator)
     noise = torch.randn(windows, config.window_frames, config.motion_dim, generator=generator)
     keep = draw_condition_masks(windows, training.condition_dropout, generator)
     keep = {name: mask.to(device) for name, mask in keep.items()}
-    return Chance(config, parallel, timestep.to(device), noise.to(device), keep)
+    return Corruption(config, parallel, timestep.to(device), noise.to(device), keep)
 
 
-def velocity_error(model: MotionGenerator, batch: Batch, chance: Chance) -> Tensor:
+def velocity_error(model: MotionGenerator, batch: Batch, drawn: Corruption) -> Tensor:
     """Predicted minus true velocity ``[B, T, D]``."""
-    config, keep = chance.config, chance.keep
+    config, keep = drawn.config, drawn.keep
     clean = model.normalise(batch.motion)  # [B, T, D]
-    x_t, target = training_pair(clean, chance.noise, sigma_at(chance.timestep))
+    x_t, target = training_pair(clean, drawn.noise, sigma_at(drawn.timestep))
     span = (config.window_frames, config.block_frames, config.condition_history_frames)
     transformer = model.flow_transformer
     condition = transformer.embed_conditions(
-        user_audio=model.audio_encoder(batch.user_sound) * keep["user_audio"],
+        user_audio=model.audio_encoder(batch.user_audio) * keep["user_audio"],
         user_motion=model.normalise(batch.user_motion) * keep["user_motion"],
-        avatar_audio=model.audio_encoder(batch.avatar_sound) * keep["avatar_audio"],
+        avatar_audio=model.audio_encoder(batch.avatar_audio) * keep["avatar_audio"],
         mask=condition_mask(*span, clean.device),
     )
     reference = model.normalise(batch.reference) * keep["reference"][:, 0]
-    if chance.parallel:
+    if drawn.parallel:
         velocity = transformer.parallel(
-            clean, x_t, chance.timestep, reference, condition, config.block_frames
+            clean, x_t, drawn.timestep, reference, condition, config.block_frames
         )
     else:
-        horizon = streaming_horizon(chance.timestep, config)
-        velocity, _ = transformer(x_t, chance.timestep, reference, condition, horizon=horizon)
+        horizon = streaming_horizon(drawn.timestep, config)
+        velocity, _ = transformer(x_t, drawn.timestep, reference, condition, horizon=horizon)
     return velocity - target
 
 
-def frame_weight(chance: Chance, training: TrainingConfig) -> Tensor:
+def frame_weight(drawn: Corruption, training: TrainingConfig) -> Tensor:
     """How much each frame's error counts: ``[B, T]``, nothing for clean ones."""
-    weight = (chance.timestep > 0).float()
+    weight = (drawn.timestep > 0).float()
     if training.loss_weighting == "bell":
-        weight = weight * timestep_weight(chance.timestep)
+        weight = weight * timestep_weight(drawn.timestep)
     return weight
 
 
-def flow_matching_loss(error: Tensor, chance: Chance, training: TrainingConfig) -> Tensor:
+def flow_matching_loss(error: Tensor, drawn: Corruption, training: TrainingConfig) -> Tensor:
     """Weighted mean square of `error` ``[B, T, D]`` over the noisy frames, a scalar."""
-    weight = frame_weight(chance, training)
+    weight = frame_weight(drawn, training)
     loss = (weight * error.square().mean(dim=-1)).sum() / weight.sum().clamp_min(1e-6)
     if training.smoothness:
-        loss = loss + training.smoothness * roughness(error, chance, weight)
+        loss = loss + training.smoothness * roughness(error, drawn, weight)
     return loss
 
 
-def roughness(error: Tensor, chance: Chance, weight: Tensor) -> Tensor:
+def roughness(error: Tensor, drawn: Corruption, weight: Tensor) -> Tensor:
     """Weighted mean square change of `error` ``[B, T, D]`` from frame to frame, a scalar.
 
     Counted inside blocks and from clean context, which has no error, into a block. Two blocks of
     different noise levels have errors of different scale: that change is left out.
     """
-    timestep, config = chance.timestep, chance.config
+    timestep, config = drawn.timestep, drawn.config
     error = (timestep > 0)[..., None] * error
     frame = torch.arange(1, config.window_frames, device=error.device)
     inside = (frame % config.block_frames != 0).expand_as(timestep[:, 1:])
-    if chance.parallel:  # each block comes out of its own clean context
+    if drawn.parallel:  # each block comes out of its own clean context
         change = torch.where(inside[..., None], error.diff(dim=1), error[:, 1:])
         counted = weight[:, 1:]
     else:
@@ -188,3 +216,13 @@ def roughness(error: Tensor, chance: Chance, weight: Tensor) -> Tensor:
         counted = weight[:, 1:] * (inside | from_context)
     size = change.square().mean(dim=-1)  # [B, T - 1]
     return (counted * size).sum() / counted.sum().clamp_min(1e-6)
+
+
+@contextmanager
+def training_attention(device: torch.device) -> Iterator[None]:
+    """On a CPU the fused attention's backward pass takes as long as all the rest: go without."""
+    if device.type != "cpu":
+        yield
+        return
+    with sdpa_kernel(SDPBackend.MATH):
+        yield

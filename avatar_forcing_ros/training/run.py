@@ -15,18 +15,23 @@ from lightning_fabric.strategies.ddp import DDPStrategy
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from avatar_forcing_ros.config import PRESETS, ModelConfig, SamplingConfig
+from avatar_forcing_ros.config import PRESETS, ModelConfig
 from avatar_forcing_ros.errors import CheckpointError, ConfigError
 from avatar_forcing_ros.model.audio_encoder import SpeechEncoder
 from avatar_forcing_ros.model.checkpoint import Checkpoint, load_checkpoint
 from avatar_forcing_ros.model.generator import MotionGenerator
 from avatar_forcing_ros.strict import from_mapping, read_yaml
 from avatar_forcing_ros.training.dataset import ConversationWindows
-from avatar_forcing_ros.training.objectives import FlowMatching, Preference
-from avatar_forcing_ros.training.preferences import PairWindows, make_losing_samples
+from avatar_forcing_ros.training.losses import FlowMatching
+from avatar_forcing_ros.training.preference import (
+    PairWindows,
+    Preference,
+    make_losing_samples,
+)
 from avatar_forcing_ros.training.settings import PreferenceConfig, TrainingConfig
-from avatar_forcing_ros.training.trainer import Report, Sources, Trainer, start_at_zero
+from avatar_forcing_ros.training.trainer import Report, Trainer, start_at_zero
 
+SPLITS = ("train", "valid")
 SMOOTHING = 0.02
 FABRIC_PRECISION = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 
@@ -49,18 +54,18 @@ class Run:
 def train_flow(run: Run) -> None:
     """Train a generator by diffusion forcing on the conversations in ``run.data``.
 
-    A folder that already holds a run is gone on with. Writes ``generator.safetensors`` (averaged
+    A run that the folder already holds is resumed. Writes ``generator.safetensors`` (averaged
     weights) and ``training_state.pt`` at every checkpoint, and curves for TensorBoard. Raises
     ConfigError, MediaError or CheckpointError for settings, data or weights that do not fit.
     """
     config = _settings(TrainingConfig, run.settings)
     fabric = _fabric(run, config)
     model = PRESETS[run.preset].model
-    sources = Sources(*(ConversationWindows(run.data, s, model) for s in ("train", "valid")))
+    train, valid = (ConversationWindows(run.data, split, model) for split in SPLITS)
     torch.manual_seed(config.seed)
-    begun = _beginning(run, model, sources.train)
-    objective = FlowMatching(_trainable(begun.generator), config)
-    _train(run, Trainer(fabric, objective, sources, config, run.folder, begun))
+    initial = _initial_checkpoint(run, model, train)
+    objective = FlowMatching(_trainable(initial.generator), config)
+    _train(run, Trainer(fabric, objective, train, valid, config, run.folder, initial))
 
 
 def train_preference(run: Run) -> None:
@@ -78,21 +83,20 @@ def train_preference(run: Run) -> None:
             remedy="give --init with the weights of 'avatar-forcing train flow'",
         )
     fabric = _fabric(run, config.training)
-    begun, before = (load_checkpoint(run.initial) for _ in range(2))
-    model, sampling = begun.generator.config, PRESETS[run.preset].sampling
+    initial, before = (load_checkpoint(run.initial) for _ in range(2))
+    model = initial.generator.config
     _require_preset(model, run)
-    windows = {s: ConversationWindows(run.data, s, model) for s in ("train", "valid")}
-    wanted = {"train": config.conversations, "valid": max(16, config.conversations // 20)}
+    windows = {split: ConversationWindows(run.data, split, model) for split in SPLITS}
+    counts = {"train": config.conversations, "valid": max(16, config.conversations // 20)}
+    losing = run.folder / "losing"
     if fabric.is_global_zero:
         before.generator.to(fabric.device)
-        for split, count in wanted.items():
-            _make_losing(run.folder / "losing" / split, windows[split], before, sampling, count)
+        for split in SPLITS:
+            _make_losing(losing / split, windows[split], before, run, counts[split])
     fabric.barrier()
-    sources = Sources(
-        *(PairWindows(windows[s], run.folder / "losing" / s) for s in ("train", "valid"))
-    )
-    objective = Preference(_trainable(begun.generator), before.generator, config.training, config)
-    _train(run, Trainer(fabric, objective, sources, config.training, run.folder, begun))
+    train, valid = (PairWindows(windows[split], losing / split) for split in SPLITS)
+    objective = Preference(_trainable(initial.generator), before.generator, config)
+    _train(run, Trainer(fabric, objective, train, valid, config.training, run.folder, initial))
 
 
 def _settings(kind: type[Any], path: Path | None) -> Any:
@@ -101,7 +105,7 @@ def _settings(kind: type[Any], path: Path | None) -> Any:
 
 
 def _fabric(run: Run, config: TrainingConfig) -> Fabric:
-    precision: Any = FABRIC_PRECISION.get(config.precision, "32-true")
+    precision: Any = FABRIC_PRECISION[config.precision]
     many = run.devices * run.nodes > 1
     try:
         fabric = Fabric(
@@ -123,16 +127,16 @@ def _fabric(run: Run, config: TrainingConfig) -> Fabric:
     return fabric
 
 
-def _beginning(run: Run, model: ModelConfig, windows: Any) -> Checkpoint:
+def _initial_checkpoint(run: Run, model: ModelConfig, windows: ConversationWindows) -> Checkpoint:
     """The generator to train, its origin, and the autoencoder that it came with."""
     if run.initial:
-        begun = load_checkpoint(run.initial)
-        _require_preset(begun.generator.config, run)
-        return begun
+        loaded = load_checkpoint(run.initial)
+        _require_preset(loaded.generator.config, run)
+        return loaded
     if model.audio_encoder == "wav2vec2":
         raise ConfigError(
             "training from nothing",
-            expected="weights to begin from: the speech encoder was trained on far more sound",
+            expected="weights to begin from: the speech encoder was trained on far more audio",
             got="none",
             remedy="give --init with weights of this preset (see 'avatar-forcing weights')",
         )
@@ -156,7 +160,7 @@ def _require_preset(found: ModelConfig, run: Run) -> None:
 
 
 def _trainable(generator: MotionGenerator) -> MotionGenerator:
-    """All of it but a speech encoder, which was trained on far more sound than there is here."""
+    """All of it but a speech encoder, which was trained on far more audio than there is here."""
     generator.train().requires_grad_(True)
     if isinstance(generator.audio_encoder, SpeechEncoder):
         generator.audio_encoder.wav2vec2.requires_grad_(False)
@@ -165,52 +169,47 @@ def _trainable(generator: MotionGenerator) -> MotionGenerator:
 
 
 def _make_losing(
-    folder: Path,
-    windows: ConversationWindows,
-    before: Checkpoint,
-    sampling: SamplingConfig,
-    count: int,
+    folder: Path, windows: ConversationWindows, before: Checkpoint, run: Run, count: int
 ) -> None:
     count = min(count, len(windows.conversations))
+    sampling = replace(PRESETS[run.preset].sampling, seed=0)
     name = f"losing samples, {folder.name}"
     with tqdm(total=count, desc=name, unit="conversation", disable=None) as bar:
-        for done in make_losing_samples(
-            folder, windows, before.generator, replace(sampling, seed=0), count
-        ):
+        for done in make_losing_samples(folder, windows, before.generator, sampling, count):
             bar.update(done)
 
 
 def _train(run: Run, trainer: Trainer) -> None:
     run.folder.mkdir(parents=True, exist_ok=True)
-    leads = trainer.fabric.is_global_zero
-    if trainer.resume() and leads:
-        print(f"Going on from step {trainer.step} of {run.folder}")
-    with _progress(run.folder, trainer, shown=leads) as report:
+    is_main = trainer.fabric.is_global_zero
+    if trainer.resume() and is_main:
+        print(f"Resuming from step {trainer.step} of {run.folder}")
+    with _progress(run.folder, trainer, shown=is_main) as report:
         trainer.run(report)
-    if leads:
+    if is_main:
         print(f"Wrote {run.folder / 'generator.safetensors'}")
 
 
 @contextmanager
 def _progress(folder: Path, trainer: Trainer, *, shown: bool) -> Iterator[Report]:
-    """What is told about a run as it goes: a bar with the smoothed loss, and all curves."""
+    """Reports a run as it goes: a progress bar with the smoothed loss, and TensorBoard curves."""
     if not shown:
-        yield lambda figures: None
+        yield lambda metrics: None
         return
     steps = trainer.config.steps
     curves = SummaryWriter(str(folder / "tensorboard"), purge_step=trainer.step + 1)
     with tqdm(total=steps, initial=trainer.step, unit="step", disable=None) as bar:
         smooth: float | None = None
 
-        def report(figures: dict[str, float]) -> None:
+        def report(metrics: dict[str, float]) -> None:
             nonlocal smooth
-            loss = figures["loss"]
+            loss = metrics["loss"]
             smooth = loss if smooth is None else smooth + SMOOTHING * (loss - smooth)
             bar.update()
             bar.set_postfix_str(f"loss {smooth:.4f}")
-            for name, value in figures.items():
+            for name, value in metrics.items():
                 if name != "step":
-                    curves.add_scalar(name, value, int(figures["step"]))
+                    curves.add_scalar(name, value, int(metrics["step"]))
 
         try:
             yield report

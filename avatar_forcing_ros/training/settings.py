@@ -1,10 +1,24 @@
-"""How generators are trained: the defaults of all settings, one home for each."""
+"""Settings of training and of data preparation: one place for each default."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from avatar_forcing_ros.strict import require
+from avatar_forcing_ros.config import PRESETS, ModelConfig
+from avatar_forcing_ros.errors import ConfigError
+from avatar_forcing_ros.files import user_path
+from avatar_forcing_ros.strict import one_of, require
+from avatar_forcing_ros.timebase import FRAME_RATE_HZ
+
+MAX_WINDOW_S = 60.0  # of prepared data: one file
+_COUNTS = (
+    "steps", "batch_windows", "accumulate_batches", "checkpoint_every_steps",
+    "validate_every_steps",
+)  # fmt: skip
+_SHARES = (
+    "condition_dropout", "clean_context_probability", "parallel_share", "other_block_share",
+    "ema_decay",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -26,9 +40,9 @@ class TrainingConfig:
     half its way from there, so the compact preset weighs all noise levels alike."""
     smoothness: float = 1.0
     """Weight of the error's change from frame to frame. The best prediction stays the same, but
-    a network of limited size spends its errors on what is slow, which nobody sees as trembling."""
+    a network of limited size makes its errors slow ones, which nobody notices as trembling."""
     condition_dropout: float = 0.05
-    """Each input is dropped alone this often, and as often all of the user, the avatar's voice, or
+    """Each input is dropped alone this often, and as often all of the user, the avatar's audio, or
     everything together: an input of the user is missing in 1 - (1 - p)^3 of the windows, which
     is 14 % here. The paper's tenth is 0.035."""
     clean_context_probability: float = 0.5
@@ -46,38 +60,20 @@ class TrainingConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in (
-            "steps",
-            "batch_windows",
-            "accumulate_batches",
-            "checkpoint_every_steps",
-            "validate_every_steps",
-        ):
+        for name in _COUNTS:
             value = getattr(self, name)
             require(name, value, "a whole number above 0", value > 0)
         for name in ("learning_rate", "gradient_clip"):
             require(name, getattr(self, name), "above 0", getattr(self, name) > 0)
         for name in ("weight_decay", "warm_up_steps", "smoothness", "seed"):
             require(name, getattr(self, name), "0 or more", getattr(self, name) >= 0)
-        require(
-            "loss_weighting",
-            self.loss_weighting,
-            "'uniform' or 'bell'",
-            self.loss_weighting in ("uniform", "bell"),
-        )
-        require(
-            "precision",
-            self.precision,
-            "'float32' or 'bfloat16'",
-            self.precision in ("float32", "bfloat16"),
-        )
-        for name in (
-            "condition_dropout",
-            "clean_context_probability",
-            "parallel_share",
-            "other_block_share",
-            "ema_decay",
+        for name, kinds in (
+            ("loss_weighting", ("uniform", "bell")),
+            ("precision", ("float32", "bfloat16")),
         ):
+            kind = getattr(self, name)
+            require(name, kind, " or ".join(map(repr, kinds)), kind in kinds)
+        for name in _SHARES:
             value = getattr(self, name)
             require(name, value, "a probability in 0 … 1", 0.0 <= value <= 1.0)
 
@@ -93,7 +89,7 @@ class PreferenceConfig:
     )
     beta: float = 300.0
     """How much nearer to the winner than to the loser, beyond the model before, is enough: the
-    greater, the sooner a pair counts as told apart and is left alone."""
+    greater, the sooner a pair counts as separated and is left alone."""
     flow_weight: float = 1.0
     """Weight of the flow-matching loss that keeps the model a generator."""
     conversations: int = 600
@@ -105,3 +101,53 @@ class PreferenceConfig:
         require(
             "conversations", self.conversations, "a whole number above 0", self.conversations > 0
         )
+
+
+@dataclass(frozen=True)
+class PrepareSettings:
+    """What a person decides about data prepared from recordings."""
+
+    preset: str = "compact"
+    weights: str = ""
+    """Checkpoint file or folder whose motion autoencoder makes the latents of a latent preset."""
+    valid_share: float = 0.05
+    """Share of the recordings that is kept for validation."""
+    min_seconds: float = 4.0
+    """Shorter windows are left out."""
+
+    def __post_init__(self) -> None:
+        if self.weights:
+            object.__setattr__(self, "weights", str(user_path(self.weights)))
+        require("preset", self.preset, one_of(PRESETS, self.preset), self.preset in PRESETS)
+        require("valid_share", self.valid_share, "0 … 1", 0.0 <= self.valid_share <= 1.0)
+        shortest_s = (
+            self.model.window_frames + self.model.avatar_audio_delay_frames
+        ) / FRAME_RATE_HZ
+        require(
+            "min_seconds",
+            self.min_seconds,
+            f"{shortest_s:g} (what training takes at once) … {MAX_WINDOW_S / 2:g}",
+            shortest_s <= self.min_seconds <= MAX_WINDOW_S / 2,
+        )
+        if self.latent and not self.weights:
+            raise ConfigError(
+                f"weights of preset '{self.preset}'",
+                expected="a checkpoint with a motion autoencoder, which makes the latents",
+                got="none",
+                remedy="give --weights (see 'avatar-forcing weights')",
+            )
+
+    @property
+    def model(self) -> ModelConfig:
+        """The networks that are to be trained."""
+        return PRESETS[self.preset].model
+
+    @property
+    def latent(self) -> bool:
+        """Whether motion is latents, and not rig coefficients."""
+        return self.model.motion_space == "latent"
+
+    @property
+    def min_frames(self) -> int:
+        """Frames of the shortest window."""
+        return round(self.min_seconds * FRAME_RATE_HZ)

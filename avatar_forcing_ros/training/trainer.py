@@ -1,7 +1,7 @@
 """The training loop, top to bottom: resume, batches, loss, step, average, validate, save.
 
-Lightning Fabric places the networks, runs them in half precision and joins several processes or
-machines; the loop is ours.
+Lightning Fabric places the networks, runs them in half precision and synchronises several
+processes or machines.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pickle
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -25,32 +25,19 @@ from avatar_forcing_ros.errors import CheckpointError
 from avatar_forcing_ros.files import whole_file
 from avatar_forcing_ros.model.checkpoint import Checkpoint, save_checkpoint
 from avatar_forcing_ros.model.generator import MotionGenerator
-from avatar_forcing_ros.training.objectives import FlowMatching, Preference
+from avatar_forcing_ros.training.losses import FlowMatching
+from avatar_forcing_ros.training.preference import Preference
 from avatar_forcing_ros.training.settings import TrainingConfig
 
 VALIDATION_BATCHES = 8
 Report = Callable[[dict[str, float]], None]
 
 
-class OnDevice(Protocol):
-    """A batch."""
+class Batches(Protocol):
+    """Where batches come from; a batch has ``to(device)``."""
 
-    def to(self, device: torch.device) -> Any:
-        """The same on `device`."""
-
-
-class Source(Protocol):
-    """Where batches come from."""
-
-    def batch(self, count: int, rng: np.random.Generator) -> OnDevice:
+    def batch(self, count: int, rng: np.random.Generator) -> Any:
         """`count` random windows."""
-
-
-class Sources(NamedTuple):
-    """What is learned from, and what the learning is judged by."""
-
-    train: Source
-    valid: Source
 
 
 def learning_rate(step: int, config: TrainingConfig) -> float:
@@ -62,7 +49,7 @@ def learning_rate(step: int, config: TrainingConfig) -> float:
 
 
 class Trainer:
-    """Minimises an objective; everything needed to go on is in one file.
+    """Minimises an objective; everything needed to resume is in one file.
 
     A step's batches and noise come from generators seeded by (seed, step, part), so a resumed run
     sees what an uninterrupted one would have seen, and two processes see what one that
@@ -73,18 +60,22 @@ class Trainer:
         self,
         fabric: Fabric,
         objective: FlowMatching | Preference,
-        sources: Sources,
+        train: Batches,
+        valid: Batches,
         config: TrainingConfig,
         folder: Path,
-        begun: Checkpoint,
+        initial: Checkpoint,
     ) -> None:
-        """`begun` holds the generator that `objective` trains, its partner and its origin."""
-        self.fabric, self.sources = fabric, sources
-        self.config, self.folder, self.begun = config, folder, begun
+        """`initial` holds the generator that `objective` trains, and where it comes from.
+
+        `train` is learned from, `valid` is what the learning is judged by.
+        """
+        self.fabric, self.train, self.valid = fabric, train, valid
+        self.config, self.folder, self.initial = config, folder, initial
         self.model = objective.model
         self.average = copy.deepcopy(self.model).requires_grad_(False)
-        self.judge = copy.copy(objective)  # the same question to the averaged weights
-        self.judge._modules = {**objective._modules, "model": self.average}
+        self.validation = copy.copy(objective)  # of the averaged weights
+        self.validation._modules = {**objective._modules, "model": self.average}
         optimizer = torch.optim.AdamW(
             [p for p in self.model.parameters() if p.requires_grad],
             lr=config.learning_rate,
@@ -101,14 +92,14 @@ class Trainer:
         return self.folder / "training_state.pt"
 
     def run(self, report: Report) -> None:
-        """Train until the configured number of steps; `report` gets figures after every step."""
+        """Train until the configured number of steps; `report` gets metrics after every step."""
         while self.step < self.config.steps:
             started = time.perf_counter()
-            figures = self.train_step()
-            figures["windows_per_s"] = self._windows_a_step / (time.perf_counter() - started)
+            metrics = self.train_step()
+            metrics["windows_per_s"] = self._windows_a_step / (time.perf_counter() - started)
             if self.step % self.config.validate_every_steps == 0:
-                figures |= {f"valid_{name}": value for name, value in self.validate().items()}
-            report(figures)
+                metrics |= {f"valid_{name}": value for name, value in self.validate().items()}
+            report(metrics)
             if self.step % self.config.checkpoint_every_steps == 0:
                 self.save()
         self.save()
@@ -119,7 +110,7 @@ class Trainer:
         return self.config.batch_windows * parts
 
     def train_step(self) -> dict[str, float]:
-        """One optimiser step; its figures, the loss among them, averaged over all batches."""
+        """One optimiser step; its metrics, the loss among them, averaged over all batches."""
         config, fabric = self.config, self.fabric
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, config)
@@ -129,26 +120,27 @@ class Trainer:
             rng = np.random.default_rng([config.seed, self.step, part])
             last = k == config.accumulate_batches - 1
             with fabric.no_backward_sync(self.objective, enabled=not last):
-                figures = self.objective(*self._batch(self.sources.train, rng))
-                fabric.backward(figures["loss"] / config.accumulate_batches)
-            for name, value in figures.items():
+                metrics = self.objective(*self.draw(self.train, rng))
+                fabric.backward(metrics["loss"] / config.accumulate_batches)
+            for name, value in metrics.items():
                 total[name] = total.get(name, 0.0) + value.detach() / config.accumulate_batches
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.gradient_clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
-        self._follow()
+        self._update_average()
         shared: Any = fabric.all_reduce(total, reduce_op="mean")
         done = {name: float(value) for name, value in shared.items()}
         rate = self.optimizer.param_groups[0]["lr"]
         return {"step": self.step, **done, "gradient_norm": float(norm), "learning_rate": rate}
 
-    def _batch(self, source: Source, rng: np.random.Generator) -> tuple[Any, torch.Generator]:
+    def draw(self, source: Batches, rng: np.random.Generator) -> tuple[Any, torch.Generator]:
+        """A batch on the device, and the generator of its noise."""
         noise = torch.Generator().manual_seed(int(rng.integers(2**62)))
         return source.batch(self.config.batch_windows, rng).to(self.fabric.device), noise
 
     @torch.no_grad()
-    def _follow(self) -> None:
+    def _update_average(self) -> None:
         decay = min(self.config.ema_decay, (1.0 + self.step) / (10.0 + self.step))
         torch._foreach_lerp_(
             list(self.average.parameters()),
@@ -158,11 +150,11 @@ class Trainer:
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """Mean figures of the averaged weights on fixed windows that are never trained on."""
+        """Mean metrics of the averaged weights on fixed windows that are never trained on."""
         seen: dict[str, list[float]] = {}
         for i in range(VALIDATION_BATCHES):
             rng = np.random.default_rng([7, i])
-            for name, value in self.judge(*self._batch(self.sources.valid, rng)).items():
+            for name, value in self.validation(*self.draw(self.valid, rng)).items():
                 seen.setdefault(name, []).append(float(value))
         return {name: float(np.mean(values)) for name, values in seen.items()}
 
@@ -172,7 +164,7 @@ class Trainer:
             state = {
                 "step": self.step,
                 "config": self._config_text(),
-                "begun_from": self.begun.origin,
+                "begun_from": self.initial.origin,
                 "model": self.model.state_dict(),
                 "average": self.average.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
@@ -183,27 +175,26 @@ class Trainer:
                 self.folder / "generator.safetensors",
                 self.average,
                 self.origin(),
-                motion_autoencoder=self.begun.motion_autoencoder,
+                motion_autoencoder=self.initial.motion_autoencoder,
             )
         self.fabric.barrier()
 
     def origin(self) -> dict[str, Any]:
         """How these weights came to be, for the checkpoint's metadata."""
-        objective = self.judge
-        told = {
+        origin = {
             "method": "diffusion forcing",
             "steps": self.step,
             "training": dataclasses.asdict(self.config),
             "batches_a_step": self.fabric.world_size * self.config.accumulate_batches,
-            "begun_from": self.begun.origin or None,
+            "begun_from": self.initial.origin or None,
         }
-        if isinstance(objective, Preference):
-            told["method"] = "preference of real motion over motion made without the user"
-            told["preference"] = dataclasses.asdict(objective.preference)
-        return told
+        if isinstance(self.validation, Preference):
+            origin["method"] = "preference of real motion over motion made without the user"
+            origin["preference"] = dataclasses.asdict(self.validation.preference)
+        return origin
 
     def resume(self) -> bool:
-        """Go on from the folder's last state, if there is one; False if not.
+        """Continue from the folder's last state, if there is one; False if not.
 
         Raises CheckpointError if that state is damaged or belongs to another configuration.
         """
@@ -228,7 +219,7 @@ class Trainer:
                 got="another one",
                 remedy="train into an empty folder, or use the old configuration",
             )
-        self.begun, self.step = self.begun._replace(origin=begun_from), step
+        self.initial, self.step = self.initial._replace(origin=begun_from), step
         for part, tensors in zip((self.model, self.average, self.optimizer), weights, strict=True):
             part.load_state_dict(tensors)
         return True
@@ -236,8 +227,8 @@ class Trainer:
     def _config_text(self) -> str:
         parts: list[Any] = [dataclasses.asdict(self.model.config), dataclasses.asdict(self.config)]
         parts.append(self.fabric.world_size)  # another number would draw other batches
-        if isinstance(self.judge, Preference):
-            parts.append(dataclasses.asdict(self.judge.preference))
+        if isinstance(self.validation, Preference):
+            parts.append(dataclasses.asdict(self.validation.preference))
         return json.dumps(parts, sort_keys=True)
 
 

@@ -17,7 +17,7 @@ from tiny import tiny_generator
 
 from avatar_forcing_ros.cli import main, train_view
 from avatar_forcing_ros.model.checkpoint import save_checkpoint
-from avatar_forcing_ros.training import contact_sheet, lettering
+from avatar_forcing_ros.training import contact_sheet
 
 
 @pytest.fixture(autouse=True)
@@ -33,8 +33,8 @@ def view(*arguments: object) -> int:
 
 def width_and_frames(path: Path) -> tuple[int, int]:
     with av.open(str(path)) as file:
-        pictures = list(file.decode(video=0))
-    return pictures[0].width, len(pictures)
+        images = list(file.decode(video=0))
+    return images[0].width, len(images)
 
 
 def test_a_conversation_with_a_generator_and_the_page_of_mouths(
@@ -68,17 +68,17 @@ def test_a_prepared_file_says_that_it_is_silent(
     rng = np.random.default_rng(0)
     motion, mel = 0.1 * rng.random((10, 23), np.float32), np.zeros((40, 80), np.float16)
     np.savez(
-        tmp_path / "talk.npz", avatar_motion=motion, user_motion=motion, reference=motion[0],
+        tmp_path / "stored.npz", avatar_motion=motion, user_motion=motion, reference=motion[0],
         avatar_mel=mel, user_mel=mel,
     )  # fmt: skip
-    assert view("--data", "talk.npz", "--seconds", 0.2, "-o", "a.mp4", "--sheet", "a.png") == 0
+    assert view("--data", "stored.npz", "--seconds", 0.2, "-o", "a.mp4", "--sheet", "a.png") == 0
     assert "silent" in capsys.readouterr().out
     assert width_and_frames(tmp_path / "a.mp4")[1] == 5
     assert cv2.imread("a.png").shape[0] > 5 * 2 * 120
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "named"),
     [
         (["abc"], "SEED"),
         (["-3"], "SEED"),
@@ -95,15 +95,15 @@ def test_a_prepared_file_says_that_it_is_silent(
         (["3", "--sheet", "a.png", "--phonemes", "a.png"], "taken"),
     ],
 )
-def test_a_mistake_is_told_in_one_line(
-    arguments: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_mistake_is_one_line(
+    arguments: list[str], named: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "words.npz").write_text("no archive")
     assert view(*arguments) == 1
     error = capsys.readouterr().err.strip()
     assert error.startswith("avatar-forcing: ")
     assert error.count("\n") == 0
-    assert told in error
+    assert named in error
     assert "expected" in error
     assert not list(tmp_path.glob("*.mp4"))
 
@@ -112,8 +112,6 @@ def test_a_missing_extra_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    for cache in (lettering._mask, lettering._font):
-        cache.cache_clear()
     assert view(12, "--seconds", 0.2) == 1
     error = capsys.readouterr().err.strip()
     assert "'matplotlib'" in error

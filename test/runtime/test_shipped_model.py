@@ -13,9 +13,9 @@ from avatar_forcing_ros.media import AudioChunk
 from avatar_forcing_ros.media_files.reading import read_audio
 from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.rig.coefficients import INDEX, NAMES
-from avatar_forcing_ros.rig.figures import best_lag, blinks, mouth_opening
 from avatar_forcing_ros.runtime.build import build_session
 from avatar_forcing_ros.timebase import samples_to_frames
+from avatar_forcing_ros.training.metrics.behaviour import best_lag, blinks, mouth_opening
 
 DATA = Path(__file__).parent.parent / "data"
 
@@ -80,7 +80,7 @@ def test_the_bars_that_a_minute_of_conversation_can_tell(tmp_path: Path) -> None
     """Voices, sentences and people of the held-out split; the whole table is the model card's."""
     pytest.importorskip("espeakng_loader")
     pytest.importorskip("matplotlib")
-    from avatar_forcing_ros.training.evaluation.run import EvaluationConfig, evaluate
+    from avatar_forcing_ros.training.evaluation.evaluate import EvaluationConfig, evaluate
 
     few = EvaluationConfig(
         conversations=6,

@@ -13,18 +13,18 @@ from avatar_forcing_ros.errors import ConfigError, MediaError
 from avatar_forcing_ros.model.mel_encoder import SILENCE
 from avatar_forcing_ros.rig.coefficients import COUNT
 from avatar_forcing_ros.streaming.audio_window import MelWindow
-from avatar_forcing_ros.training.conversation_file import (
+from avatar_forcing_ros.training.dataset import (
+    ConversationWindows,
     StoredConversation,
+    audio_features,
     load_conversation,
     save_conversation,
-    sound_features,
 )
-from avatar_forcing_ros.training.dataset import ConversationWindows
-from avatar_forcing_ros.training.synthetic_data import make_conversations
+from avatar_forcing_ros.training.synthetic.dataset import make_conversations
 
 
 def test_windows_are_aligned_as_in_a_stream(data: Path) -> None:
-    """The avatar's sound runs ahead of its motion by the delay, the user's does not."""
+    """The avatar's audio runs ahead of its motion by the delay, the user's does not."""
     windows = ConversationWindows(data, "train", TINY)
     batch = windows.batch(20, np.random.default_rng(0))
     ahead = TINY.avatar_audio_delay_frames
@@ -33,34 +33,34 @@ def test_windows_are_aligned_as_in_a_stream(data: Path) -> None:
         assert batch.motion[i, :, 0].tolist() == list(range(start, start + TINY.window_frames))
         assert float(batch.user_motion[i, 0, 0]) == start + 100
         last = start + TINY.window_frames
-        told = [(batch.avatar_sound[i], 4 * (last + ahead)), (-batch.user_sound[i], 4 * last)]
-        for mel, stop in told:
+        expected = [(batch.avatar_audio[i], 4 * (last + ahead)), (-batch.user_audio[i], 4 * last)]
+        for mel, stop in expected:
             assert mel.shape == (4 * (7 + TINY.window_frames), 80)
             assert float(mel[-1, 0]) == pytest.approx((stop - 1) / 100, abs=2e-3)
         if start < 7:
-            assert float(batch.user_sound[i, 0, 0]) == pytest.approx(SILENCE)
+            assert float(batch.user_audio[i, 0, 0]) == pytest.approx(SILENCE)
 
 
-def test_training_hears_what_a_stream_hears() -> None:
-    sound = (0.1 * np.random.default_rng(0).standard_normal(640 * 30)).astype(np.float32)
+def test_training_features_are_those_of_a_stream() -> None:
+    audio = (0.1 * np.random.default_rng(0).standard_normal(640 * 30)).astype(np.float32)
     window = MelWindow()
-    streamed = [window.push(sound[k : k + 3200])[-20:] for k in range(0, len(sound), 3200)]
-    clip = sound_features(sound).astype(np.float32)
+    streamed = [window.push(audio[k : k + 3200])[-20:] for k in range(0, len(audio), 3200)]
+    clip = audio_features(audio).astype(np.float32)
     assert np.abs(np.concatenate(streamed) - clip).max() < 2e-3  # stored in half precision
 
 
 def test_waves_are_levelled_as_a_stream_levels_them() -> None:
-    sound = (0.01 * np.random.default_rng(0).standard_normal(640 * 30)).astype(np.float32)
-    levelled = sound_features(sound, "wave").astype(np.float32)
-    assert levelled.shape == sound.shape
-    assert levelled[-6400:].std() > 5 * sound.std()
+    audio = (0.01 * np.random.default_rng(0).standard_normal(640 * 30)).astype(np.float32)
+    levelled = audio_features(audio, "wave").astype(np.float32)
+    assert levelled.shape == audio.shape
+    assert levelled[-6400:].std() > 5 * audio.std()
 
 
 def test_a_latent_conversation_is_cut_sample_by_sample(tmp_path: Path) -> None:
     frames = 60
     wave = np.arange(frames * 640, dtype=np.float32)
     motion = np.arange(frames, dtype=np.float32)[:, None].repeat(16, 1)
-    talk = StoredConversation(
+    conversation = StoredConversation(
         "wave",
         (wave / 1000).astype(np.float16),
         (-wave / 1000).astype(np.float16),
@@ -68,16 +68,16 @@ def test_a_latent_conversation_is_cut_sample_by_sample(tmp_path: Path) -> None:
         -motion,
         np.full(16, 7.0, np.float32),
     )
-    save_conversation(tmp_path / "train-x.npz", talk)
+    save_conversation(tmp_path / "train-x.npz", conversation)
     batch = ConversationWindows(tmp_path, "train", TINY_LATENT).batch(4, np.random.default_rng(0))
     assert batch.reference.tolist() == [[7.0] * 16] * 4
     for i in range(4):
         start = int(batch.motion[i, 0, 0])
-        assert batch.avatar_sound.shape == (4, 640 * 50)
-        assert float(batch.avatar_sound[i, 0]) == pytest.approx(start * 0.64, rel=2e-3)
+        assert batch.avatar_audio.shape == (4, 640 * 50)
+        assert float(batch.avatar_audio[i, 0]) == pytest.approx(start * 0.64, rel=2e-3)
 
 
-def test_files_for_other_networks_and_with_broken_values_are_told(data: Path) -> None:
+def test_files_for_other_networks_and_with_broken_values_are_reported(data: Path) -> None:
     path = next(data.glob("train-*.npz"))
     with pytest.raises(MediaError, match="avatar_motion"):
         load_conversation(path, TINY_LATENT)
@@ -91,12 +91,12 @@ def test_files_for_other_networks_and_with_broken_values_are_told(data: Path) ->
         load_conversation(path, TINY)
 
 
-def test_conversations_shorter_than_a_window_are_told(data: Path) -> None:
+def test_conversations_shorter_than_a_window_are_reported(data: Path) -> None:
     with pytest.raises(MediaError, match="at least one window"):
         ConversationWindows(data, "train", replace(TINY, window_frames=39))
 
 
-def test_a_damaged_file_is_told(data: Path) -> None:
+def test_a_damaged_file_is_reported(data: Path) -> None:
     path = next(data.glob("train-*.npz"))
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(MediaError, match="cannot be read"):
@@ -104,14 +104,12 @@ def test_a_damaged_file_is_told(data: Path) -> None:
 
 
 @pytest.mark.parametrize(("workers", "share"), [(0, 0.0), (1, 1.5), (1, float("nan"))])
-def test_impossible_orders_for_conversations_are_refused(
-    workers: int, share: float, tmp_path: Path
-) -> None:
+def test_impossible_arguments_are_refused(workers: int, share: float, tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
         next(make_conversations(tmp_path, "train", 1, workers, share))
 
 
-def test_missing_data_is_told(tmp_path: Path) -> None:
+def test_missing_data_is_reported(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="avatar-forcing train data"):
         ConversationWindows(tmp_path, "train", TINY)
 

@@ -21,15 +21,13 @@ from avatar_forcing_ros.model.checkpoint import save_checkpoint
 from avatar_forcing_ros.rig.coefficients import COUNT
 from avatar_forcing_ros.streaming.engine import MotionEngine
 from avatar_forcing_ros.timebase import SAMPLES_PER_FRAME
-from avatar_forcing_ros.training.evaluation import figures as figures_module
-from avatar_forcing_ros.training.evaluation import run as run_module
-from avatar_forcing_ros.training.evaluation.bars import all_bars
-from avatar_forcing_ros.training.evaluation.drift_plan import drift_plan
-from avatar_forcing_ros.training.evaluation.figures import Rolled, all_figures
-from avatar_forcing_ros.training.evaluation.measuring import Truth
-from avatar_forcing_ros.training.evaluation.rollout import Script, roll
-from avatar_forcing_ros.training.evaluation.run import EvaluationConfig, evaluate
-from avatar_forcing_ros.training.evaluation.variants import in_blocks, variants
+from avatar_forcing_ros.training.evaluation import evaluate as evaluate_module
+from avatar_forcing_ros.training.evaluation import metrics_table
+from avatar_forcing_ros.training.evaluation.evaluate import EvaluationConfig, evaluate
+from avatar_forcing_ros.training.evaluation.metrics_table import Rollouts, Truth, all_metrics
+from avatar_forcing_ros.training.evaluation.report import thresholds
+from avatar_forcing_ros.training.evaluation.variants import drift_plan, variants, with_blocks
+from avatar_forcing_ros.training.rollout import Script, roll_out_audio
 from avatar_forcing_ros.training.synthetic import Conversation, generate_conversation
 
 KEYS = {
@@ -41,7 +39,7 @@ SECONDS = 4.0
 
 
 @pytest.fixture(scope="module")
-def talks() -> list[Conversation]:
+def conversations() -> list[Conversation]:
     return [generate_conversation(2_000_000 + k, SECONDS, "test") for k in range(2)]
 
 
@@ -53,20 +51,20 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def numbered(frames: int, first: int) -> Conversation:
-    """A conversation in which every frame of everything can be told by its value."""
+    """A conversation in which every frame of everything can be recognised by its value."""
     count = (first + np.arange(frames, dtype=np.float32)) / 1000.0
-    sound = np.repeat(count, SAMPLES_PER_FRAME)
+    audio = np.repeat(count, SAMPLES_PER_FRAME)
     motion = np.repeat(count[:, None], COUNT, axis=1)
     nobody = np.zeros(frames, bool)
-    return Conversation(0, "test", sound, -sound, motion, -motion, nobody, nobody, [], [])
+    return Conversation(0, "test", audio, -audio, motion, -motion, nobody, nobody, [], [])
 
 
-def test_a_script_runs_through_its_talks_and_is_silent_outside() -> None:
+def test_a_script_runs_through_its_conversations_and_is_silent_outside() -> None:
     script = Script([numbered(10, 1), numbered(10, 11), numbered(10, 21)])
     assert script.frames == 30
-    heard = script.avatar_audio(-2, 33)[::SAMPLES_PER_FRAME]
+    audio = script.avatar_audio(-2, 33)[::SAMPLES_PER_FRAME]
     wanted = [0, 0, *range(1, 31), 0, 0, 0]
-    np.testing.assert_allclose(1000 * heard, wanted, atol=1e-3)
+    np.testing.assert_allclose(1000 * audio, wanted, atol=1e-3)
     np.testing.assert_allclose(-1000 * script.user_motion(-2, 1)[:, 3], [1, 1, 1], atol=1e-3)
     np.testing.assert_allclose(-1000 * script.user_motion(9, 12)[:, 3], [10, 11, 12], atol=1e-3)
     np.testing.assert_allclose(-1000 * script.user_motion(29, 31)[:, 0], [30, 30], atol=1e-3)
@@ -74,46 +72,46 @@ def test_a_script_runs_through_its_talks_and_is_silent_outside() -> None:
     assert script.truth().shape == (30, COUNT)
 
 
-def test_the_engine_hears_the_avatar_earlier_than_it_sees_the_user(
+def test_the_engine_gets_the_avatar_audio_earlier_than_the_user(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As in a session: what comes out is cut so that frame t is frame t of the script."""
     engine = MotionEngine(tiny_generator(), SamplingConfig(nfe=3))
-    told = []
+    inputs = []
     step = engine.step_many
 
-    def spy(states, heard):  # type: ignore[no-untyped-def]
-        told.extend(heard)
-        return step(states, heard)
+    def spy(states, blocks):  # type: ignore[no-untyped-def]
+        inputs.extend(blocks)
+        return step(states, blocks)
 
     monkeypatch.setattr(engine, "step_many", spy)
-    (motion,) = roll(engine, [Script([numbered(23, 1)])], [0])
+    (motion,) = roll_out_audio(engine, [Script([numbered(23, 1)])], [0])
     assert motion.shape == (23, COUNT)
-    voice = np.concatenate([t.avatar_audio for t in told])[::SAMPLES_PER_FRAME]
-    user = np.concatenate([t.user_motion for t in told if t.user_motion is not None])[:, 0]
-    np.testing.assert_allclose(1000 * voice[:25], [*range(1, 24), 0, 0], atol=1e-3)
+    audio = np.concatenate([t.avatar_audio for t in inputs])[::SAMPLES_PER_FRAME]
+    user = np.concatenate([t.user_motion for t in inputs if t.user_motion is not None])[:, 0]
+    np.testing.assert_allclose(1000 * audio[:25], [*range(1, 24), 0, 0], atol=1e-3)
     np.testing.assert_allclose(-1000 * user[:25], [1, 1, *range(1, 24)], atol=1e-3)
 
 
-def test_a_batch_is_what_each_would_be_alone(talks: list[Conversation]) -> None:
+def test_a_batch_is_what_each_would_be_alone(conversations: list[Conversation]) -> None:
     engine = MotionEngine(tiny_generator(), SamplingConfig(nfe=3))
-    scripts = [Script([talk]) for talk in talks]
-    both = roll(engine, scripts, [5, 6])
-    alone = roll(engine, scripts[1:], [6])
+    scripts = [Script([item]) for item in conversations]
+    both = roll_out_audio(engine, scripts, [5, 6])
+    alone = roll_out_audio(engine, scripts[1:], [6])
     np.testing.assert_allclose(both[1], alone[0], atol=1e-4)
-    without = roll(engine, scripts, [5, 6], user_audio=False, user_motion=False)
+    without = roll_out_audio(engine, scripts, [5, 6], user_audio=False, user_motion=False)
     assert np.abs(without[0] - both[0]).max() > 1e-3
 
 
 @pytest.mark.parametrize(("frames", "first"), [(2, 4), (3, 6), (5, 5), (10, 10)])
 def test_other_block_lengths_are_a_copy(frames: int, first: int) -> None:
     generator = tiny_generator()
-    made = in_blocks(generator, frames)
+    made = with_blocks(generator, frames)
     assert made.config.block_frames == made.flow_transformer.config.block_frames == frames
     assert made.config.first_block_frames == first
     assert generator.config == generator.flow_transformer.config == TINY
     engine = MotionEngine(made, SamplingConfig(nfe=3))
-    assert len(roll(engine, [Script([numbered(30, 1)])], [0])[0]) == 30
+    assert len(roll_out_audio(engine, [Script([numbered(30, 1)])], [0])[0]) == 30
 
 
 def test_variants_are_named_for_what_they_are(weights: Path) -> None:
@@ -126,7 +124,7 @@ def test_variants_are_named_for_what_they_are(weights: Path) -> None:
     assert {"no_user", "no_user_audio", "no_user_motion", "before_preference"} <= set(made)
     assert "no_guidance" not in made  # which is what joint guidance of 1 is
     assert made["guidance_2"].sampling.audio_guidance == 2.0
-    assert made["evaluations_3"].meaning.startswith("1 solver step ")
+    assert made["nfe_3"].meaning.startswith("1 solver step ")
     guided = variants(weights, None, SamplingConfig(audio_guidance=1.5), TINY)
     names = [v.name for v in guided]
     assert "no_guidance" in names
@@ -134,33 +132,33 @@ def test_variants_are_named_for_what_they_are(weights: Path) -> None:
     assert [v.name for v in variants(weights, None, SamplingConfig(), TINY, "none")] == ["full"]
 
 
-def test_drift_compares_the_same_talks() -> None:
-    plan = drift_plan(talks=48, talk_frames=500, minutes=30, seed=0)
+def test_drift_compares_the_same_conversations() -> None:
+    plan = drift_plan(conversations=48, conversation_frames=500, minutes=30, seed=0)
     assert plan.window_frames == 5 * 60 * 25
     for order in plan.orders:
         assert len(order) == 90
         assert sorted(order[:15]) == sorted(order[-15:])
         assert set(order) == set(range(48))
-    short = drift_plan(talks=2, talk_frames=500, minutes=0.2, seed=0)
+    short = drift_plan(conversations=2, conversation_frames=500, minutes=0.2, seed=0)
     assert [len(order) for order in short.orders] == [3] * 4
     assert short.window_frames == 500
 
 
-def test_the_truth_itself_is_perfect(talks: list[Conversation], weights: Path) -> None:
-    """An avatar that moves as the true one does passes each bar that it can."""
+def test_the_truth_itself_is_perfect(conversations: list[Conversation], weights: Path) -> None:
+    """An avatar that moves as the true one does reaches each threshold that it can."""
     compared = variants(weights, None, SamplingConfig(), TINY, "none")
-    plan = drift_plan(2, talks[0].frames, 0.2, 0)
-    streams = [Script([talks[i] for i in order]).truth() for order in plan.orders]
-    rolled = Rolled({"full": [t.avatar_motion for t in talks]}, {"anchored": streams})
-    found = all_figures(Truth(talks), rolled, compared, plan, 0)
+    plan = drift_plan(2, conversations[0].frames, 0.2, 0)
+    streams = [Script([conversations[i] for i in order]).truth() for order in plan.orders]
+    rollouts = Rollouts({"full": [t.avatar_motion for t in conversations]}, {"anchored": streams})
+    found = all_metrics(Truth(conversations), rollouts, compared, plan, 0)
     for name, wanted in (("lip_sync_r", 1), ("lip_sync_lag_frames", 0), ("rpcc_pose", 0)):
         assert found[name]["value"] == pytest.approx(wanted, abs=1e-4)
     for key in KEYS:
         assert found[key]["value"] == pytest.approx(found[key]["ground_truth"], abs=1e-4), key
-    bars = {b["name"]: b for b in all_bars(found, speed_ms=10.0)}
-    assert bars["lip_sync_r"]["met"] is True
-    assert bars["drift over 0.2 minutes"]["met"] is None
-    assert all_bars(found, speed_ms=50.0)[-1]["met"] is False
+    met = {row["name"]: row["met"] for row in thresholds(found, "speed", 10.0)}
+    assert met["lip_sync_r"] is True
+    assert met["drift over 0.2 minutes"] is None
+    assert thresholds(found, "speed", 50.0)[-1]["met"] is False
 
 
 def test_the_command_writes_its_files(
@@ -169,31 +167,31 @@ def test_the_command_writes_its_files(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(run_module, "block_ms", lambda *_: 1.0)
-    monkeypatch.setattr(figures_module, "resamples", lambda n, seed: np.eye(n)[[0, 1, 0]] * n)
+    monkeypatch.setattr(evaluate_module, "block_ms", lambda *_: 1.0)
+    monkeypatch.setattr(metrics_table, "resamples", lambda n, seed: np.eye(n)[[0, 1, 0]] * n)
     out = tmp_path / "out"
-    words = ["--quick", "--conversations", "2", "--seconds", "4", "--drift-minutes", "0.1"]
-    words += ["--workers", "1", "--weights", str(weights), "--before", str(weights)]
-    assert main(["evaluate", *words, "-o", str(out)]) == 0
-    told = json.loads((out / "evaluation.json").read_text())
-    assert KEYS | {"ablations", "human", "set", "model", "bars"} == set(told)
+    arguments = ["--quick", "--conversations", "2", "--seconds", "4", "--drift-minutes", "0.1"]
+    arguments += ["--workers", "1", "--weights", str(weights), "--before", str(weights)]
+    assert main(["evaluate", *arguments, "-o", str(out)]) == 0
+    written = json.loads((out / "evaluation.json").read_text())
+    assert KEYS | {"ablations", "human", "set", "model", "thresholds"} == set(written)
     for key in KEYS:
-        assert {"value", "low", "high", "ground_truth"} <= set(told[key])
-    assert set(told["ablations"]) == {
+        assert {"value", "low", "high", "ground_truth"} <= set(written[key])
+    assert set(written["ablations"]) == {
         "no_user_audio", "no_user_motion", "no_user", "before_preference"
     }  # fmt: skip
-    same = told["ablations"]["before_preference"]
-    assert same["rpcc_pose"]["value"] == told["rpcc_pose"]["value"]
+    same = written["ablations"]["before_preference"]
+    assert same["rpcc_pose"]["value"] == written["rpcc_pose"]["value"]
     assert same["rpcc_pose_worse_by"] == {"value": 0.0, "low": 0.0, "high": 0.0}
-    assert told["ablations"]["no_user"]["rpcc_pose_worse_by"]["value"] != 0.0
-    assert told["set"]["first_seed"] == 2_000_000
-    assert told["model"]["origin"] == {"steps": 7}
-    assert {"name", "wanted", "value", "met"} <= set(told["bars"][0])
+    assert written["ablations"]["no_user"]["rpcc_pose_worse_by"]["value"] != 0.0
+    assert written["set"]["first_seed"] == 2_000_000
+    assert written["model"]["origin"] == {"steps": 7}
+    assert {"name", "wanted", "value", "met"} <= set(written["thresholds"][0])
     printed = capsys.readouterr().out
     assert "lip_sync_r" in printed
     page = (out / "evaluation.md").read_text()
     shown = re.findall(r"!\[.*\]\((.*)\)", page)
-    assert set(shown) == {"lips.png", "answers.png", "reactivity.png", "drift.png"}
+    assert set(shown) == {"lips.png", "responses.png", "reactivity.png", "drift.png"}
     for name in shown:
         assert (out / name).read_bytes().startswith(b"\x89PNG")
     assert not list(out.glob(".*"))
@@ -209,7 +207,7 @@ def test_latent_generators_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("arguments", "named"),
     [
         (["--conversations", "1"], "conversations"),
         (["--seconds", "1"], "seconds"),
@@ -222,16 +220,16 @@ def test_latent_generators_are_refused(tmp_path: Path) -> None:
     ],
 )
 def test_bad_input_is_one_line(
-    words: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], named: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["evaluate", *words, "-o", str(tmp_path / "out")]) == 1
+    assert main(["evaluate", *arguments, "-o", str(tmp_path / "out")]) == 1
     error = capsys.readouterr().err
     assert error.startswith("avatar-forcing: ")
-    assert told in error
+    assert named in error
     assert error.count("\n") == 1
 
 
-def test_a_folder_that_cannot_be_is_told_before_any_work(
+def test_a_folder_that_cannot_be_is_reported_before_any_work(
     weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").write_text("")

@@ -1,4 +1,4 @@
-"""Targets and losses as stated: what chance decides, what is seen, what an error costs."""
+"""Targets and losses as stated: what is drawn, what is seen, what an error costs."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from avatar_forcing_ros.config import ModelConfig
 from avatar_forcing_ros.model.block_masks import condition_mask
 from avatar_forcing_ros.training.dataset import ConversationWindows
 from avatar_forcing_ros.training.losses import (
-    Chance,
-    draw,
+    Corruption,
     draw_block_length,
     draw_condition_masks,
+    draw_corruption,
     draw_timesteps,
     flow_matching_loss,
     frame_weight,
@@ -116,9 +116,9 @@ def test_frames_being_made_do_not_see_the_next_block() -> None:
     assert (run() != before).any(dim=-1)[0, 3:5].all()
 
 
-def chance(
+def corruption(
     config: ModelConfig, timestep: torch.Tensor, noise: torch.Tensor | None = None
-) -> Chance:
+) -> Corruption:
     """Nothing dropped."""
     if noise is None:
         noise = torch.zeros(*timestep.shape, config.motion_dim)
@@ -126,7 +126,7 @@ def chance(
         name: torch.ones(len(timestep), 1, 1)
         for name in ("avatar_audio", "user_audio", "user_motion", "reference")
     }
-    return Chance(config, config.block_causal, timestep, noise, everything)
+    return Corruption(config, config.block_causal, timestep, noise, everything)
 
 
 @pytest.mark.parametrize("config", [TINY, TINY_CAUSAL])
@@ -138,7 +138,7 @@ def test_perfect_prediction_costs_nothing(
     batch = ConversationWindows(data, "train", config).batch(4, np.random.default_rng(0))
     generator = torch.Generator().manual_seed(1)
     training = TrainingConfig(smoothness=0.0, parallel_share=1.0)
-    drawn = draw(4, config, training, generator, CPU)
+    drawn = draw_corruption(4, config, training, generator, CPU)
     assert drawn.parallel == config.block_causal
     truth = drawn.noise - model.normalise(batch.motion)
     for offset, loss in ((0.0, 0.0), (0.5, 0.25)):
@@ -152,9 +152,9 @@ def test_perfect_prediction_costs_nothing(
 
 def test_weights_of_noise_levels() -> None:
     timestep = torch.tensor([[0.0, 100.0, 500.0]]).repeat(1, 10)[:, : TINY.window_frames]
-    plain = frame_weight(chance(TINY, timestep), TrainingConfig())
+    plain = frame_weight(corruption(TINY, timestep), TrainingConfig())
     assert plain[0, :3].tolist() == [0.0, 1.0, 1.0]
-    bell = frame_weight(chance(TINY, timestep), TrainingConfig(loss_weighting="bell"))
+    bell = frame_weight(corruption(TINY, timestep), TrainingConfig(loss_weighting="bell"))
     assert 0.0 == bell[0, 0] < bell[0, 1] < bell[0, 2]
 
 
@@ -164,7 +164,7 @@ def test_roughness_counts_changes_inside_blocks_and_out_of_context() -> None:
     weight = (timestep > 0).float()
 
     def of(error: torch.Tensor) -> float:
-        return float(roughness(error[None, :, None], chance(TINY, timestep), weight))
+        return float(roughness(error[None, :, None], corruption(TINY, timestep), weight))
 
     frame = torch.arange(TINY.window_frames)
     flat = torch.where(frame >= 5, 1.0, 0.0)
@@ -178,7 +178,7 @@ def test_roughness_of_blocks_after_their_own_clean_past() -> None:
     """Every block begins at clean context, whose error is zero, whatever the block before did."""
     timestep = torch.full((1, TINY_CAUSAL.window_frames), 300.0)
     error = torch.ones(1, TINY_CAUSAL.window_frames, 1)
-    found = roughness(error, chance(TINY_CAUSAL, timestep), torch.ones_like(timestep))
+    found = roughness(error, corruption(TINY_CAUSAL, timestep), torch.ones_like(timestep))
     borders = (TINY_CAUSAL.window_frames - 1) // 3
     assert float(found) == pytest.approx(borders / (TINY_CAUSAL.window_frames - 1))
 

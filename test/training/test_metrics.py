@@ -1,4 +1,4 @@
-"""Measures on motion whose figures are known beforehand."""
+"""Metrics on motion whose values are known beforehand."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.rig.coefficients import COUNT, INDEX, POSE
-from avatar_forcing_ros.training.metrics import human, lips, reactivity, variety
+from avatar_forcing_ros.training.metrics import behaviour, lips, motion_statistics, reactivity
 from avatar_forcing_ros.training.metrics.bootstrap import (
     difference,
     estimate,
@@ -106,10 +106,10 @@ def test_a_mirrored_answer_counts_as_one() -> None:
     user = [np.cumsum(moving(k), axis=0) for k in range(4)]
     mirrored = reactivity.correlation_sums(user, [-0.3 * clip for clip in user])
     still_one = reactivity.correlation_sums(user, [still() for _ in user])
-    answers = reactivity.answer_correlation(mirrored, mirrored, POSE)
-    assert answers.value > 0.6
-    assert reactivity.answer_correlation(still_one, mirrored, POSE).value == 0.0
-    assert np.isnan(reactivity.answer_correlation(still_one, still_one, POSE).value)
+    responses = reactivity.response_correlation(mirrored, mirrored, POSE)
+    assert responses.value > 0.6
+    assert reactivity.response_correlation(still_one, mirrored, POSE).value == 0.0
+    assert np.isnan(reactivity.response_correlation(still_one, still_one, POSE).value)
 
 
 def test_the_distance_of_two_gaussians() -> None:
@@ -119,9 +119,9 @@ def test_the_distance_of_two_gaussians() -> None:
     one = [rng.standard_normal((20_000, 3)) for _ in range(4)]
     other = [spread * rng.standard_normal((20_000, 3)) + [3.0, 0.0, 0.0] for _ in range(4)]
     wanted = 9.0 + np.square(spread - 1.0).sum()
-    found = variety.frechet_distance(one, other)
+    found = motion_statistics.frechet_distance(one, other)
     assert found.value == pytest.approx(wanted, rel=0.02)
-    assert variety.frechet_distance(one, one).value == pytest.approx(0.0, abs=1e-6)
+    assert motion_statistics.frechet_distance(one, one).value == pytest.approx(0.0, abs=1e-6)
     again = estimate(found, resamples(4))
     assert again.low <= found.value <= again.high
 
@@ -129,25 +129,27 @@ def test_the_distance_of_two_gaussians() -> None:
 def test_diversity_of_all_clusters_alike_and_of_one() -> None:
     centres = np.arange(8.0)[:, None] * 10.0
     alike = np.repeat(centres, 25, axis=0)
-    assert variety.diversity([alike], centres).value == pytest.approx(3.0)
-    assert variety.diversity([np.zeros((50, 1))], centres).value == 0.0
-    assert variety.diversity([alike, np.zeros((50, 1))], centres).value == pytest.approx(1.5)
+    assert motion_statistics.diversity([alike], centres).value == pytest.approx(3.0)
+    assert motion_statistics.diversity([np.zeros((50, 1))], centres).value == 0.0
+    assert motion_statistics.diversity([alike, np.zeros((50, 1))], centres).value == pytest.approx(
+        1.5
+    )
 
 
 def test_clusters_are_found_and_are_the_same_every_time() -> None:
     rng = np.random.default_rng(0)
     frames = [np.repeat([[0.0], [5.0], [10.0]], 40, axis=0) + 0.01 * rng.standard_normal((120, 1))]
-    found = variety.clusters(frames, 3)
+    found = motion_statistics.clusters(frames, 3)
     np.testing.assert_allclose(np.sort(found[:, 0]), [0.0, 5.0, 10.0], atol=0.02)
-    np.testing.assert_array_equal(found, variety.clusters(frames, 3))
+    np.testing.assert_array_equal(found, motion_statistics.clusters(frames, 3))
 
 
 def test_variance_is_within_clips() -> None:
     flat = [np.full((50, 2), level) for level in (0.0, 100.0)]
-    assert variety.variance(flat).value == 0.0
+    assert motion_statistics.variance(flat).value == 0.0
     wave = np.stack([np.tile([1.0, -1.0], 25), np.zeros(50)], axis=1)
-    assert variety.variance([wave]).value == pytest.approx(0.5)
-    assert variety.spread_of(flat) == pytest.approx([50.0, 50.0])
+    assert motion_statistics.variance([wave]).value == pytest.approx(0.5)
+    assert motion_statistics.spread_of(flat) == pytest.approx([50.0, 50.0])
 
 
 def test_people_are_counted() -> None:
@@ -166,13 +168,15 @@ def test_people_are_counted() -> None:
     face[:, [INDEX["smile_left"], INDEX["smile_right"]]] = np.roll(0.6 * rise, 10)[:, None]
     user_speaks, avatar_speaks = np.zeros(1500, bool), np.zeros(1500, bool)
     user_speaks[250:975], avatar_speaks[1000:] = True, True
-    clip = human.Seen(face, user, avatar_speaks, user_speaks)
-    assert human.blinks_per_min([clip]).value == 3
-    assert human.gaze_shifts_per_min([clip]).value == 2
-    assert human.listening(clip).sum() == 750
-    assert human.nods_per_min([clip]).value == pytest.approx(2.0)  # one in half a minute
-    assert human.smile_reaction_lag_ms([clip]).value == 400
+    clip = behaviour.Clip(face, user, avatar_speaks, user_speaks)
+    assert behaviour.blinks_per_min([clip]).value == 3
+    assert behaviour.gaze_shifts_per_min([clip]).value == 2
+    assert behaviour.listening(clip).sum() == 750
+    assert behaviour.nods_per_min([clip]).value == pytest.approx(2.0)  # one in half a minute
+    assert behaviour.smile_reaction_lag_ms([clip]).value == 400
     turning = still(51)
     turning[:, INDEX["head_yaw"]] = np.linspace(0.0, np.pi, 51)
-    speed = human.head_speed_deg_s([human.Seen(turning, turning, *[np.zeros(51, bool)] * 2)])
+    speed = behaviour.head_speed_deg_s(
+        [behaviour.Clip(turning, turning, *[np.zeros(51, bool)] * 2)]
+    )
     assert speed.value == pytest.approx(90.0, rel=1e-3)

@@ -36,15 +36,15 @@ def conditions() -> list[torch.Tensor]:
 def test_a_stream_computes_what_training_shows(transformer: FlowTransformer) -> None:
     """Velocities of every block, conditions and remembered keys included."""
     clean, noisy = random(1, FRAMES, 23), random(1, FRAMES, 24)[..., :23]
-    told = conditions()
-    told[2] = told[2][..., : CONFIG.audio_dim]
+    inputs = conditions()
+    inputs[2] = inputs[2][..., : CONFIG.audio_dim]
     timestep = torch.linspace(900, 100, FRAMES)[None].clone()
     for start in range(0, FRAMES, LENGTH):
         timestep[:, start : start + LENGTH] = timestep[:, start : start + 1].clone()
     reference = random(1, 23)
     device = clean.device
     mask = condition_mask(FRAMES, LENGTH, CONFIG.condition_history_frames, device)
-    condition = transformer.embed_conditions(*told, mask=mask)
+    condition = transformer.embed_conditions(*inputs, mask=mask)
     at_once = transformer.parallel(clean, noisy, timestep, reference, condition, LENGTH)
 
     cache = empty_cache(CONFIG)
@@ -52,7 +52,7 @@ def test_a_stream_computes_what_training_shows(transformer: FlowTransformer) -> 
         block = slice(start, min(start + LENGTH, FRAMES))
         count = block.stop - start
         first = max(0, start - CONFIG.condition_history_frames)
-        window = [part[:, first : block.stop] for part in told]
+        window = [part[:, first : block.stop] for part in inputs]
         seen = condition_mask(
             block.stop - first, LENGTH, CONFIG.condition_history_frames, device, first % LENGTH
         )
@@ -90,12 +90,12 @@ def test_no_block_sees_its_own_answer_or_what_comes_later(transformer: FlowTrans
 
 def test_how_old_something_is_can_matter(transformer: FlowTransformer) -> None:
     """Without ages an order of the user's frames is as good as another; with them it is not."""
-    told = conditions()
-    told[2] = told[2][:, :1, : CONFIG.audio_dim].expand(1, FRAMES, -1)
-    backwards = [told[0].flip(1), told[1].flip(1), told[2]]
+    inputs = conditions()
+    inputs[2] = inputs[2][:, :1, : CONFIG.audio_dim].expand(1, FRAMES, -1)
+    backwards = [inputs[0].flip(1), inputs[1].flip(1), inputs[2]]
     plain = tiny_generator(replace(CONFIG, condition_ages=False)).flow_transformer
     assert torch.allclose(
-        plain.embed_conditions(*told), plain.embed_conditions(*backwards), atol=1e-5
+        plain.embed_conditions(*inputs), plain.embed_conditions(*backwards), atol=1e-5
     )
-    difference = transformer.embed_conditions(*told) - transformer.embed_conditions(*backwards)
+    difference = transformer.embed_conditions(*inputs) - transformer.embed_conditions(*backwards)
     assert float(difference.abs().max()) > 1e-3

@@ -15,12 +15,16 @@ from avatar_forcing_ros import config as presets
 from avatar_forcing_ros.config import PRESETS, Preset, SamplingConfig
 from avatar_forcing_ros.errors import CheckpointError, MediaError
 from avatar_forcing_ros.model.checkpoint import load_checkpoint, save_checkpoint
-from avatar_forcing_ros.training import objectives
+from avatar_forcing_ros.training import preference as preference_module
 from avatar_forcing_ros.training.dataset import ConversationWindows
-from avatar_forcing_ros.training.losses import Chance
-from avatar_forcing_ros.training.objectives import Preference
-from avatar_forcing_ros.training.preferences import Pairs, PairWindows, make_losing_samples
-from avatar_forcing_ros.training.rollout import roll_out
+from avatar_forcing_ros.training.losses import Corruption
+from avatar_forcing_ros.training.preference import (
+    Pairs,
+    PairWindows,
+    Preference,
+    make_losing_samples,
+)
+from avatar_forcing_ros.training.rollout import roll_out_features
 from avatar_forcing_ros.training.run import Run, train_preference
 from avatar_forcing_ros.training.settings import PreferenceConfig, TrainingConfig
 
@@ -42,14 +46,21 @@ def pairs(windows: ConversationWindows) -> Pairs:
 
 
 def test_what_loses_does_not_depend_on_the_user(windows: ConversationWindows) -> None:
-    """The same voice and noise with another user: the same motion without the user, not with."""
+    """The same speech and noise with another user: the same motion without the user, not with."""
     model = tiny_generator(TINY_CAUSAL)
-    talk = windows.conversations[0]
-    other = replace(talk, user_motion=talk.user_motion + 1.0, user_sound=-talk.user_sound)
+    conversation = windows.conversations[0]
+    other = replace(
+        conversation,
+        user_motion=conversation.user_motion + 1.0,
+        user_audio=-conversation.user_audio,
+    )
     for user, same in ((False, True), (True, False)):
-        both = [roll_out(model, SAMPLING, [t], user=user, seeds=[3])[0] for t in (talk, other)]
+        both = [
+            roll_out_features(model, SAMPLING, [t], user=user, seeds=[3])[0]
+            for t in (conversation, other)
+        ]
         assert np.array_equal(*both) == same
-        assert both[0].shape == talk.avatar_motion.shape
+        assert both[0].shape == conversation.avatar_motion.shape
 
 
 def test_many_rolled_out_together_are_what_each_is_alone(windows: ConversationWindows) -> None:
@@ -59,12 +70,12 @@ def test_many_rolled_out_together_are_what_each_is_alone(windows: ConversationWi
         second,
         avatar_motion=second.avatar_motion[:25],
         user_motion=second.user_motion[:25],
-        avatar_sound=second.avatar_sound[:100],
-        user_sound=second.user_sound[:100],
+        avatar_audio=second.avatar_audio[:100],
+        user_audio=second.user_audio[:100],
     )
-    together = roll_out(model, SAMPLING, [first, short], user=True, seeds=[5, 6])
-    for talk, seed, motion in zip([first, short], [5, 6], together, strict=True):
-        alone = roll_out(model, SAMPLING, [talk], user=True, seeds=[seed])[0]
+    together = roll_out_features(model, SAMPLING, [first, short], user=True, seeds=[5, 6])
+    for conversation, seed, motion in zip([first, short], [5, 6], together, strict=True):
+        alone = roll_out_features(model, SAMPLING, [conversation], user=True, seeds=[seed])[0]
         np.testing.assert_allclose(motion, alone, atol=1e-4)
 
 
@@ -72,32 +83,30 @@ def test_before_anything_is_learned_nothing_is_preferred(windows: ConversationWi
     """Against itself a model is indifferent: log 2, and the flow loss is all that is left."""
     model, before = tiny_generator(TINY_CAUSAL), tiny_generator(TINY_CAUSAL)
     preference = PreferenceConfig(training=TRAINING, beta=50.0, flow_weight=0.5)
-    objective = Preference(model, before, TRAINING, preference)
+    objective = Preference(model, before, preference)
     with torch.no_grad():
-        figures = objective(pairs(windows), torch.Generator().manual_seed(0))
-    assert float(figures["margin"]) == 0.0
-    expected = 2.0 / 50.0 * np.log(2.0) + 0.5 * float(figures["flow"])
-    assert float(figures["loss"]) == pytest.approx(expected, rel=1e-5)
+        metrics = objective(pairs(windows), torch.Generator().manual_seed(0))
+    assert float(metrics["margin"]) == 0.0
+    expected = 2.0 / 50.0 * np.log(2.0) + 0.5 * float(metrics["flow"])
+    assert float(metrics["loss"]) == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_window_that_chance_left_without_noise_tells_nothing(
+def test_a_window_without_noise_contributes_nothing(
     windows: ConversationWindows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It happens in one of some ten thousand; not a number would spoil all weights for good."""
-    drawn = objectives.draw
+    drawn = preference_module.draw_corruption
 
-    def without_noise(*arguments: Any) -> Chance:
-        chance = drawn(*arguments)
-        chance.timestep[1] = 0.0
-        return chance
+    def without_noise(*arguments: Any) -> Corruption:
+        corruption = drawn(*arguments)
+        corruption.timestep[1] = 0.0
+        return corruption
 
-    monkeypatch.setattr(objectives, "draw", without_noise)
+    monkeypatch.setattr(preference_module, "draw_corruption", without_noise)
     preference = PreferenceConfig(training=TRAINING)
-    objective = Preference(
-        tiny_generator(TINY_CAUSAL), tiny_generator(TINY_CAUSAL, 1), TRAINING, preference
-    )
-    figures = objective(pairs(windows), torch.Generator().manual_seed(0))
-    assert all(bool(torch.isfinite(value)) for value in figures.values())
+    objective = Preference(tiny_generator(TINY_CAUSAL), tiny_generator(TINY_CAUSAL, 1), preference)
+    metrics = objective(pairs(windows), torch.Generator().manual_seed(0))
+    assert all(bool(torch.isfinite(value)) for value in metrics.values())
 
 
 def test_the_gradient_goes_towards_the_winner_and_away_from_the_loser(
@@ -105,19 +114,19 @@ def test_the_gradient_goes_towards_the_winner_and_away_from_the_loser(
 ) -> None:
     model = tiny_generator(TINY_CAUSAL).train().requires_grad_(True)
     preference = PreferenceConfig(training=TRAINING, beta=5.0, flow_weight=0.0)
-    objective = Preference(model, tiny_generator(TINY_CAUSAL), TRAINING, preference)
+    objective = Preference(model, tiny_generator(TINY_CAUSAL), preference)
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
     given = pairs(windows)
     for _ in range(20):
-        figures = objective(given, torch.Generator().manual_seed(0))
+        metrics = objective(given, torch.Generator().manual_seed(0))
         optimizer.zero_grad()
-        figures["loss"].backward()
+        metrics["loss"].backward()
         optimizer.step()
     with torch.no_grad():
-        figures = objective(given, torch.Generator().manual_seed(0))
-    assert float(figures["margin"]) > 0.0
-    assert float(figures["preferred"]) > 0.9
-    assert float(figures["towards_winner"]) > float(figures["towards_loser"])
+        metrics = objective(given, torch.Generator().manual_seed(0))
+    assert float(metrics["margin"]) > 0.0
+    assert float(metrics["preferred"]) > 0.9
+    assert float(metrics["towards_winner"]) > float(metrics["towards_loser"])
     same = tiny_generator(TINY_CAUSAL).state_dict()
     for name, tensor in objective.before.state_dict().items():
         assert torch.equal(tensor, same[name])  # the yardstick does not move

@@ -1,4 +1,4 @@
-"""Recordings to training data: what is kept is right, the rest is told, nothing is done twice."""
+"""Recordings to training data: what is kept is right, the rest is reported."""
 
 from __future__ import annotations
 
@@ -22,13 +22,16 @@ from avatar_forcing_ros.rig.coefficients import INDEX, vector
 from avatar_forcing_ros.rig.warp_renderer import WarpRenderer
 from avatar_forcing_ros.runtime.portraits import load_portrait
 from avatar_forcing_ros.timebase import frames_to_samples
-from avatar_forcing_ros.training.conversation_file import load_conversation, sound_features
-from avatar_forcing_ros.training.dataset import ConversationWindows
+from avatar_forcing_ros.training.dataset import (
+    ConversationWindows,
+    audio_features,
+    load_conversation,
+)
 from avatar_forcing_ros.training.recordings import PrepareSettings, Report, prepare
+from avatar_forcing_ros.training.recordings.checks import cut_windows
 from avatar_forcing_ros.training.recordings.layouts import find_recordings
 from avatar_forcing_ros.training.recordings.motion import rig_motion
-from avatar_forcing_ros.training.recordings.one_recording import split_of
-from avatar_forcing_ros.training.recordings.windows import cut_windows
+from avatar_forcing_ros.training.recordings.prepare import split_of
 
 COMPACT = PRESETS["compact"].model
 JAW = INDEX["jaw_open"]
@@ -73,9 +76,9 @@ def test_a_pair_becomes_two_conversations_that_training_reads(
         assert r(made.user_motion[:, JAW], talk().jaw[user]) > 0.95
         assert made.avatar_motion[:, JAW].max() > 0.5 * talk().jaw.max()
         assert not made.reference.any()
-        for heard, who in ((made.avatar_sound, avatar), (made.user_sound, user)):
-            own, other = (sound_features(talk().sound[k]).astype(float) for k in (who, 1 - who))
-            assert np.abs(heard - own).mean() < 0.3 * np.abs(heard - other).mean()
+        for features, who in ((made.avatar_audio, avatar), (made.user_audio, user)):
+            own, other = (audio_features(talk().sound[k]).astype(float) for k in (who, 1 - who))
+            assert np.abs(features - own).mean() < 0.3 * np.abs(features - other).mean()
 
 
 def test_rendered_faces_side_by_side_come_back(
@@ -103,24 +106,33 @@ def test_rendered_faces_side_by_side_come_back(
     ]
     samples = slice(*(frames_to_samples(k) for k in (part.start, part.stop)))
     write_video(recordings / "table.mp4", shown, talk().sound[:, samples])
-    words = ["prepare", str(recordings), "-o", str(data), "--valid-share", "1", "--workers", "1"]
-    assert main(words) == 0
+    arguments = [
+        "prepare",
+        str(recordings),
+        "-o",
+        str(data),
+        "--valid-share",
+        "1",
+        "--workers",
+        "1",
+    ]
+    assert main(arguments) == 0
     assert "kept 4.4 s in 1 windows" in capsys.readouterr().out
     for who, path in enumerate(sorted(data.glob("valid-table-0000-?.npz"))):
         made = load_conversation(path, COMPACT)
         assert r(made.avatar_motion[:, JAW], put[who, :, JAW]) > 0.9
         assert r(made.user_motion[:, JAW], put[1 - who, :, JAW]) > 0.9
         assert r(made.avatar_motion[:, 0], put[who, :, 0]) > 0.9
-    told = json.loads((data / "report.json").read_text(encoding="utf-8"))
-    assert min(told["recordings"][0]["mouth_r"]["own"]) > 0.5
+    found = json.loads((data / "report.json").read_text(encoding="utf-8"))
+    assert min(found["recordings"][0]["mouth_r"]["own"]) > 0.5
 
 
-def test_swapped_sounds_are_rejected_with_what_to_do(recordings: Path, data: Path) -> None:
+def test_swapped_audio_are_rejected_with_what_to_do(recordings: Path, data: Path) -> None:
     write_pair(recordings, swapped=True)
     report = run(recordings, data)
     assert windows(data) == []
-    assert "sounds are swapped" in report.results[0].trouble
-    assert "exchange the two sounds" in report.summary
+    assert "audio is swapped" in report.results[0].problem
+    assert "exchange the two audio tracks" in report.summary
 
 
 def test_the_resting_face_is_known_from_the_first_frame() -> None:
@@ -133,10 +145,10 @@ def test_the_resting_face_is_known_from_the_first_frame() -> None:
     assert np.abs(values[40:]).max() < 0.05
 
 
-def test_flaws_split_a_recording_and_are_told_with_their_times(
+def test_flaws_split_a_recording_and_are_reported_with_their_times(
     recordings: Path, data: Path
 ) -> None:
-    """A face that is hidden briefly is held; one that is lost, and a frozen picture, are not."""
+    """A face that is hidden briefly is held; one that is lost, and a frozen video, are not."""
     write_pair(recordings)
     shown = pictures(talk().jaw[0])
     dark = np.zeros_like(shown[0])
@@ -147,14 +159,14 @@ def test_flaws_split_a_recording_and_are_told_with_their_times(
     report = run(recordings, data, PrepareSettings(valid_share=0.0, min_seconds=2.4))
     sizes = [len(np.load(data / f"train-talk-{k:04d}-a.npz")["avatar_motion"]) for k in (0, 1)]
     assert sizes[0] == 70
-    assert 68 <= sizes[1] <= 72  # the first of the frozen pictures is a good one
-    told = [str(span) for span in report.results[0].rejected]
-    assert told[0] == "0:02.8 to 0:03.2: no face of a is visible"
-    assert "the picture of a stands still" in told[1]
-    assert "good, but shorter than 2.4 s" in told[2]
-    assert told[1].startswith("0:06.0")
+    assert 68 <= sizes[1] <= 72  # the first of the frozen frames is a good one
+    found = [str(span) for span in report.results[0].rejected]
+    assert found[0] == "0:02.8 to 0:03.2: no face of a is visible"
+    assert "the video of a is frozen" in found[1]
+    assert "good, but shorter than 2.4 s" in found[2]
+    assert found[1].startswith("0:06.0")
     page = (data / "report.md").read_text(encoding="utf-8")
-    assert all(line in page for line in told)
+    assert all(line in page for line in found)
 
 
 def test_a_jump_of_the_head_is_a_cut(
@@ -200,7 +212,7 @@ def test_what_is_finished_is_not_done_again(recordings: Path, data: Path) -> Non
     assert len(windows(data)) == 4
 
 
-def test_a_damaged_file_is_told_and_the_others_go_on(recordings: Path, data: Path) -> None:
+def test_a_damaged_file_is_reported_and_the_others_go_on(recordings: Path, data: Path) -> None:
     """In processes of their own, as several recordings are done."""
     write_pair(recordings, "good", frames=110)
     write_pair(recordings, "bad", frames=110)
@@ -209,9 +221,9 @@ def test_a_damaged_file_is_told_and_the_others_go_on(recordings: Path, data: Pat
     (recordings / "lonely_a.mp4").write_bytes(whole)
     report = prepare(recordings, data, TRAIN_ONLY, 2, make_tracker=ToyTracker)
     bad, good, lonely = report.results
-    assert "bad_b.mp4: expected a readable video" in bad.trouble
-    assert "partner lonely_b.mp4 is missing" in lonely.trouble
-    assert (good.windows, good.trouble) == (1, "")
+    assert "bad_b.mp4: expected a readable video" in bad.problem
+    assert "partner lonely_b.mp4 is missing" in lonely.problem
+    assert (good.windows, good.problem) == (1, "")
     assert len(windows(data)) == 2
     for text in (report.summary, (data / "report.md").read_text(encoding="utf-8")):
         assert "Not used: " in text
@@ -220,7 +232,7 @@ def test_a_damaged_file_is_told_and_the_others_go_on(recordings: Path, data: Pat
 
 @pytest.mark.parametrize("rate", ["30", "variable"])
 def test_other_frame_rates_do_not_drift(rate: str, recordings: Path, data: Path) -> None:
-    """To the last second the jaw moves when it did, whatever the pictures' times are."""
+    """To the last second the jaw moves when it did, whatever the frames' times are."""
     rng, end_ms = np.random.default_rng(0), 1000 * FRAMES // 25
     steps_ms = np.full(400, 1000 / 30) if rate == "30" else rng.uniform(12.0, 55.0, 400)
     times_ms = np.concatenate(([0.0], np.cumsum(steps_ms)))
@@ -234,7 +246,7 @@ def test_other_frame_rates_do_not_drift(rate: str, recordings: Path, data: Path)
     assert FRAMES - 2 <= len(made) <= FRAMES
     true = talk().jaw[1][: len(made)]
     late = {lag: r(made[120 + lag : 190 + lag], true[120:190]) for lag in range(-3, 4)}
-    assert max(late, key=lambda lag: late[lag]) in (0, 1)  # the newest picture, never a later one
+    assert max(late, key=lambda lag: late[lag]) in (0, 1)  # the newest frame, never a later one
     assert max(late.values()) > 0.85
 
 
@@ -266,7 +278,7 @@ def test_latents_are_those_of_the_motion_encoder(
         run(recordings, data, PrepareSettings("paper", str(weights), 0.0))
 
 
-def test_names_tell_the_layout(tmp_path: Path) -> None:
+def test_names_give_the_layout(tmp_path: Path) -> None:
     for name in ("x_a.mp4", "x_b.MOV", "y_left.mkv", "y_right.mkv", "day-1.mp4", "odd.webm"):
         (tmp_path / name).touch()
     (tmp_path / "notes.txt").touch()
@@ -281,7 +293,7 @@ def test_names_tell_the_layout(tmp_path: Path) -> None:
         "odd": ("odd.webm", None, "even one.mp4", ""),
         "z": ("z.mp4", None, "z2.mp4", "train"),
     }
-    assert "z.mp4, z2.mp4, which is not there" in found["z"].trouble
+    assert "z.mp4, z2.mp4, which is not there" in found["z"].problem
     (tmp_path / "x.mp4").touch()
     with pytest.raises(MediaError, match=r"x\.mp4, x_a\.mp4, x_b\.MOV; rename"):
         find_recordings(tmp_path)
@@ -290,13 +302,13 @@ def test_names_tell_the_layout(tmp_path: Path) -> None:
         find_recordings(tmp_path)
 
 
-def test_a_folder_without_recordings_is_told_the_layouts(
+def test_a_folder_without_recordings_is_answered_with_the_layouts(
     recordings: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["prepare", str(recordings), "-o", str(data)]) == 1
-    told = capsys.readouterr().err
-    assert all(part in told for part in ("_a.mp4", "side by side", "pairs.csv", "got no video"))
-    assert told.count("\n") == 1
+    found = capsys.readouterr().err
+    assert all(part in found for part in ("_a.mp4", "side by side", "pairs.csv", "got no video"))
+    assert found.count("\n") == 1
 
 
 def test_settings_that_cannot_be_used_are_refused() -> None:

@@ -15,12 +15,12 @@ from avatar_forcing_ros.timebase import SAMPLES_PER_FRAME
 from avatar_forcing_ros.training.synthetic import (
     Conversation,
     corpus,
-    describe,
-    flite,
     generate_conversation,
     speech,
 )
 from avatar_forcing_ros.training.synthetic import statistics as stats
+from avatar_forcing_ros.training.synthetic.dataset import describe
+from avatar_forcing_ros.training.synthetic.synthesisers import FLITE_TRAIN_VOICES, flite_installed
 from avatar_forcing_ros.training.synthetic.visemes import closes_lips
 
 # of the pools and draws that training has had since its data were first made
@@ -79,7 +79,7 @@ def test_splits_share_no_voice_and_no_sentence_or_word() -> None:
     for one, other in itertools.combinations(splits, 2):
         assert not set(speech.VARIANTS[one]) & set(speech.VARIANTS[other])
         for kind in ("statement", "question", *corpus.SLOTS):
-            pools = [set(corpus._choices(kind, split)) for split in (one, other)]
+            pools = [set(corpus.choices(kind, split)) for split in (one, other)]
             assert all(pools)
             assert not pools[0] & pools[1]
     said = {s: {corpus.sentence(rng, s) for _ in range(1500)} for s in splits}
@@ -88,11 +88,11 @@ def test_splits_share_no_voice_and_no_sentence_or_word() -> None:
     assert len(said["train"]) > 500
 
 
-def test_what_training_says_never_changes() -> None:
+def test_the_training_texts_and_voices_never_change() -> None:
     """The held-out pools may be divided anew; a training run must get the same conversations."""
-    chosen = [corpus._choices(kind, "train") for kind in ("statement", "question", *corpus.SLOTS)]
-    told = "|".join(text for pool in chosen for text in pool)
-    assert zlib.crc32(told.encode()) == TRAIN_CORPUS_CRC
+    chosen = [corpus.choices(kind, "train") for kind in ("statement", "question", *corpus.SLOTS)]
+    joined = "|".join(text for pool in chosen for text in pool)
+    assert zlib.crc32(joined.encode()) == TRAIN_CORPUS_CRC
     assert zlib.crc32(" ".join(speech.TRAIN_VARIANTS).encode()) == TRAIN_VOICES_CRC
     rng = np.random.default_rng([0, 3])
     voice = speech.draw_voice(rng, "train")
@@ -142,7 +142,7 @@ def test_the_jaw_follows_the_loudness_without_lag(conversations: list[Conversati
 
 
 def test_stops_are_silent_before_their_burst(conversations: list[Conversation]) -> None:
-    """Phoneme times fit the sound: /p t k/ begin with silence, the vowel before is loud."""
+    """Phoneme times fit the audio: /p t k/ begin with silence, the vowel before is loud."""
     drops = []
     for item in conversations:
         spans = item.avatar_phonemes
@@ -236,19 +236,19 @@ def test_description_of_the_data(conversations: list[Conversation]) -> None:
         describe([])
 
 
-@pytest.mark.skipif(not flite.is_installed(), reason="flite is not installed")
+@pytest.mark.skipif(not flite_installed(), reason="flite is not installed")
 def test_natural_voices_are_the_same_every_time_and_only_in_train() -> None:
     first, again = (generate_conversation(3, 2.0, natural_share=1.0) for _ in range(2))
     np.testing.assert_array_equal(first.user_audio, again.user_audio)
     assert not np.array_equal(first.user_audio, generate_conversation(3, 2.0).user_audio)
-    assert "slt" not in flite.TRAIN_VOICES  # the tests' unseen voice
+    assert "slt" not in FLITE_TRAIN_VOICES  # the tests' unseen voice
     plain = generate_conversation(3, 2.0, "valid")
     asked = generate_conversation(3, 2.0, "valid", natural_share=1.0)
     np.testing.assert_array_equal(plain.avatar_audio, asked.avatar_audio)
 
 
-@pytest.mark.skipif(not flite.is_installed(), reason="flite is not installed")
-def test_natural_phone_times_fit_the_sound() -> None:
+@pytest.mark.skipif(not flite_installed(), reason="flite is not installed")
+def test_natural_phone_times_fit_the_audio() -> None:
     voice = speech.Voice("flite:rms", 170, 50, 50, 1.0)
     utterance = speech.speak("My papa took a copper pot.", voice)
     closures = [span for span in utterance.phonemes if span[2] in ("p", "t", "k")]

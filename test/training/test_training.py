@@ -1,4 +1,4 @@
-"""Runs of the trainer: a loss that falls, going on where one stopped, and several processes."""
+"""Runs of the trainer: a loss that falls, resuming where one stopped, and several processes."""
 
 from __future__ import annotations
 
@@ -22,12 +22,15 @@ from avatar_forcing_ros.config import PRESETS, Preset
 from avatar_forcing_ros.errors import CheckpointError, ConfigError
 from avatar_forcing_ros.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from avatar_forcing_ros.model.generator import MotionGenerator
-from avatar_forcing_ros.training.conversation_file import StoredConversation, save_conversation
-from avatar_forcing_ros.training.dataset import ConversationWindows
-from avatar_forcing_ros.training.objectives import FlowMatching
+from avatar_forcing_ros.training.dataset import (
+    ConversationWindows,
+    StoredConversation,
+    save_conversation,
+)
+from avatar_forcing_ros.training.losses import FlowMatching
 from avatar_forcing_ros.training.run import Run, train_flow
 from avatar_forcing_ros.training.settings import TrainingConfig
-from avatar_forcing_ros.training.trainer import Sources, Trainer, learning_rate
+from avatar_forcing_ros.training.trainer import Trainer, learning_rate
 
 BASE = TrainingConfig(steps=4, batch_windows=4, warm_up_steps=5, precision="float32")
 
@@ -35,18 +38,19 @@ BASE = TrainingConfig(steps=4, batch_windows=4, warm_up_steps=5, precision="floa
 def trainer(data: Path, folder: Path, config: TrainingConfig = BASE) -> Trainer:
     folder.mkdir(exist_ok=True)
     fabric = Fabric(accelerator="cpu", devices=1)
-    sources = Sources(*(ConversationWindows(data, s, TINY_CAUSAL) for s in ("train", "valid")))
+    train, valid = (ConversationWindows(data, s, TINY_CAUSAL) for s in ("train", "valid"))
     torch.manual_seed(config.seed)
     model = MotionGenerator(TINY_CAUSAL)
-    begun = Checkpoint(model, None, {})
-    return Trainer(fabric, FlowMatching(model, config), sources, config, folder, begun)
+    initial = Checkpoint(model, None, {})
+    objective = FlowMatching(model, config)
+    return Trainer(fabric, objective, train, valid, config, folder, initial)
 
 
 def weights(run: Trainer) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in run.model.state_dict().items()}
 
 
-def silent(figures: dict[str, float]) -> None:
+def silent(metrics: dict[str, float]) -> None:
     pass
 
 
@@ -54,7 +58,7 @@ def test_the_loss_falls(data: Path, tmp_path: Path) -> None:
     losses: list[float] = []
     run = trainer(data, tmp_path / "run", replace(BASE, steps=80, learning_rate=3e-3))
     before = run.validate()["loss"]
-    run.run(lambda figures: losses.append(figures["loss"]))
+    run.run(lambda metrics: losses.append(metrics["loss"]))
     assert np.mean(losses[-10:]) < 0.92 * np.mean(losses[:5])
     assert run.validate()["loss"] < before  # the averaged weights are what is judged
     generator, _, origin = load_checkpoint(tmp_path / "run" / "generator.safetensors")
@@ -87,7 +91,7 @@ def test_resuming_with_other_settings_is_refused(data: Path, tmp_path: Path) -> 
     assert not trainer(data, tmp_path / "empty").resume()
 
 
-def test_a_damaged_state_is_told(data: Path, tmp_path: Path) -> None:
+def test_a_damaged_state_is_reported(data: Path, tmp_path: Path) -> None:
     run = trainer(data, tmp_path / "run")
     run.save()
     whole = run.state_path.read_bytes()
@@ -99,15 +103,15 @@ def test_a_damaged_state_is_told(data: Path, tmp_path: Path) -> None:
 def test_accumulating_is_a_larger_batch(data: Path, tmp_path: Path) -> None:
     """Two halves of a batch give the gradient of the whole: the same windows, the same noise."""
     run = trainer(data, tmp_path / "run", replace(BASE, accumulate_batches=2, gradient_clip=1e9))
-    figures = run.train_step()
+    metrics = run.train_step()
     other = trainer(data, tmp_path / "other")
     rngs = [np.random.default_rng([BASE.seed, 0, part]) for part in range(2)]
-    losses = [other.objective(*other._batch(other.sources.train, rng))["loss"] for rng in rngs]
+    losses = [other.objective(*other.draw(other.train, rng))["loss"] for rng in rngs]
     mean = torch.stack(losses).mean()
     mean.backward()
     norm = torch.stack([p.grad.norm() for p in other.model.parameters()]).norm()
-    assert figures["loss"] == pytest.approx(mean.item(), rel=1e-5)
-    assert figures["gradient_norm"] == pytest.approx(norm.item(), rel=1e-4)
+    assert metrics["loss"] == pytest.approx(mean.item(), rel=1e-5)
+    assert metrics["gradient_norm"] == pytest.approx(norm.item(), rel=1e-4)
 
 
 @pytest.fixture
@@ -153,8 +157,8 @@ def test_the_paper_preset_trains_on_latents_and_keeps_what_it_was_given(tmp_path
     for split in ("train", "valid"):
         wave = rng.standard_normal((2, 60 * 640)).astype(np.float16)
         motion = rng.standard_normal((2, 60, 16)).astype(np.float32)
-        talk = StoredConversation("wave", *wave, *motion, np.zeros(16, np.float32))
-        save_conversation(tmp_path / f"{split}-x.npz", talk)
+        conversation = StoredConversation("wave", *wave, *motion, np.zeros(16, np.float32))
+        save_conversation(tmp_path / f"{split}-x.npz", conversation)
     run = Run(tmp_path, tmp_path / "run", "paper", settings(tmp_path), accelerator="cpu")
     with pytest.raises(ConfigError, match="speech encoder"):
         train_flow(run)
@@ -185,8 +189,8 @@ def command(data: Path, folder: Path, config: Path, *more: str) -> list[str]:
     )
     script = folder.parent / "program.py"
     script.write_text(program % str(Path(__file__).parent.parent))
-    told = ["train", "flow", data, "-o", folder, "--config", config, "--accelerator", "cpu"]
-    return [sys.executable, str(script), *map(str, told), *more]
+    arguments = ["train", "flow", data, "-o", folder, "--config", config, "--accelerator", "cpu"]
+    return [sys.executable, str(script), *map(str, arguments), *more]
 
 
 def test_two_processes_learn_what_one_learns_from_both_their_batches(

@@ -1,1 +1,1 @@
-"""A generator on conversations that training never saw: figures, plots and the bars to reach."""
+"""A generator on conversations that training never saw: metrics, plots and thresholds."""

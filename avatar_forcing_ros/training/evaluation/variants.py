@@ -1,20 +1,29 @@
-"""The generator as it ships, and what it is compared with."""
+"""What is evaluated: the generator as it ships, what it is compared with, and the long streams."""
 
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
-from avatar_forcing_ros.config import ModelConfig, SamplingConfig
+import numpy as np
+
+from avatar_forcing_ros.config import AnchorConfig, ModelConfig, SamplingConfig
+from avatar_forcing_ros.model.checkpoint import load_checkpoint
 from avatar_forcing_ros.model.generator import MotionGenerator
+from avatar_forcing_ros.streaming.engine import MotionEngine
+from avatar_forcing_ros.timebase import FRAME_RATE_HZ
 
-EVALUATIONS = (3, 4, 6, 10)
+NFES = (3, 4, 6, 10)
 BLOCKS = (2, 3, 5, 10)
 GUIDANCES = (1.5, 2.0)
 FULL = "full"
 WITHOUT_USER = ("no_user_audio", "no_user_motion", "no_user")
 BEFORE = "before_preference"
+DRIFT_STREAMS = 4
+DRIFT_ENDS_S = 300.0
 
 
 @dataclass(frozen=True)
@@ -31,6 +40,16 @@ class Variant:
     """None: the checkpoint's own."""
     anchored: bool = True
 
+    def generator(self) -> MotionGenerator:
+        """The weights, with blocks of the variant's length."""
+        generator = load_checkpoint(self.weights).generator
+        return with_blocks(generator, self.block_frames) if self.block_frames else generator
+
+    def engine(self) -> MotionEngine:
+        """An engine with the variant's weights, blocks, sampling and anchor."""
+        anchor = AnchorConfig() if self.anchored else None
+        return MotionEngine(self.generator(), self.sampling, anchor=anchor)
+
 
 def variants(
     weights: Path,
@@ -44,76 +63,98 @@ def variants(
     A variant that would be the full model again is left out.
     """
     full = Variant(FULL, "the weights, as the avatar runs them", weights, sampling)
-    made = [full]
+    out = [full]
     if wanted != "none":
-        made += [
-            replace(full, name="no_user_audio", meaning="deaf to the user", user_audio=False),
-            replace(full, name="no_user_motion", meaning="blind to the user", user_motion=False),
-            replace(
-                full,
-                name="no_user",
-                meaning="deaf and blind to the user",
-                user_audio=False,
-                user_motion=False,
-            ),
-        ]
+        for name, meaning, audio, motion in (
+            ("no_user_audio", "deaf to the user", False, True),
+            ("no_user_motion", "blind to the user", True, False),
+            ("no_user", "deaf and blind to the user", False, False),
+        ):
+            out.append(
+                replace(full, name=name, meaning=meaning, user_audio=audio, user_motion=motion)
+            )
     if before:
-        made.append(
+        out.append(
             replace(full, name=BEFORE, meaning="before preference learning", weights=before)
         )
     if wanted == "all":
-        made += _sampled(full) + _in_blocks(full, model)
-    return made
+        out += _sampling_variants(full) + _block_variants(full, model)
+    return out
 
 
-def _sampled(full: Variant) -> list[Variant]:
-    """Other guidance, other numbers of evaluations."""
+def _sampling_variants(full: Variant) -> list[Variant]:
+    """Other guidance, other numbers of function evaluations."""
     own = full.sampling
-    made = []
     joint = replace(own, guidance="joint", audio_guidance=1.0)
+    out = []
     if own.guidance != "joint" or own.audio_guidance != 1.0:
-        made.append(
+        out.append(
             replace(full, name="no_guidance", meaning="conditions as they are", sampling=joint)
         )
     for scale in GUIDANCES:
         guided = replace(joint, audio_guidance=scale)
         if guided != own:
             meaning = f"all conditions {scale:g} times as strong"
-            made.append(
-                replace(full, name=f"guidance_{scale:g}", meaning=meaning, sampling=guided)
-            )
-    for count in EVALUATIONS:
-        if count != own.nfe:
-            steps = count - 2
+            out.append(replace(full, name=f"guidance_{scale:g}", meaning=meaning, sampling=guided))
+    for nfe in NFES:
+        if nfe != own.nfe:
+            steps = nfe - 2
             meaning = f"{steps} solver step{'s' * (steps > 1)} and the pass for the cache"
-            sampling = replace(own, nfe=count)
-            made.append(
-                replace(full, name=f"evaluations_{count}", meaning=meaning, sampling=sampling)
-            )
-    return made
+            sampling = replace(own, nfe=nfe)
+            out.append(replace(full, name=f"nfe_{nfe}", meaning=meaning, sampling=sampling))
+    return out
 
 
-def _in_blocks(full: Variant, model: ModelConfig) -> list[Variant]:
-    made = []
-    for frames in BLOCKS:
-        fits = model.look_ahead_frames <= frames < model.window_frames - model.look_ahead_frames
-        if frames != model.block_frames and fits:
-            meaning = f"blocks of {frames} frames, {40 * frames} ms"
-            made.append(
-                replace(full, name=f"block_{frames}", meaning=meaning, block_frames=frames)
-            )
-    return made
+def _block_variants(full: Variant, model: ModelConfig) -> list[Variant]:
+    fits = range(model.look_ahead_frames, model.window_frames - model.look_ahead_frames)
+    return [
+        replace(
+            full,
+            name=f"block_{frames}",
+            meaning=f"blocks of {frames} frames, {40 * frames} ms",
+            block_frames=frames,
+        )
+        for frames in BLOCKS
+        if frames != model.block_frames and frames in fits
+    ]
 
 
-def in_blocks(generator: MotionGenerator, frames: int) -> MotionGenerator:
+def with_blocks(generator: MotionGenerator, frames: int) -> MotionGenerator:
     """A copy of `generator` with the same weights that makes `frames` at a time.
 
     The first block is the smallest number of blocks that the look-ahead asks for.
     """
     config = generator.config
-    least = config.look_ahead_frames + config.context_frames
-    first = frames * -(-least // frames)
-    made = copy.deepcopy(generator)
+    first = frames * -(-(config.look_ahead_frames + config.context_frames) // frames)
+    out = copy.deepcopy(generator)
     changed = replace(config, block_frames=frames, first_block_frames=first)
-    made.config = made.flow_transformer.config = changed
-    return made
+    out.config = out.flow_transformer.config = changed
+    return out
+
+
+class DriftPlan(NamedTuple):
+    """Which conversations each long stream has, and how many frames at its ends are compared."""
+
+    orders: tuple[tuple[int, ...], ...]
+    window_frames: int
+
+
+def drift_plan(
+    conversations: int, conversation_frames: int, minutes: float, seed: int
+) -> DriftPlan:
+    """Streams of `minutes` or a little more.
+
+    The first and the last five minutes (thirds, where it is short) hold the same conversations in
+    another order: what differs between them is not what was said.
+    """
+    rng = np.random.default_rng(seed)
+    slots = max(3, math.ceil(minutes * 60.0 * FRAME_RATE_HZ / conversation_frames))
+    ends = max(1, min(slots // 3, round(DRIFT_ENDS_S * FRAME_RATE_HZ / conversation_frames)))
+    orders = tuple(_order(rng, conversations, slots, ends) for _ in range(DRIFT_STREAMS))
+    return DriftPlan(orders, ends * conversation_frames)
+
+
+def _order(rng: np.random.Generator, count: int, slots: int, ends: int) -> tuple[int, ...]:
+    shuffled = [int(i) for _ in range(slots // count + 1) for i in rng.permutation(count)]
+    first, middle = shuffled[:ends], shuffled[ends : slots - ends]
+    return (*first, *middle, *(int(i) for i in rng.permutation(first)))

@@ -1,6 +1,6 @@
-"""A figure over many clips, and how far it would move had other clips been drawn.
+"""A metric over many clips, and its confidence interval by the bootstrap.
 
-Every measure is a function of sums over clips, so a thousand sets of clips drawn again (with
+Every measure is a function of sums over clips, so a thousand resampled sets of clips (with
 replacement: the percentile bootstrap of Efron 1979) cost one matrix product. Clips are drawn
 whole, because frames of one conversation are not independent.
 """
@@ -20,24 +20,24 @@ INTERVAL = (2.5, 97.5)  # percentiles: 95 %
 
 
 @dataclass(frozen=True)
-class Measure:
-    """The sums of each clip, and the figure that totals of them make."""
+class Metric:
+    """The sums of each clip, and the metric that totals of them make."""
 
     per_clip: Array  # [C, S]
-    score: Callable[[Array], Array]  # totals [R, S] to figures [R]
+    score: Callable[[Array], Array]  # totals [R, S] to values [R]
 
     def of(self, drawn: Array) -> Array:
-        """The figure ``[R]`` of each set in `drawn` ``[R, C]``: how often it has each clip."""
+        """The metric ``[R]`` of each set in `drawn` ``[R, C]``: how often it has each clip."""
         return self.score(drawn @ self.per_clip)
 
     @property
     def value(self) -> float:
-        """The figure of all clips, each once."""
+        """The metric of all clips, each once."""
         return float(self.of(np.ones((1, len(self.per_clip))))[0])
 
 
 class Estimate(NamedTuple):
-    """A figure and the ends of its 95 % interval."""
+    """A value and the ends of its 95 % interval."""
 
     value: float
     low: float
@@ -45,31 +45,31 @@ class Estimate(NamedTuple):
 
 
 def resamples(clips: int, seed: int = 0, count: int = RESAMPLES) -> Array:
-    """`count` sets of `clips` clips, drawn again: how often each is in a set, ``[R, C]``."""
+    """`count` resampled sets of `clips` clips: how often each is in a set, ``[R, C]``."""
     rng = np.random.default_rng(seed)
     return rng.multinomial(clips, np.full(clips, 1.0 / clips), size=count).astype(np.float64)
 
 
-def estimate(measure: Measure, drawn: Array) -> Estimate:
-    """The figure of `measure` and its interval over the sets `drawn`."""
+def estimate(measure: Metric, drawn: Array) -> Estimate:
+    """The value of `measure` and its interval over the sets `drawn`."""
     return _spread(measure.value, measure.of(drawn))
 
 
-def difference(one: Measure, other: Measure, drawn: Array) -> Estimate:
+def difference(one: Metric, other: Metric, drawn: Array) -> Estimate:
     """How much larger `one` is than `other`; both on the same clips, drawn together."""
     return _spread(one.value - other.value, one.of(drawn) - other.of(drawn))
 
 
-def mean_of(values: Array) -> Measure:
-    """The mean of one figure per clip ``[C]``; clips that have none (NaN) do not count."""
+def mean_of(values: Array) -> Metric:
+    """The mean of one value per clip ``[C]``; clips that have none (NaN) do not count."""
     known = np.isfinite(values)
     sums = np.stack([np.where(known, values, 0.0), known.astype(np.float64)], axis=1)
     return share(sums)
 
 
-def share(sums: Array) -> Measure:
+def share(sums: Array) -> Metric:
     """Total of the first column of ``[C, 2]`` over that of the second; NaN where that is 0."""
-    return Measure(sums.astype(np.float64), lambda t: ratio(t[:, 0], t[:, 1]))
+    return Metric(sums.astype(np.float64), lambda t: ratio(t[:, 0], t[:, 1]))
 
 
 def ratio(above: Array, below: Array) -> Array:

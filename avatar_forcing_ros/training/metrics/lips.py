@@ -1,4 +1,4 @@
-"""Do the jaw and the lips move with the words."""
+"""Lip sync: does the jaw move with the speech, do the lips meet where they must."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from numpy.typing import NDArray
 
 from avatar_forcing_ros.rig.coefficients import INDEX
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ
-from avatar_forcing_ros.training.metrics.bootstrap import Array, Measure, share
+from avatar_forcing_ros.training.metrics.bootstrap import Array, Metric, share
 from avatar_forcing_ros.training.synthetic.speech import Phoneme
 from avatar_forcing_ros.training.synthetic.visemes import closes_lips
 
 Motion = NDArray[np.floating[Any]]  # [T, K] rig coefficients
 MAX_LAG_FRAMES = 5
-AROUND_SPEECH_FRAMES = 12  # half a second: opening before the voice and closing after it count
+AROUND_SPEECH_FRAMES = 12  # half a second: opening before the speech and closing after it count
 CLOSED = 0.5
 CLOSURE_SLACK_FRAMES = 1
-_MOMENTS = 6  # n, Σx, Σy, Σx², Σy², Σxy
+_SUMS = 6  # n, Σx, Σy, Σx², Σy², Σxy
 
 
 def lip_sync(
     generated: Sequence[Motion], truth: Sequence[Motion], speaking: Sequence[NDArray[np.bool_]]
-) -> tuple[Measure, Measure]:
+) -> tuple[Metric, Metric]:
     """Pearson's r of jaw_open, generated against true, and the lag in frames where r is highest.
 
     Pooled over the frames in which the avatar speaks (`speaking` ``[T]`` each) and half a second
@@ -36,7 +36,7 @@ def lip_sync(
     sums = np.array(
         [
             [
-                _moments(_moved(made[:, jaw], lag), _kept(real[:, jaw]), _kept(_near(spoken)))
+                _sums(_shifted(made[:, jaw], lag), _inner(real[:, jaw]), _inner(_near(spoken)))
                 for lag in lags
             ]
             for made, real, spoken in zip(generated, truth, speaking, strict=True)
@@ -45,11 +45,11 @@ def lip_sync(
     flat = sums.reshape(len(sums), -1)
 
     def r(totals: Array) -> Array:
-        return pearson_of_sums(totals.reshape(len(totals), len(lags), _MOMENTS))  # [R, L]
+        return pearson_of_sums(totals.reshape(len(totals), len(lags), _SUMS))  # [R, L]
 
     return (
-        Measure(flat, lambda totals: r(totals)[:, MAX_LAG_FRAMES]),
-        Measure(flat, lambda totals: r(totals).argmax(axis=1) - float(MAX_LAG_FRAMES)),
+        Metric(flat, lambda totals: r(totals)[:, MAX_LAG_FRAMES]),
+        Metric(flat, lambda totals: r(totals).argmax(axis=1) - float(MAX_LAG_FRAMES)),
     )
 
 
@@ -63,9 +63,7 @@ def pearson_of_sums(sums: Array) -> Array:
     return np.where(known, (sums[..., 5] / n - x * y) / np.where(known, size, 1.0), 0.0)
 
 
-def bilabial_closure(
-    generated: Sequence[Motion], phonemes: Sequence[Sequence[Phoneme]]
-) -> Measure:
+def bilabial_closure(generated: Sequence[Motion], phonemes: Sequence[Sequence[Phoneme]]) -> Metric:
     """Share of the sounds /m b p/ during which the lips meet (lips_close above a half).
 
     Sounds shorter than a frame do not count; a frame before and after them does. A mouth that
@@ -98,15 +96,15 @@ def _near(speaking: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return full[AROUND_SPEECH_FRAMES : AROUND_SPEECH_FRAMES + len(speaking)]
 
 
-def _kept(series: NDArray[Any]) -> NDArray[Any]:
+def _inner(series: NDArray[Any]) -> NDArray[Any]:
     """Frames that have a partner at every lag."""
     return series[MAX_LAG_FRAMES : len(series) - MAX_LAG_FRAMES]
 
 
-def _moved(series: NDArray[Any], lag: int) -> NDArray[Any]:
+def _shifted(series: NDArray[Any], lag: int) -> NDArray[Any]:
     return series[MAX_LAG_FRAMES + lag : len(series) - MAX_LAG_FRAMES + lag]
 
 
-def _moments(x: Motion, y: Motion, where: NDArray[np.bool_]) -> list[float]:
+def _sums(x: Motion, y: Motion, where: NDArray[np.bool_]) -> list[float]:
     a, b = x[where].astype(np.float64), y[where].astype(np.float64)
     return [float(len(a)), a.sum(), b.sum(), (a * a).sum(), (b * b).sum(), (a * b).sum()]

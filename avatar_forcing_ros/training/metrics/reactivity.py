@@ -1,4 +1,4 @@
-"""Does the avatar answer the user as the true partner does.
+"""Reactivity: does the avatar answer the user as the true partner does.
 
 rPCC, the residual Pearson correlation coefficient of Dyadic Interaction Modeling (Tran et al.
 2024, arXiv 2403.09069), which the Avatar Forcing paper reports too, is
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ
-from avatar_forcing_ros.training.metrics.bootstrap import Array, Measure
+from avatar_forcing_ros.training.metrics.bootstrap import Array, Metric
 
 Motion = NDArray[np.floating[Any]]  # [T, K]
 LAG_FRAMES = FRAME_RATE_HZ  # the latest answer: one second
@@ -50,7 +50,7 @@ def correlations(sums: Array) -> Array:
     return np.where(known, together / np.where(known, size, 1.0), 0.0)
 
 
-def residual_correlation(generated: Array, truth: Array, part: slice) -> Measure:
+def residual_correlation(generated: Array, truth: Array, part: slice) -> Metric:
     """rPCC over the coefficients of `part`: 0 is an avatar that answers as the true one does.
 
     `generated` and `truth` are `correlation_sums` of both with the same users. Coefficients that
@@ -63,10 +63,10 @@ def residual_correlation(generated: Array, truth: Array, part: slice) -> Measure
         r = correlations(totals.reshape(-1, *sums.shape[1:]))  # [R, 2, 26, k]
         return np.abs(r[:, 0] - r[:, 1]).mean(axis=(1, 2))
 
-    return Measure(sums.reshape(len(sums), -1), score)
+    return Metric(sums.reshape(len(sums), -1), score)
 
 
-def answer_correlation(avatar: Array, truth: Array, part: slice) -> Measure:
+def response_correlation(avatar: Array, truth: Array, part: slice) -> Metric:
     """PCC: how strongly the avatar's coefficients go with the user's, as the true ones do.
 
     Mean over lags and over the coefficients of `part` whose true correlation is 0.1 or more at
@@ -85,7 +85,7 @@ def answer_correlation(avatar: Array, truth: Array, part: slice) -> Measure:
         r = correlations(totals.reshape(-1, *sums.shape[1:]))  # [R, 26, k]
         return (r * signs).mean(axis=(1, 2))
 
-    return Measure(sums.reshape(len(sums), -1), score)
+    return Metric(sums.reshape(len(sums), -1), score)
 
 
 def _moving(truth: Array, part: slice) -> list[int]:

@@ -1,8 +1,7 @@
-"""Real two-person recordings to conversations on disk: found, watched, judged, cut, reported."""
+"""Real two-person recordings to training data: found, tracked, checked, cut, reported."""
 
-from avatar_forcing_ros.training.recordings.layouts import LAYOUTS
-from avatar_forcing_ros.training.recordings.preparing import prepare
+from avatar_forcing_ros.training.recordings.prepare import prepare
 from avatar_forcing_ros.training.recordings.report import Report
-from avatar_forcing_ros.training.recordings.settings import PrepareSettings
+from avatar_forcing_ros.training.settings import PrepareSettings
 
-__all__ = ["LAYOUTS", "PrepareSettings", "Report", "prepare"]
+__all__ = ["PrepareSettings", "Report", "prepare"]

@@ -16,9 +16,9 @@ PAIRED = (("_a", "_b"), ("_left", "_right"), (".left", ".right"))
 PAIRS_FILE = "pairs.csv"
 SPLITS = ("train", "valid")
 LAYOUTS = (
-    "two videos of one conversation, one person each with their own sound: NAME_a.mp4 and "
+    "two videos of one conversation, one person each with their own audio: NAME_a.mp4 and "
     "NAME_b.mp4 (or NAME_left and NAME_right, NAME.left and NAME.right)",
-    "one video with two faces side by side and two sound channels, the left one for the left "
+    "one video with two faces side by side and two audio channels, the left one for the left "
     "face: any other name",
     f"a file {PAIRS_FILE} with the columns a and b: one video of each person a line, any names",
 )
@@ -26,7 +26,7 @@ LAYOUTS = (
 
 @dataclass(frozen=True)
 class Source:
-    """Where one person is seen and heard: a file, or the left (0) or right (1) half of one."""
+    """Video and audio of one person: a file, or the left (0) or right (1) half of one."""
 
     path: Path
     half: int | None = None
@@ -36,7 +36,7 @@ class Source:
 class Recording:
     """One conversation: person a and person b.
 
-    `split` is ``train`` or ``valid`` where the table of pairs says so; `trouble` says why it
+    `split` is ``train`` or ``valid`` where the table of pairs says so; `problem` says why it
     cannot be used as it is.
     """
 
@@ -44,7 +44,7 @@ class Recording:
     a: Source
     b: Source
     split: str = ""
-    trouble: str = ""
+    problem: str = ""
 
     @property
     def files(self) -> list[Path]:
@@ -64,13 +64,13 @@ def find_recordings(folder: Path) -> list[Recording]:
     a table of pairs that cannot be read.
     """
     if not folder.is_dir():
-        raise _nothing(folder, "no folder of that name")
+        raise _no_recordings(folder, "no folder of that name")
     paths = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in ENDINGS]
     listed = list(_listed(folder / PAIRS_FILE))
     taken = {source.path for recording in listed for source in (recording.a, recording.b)}
     found = listed + list(_by_name([path for path in paths if path not in taken]))
     if not found:
-        raise _nothing(folder, "no video")
+        raise _no_recordings(folder, "no video")
     slug, count = Counter(recording.slug.lower() for recording in found).most_common(1)[0]
     if count > 1:
         names = sorted(p.name for r in found if r.slug.lower() == slug for p in r.files)
@@ -98,7 +98,7 @@ def _by_name(paths: list[Path]) -> Iterator[Recording]:
                 path.stem,
                 Source(path),
                 Source(path),
-                trouble=f"its partner {name}{other}{path.suffix} is missing; add it, or rename "
+                problem=f"its partner {name}{other}{path.suffix} is missing; add it, or rename "
                 "the file if both people are in it",
             )
         elif ending == first:
@@ -122,10 +122,10 @@ def _listed(table: Path) -> Iterator[Recording]:
         if split not in ("", *SPLITS):
             raise _bad_table(table, f"line {line} with the split '{split}'")
         missing = [name for name in (a, b) if not (table.parent / name).is_file()]
-        trouble = f"{PAIRS_FILE} names {', '.join(missing)}, which is not there" if missing else ""
+        problem = f"{PAIRS_FILE} names {', '.join(missing)}, which is not there" if missing else ""
         halves = (0, 1) if a == b else (None, None)
         first, second = (Source(table.parent / n, h) for n, h in zip((a, b), halves, strict=True))
-        yield Recording(Path(a).stem, first, second, split, trouble)
+        yield Recording(Path(a).stem, first, second, split, problem)
 
 
 def _bad_table(table: Path, got: str) -> MediaError:
@@ -138,7 +138,7 @@ def _bad_table(table: Path, got: str) -> MediaError:
     )
 
 
-def _nothing(folder: Path, got: str) -> MediaError:
+def _no_recordings(folder: Path, got: str) -> MediaError:
     return MediaError(
         f"recordings in {folder}",
         expected="; or ".join(LAYOUTS),

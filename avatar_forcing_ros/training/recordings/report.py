@@ -1,4 +1,4 @@
-"""What became of each recording: kept beside the data, told as JSON, as a page and in a line."""
+"""What became of each recording: as JSON, as a page and as a summary, and which are finished."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 from avatar_forcing_ros.files import whole_file
 from avatar_forcing_ros.media_files.writing import json_file
 from avatar_forcing_ros.training.recordings.layouts import Recording
-from avatar_forcing_ros.training.recordings.settings import PrepareSettings
+from avatar_forcing_ros.training.settings import PrepareSettings
 
-MARKS = "recordings"  # folder of what is known of each finished recording
+FINISHED = "recordings"  # folder of what is known of each finished recording
 
 
-class Span(NamedTuple):
+class LeftOut(NamedTuple):
     """Seconds ``from_s … to_s`` that were left out, and why."""
 
     from_s: float
@@ -37,12 +37,12 @@ class Result:
     seconds: float = 0.0
     kept_s: float = 0.0
     windows: int = 0
-    rejected: list[Span] = field(default_factory=list)
+    rejected: list[LeftOut] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    trouble: str = ""
+    problem: str = ""
     """Why nothing of it can be used; else empty."""
     mouth_r: dict[str, list[float]] = field(default_factory=dict)
-    """Pearson's r of the mouths of a and b with their "own" sound and with the "other"."""
+    """Pearson's r of the mouths of a and b with their "own" audio and with the "other"."""
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain values, ready for JSON."""
@@ -51,7 +51,7 @@ class Result:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Result:
         """The inverse of `as_dict`; raises TypeError or KeyError for anything else."""
-        spans = [Span(**span) for span in values["rejected"]]
+        spans = [LeftOut(**span) for span in values["rejected"]]
         return cls(**{**values, "rejected": spans})
 
 
@@ -75,7 +75,7 @@ class Report:
             f"{len(self.results)} recordings, {_long(seconds)}; kept {_long(kept_s)} in "
             f"{self.windows} windows ({2 * self.windows} files: each person is the avatar once)"
         ]
-        lines += [f"Not used: {r.name}: {r.trouble}" for r in self.results if r.trouble]
+        lines += [f"Not used: {r.name}: {r.problem}" for r in self.results if r.problem]
         lines += [f"Look at: {r.name}: {note}" for r in self.results for note in r.notes]
         held = {r.split for r in self.results if r.windows}
         for split, advice in (("train", "smaller"), ("valid", "larger")):
@@ -105,28 +105,28 @@ class Report:
         lines = ["# Prepared recordings", "", self.summary.replace("\n", "\n\n"), ""]
         lines += ["| recording | for | length | kept | windows | |", "|---|---|---|---|---|---|"]
         for r in self.results:
-            state = "not used" if r.trouble else "look at the notes" if r.notes else ""
+            state = "not used" if r.problem else "look at the notes" if r.notes else ""
             lines.append(
                 f"| {r.name} | {r.split} | {_long(r.seconds)} | {_long(r.kept_s)} | {r.windows} "
                 f"| {state} |"
             )
         for r in self.results:
             lines += ["", f"## {r.name}", "", f"Files: {', '.join(r.files)}."]
-            told = [f"Not used: {r.trouble}"] if r.trouble else []
-            told += [f"Note: {note}" for note in r.notes]
-            told += [f"Left out, {span}" for span in r.rejected]
-            lines += ["", *(f"- {line}" for line in told or ["All of it was kept."])]
+            entries = [f"Not used: {r.problem}"] if r.problem else []
+            entries += [f"Note: {note}" for note in r.notes]
+            entries += [f"Left out, {span}" for span in r.rejected]
+            lines += ["", *(f"- {line}" for line in entries or ["All of it was kept."])]
         return "\n".join(lines) + "\n"
 
 
-class Marks:
-    """Which recordings are finished, in small files: written after a recording's last window."""
+class FinishedRecordings:
+    """Which recordings are finished: one small file each, written after the last window."""
 
     def __init__(self, folder: Path, settings: PrepareSettings) -> None:
-        self._folder = folder / MARKS
+        self._folder = folder / FINISHED
         self._settings = dataclasses.asdict(settings)
 
-    def finished(self, recording: Recording) -> Result | None:
+    def result_of(self, recording: Recording) -> Result | None:
         """What became of `recording` with these settings and files; None if it is to be done."""
         try:
             values = json.loads(self._path(recording).read_text(encoding="utf-8"))
@@ -136,7 +136,7 @@ class Marks:
             pass  # never made, or not by this program: it is made again
         return None
 
-    def mark(self, recording: Recording, result: Result) -> None:
+    def add(self, recording: Recording, result: Result) -> None:
         """Keep the `result` of a finished `recording`."""
         with json_file(self._path(recording)) as values:
             values["made_from"] = self._made_from(recording)
@@ -154,7 +154,7 @@ class Marks:
         return {
             "settings": self._settings,
             "split": recording.split,
-            "trouble": recording.trouble,
+            "problem": recording.problem,
             "files": [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in stats],
         }
 

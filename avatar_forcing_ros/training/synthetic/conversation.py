@@ -9,18 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
-from avatar_forcing_ros.training.synthetic import channel
+from avatar_forcing_ros.training.synthetic import sensors
 from avatar_forcing_ros.training.synthetic.performance import perform
 from avatar_forcing_ros.training.synthetic.reactions import Act, Seen
 from avatar_forcing_ros.training.synthetic.speech import Phoneme, draw_voice, restart
-from avatar_forcing_ros.training.synthetic.style import draw_style
-from avatar_forcing_ros.training.synthetic.tracking import track
+from avatar_forcing_ros.training.synthetic.statistics import draw_style
 from avatar_forcing_ros.training.synthetic.turns import PEOPLE, Speech, plan
 
 Event = tuple[str, str, float]  # kind, who, start_s
 SPLITS = ("train", "valid", "test")  # the order is part of the random draws
 _one_synthesiser = threading.Lock()  # the library has one state in a process
-_LEAD_S = 6.0  # talk before the clip, so that a clip may begin in the middle of one
+_LEAD_S = 6.0  # speech before the clip, so that a clip may begin in the middle of a turn
 _SHOWN = ("nod", "smile", "laugh", "brow", "tilt")
 
 
@@ -92,8 +91,8 @@ def generate_conversation(
         loudness["avatar"],
         Seen(user, user_acts),
     )
-    avatar_audio = channel.operator(rng, clean["avatar"])
-    user_audio = channel.microphone(rng, clean["user"], clean["avatar"])
+    avatar_audio = sensors.operator_audio(rng, clean["avatar"])
+    user_audio = sensors.microphone_audio(rng, clean["user"], clean["avatar"])
     acts = {"avatar": avatar_acts, "user": user_acts}
     blinks = {"avatar": avatar_blinks, "user": user_blinks}
     start_s, end_s = lead / FRAME_RATE_HZ, frames / FRAME_RATE_HZ
@@ -103,7 +102,7 @@ def generate_conversation(
         avatar_audio=avatar_audio[lead * SAMPLES_PER_FRAME :].copy(),
         user_audio=user_audio[lead * SAMPLES_PER_FRAME :].copy(),
         avatar_motion=avatar[lead:].copy(),
-        user_motion=track(rng, user)[lead:].copy(),
+        user_motion=sensors.track_face(rng, user)[lead:].copy(),
         avatar_speaking=speech["avatar"].active(frames)[lead:].copy(),
         user_speaking=speech["user"].active(frames)[lead:].copy(),
         avatar_phonemes=_cut(speech["avatar"].phonemes(), start_s, end_s),

@@ -206,7 +206,8 @@ _SLOT = re.compile(r"\{(\w+)\}")
 
 
 @cache
-def _choices(kind: str, split: str) -> tuple[str, ...]:
+def choices(kind: str, split: str) -> tuple[str, ...]:
+    """The sentences or slot words of `kind` that `split` may use."""
     pools = {"statement": STATEMENTS, "question": QUESTIONS, **SLOTS}
     held_out = [text for text in pools[kind] if zlib.crc32(text.encode()) % 5 == 0]
     if split == "train":
@@ -216,10 +217,10 @@ def _choices(kind: str, split: str) -> tuple[str, ...]:
 
 def sentence(rng: np.random.Generator, split: str, question: bool = False) -> str:
     """One sentence of the split ("train", "valid" or "test") with its slots filled."""
-    template = str(rng.choice(_choices("question" if question else "statement", split)))
+    template = str(rng.choice(choices("question" if question else "statement", split)))
 
     def fill(match: re.Match[str]) -> str:
-        return str(rng.choice(_choices(match.group(1), split)))
+        return str(rng.choice(choices(match.group(1), split)))
 
     text = _SLOT.sub(fill, template)
     return text[0].upper() + text[1:]

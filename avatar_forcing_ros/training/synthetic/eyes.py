@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ
 from avatar_forcing_ros.training.synthetic import statistics as stats
 from avatar_forcing_ros.training.synthetic.curves import Curve, bump, frame_times
-from avatar_forcing_ros.training.synthetic.style import PersonStyle
+from avatar_forcing_ros.training.synthetic.statistics import PersonStyle
 from avatar_forcing_ros.training.synthetic.turns import Speech
 
 _SACCADE_S = 0.05

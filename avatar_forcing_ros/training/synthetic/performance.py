@@ -20,7 +20,7 @@ from avatar_forcing_ros.training.synthetic.curves import (
     soft_activity,
 )
 from avatar_forcing_ros.training.synthetic.reactions import Act, Seen
-from avatar_forcing_ros.training.synthetic.style import PersonStyle
+from avatar_forcing_ros.training.synthetic.statistics import PersonStyle
 from avatar_forcing_ros.training.synthetic.turns import Speech
 from avatar_forcing_ros.training.synthetic.visemes import MOUTH_NAMES, mouth_curves
 

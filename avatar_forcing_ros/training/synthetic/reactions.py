@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from avatar_forcing_ros.rig.coefficients import INDEX, POSE, POSE_COUNT
 from avatar_forcing_ros.training.synthetic import statistics as stats
 from avatar_forcing_ros.training.synthetic.curves import low_pass
-from avatar_forcing_ros.training.synthetic.style import PersonStyle
+from avatar_forcing_ros.training.synthetic.statistics import PersonStyle
 from avatar_forcing_ros.training.synthetic.turns import Speech
 
 # face to face, a mirror image flips what is left-right

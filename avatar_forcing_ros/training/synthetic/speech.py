@@ -1,7 +1,4 @@
-"""Speech with exact phoneme times, from espeak-ng's library in this process.
-
-espeak-ng is GPL-3: a tool for making training data, never needed at run time, so it is imported
-only when the first sentence is spoken (``pip install espeakng-loader``).
+"""What one person says, with exact phoneme times: sentences by a synthesiser, and laughter.
 
 espeak's phoneme events are exact to the sample, with one exception that lip synchrony cares
 about: for voiceless stops they mark the burst, and the silent closure before it is counted to the
@@ -10,111 +7,46 @@ sound before. :func:`_include_closures` gives that silence to the stop.
 
 from __future__ import annotations
 
-import _ctypes
-import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.signal import lfilter
 
-from avatar_forcing_ros.errors import MissingDependencyError
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
-from avatar_forcing_ros.training.synthetic import flite
 from avatar_forcing_ros.training.synthetic import statistics as stats
+from avatar_forcing_ros.training.synthetic.synthesisers import (
+    FLITE_TRAIN_VOICES,
+    Espeak,
+    Samples,
+    flite_synthesise,
+)
 
 Phoneme = tuple[float, float, str]  # start_s, end_s, IPA (a leading stress mark is kept)
-Samples = NDArray[np.float32]
 
 ACCENTS = (
-    "en-us",
-    "en-us",
-    "en-us",
-    "en-gb",
-    "en-gb",
-    "en-gb-scotland",
-    "en-gb-x-rp",
-    "en-gb-x-gbclan",
-    "en-gb-x-gbcwmd",
-    "en-029",
-    "en-us-nyc",
-)
+    "en-us", "en-us", "en-us", "en-gb", "en-gb", "en-gb-scotland", "en-gb-x-rp",
+    "en-gb-x-gbclan", "en-gb-x-gbcwmd", "en-029", "en-us-nyc",
+)  # fmt: skip
 TRAIN_VARIANTS = (
-    "f1",
-    "f2",
-    "f3",
-    "f5",
-    "m1",
-    "m2",
-    "m3",
-    "m4",
-    "m6",
-    "m7",
-    "croak",
-    "Alex",
-    "Alicia",
-    "Annie",
-    "Denis",
-    "Diogo",
-    "Gene",
-    "Jacky",
-    "Lee",
-    "Michael",
-    "Mike",
-    "Nguyen",
-    "Reed",
-    "Storm",
-    "adam",
-    "anika",
-    "antonio",
-    "aunty",
-    "belinda",
-    "benjamin",
-    "boris",
-    "caleb",
-    "david",
-    "ed",
-    "edward",
-    "grandma",
-    "grandpa",
-    "gustave",
-    "ian",
-    "iven",
-    "iven2",
-    "john",
-    "kaukovalta",
-    "klatt",
-    "klatt2",
-    "klatt4",
-    "klatt6",
-    "linda",
-    "marcelo",
-    "max",
-    "michel",
-    "miguel",
-    "norbert",
-    "pablo",
-    "pedro",
-    "quincy",
-    "rob",
-    "sandro",
-    "shelby",
-    "steph",
-    "steph3",
-    "travis",
-    "whisper",
-    "zac",
-)
+    "f1", "f2", "f3", "f5", "m1", "m2", "m3", "m4", "m6", "m7", "croak", "Alex", "Alicia",
+    "Annie", "Denis", "Diogo", "Gene", "Jacky", "Lee", "Michael", "Mike", "Nguyen", "Reed",
+    "Storm", "adam", "anika", "antonio", "aunty", "belinda", "benjamin", "boris", "caleb",
+    "david", "ed", "edward", "grandma", "grandpa", "gustave", "ian", "iven", "iven2", "john",
+    "kaukovalta", "klatt", "klatt2", "klatt4", "klatt6", "linda", "marcelo", "max", "michel",
+    "miguel", "norbert", "pablo", "pedro", "quincy", "rob", "sandro", "shelby", "steph",
+    "steph3", "travis", "whisper", "zac",
+)  # fmt: skip
 VALID_VARIANTS = ("f4", "m5", "Andrea", "Hugo", "paul", "steph2", "victor")
 TEST_VARIANTS = ("m8", "Mario", "robert", "klatt3", "edward2", "mike2", "iven3")
 VARIANTS = {"train": TRAIN_VARIANTS, "valid": VALID_VARIANTS, "test": TEST_VARIANTS}
 
-_SYNCHRONOUS, _PHONEME_EVENTS_IN_IPA = 2, 3  # the words of espeak_Initialize and _Synth
-_UTF8_AND_PHONEMES = 0x101  # text may hold phonemes, as [[m@]]
-_EVENT_END, _EVENT_PHONEME = 0, 7
-_RATE, _PITCH, _PITCH_RANGE = 1, 3, 4
 _VOICELESS_STOPS = ("p", "t", "k", "tʃ")
+_LAUGH_FORMANTS = (
+    (720.0, 110.0), (1250.0, 130.0), (2600.0, 200.0), (3500.0, 280.0), (4500.0, 350.0),
+    (5500.0, 400.0), (6500.0, 450.0),
+)  # Hz, bandwidth  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -142,82 +74,7 @@ class Utterance:
         return len(self.samples) / SAMPLE_RATE_HZ
 
 
-class _EventId(ctypes.Union):
-    _fields_ = (("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8))
-
-
-class _Event(ctypes.Structure):
-    _fields_ = (
-        ("type", ctypes.c_int), ("unique_identifier", ctypes.c_uint),
-        ("text_position", ctypes.c_int), ("length", ctypes.c_int),
-        ("audio_position", ctypes.c_int), ("sample", ctypes.c_int),
-        ("user_data", ctypes.c_void_p), ("id", _EventId),
-    )  # fmt: skip
-
-
-class _Espeak:
-    """The library in this process: text to samples and (sample, IPA) events.
-
-    Its noise and its pitch wobble come from static state that no call resets, so a conversation
-    that shall be the same every time begins by loading the library again (half a millisecond).
-    """
-
-    def __init__(self, seed: int) -> None:
-        try:
-            import espeakng_loader
-        except ImportError as error:
-            raise MissingDependencyError(
-                "synthetic speech",
-                expected="the package espeakng-loader (training only)",
-                got="no such package",
-                remedy="run `pip install espeakng-loader`",
-            ) from error
-        self._library: Any = ctypes.CDLL(espeakng_loader.get_library_path())
-        data_folder = str(espeakng_loader.get_data_path()).encode()
-        self.rate_hz = int(
-            self._library.espeak_Initialize(_SYNCHRONOUS, 0, data_folder, _PHONEME_EVENTS_IN_IPA)
-        )
-        self._library.espeak_ng_SetRandSeed(ctypes.c_long(seed))
-        self._chunks: list[NDArray[np.int16]] = []
-        self._events: list[tuple[int, str]] = []
-        signature = ctypes.CFUNCTYPE(
-            ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
-        )
-        self._callback = signature(self._collect)  # kept: the library holds only its address
-        self._library.espeak_SetSynthCallback(self._callback)
-
-    def close(self) -> None:
-        """Unload the library."""
-        self._library.espeak_Terminate()
-        _ctypes.dlclose(self._library._handle)
-
-    def _collect(self, wave: Any, count: int, events: Any) -> int:
-        if wave and count > 0:
-            self._chunks.append(np.ctypeslib.as_array(wave, (count,)).copy())
-        i = 0
-        while events[i].type != _EVENT_END:
-            if events[i].type == _EVENT_PHONEME:
-                ipa = events[i].id.string.decode("utf8", "replace")
-                self._events.append((events[i].sample, ipa))
-            i += 1
-        return 0
-
-    def synthesise(self, text: str, voice: Voice) -> tuple[Samples, list[tuple[int, str]]]:
-        self._chunks, self._events = [], []
-        self._library.espeak_SetVoiceByName(voice.name.encode())
-        for parameter, value in (
-            (_RATE, voice.rate_wpm),
-            (_PITCH, voice.pitch),
-            (_PITCH_RANGE, voice.pitch_range),
-        ):
-            self._library.espeak_SetParameter(parameter, value, 0)
-        data = text.encode()
-        self._library.espeak_Synth(data, len(data) + 1, 0, 0, 0, _UTF8_AND_PHONEMES, None, None)
-        wave = np.concatenate(self._chunks) if self._chunks else np.zeros(0, np.int16)
-        return wave.astype(np.float32) / 32768.0, self._events
-
-
-_loaded: _Espeak | None = None
+_loaded: Espeak | None = None
 
 
 def restart(seed: int) -> None:
@@ -229,10 +86,10 @@ def restart(seed: int) -> None:
     if _loaded is not None:
         _loaded.close()
     _loaded = None
-    _loaded = _Espeak(seed)
+    _loaded = Espeak(seed)
 
 
-def _espeak() -> _Espeak:
+def _espeak() -> Espeak:
     if _loaded is None:
         restart(0)
     assert _loaded is not None
@@ -246,7 +103,7 @@ def draw_voice(rng: np.random.Generator, split: str, natural_share: float = 0.0)
     """
     natural = split == "train" and natural_share > 0 and rng.random() < natural_share
     return Voice(
-        name=f"flite:{rng.choice(flite.TRAIN_VOICES)}"
+        name=f"flite:{rng.choice(FLITE_TRAIN_VOICES)}"
         if natural
         else f"{rng.choice(ACCENTS)}+{rng.choice(VARIANTS[split])}",
         rate_wpm=round(rng.uniform(*stats.SPEAKING_RATE_WPM)),
@@ -285,13 +142,17 @@ def speak(text: str, voice: Voice) -> Utterance:
 def _synthesise(text: str, voice: Voice) -> tuple[Samples, list[tuple[int, int, str]], int]:
     """Samples, the sounds' spans in samples, pauses left out, and the rate in Hz."""
     if voice.name.startswith("flite:"):
-        wave, phones = flite.synthesise(text, voice.name[6:], 170.0 / voice.rate_wpm)
+        wave, phones = flite_synthesise(
+            text, voice.name.removeprefix("flite:"), 170.0 / voice.rate_wpm
+        )
         spoken = [
             (round(a * SAMPLE_RATE_HZ), round(b * SAMPLE_RATE_HZ), ipa) for a, b, ipa in phones
         ]
         return wave, spoken, SAMPLE_RATE_HZ
     espeak = _espeak()
-    wave, events = espeak.synthesise(text, voice)
+    wave, events = espeak.synthesise(
+        text, voice.name, voice.rate_wpm, voice.pitch, voice.pitch_range
+    )
     spans = _include_closures(_spans(events, len(wave)), wave, espeak.rate_hz)
     return wave, [span for span in spans if span[2]], espeak.rate_hz
 
@@ -347,3 +208,51 @@ def _include_closures(
         out[i - 1] = (before, closed, out[i - 1][2])
         out[i] = (closed, end, ipa)
     return out
+
+
+def laugh(rng: np.random.Generator, voice: Voice) -> Utterance:
+    """A burst of laughter by `voice`; its phonemes are "h" and "a" in turn.
+
+    A train of breathy "ha" calls: a glottal pulse train through vowel resonances.
+    """
+    calls = int(rng.integers(stats.LAUGH_CALLS[0], stats.LAUGH_CALLS[1] + 1))
+    period_s = 1.0 / rng.uniform(*stats.LAUGH_CALLS_PER_S)
+    pitch_hz = (110.0 + 2.6 * voice.pitch) * voice.vocal_tract_factor * rng.uniform(1.1, 1.6)
+    pieces: list[NDArray[np.float64]] = []
+    phonemes: list[Phoneme] = []
+    now_s = 0.0
+    for i in range(calls):
+        breath_s = period_s * rng.uniform(0.35, 0.50)
+        voiced_s = period_s * rng.uniform(0.45, 0.60)
+        level = 0.93**i * rng.uniform(0.8, 1.2)
+        call = _laugh_call(rng, breath_s, voiced_s, pitch_hz * 0.97**i * rng.uniform(0.95, 1.05))
+        pieces.append(level * call)
+        phonemes.append((now_s, now_s + breath_s, "h"))
+        now_s += len(call) / SAMPLE_RATE_HZ
+        phonemes.append((phonemes[-1][1], now_s, "a"))
+    wave = np.concatenate(pieces)
+    for hz, width_hz in _LAUGH_FORMANTS:
+        wave = _resonate(wave, hz * voice.vocal_tract_factor, width_hz)
+    wave = np.diff(wave, prepend=0.0)  # sound radiates from the lips as the change of the flow
+    samples = set_level(wave.astype(np.float32), stats.SPEECH_LEVEL_DBFS)
+    return Utterance(samples, tuple(phonemes), "(laughs)")
+
+
+def _laugh_call(
+    rng: np.random.Generator, breath_s: float, voiced_s: float, pitch_hz: float
+) -> NDArray[np.float64]:
+    breath, voiced = int(breath_s * SAMPLE_RATE_HZ), int(voiced_s * SAMPLE_RATE_HZ)
+    fall = np.linspace(1.08, 0.85, voiced)
+    phase = np.cumsum(pitch_hz * fall) / SAMPLE_RATE_HZ
+    pulses = np.r_[np.zeros(breath), np.diff(np.floor(phase), prepend=0.0) * np.hanning(voiced)]
+    pulses = lfilter([1.0], [1.0, -0.95], pulses)  # the glottis' fall of about 6 dB/octave
+    noise = 0.05 * rng.normal(size=breath + voiced)
+    noise *= np.r_[np.hanning(2 * breath)[:breath] ** 0.5, np.linspace(1.0, 0.15, voiced)]
+    return pulses + noise
+
+
+def _resonate(wave: NDArray[np.float64], hz: float, width_hz: float) -> NDArray[np.float64]:
+    radius = np.exp(-np.pi * width_hz / SAMPLE_RATE_HZ)
+    angle = 2 * np.pi * min(hz, 7500.0) / SAMPLE_RATE_HZ
+    poles = [1.0, -2 * radius * np.cos(angle), radius**2]
+    return lfilter([sum(poles)], poles, wave)

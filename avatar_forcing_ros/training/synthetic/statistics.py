@@ -18,7 +18,10 @@ person (style), per clip or per event as the name says. Sources, by the short na
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
+
+import numpy as np
 
 Range = tuple[float, float]
 
@@ -90,7 +93,7 @@ NEVER_STILL_RAD: Final = 0.005  # std of yaw, pitch and roll whatever happens
 NEVER_STILL_BAND_HZ: Final[Range] = (0.2, 1.0)
 EMPHASIS_NOD_PROBABILITY: Final = 0.30  # per primary stress of average loudness
 EMPHASIS_NOD_RAD: Final[Range] = (0.025, 0.075)
-EMPHASIS_PEAK_S: Final = 0.04  # after the middle of the stressed vowel: it must be heard first
+EMPHASIS_PEAK_S: Final = 0.04  # after the middle of the stressed vowel: the stress comes first
 EMPHASIS_BROW_PROBABILITY: Final = 0.14
 EMPHASIS_BROW: Final[Range] = (0.15, 0.50)
 BROW_SINKS: Final = 0.30  # share of a raised brow that is lost while it is held
@@ -110,7 +113,7 @@ SMILE_BACK_GAIN: Final[Range] = (0.60, 1.00)
 QUESTION_BROW_PROBABILITY: Final = 0.65
 QUESTION_BROW_DELAY_S: Final[Range] = (0.20, 0.50)
 QUESTION_BROW: Final[Range] = (0.25, 0.60)
-TILT_PROBABILITY: Final = 0.25  # interest: a tilted head while the partner talks on
+TILT_PROBABILITY: Final = 0.25  # interest: a tilted head while the partner goes on speaking
 TILT_DELAY_S: Final[Range] = (0.6, 1.8)  # from the start of the sentence
 TILT_HOLD_S: Final[Range] = (0.8, 2.5)
 TILT_RAD: Final[Range] = (0.05, 0.12)
@@ -150,3 +153,43 @@ TRACKER_LOST_PER_MIN: Final = 0.8
 TRACKER_LOST_S: Final[Range] = (0.1, 3.0)
 TRACKER_HOLD_S: Final = 0.2  # as perception does: held so long,
 TRACKER_DECAY_S: Final = 1.0  # then led to neutral in this time
+
+
+@dataclass(frozen=True)
+class PersonStyle:
+    """Rates and gains of one person; 1 is the average for gains, other units in the names."""
+
+    expressiveness: float
+    articulation: float
+    sway: float
+    blinks_per_min: float
+    smiles_per_min: float
+    base_smile: float
+    smile_asymmetry: float
+    smile_back_probability: float
+    nod_probability: float
+    mirror_gain: float
+    mirror_lag_s: float
+    gaze_avoidance: float
+    shifts_per_min: float = 0.0
+    silent_smiles_per_min: float = 0.0
+
+
+def draw_style(rng: np.random.Generator, restless: bool = False) -> PersonStyle:
+    """A random person; a restless one also shifts posture and smiles unasked."""
+    return PersonStyle(
+        expressiveness=rng.uniform(*EXPRESSIVENESS),
+        articulation=rng.uniform(*ARTICULATION),
+        sway=rng.uniform(0.7, 1.3),
+        blinks_per_min=rng.uniform(*BLINKS_PER_MIN),
+        smiles_per_min=rng.uniform(*SMILES_PER_MIN),
+        base_smile=rng.uniform(*BASE_SMILE),
+        smile_asymmetry=rng.normal(0.0, 0.05),
+        smile_back_probability=rng.uniform(*SMILE_BACK_PROBABILITY),
+        nod_probability=rng.uniform(*NOD_AT_PHRASE_END),
+        mirror_gain=rng.uniform(*MIRROR_GAIN),
+        mirror_lag_s=rng.uniform(*MIRROR_LAG_S),
+        gaze_avoidance=rng.uniform(0.7, 1.3),
+        shifts_per_min=rng.uniform(*POSTURE_SHIFTS_PER_MIN) if restless else 0.0,
+        silent_smiles_per_min=rng.uniform(*SILENT_SMILES_PER_MIN) if restless else 0.0,
+    )

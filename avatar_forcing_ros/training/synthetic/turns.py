@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ
 from avatar_forcing_ros.training.synthetic import corpus
 from avatar_forcing_ros.training.synthetic import statistics as stats
-from avatar_forcing_ros.training.synthetic.laughter import laugh
-from avatar_forcing_ros.training.synthetic.speech import Phoneme, Utterance, Voice, speak
+from avatar_forcing_ros.training.synthetic.speech import Phoneme, Utterance, Voice, laugh, speak
 
 PEOPLE = ("avatar", "user")
 # shares of the avatar in the turns of a conversation: mostly even, some where one only listens

@@ -5,7 +5,7 @@ insists on it: /m b p/ insist on closed lips and hardly on anything else, rounde
 pucker, /k/ on nothing. A coefficient at time t is the mean of the targets around t, weighted by
 dominance and by a Gaussian whose width is that of the articulator (lips close fast, rounding
 spreads); that is the dominance blending of Cohen & Massaro (1993) with Gaussian dominance
-functions. The Gaussian also lets the mouth open some 60-100 ms before the voice, as mouths do.
+functions. The Gaussian also lets the mouth open some 60-100 ms before the speech, as mouths do.
 """
 
 from __future__ import annotations

@@ -1,7 +1,12 @@
-"""What can be measured on motion: does the mouth follow the voice, does the face answer."""
+"""What a face does: the mouth with the audio, smiles that answer, nods, blinks, gaze shifts.
+
+Detectors on coefficients and audio first, then rates over clips that can be compared with what is
+published of people.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +15,7 @@ from numpy.typing import NDArray
 
 from avatar_forcing_ros.rig.coefficients import INDEX
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ, SAMPLES_PER_FRAME
+from avatar_forcing_ros.training.metrics.bootstrap import Metric, mean_of, share
 
 Series = NDArray[np.floating[Any]]
 
@@ -17,10 +23,13 @@ SPEECH_DB = -45.0
 MAX_LAG_FRAMES = 5
 ANSWER_WITHIN_S = 1.5
 SMILE_RISE = 0.12
+GAZE_SHIFT = 0.12  # gaze units within two frames
+GAZE_SHIFT_REST_S = 0.2
+LISTENING_FOR_S = 1.0
 
 
 def loudness(audio: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Level of each frame of sound ``[640 T]`` in dB relative to full scale: ``[T]``."""
+    """Level of each frame of audio ``[640 T]`` in dB relative to full scale: ``[T]``."""
     frames = audio.reshape(-1, SAMPLES_PER_FRAME).astype(np.float64)
     return (10.0 * np.log10(np.square(frames).mean(axis=1) + 1e-10)).astype(np.float32)
 
@@ -32,12 +41,12 @@ def pearson(a: Series, b: Series) -> float:
     return float(np.corrcoef(a, b)[0, 1])
 
 
-def best_lag(moved: Series, told: Series, most: int = MAX_LAG_FRAMES) -> tuple[float, int]:
+def best_lag(moved: Series, reference: Series, max_lag: int = MAX_LAG_FRAMES) -> tuple[float, int]:
     """Highest correlation of two series of T frames and the lag of `moved` at which it stands."""
     results = []
-    for lag in range(-most, most + 1):
+    for lag in range(-max_lag, max_lag + 1):
         a = moved[max(0, lag) : len(moved) + min(0, lag)]
-        b = told[max(0, -lag) : len(told) + min(0, -lag)]
+        b = reference[max(0, -lag) : len(reference) + min(0, -lag)]
         results.append((pearson(a, b), lag))
     return max(results)
 
@@ -60,7 +69,7 @@ def mouth_speech_r(values: NDArray[np.float32], audio: NDArray[np.float32]) -> t
 
 @dataclass(frozen=True)
 class Reaction:
-    """The avatar smiled soon after the user did: both times in seconds of media time."""
+    """The avatar smiled soon after the user did; both times in seconds."""
 
     kind: str
     user_s: float
@@ -138,3 +147,101 @@ def blinks(values: NDArray[np.float32], closed: float = 0.5) -> list[float]:
     lids = values[:, [INDEX["blink_left"], INDEX["blink_right"]]].min(axis=1) > closed
     starts = np.flatnonzero(lids[1:] & ~lids[:-1]) + 1
     return [float(i) / FRAME_RATE_HZ for i in starts]
+
+
+def runs(marked: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Where `marked` ``[T]`` holds: spans ``(start, stop)`` in order."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], marked, [False])).astype(np.int8)))
+    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """T frames: the motion of two faces, and who speaks when."""
+
+    avatar: NDArray[np.float32]  # [T, K]
+    user: NDArray[np.float32]  # [T, K]
+    avatar_speaking: NDArray[np.bool_]  # [T]
+    user_speaking: NDArray[np.bool_]  # [T]
+
+    @property
+    def minutes(self) -> float:
+        return len(self.avatar) / FRAME_RATE_HZ / 60.0
+
+
+@dataclass(frozen=True)
+class HumanMetric:
+    """What is measured, in which unit, and what is published of people: where, and which range."""
+
+    name: str
+    unit: str
+    measure: Callable[[Sequence[Clip]], Metric]
+    published: tuple[float, float] | None = None
+    source: str = ""
+
+
+def blinks_per_min(clips: Sequence[Clip]) -> Metric:
+    """Closures of both lids a minute."""
+    return share(np.array([(len(blinks(c.avatar)), c.minutes) for c in clips]))
+
+
+def nods_per_min(clips: Sequence[Clip]) -> Metric:
+    """Nods a minute of listening: the user speaks or did within a second, the avatar does not."""
+    return share(np.array([_nods(clip) for clip in clips]))
+
+
+def _nods(clip: Clip) -> tuple[float, float]:
+    listens = listening(clip)
+    count = sum(listens[round(t * FRAME_RATE_HZ)] for t in nods(clip.avatar))
+    return float(count), listens.sum() / FRAME_RATE_HZ / 60.0
+
+
+def listening(clip: Clip) -> NDArray[np.bool_]:
+    """Frames ``[T]`` in which the avatar listens."""
+    reach = round(LISTENING_FOR_S * FRAME_RATE_HZ)
+    lately = np.convolve(clip.user_speaking, np.ones(reach + 1))[: len(clip.user_speaking)] > 0
+    return lately & ~clip.avatar_speaking
+
+
+def gaze_shifts_per_min(clips: Sequence[Clip]) -> Metric:
+    """Quick moves of the eyes a minute: 0.12 gaze units or more within two frames."""
+    return share(np.array([(_gaze_shifts(clip.avatar), clip.minutes) for clip in clips]))
+
+
+def _gaze_shifts(motion: NDArray[np.float32]) -> int:
+    gaze = motion[:, [INDEX["gaze_x"], INDEX["gaze_y"]]]
+    jumps = np.flatnonzero(np.hypot(*(gaze[2:] - gaze[:-2]).T) >= GAZE_SHIFT)
+    rest = GAZE_SHIFT_REST_S * FRAME_RATE_HZ
+    return int((np.diff(jumps, prepend=-(10**6)) > rest).sum())
+
+
+def smile_reaction_lag_ms(clips: Sequence[Clip]) -> Metric:
+    """Mean time from a user's smile to the avatar's that answers it (within 1.5 s)."""
+    delays = [[r.delay_ms for r in smile_reactions(c.user, c.avatar)] for c in clips]
+    return share(np.array([(sum(d), len(d)) for d in delays], np.float64))
+
+
+def head_speed_deg_s(clips: Sequence[Clip]) -> Metric:
+    """Mean angular speed of the head in degrees a second."""
+    angles = [INDEX[name] for name in ("head_yaw", "head_pitch", "head_roll")]
+    turns = [np.diff(c.avatar[:, angles].astype(np.float64), axis=0) for c in clips]
+    speeds = [np.linalg.norm(turn, axis=1).mean() * FRAME_RATE_HZ for turn in turns]
+    return mean_of(np.degrees(speeds))
+
+
+# published ranges: those that `synthetic.statistics` names, with their sources
+HUMAN_METRICS = (
+    HumanMetric(
+        "blinks_per_min", "1/min", blinks_per_min, (17.0, 26.0),
+        "Bentivoglio 1997: 17 at rest, 26 in conversation",
+    ),
+    HumanMetric(
+        "nods_per_min_listening", "1/min", nods_per_min, (6.0, 10.0), "Maynard 1987, Yngve 1970"
+    ),
+    HumanMetric("gaze_shifts_per_min", "1/min", gaze_shifts_per_min),
+    HumanMetric(
+        "smile_reaction_lag_ms", "ms", smile_reaction_lag_ms, (300.0, 600.0),
+        "Dimberg 1998, Hess & Bourgeois 2010",
+    ),
+    HumanMetric("head_speed_deg_s", "deg/s", head_speed_deg_s),
+)  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from avatar_forcing_ros.training.metrics.smoothness import border_jerk, border_steps, drift
+from avatar_forcing_ros.training.metrics.motion_statistics import border_jerk, border_steps, drift
 
 
 def test_borders_are_where_blocks_begin() -> None:

@@ -1,0 +1,224 @@
+"""A whole evaluation: conversations, rollouts, metrics, files."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from tqdm import tqdm
+
+from avatar_forcing_ros.config import PRESETS, AnchorConfig, SamplingConfig
+from avatar_forcing_ros.errors import CheckpointError
+from avatar_forcing_ros.files import whole_file
+from avatar_forcing_ros.media_files.writing import json_file
+from avatar_forcing_ros.model.checkpoint import Checkpoint, load_checkpoint
+from avatar_forcing_ros.rig import coefficients
+from avatar_forcing_ros.streaming.engine import BlockInput, MotionEngine
+from avatar_forcing_ros.strict import require
+from avatar_forcing_ros.timebase import SAMPLES_PER_FRAME
+from avatar_forcing_ros.training.evaluation import plots, report
+from avatar_forcing_ros.training.evaluation.metrics_table import (
+    ANCHORED,
+    WITHOUT_ANCHOR,
+    Rollouts,
+    Truth,
+    all_metrics,
+)
+from avatar_forcing_ros.training.evaluation.variants import (
+    DriftPlan,
+    Variant,
+    drift_plan,
+    variants,
+    with_blocks,
+)
+from avatar_forcing_ros.training.rollout import Motion, Script, roll_out_audio
+from avatar_forcing_ros.training.synthetic import Conversation, generate_conversation
+from avatar_forcing_ros.training.synthetic.dataset import FIRST_SEED
+from avatar_forcing_ros.training.workers import one_thread, run_jobs
+
+SPLIT = "test"
+BATCH = 12  # conversations solved together: more at once gain little and need more memory
+SPEED_BLOCK_FRAMES, SPEED_NFE, SPEED_BLOCKS = 5, 4, 20
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """How much is measured."""
+
+    conversations: int = 48
+    seconds: float = 20.0
+    seed: int = 0
+    drift_minutes: float = 30.0
+    compared: str = "all"
+    """With what: "all" ablations, those without the "user", "none"."""
+    free_drift: bool = True
+    """Whether drift is measured without the anchor, too."""
+    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("conversations", 2, 2000),
+            ("seconds", 4, 300),
+            ("seed", 0, 900_000),
+            ("drift_minutes", 0.1, 600),
+            ("workers", 1, 1024),
+        ):
+            value = getattr(self, name)
+            require(name, value, f"{low} to {high}", low <= value <= high)
+        kinds = ("all", "user", "none")
+        require("compared", self.compared, " or ".join(kinds), self.compared in kinds)
+
+
+@dataclass(frozen=True)
+class _RolloutJob:
+    """One batch: a variant of the generator takes the avatar's part in `scripts`."""
+
+    variant: Variant
+    scripts: tuple[Script, ...]
+    seeds: tuple[int, ...]
+
+
+def evaluate(
+    weights: Path, before: Path | None, config: EvaluationConfig, folder: Path
+) -> dict[str, Any]:
+    """Measure the generator in `weights`; the metrics, as written to `folder`.
+
+    Writes ``evaluation.json``, ``evaluation.md`` and plots. `before` holds the same model before
+    preference learning. Raises CheckpointError for weights that are no rig generator,
+    OutputError, and MissingDependencyError without espeakng-loader.
+    """
+    checkpoint = _rig_checkpoint(weights)
+    if before:
+        _rig_checkpoint(before)
+    sampling, model = PRESETS["compact"].sampling, checkpoint.generator.config
+    with json_file(folder / "evaluation.json") as metrics:
+        speed_ms = block_ms(weights, sampling)  # before other processes want the cores
+        compared = variants(weights, before, sampling, model, config.compared)
+        with one_thread():
+            conversations = _held_out(config)
+            plan = drift_plan(
+                len(conversations), conversations[0].frames, config.drift_minutes, config.seed
+            )
+            rollouts = _roll_out_all(compared, conversations, plan, config)
+        truth = Truth(conversations)
+        metrics |= all_metrics(truth, rollouts, compared, plan, config.seed)
+        metrics["set"] = _set_info(config)
+        metrics["model"] = {
+            "weights": weights.name,
+            "block_frames": model.block_frames,
+            "sampling": asdict(sampling),
+            "origin": checkpoint.origin,
+        }
+        speed_name = f"block of {SPEED_BLOCK_FRAMES} frames, {SPEED_NFE} evaluations, ms"
+        metrics["thresholds"] = report.thresholds(metrics, speed_name, speed_ms)
+        drawn = plots.draw_all(folder, metrics, truth, rollouts, plan)
+        with whole_file(folder / "evaluation.md") as part:
+            part.write_text(report.page(metrics, drawn), encoding="utf-8")
+    return metrics
+
+
+def block_ms(weights: Path, sampling: SamplingConfig) -> float:
+    """Median time of a block of 5 frames with 4 function evaluations, on one thread, in ms."""
+    generator = with_blocks(load_checkpoint(weights).generator, SPEED_BLOCK_FRAMES)
+    quick = replace(sampling, nfe=SPEED_NFE)
+    engine = MotionEngine(generator, quick, anchor=AnchorConfig())
+    state, rng, took_ms = engine.new_state(), np.random.default_rng(0), []
+    with one_thread():
+        # until the attention's memory is full blocks are cheaper
+        fill = generator.config.window_frames // SPEED_BLOCK_FRAMES
+        for _ in range(fill + SPEED_BLOCKS):
+            n = engine.frames(state)
+            audio = rng.uniform(-0.1, 0.1, n * SAMPLES_PER_FRAME).astype(np.float32)
+            motion = np.zeros((n, generator.config.motion_dim), np.float32)
+            start = time.perf_counter()
+            engine.step(state, BlockInput(audio, audio, motion))
+            took_ms.append(1000.0 * (time.perf_counter() - start))
+    return float(np.median(took_ms[fill:]))
+
+
+def _rig_checkpoint(path: Path) -> Checkpoint:
+    checkpoint = load_checkpoint(path)
+    config = checkpoint.generator.config
+    if config.motion_space != "rig" or config.motion_dim != coefficients.COUNT:
+        raise CheckpointError(
+            f"weights {path}",
+            expected=f"a generator of {coefficients.COUNT} rig coefficients",
+            got=f"{config.motion_space} motion of width {config.motion_dim}",
+            remedy="give weights of the compact preset: there is no known truth for others",
+        )
+    return checkpoint
+
+
+def _held_out(config: EvaluationConfig) -> list[Conversation]:
+    """Conversations of the test split; seed 0 is its first."""
+    first = FIRST_SEED[SPLIT] + config.seed
+    jobs = [(first + i, config.seconds) for i in range(config.conversations)]
+    return _map(_generate, jobs, config.workers, "conversations")
+
+
+def _roll_out_all(
+    compared: Sequence[Variant],
+    conversations: Sequence[Conversation],
+    plan: DriftPlan,
+    config: EvaluationConfig,
+) -> Rollouts:
+    full = compared[0]
+    long_runs = {ANCHORED: full}
+    if config.free_drift:
+        long_runs[WITHOUT_ANCHOR] = replace(full, anchored=False)
+    streams = tuple(Script([conversations[i] for i in order]) for order in plan.orders)
+    # the longest ones first
+    seeds = tuple(range(len(streams)))
+    jobs = [_RolloutJob(variant, streams, seeds) for variant in long_runs.values()]
+    count = len(conversations)
+    batches = [tuple(range(count)[i : i + BATCH]) for i in range(0, count, BATCH)]
+    for variant in compared:
+        for batch in batches:
+            scripts = tuple(Script([conversations[i]]) for i in batch)
+            jobs.append(_RolloutJob(variant, scripts, batch))
+    results = iter(_map(_roll_out, jobs, config.workers, "rollouts"))
+    long = {name: next(results) for name in long_runs}
+    clips = {v.name: [clip for _ in batches for clip in next(results)] for v in compared}
+    return Rollouts(clips, long)
+
+
+def _set_info(config: EvaluationConfig) -> dict[str, Any]:
+    first = FIRST_SEED[SPLIT] + config.seed
+    return {
+        "conversations": config.conversations,
+        "seconds": config.seconds,
+        "split": SPLIT,
+        "first_seed": first,
+        "last_seed": first + config.conversations - 1,
+    }
+
+
+def _map(
+    work: Callable[[Job], Result], jobs: Sequence[Job], workers: int, name: str
+) -> list[Result]:
+    """`work` of all `jobs` in their order, with a progress bar."""
+    done = tqdm(run_jobs(work, jobs, workers), total=len(jobs), desc=name, unit="", disable=None)
+    results = dict(done)
+    return [results[i] for i in range(len(jobs))]
+
+
+def _generate(job: tuple[int, float]) -> Conversation:
+    seed, seconds = job
+    return generate_conversation(seed, seconds, SPLIT)
+
+
+def _roll_out(job: _RolloutJob) -> list[Motion]:
+    return roll_out_audio(
+        job.variant.engine(),
+        job.scripts,
+        job.seeds,
+        user_audio=job.variant.user_audio,
+        user_motion=job.variant.user_motion,
+    )
