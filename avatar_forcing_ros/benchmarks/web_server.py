@@ -1,84 +1,67 @@
-"""An avatar whose pictures tell which of the user's pictures they answer.
+"""The server's process: as `avatar-forcing live`, with an avatar whose frames are marked.
 
-What the tracker makes of a marked picture is remembered by its value, so whatever a block was
-conditioned on names the newest picture that it depends on. Every frame of a block carries that
-number: the first of them is the first that depends on the picture.
+Nothing of the networks is imported here: that is for the avatar's process alone.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterator
-from typing import Any
+import asyncio
+import os
+import signal
+from functools import partial
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+from aiohttp import web
 
-from avatar_forcing_ros.benchmarks import web_picture_marks as picture_marks
 from avatar_forcing_ros.config import AvatarConfig
-from avatar_forcing_ros.media import AvatarBlock, VideoFrame
-from avatar_forcing_ros.perception.user_motion import UserMotion
-from avatar_forcing_ros.runtime.build import build_session
-from avatar_forcing_ros.runtime.session import Session
-from avatar_forcing_ros.streaming.codec import MotionCodec
+from avatar_forcing_ros.errors import AvatarForcingError
+from avatar_forcing_ros.runtime.avatar_process import AvatarProcess
+from avatar_forcing_ros.runtime.portraits import face_in
+from avatar_forcing_ros.web.access import Access
+from avatar_forcing_ros.web.backend import LiveBackend
+from avatar_forcing_ros.web.library_patches import LOOPBACK, install_patches
+from avatar_forcing_ros.web.server import Server
 
-REMEMBERED = 500  # pictures and blocks
-
-
-class _Remembered(OrderedDict[Any, int]):
-    """The newest numbers by what they belong to."""
-
-    def __setitem__(self, key: Any, number: int) -> None:
-        super().__setitem__(key, number)
-        while len(self) > REMEMBERED:
-            self.popitem(last=False)
+if TYPE_CHECKING:
+    from avatar_forcing_ros.runtime.session import Session
 
 
-class MarkingCodec:
-    """A codec that remembers which picture each motion of the user was seen in."""
+def serve(config: AvatarConfig, to_parent: Connection) -> None:
+    """Serve on loopback until the parent says so; the port and the process ids when ready.
 
-    def __init__(self, codec: MotionCodec) -> None:
-        self._codec = codec
-        self.seen = _Remembered()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._codec, name)
-
-    def encode_user(self, frame: VideoFrame) -> UserMotion:
-        """The motion in `frame`, remembered."""
-        motion = self._codec.encode_user(frame)
-        number = picture_marks.read(frame.pixels)
-        if number is not None:
-            self.seen[motion.values.tobytes()] = number
-        return motion
-
-
-class MarkedSession(Session):
-    """A session that knows the newest picture that each of its blocks depends on."""
-
-    def __init__(self, session: Session) -> None:
-        self.answered = _Remembered()
-        self.marking = MarkingCodec(session.codec)
-        super().__init__(session.engine, self.marking)
-
-    def next_block(self) -> AvatarBlock:
-        """The next block, noted."""
-        block = super().next_block()
-        rows = (row.tobytes() for row in self.last_user_motion)
-        known = [self.marking.seen[row] for row in rows if row in self.marking.seen]
-        if known:
-            self.answered[block.motion.block_index] = known[-1]
-        return block
-
-    def drawn(self, block: AvatarBlock) -> Iterator[NDArray[np.uint8]]:
-        """The block's pictures, marked."""
-        number = self.answered.get(block.motion.block_index)
-        for picture in super().drawn(block):
-            if number is not None:
-                picture_marks.mark(picture, number)
-            yield picture
+    Runs in a process of its own. An error of this package goes to the parent.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to answer
+    install_patches()
+    try:
+        avatar = AvatarProcess(
+            partial(_session, config), lambda text: to_parent.send(("warning", text))
+        )
+    except AvatarForcingError as error:
+        to_parent.send(("failed", error))
+        return
+    try:
+        asyncio.run(_serve(avatar, config, to_parent))
+    finally:
+        avatar.close()
 
 
-def marked_session(config: AvatarConfig) -> Session:
-    """A session whose pictures tell what they answer."""
-    return MarkedSession(build_session(config))
+async def _serve(avatar: AvatarProcess, config: AvatarConfig, to_parent: Connection) -> None:
+    backend = LiveBackend(avatar, lambda image: face_in(image, config, avatar.portrait_size_px))
+    runner = web.AppRunner(Server(backend, Access(local=True)).app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, LOOPBACK, 0).start()
+        to_parent.send(("ready", (runner.addresses[0][1], [os.getpid(), avatar.pid])))
+        await asyncio.to_thread(to_parent.recv)  # any message, or the end of the parent
+    except EOFError:
+        pass
+    finally:
+        await runner.cleanup()
+
+
+def _session(config: AvatarConfig) -> Session:
+    from avatar_forcing_ros.benchmarks.web_session import marked_session
+
+    return marked_session(config)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from avatar_forcing_ros.runtime.session import Session
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8080
-TROUBLES = "avatar_forcing_ros.web.live"  # its log is sparing
+WARNINGS = "avatar_forcing_ros.web.live"  # a logger with a rate limit
 
 
 def add(commands: Any) -> None:
@@ -59,8 +59,7 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Serve until told to end."""
-    from avatar_forcing_ros.web.access import access_for
-    from avatar_forcing_ros.web.tls import tls_context
+    from avatar_forcing_ros.web.access import access_for, tls_context
 
     if not 1 <= options.port <= 65_535:
         raise ConfigError(
@@ -75,22 +74,22 @@ def run(options: argparse.Namespace) -> None:
 
     from avatar_forcing_ros.runtime.avatar_process import AvatarProcess
     from avatar_forcing_ros.runtime.portraits import face_in
-    from avatar_forcing_ros.web.live_stage import LiveStage
-    from avatar_forcing_ros.web.quiet_log import keep_quiet
-    from avatar_forcing_ros.web.serving import Door, serve_until_stopped
+    from avatar_forcing_ros.web.backend import LiveBackend
+    from avatar_forcing_ros.web.rate_limit import limit_log_rate
+    from avatar_forcing_ros.web.serving import ServerConfig, serve_until_signal
 
-    keep_quiet()
-    avatar = AvatarProcess(partial(_session, config), logging.getLogger(TROUBLES).warning)
+    limit_log_rate()
+    avatar = AvatarProcess(partial(_session, config), logging.getLogger(WARNINGS).warning)
 
-    def find_face(picture: NDArray[np.uint8]) -> Portrait:
-        return face_in(picture, config, avatar.portrait_size_px)
+    def find_face(image: NDArray[np.uint8]) -> Portrait:
+        return face_in(image, config, avatar.portrait_size_px)
 
-    door = Door(access, options.host, options.port, tls)
+    server = ServerConfig(access, options.host, options.port, tls)
     try:
-        serve_until_stopped(
-            LiveStage(avatar, find_face),
-            door,
-            ready=lambda: print(f"Open {door.url} in a browser. Ctrl-C ends it.", flush=True),
+        serve_until_signal(
+            LiveBackend(avatar, find_face),
+            server,
+            ready=lambda: print(f"Open {server.url} in a browser. Ctrl-C ends it.", flush=True),
         )
     finally:
         avatar.close()

@@ -13,10 +13,11 @@ from avatar_forcing_ros.nodes.stop_signals import StopSignals
 PACKAGE = __name__.partition(".")[0]
 
 
-def run_executable(name: str, args: Sequence[str] | None = None) -> int:
-    """Run the node of the module `name` until it is told to end; the process's exit code.
+def run_executable(name: str, args: Sequence[str] | None = None, module: str = "") -> int:
+    """Run the node `name` until it is told to end; the process's exit code.
 
-    A package that is missing is one sentence on stderr and 1.
+    Its `main` is in `module` of this package, by default in the node's own. A package that is
+    missing is one sentence on stderr and 1.
     """
     signals = StopSignals()
     signals.install()
@@ -24,11 +25,11 @@ def run_executable(name: str, args: Sequence[str] | None = None) -> int:
     os.environ.setdefault("GLOG_minloglevel", "2")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        module = importlib.import_module(f"{PACKAGE}.nodes.{name}")
+        found = importlib.import_module(f"{PACKAGE}.{module or f'nodes.{name}'}")
     except ImportError as error:
         missing = missing_package(error)
         if missing is None:
             raise
         print(f"{name}: {missing}", file=sys.stderr)
         return 1
-    return int(module.main(args, signals))
+    return int(found.main(args, signals))

@@ -55,3 +55,11 @@ class AvatarStatus:
     face_visible: bool = False
     effort: Effort | None = None
     reduced: bool = False
+    playout_delay_ms: float = 0.0
+    """How long after its media time a frame is shown."""
+    graph_delay_ms: float = 0.0
+    """How long a frame takes over the ROS graph, where the avatar is elsewhere on it."""
+    connected: bool = True
+    """False where the avatar is elsewhere and nothing has come of it for seconds."""
+    warning: str = ""
+    """What keeps the avatar from being seen, in a few words; empty where nothing does."""

@@ -1,130 +1,177 @@
-"""The stage of ``avatar-forcing live``: the avatar lives on this machine."""
+"""What the page shows and talks to, and the backend of ``avatar-forcing live``.
+
+The other backend, an avatar elsewhere on the ROS graph, is ``nodes/graph_backend.py``; it conforms
+to the protocol without importing it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.media import AudioChunk, AvatarFrame, VideoFrame
-from avatar_forcing_ros.rig.portrait import Portrait
-from avatar_forcing_ros.runtime.avatar_process import AvatarProcess
-from avatar_forcing_ros.web.stage import Mode
+from avatar_forcing_ros.runtime.speech_backlog import SpeechBacklog
+from avatar_forcing_ros.runtime.status import AvatarStatus
 
-if TYPE_CHECKING:  # a server whose avatar is elsewhere does without the networks' libraries
+if TYPE_CHECKING:  # the server does without the networks' libraries
+    from avatar_forcing_ros.rig.portrait import Portrait
     from avatar_forcing_ros.runtime.avatar import LiveAvatar
+    from avatar_forcing_ros.runtime.avatar_process import AvatarProcess
 
-FindFace = Callable[[NDArray[np.uint8]], Portrait]
+Mode = Literal["live", "telepresence"]
 
 
-class LiveStage:
-    """`find_face` makes a portrait of a picture, and raises where there is no face in it."""
+class AvatarBackend(Protocol):
+    """Methods may be called in any thread, and return at once unless they say otherwise."""
 
-    def __init__(self, avatar: LiveAvatar | AvatarProcess, find_face: FindFace) -> None:
+    mode: Mode
+    """Whether the speaker talks with the avatar, or through it."""
+    wants_camera: bool
+    """Whether it looks at the speaker's camera."""
+    has_view: bool
+    """Whether there is a second video: what the robot sees."""
+    has_robot_audio: bool
+    """Whether the speaker hears the robot's microphone instead of the avatar."""
+
+    @property
+    def running(self) -> bool:
+        """Whether it has been started and not stopped."""
+
+    @property
+    def status(self) -> AvatarStatus:
+        """What it does and has done."""
+
+    @property
+    def portrait(self) -> NDArray[np.uint8]:
+        """The face at rest, ``[S, S, 3]`` RGB."""
+
+    def start(
+        self, on_frame: Callable[[AvatarFrame], None], on_view: Callable[[VideoFrame], None]
+    ) -> None:
+        """Begin; `on_frame` gets every frame when it is due, in a thread of the backend's own.
+
+        `on_view` gets the second video's frames, where there is one.
+        """
+
+    def stop(self) -> None:
+        """End; takes as long as the work in progress."""
+
+    def now_ns(self) -> int:
+        """The clock of all stamps."""
+
+    def push_user_audio(self, chunk: AudioChunk) -> None:
+        """Audio of the speaker's microphone, 16 kHz."""
+
+    def push_user_frame(self, frame: VideoFrame) -> None:
+        """A frame of the speaker's camera."""
+
+    def push_avatar_audio(self, chunk: AudioChunk) -> None:
+        """Speech for the avatar, 16 kHz, spoken after what waits; ignored where nothing runs."""
+
+    def stop_speaking(self) -> Future[int]:
+        """Silence; how many samples were dropped."""
+
+    def set_portrait(self, image: NDArray[np.uint8]) -> Future[int]:
+        """Go on with the face in `image` ``[H, W, 3]`` RGB; the side of its portrait in pixels.
+
+        Takes as long as finding the face does. Raises FaceNotFoundError and MediaError.
+        """
+
+    def restore_portrait(self) -> None:
+        """Go back to the face of the beginning; takes as long as that does."""
+
+
+class LiveBackend:
+    """The avatar lives on this machine; `find_face` makes a portrait of an image, or raises."""
+
+    mode: Mode = "live"
+    wants_camera = True
+    has_view = has_robot_audio = False
+
+    def __init__(
+        self,
+        avatar: LiveAvatar | AvatarProcess,
+        find_face: Callable[[NDArray[np.uint8]], Portrait],
+    ) -> None:
         self._avatar, self._find_face = avatar, find_face
-        self._first_face = avatar.portrait
-
-    @property
-    def mode(self) -> Mode:
-        """The speaker talks with the avatar."""
-        return "live"
-
-    @property
-    def wants_camera(self) -> bool:
-        """The avatar sees whom it talks with."""
-        return True
-
-    @property
-    def has_view(self) -> bool:
-        """There is no other picture."""
-        return False
-
-    @property
-    def has_robot_sound(self) -> bool:
-        """There is no other sound."""
-        return False
+        self._first_portrait = avatar.portrait
+        self._backlog = SpeechBacklog()
 
     @property
     def running(self) -> bool:
         """Whether a conversation goes on."""
         return self._avatar.running
 
+    @property
+    def status(self) -> AvatarStatus:
+        """The avatar's, which is as of its newest frame; speech that was pushed since counts."""
+        status = self._avatar.status
+        waiting = max(status.waiting_voice_samples, self._backlog.samples)
+        return replace(status, waiting_voice_samples=waiting, playout_delay_ms=self._avatar.lag_ms)
+
+    @property
+    def portrait(self) -> NDArray[np.uint8]:
+        """The portrait's image."""
+        return self._avatar.portrait.image
+
     def start(
-        self, show: Callable[[AvatarFrame], None], show_view: Callable[[VideoFrame], None]
+        self, on_frame: Callable[[AvatarFrame], None], on_view: Callable[[VideoFrame], None]
     ) -> None:
         """Begin a conversation."""
-        self._avatar.start(show)
+        self._backlog.clear()
+        self._avatar.start(on_frame)
 
     def stop(self) -> None:
         """End it."""
         self._avatar.stop()
+        self._backlog.clear()
 
     def now_ns(self) -> int:
         """The clock of all stamps."""
         return self._avatar.now_ns()
 
     def push_user_audio(self, chunk: AudioChunk) -> None:
-        """The person before the avatar."""
+        """The user's microphone."""
         self._avatar.push_user_audio(chunk)
 
     def push_user_frame(self, frame: VideoFrame) -> None:
-        """The same."""
+        """The user's camera."""
         self._avatar.push_user_frame(frame)
 
-    def say(self, samples: NDArray[np.float32]) -> float:
-        """The avatar's voice."""
-        return self._avatar.say(samples)
+    def push_avatar_audio(self, chunk: AudioChunk) -> None:
+        """Speech for the avatar."""
+        if self.running:
+            self._backlog.add(len(chunk.samples))
+            self._avatar.say(chunk.samples)
 
     def stop_speaking(self) -> Future[int]:
         """Silence within a block."""
+        self._backlog.clear()
         return self._avatar.stop_speaking()
 
-    def face(self) -> NDArray[np.uint8]:
-        """The portrait."""
-        return self._avatar.portrait.image
-
-    def change_face(self, picture: NDArray[np.uint8]) -> Future[int]:
-        """Another portrait."""
-        portrait = self._find_face(picture)
+    def set_portrait(self, image: NDArray[np.uint8]) -> Future[int]:
+        """Go on with another portrait."""
+        portrait = self._find_face(image)
         changed: Future[int] = Future()
-        self._avatar.set_portrait(portrait).add_done_callback(
-            lambda done: _pass_on(done, changed, portrait.size_px)
-        )
+
+        def resolve(done: Future[None]) -> None:
+            if not changed.set_running_or_notify_cancel():  # whoever asked has given up
+                return
+            error = done.exception()
+            if error:
+                changed.set_exception(error)
+            else:
+                changed.set_result(portrait.size_px)
+
+        self._avatar.set_portrait(portrait).add_done_callback(resolve)
         return changed
 
-    def restore_face(self) -> None:
-        """The portrait of the beginning; nobody waits for it."""
-        if self._avatar.portrait is not self._first_face:
-            self._avatar.set_portrait(self._first_face)
-
-    def told(self) -> dict[str, Any]:
-        """The avatar's state and figures."""
-        status = self._avatar.status
-        busy = "speaking" if status.speaking else "listening"
-        state = busy if status.speaking or status.user_speaking else "idle"
-        return {
-            "state": state if self.running else "asleep",
-            "reaction_ms": round(self._avatar.lag_ms, 1),
-            "compute_ms": round(status.compute_ms, 1),
-            "compute_p99_ms": round(status.compute_p99_ms, 1),
-            "face_visible": status.face_visible,
-            "reduced": status.reduced,
-            "dropped_pictures": status.dropped_pictures,
-            "failed_pictures": status.failed_pictures,
-            "skipped_blocks": status.skipped_blocks,
-            "failed_blocks": status.failed_blocks,
-            "waiting_voice_samples": status.waiting_voice_samples,
-        }
-
-
-def _pass_on(done: Future[None], changed: Future[int], size_px: int) -> None:
-    if not changed.set_running_or_notify_cancel():  # whoever asked has given up
-        return
-    error = done.exception()
-    if error:
-        changed.set_exception(error)
-    else:
-        changed.set_result(size_px)
+    def restore_portrait(self) -> None:
+        """Go back to the portrait of the beginning; nobody waits for it."""
+        if self._avatar.portrait is not self._first_portrait:
+            self._avatar.set_portrait(self._first_portrait)

@@ -1,67 +1,144 @@
-"""How sound and pictures travel where the page is for this machine alone.
+"""Every change that is made to aiortc, aioice and aiohttp, which have no settings for it.
 
-A local server would best offer 127.0.0.1 and nothing else, but not every browser could reach it.
-Browsers gather no loopback addresses of their own. Chromium on Linux nevertheless sends from its
-network addresses to loopback, with and without the permission to use a camera (tried); Firefox
-pairs another's loopback address with none but such (nICEr's
-``nr_ice_component_can_candidate_addr_pair``), and some systems refuse to send like that. So
-loopback comes first, for machines without a network, and this machine's other addresses follow.
-What arrives there from any other machine is dropped unread: these sockets are guarded by the
-sender's address, which a kernel does not accept from outside where it is one of its own. A
-browser's offer, in turn, is stripped of all addresses but ours, so that no packet leaves, and no
-name is asked for in the network: the browser, which knows our addresses, comes to us.
+`install_patches` is called by whoever opens WebRTC connections; importing this changes nothing.
 
-aioice has no settings for this. Two of its names are replaced, and behave as ever outside of
-`at_home`.
+- **Addresses** (aioice): a connection made within `local_only` is for this machine alone. It
+  offers loopback first, for machines without a network, then this machine's other addresses:
+  Chromium on Linux sends from those to loopback, Firefox pairs a loopback address with none but
+  such. Its sockets drop unread what comes from any other machine; a kernel accepts no packet from
+  outside whose sender's address is one of its own.
+- **Jitter buffers** (aiortc): its own hold a frame until a packet of the next one comes (40 ms)
+  and audio until four more packets have come (80 ms), or sixteen after a loss. A conversation
+  cannot wait. A frame's last packet says that it is the last (the marker bit, RFC 7741 and
+  RFC 6184); audio is placed by its stamps later on, where a gap stays a gap.
+- **VP8** (aiortc): `video_encoder.FaceEncoder` in place of its own.
+- **Connections** (aiohttp): `limit_connections` bounds their number.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 import aioice.ice
+import aiortc.codecs
+import aiortc.rtcrtpreceiver
+from aiohttp import web
+from aiortc.jitterbuffer import JitterBuffer, JitterFrame
+from aiortc.rtp import RtpPacket
+
+from avatar_forcing_ros.web.video_encoder import FaceEncoder
 
 LOOPBACK = "127.0.0.1"
-_usual_addresses = aioice.ice.get_host_addresses
-_UsualProtocol = aioice.ice.StunProtocol
-_at_home: ContextVar[bool] = ContextVar("at_home", default=False)
+VIDEO_PACKETS = 512
+HALF_RANGE = 1 << 15  # of the 16 bits that count packets
+host_addresses = aioice.ice.get_host_addresses  # the library's own
+_StunProtocol = aioice.ice.StunProtocol
+_local_only: ContextVar[bool] = ContextVar("local_only", default=False)
+
+
+def install_patches(*, video_encoder: bool = True) -> None:
+    """Patch the libraries in this process; idempotent."""
+    aioice.ice.get_host_addresses = offered_addresses
+    aioice.ice.StunProtocol = GuardedProtocol  # type: ignore[misc]
+    aiortc.rtcrtpreceiver.JitterBuffer = jitter_buffer  # type: ignore[assignment, attr-defined]
+    if video_encoder:
+        aiortc.codecs.Vp8Encoder = FaceEncoder  # type: ignore[attr-defined]
 
 
 def own_addresses() -> set[str]:
     """All addresses of this machine by which its programs reach each other."""
-    return {LOOPBACK, "::1", *_usual_addresses(True, True)}
+    return {LOOPBACK, "::1", *host_addresses(True, True)}
 
 
 @contextmanager
-def at_home() -> Iterator[None]:
-    """Connections that gather their addresses in here belong to this machine alone."""
-    before = _at_home.set(True)
+def local_only() -> Iterator[None]:
+    """Connections that gather their addresses in here are reached from this machine alone."""
+    before = _local_only.set(True)
     try:
         yield
     finally:
-        _at_home.reset(before)
+        _local_only.reset(before)
 
 
-def _addresses(use_ipv4: bool, use_ipv6: bool) -> list[str]:
-    addresses = _usual_addresses(use_ipv4, use_ipv6)
-    return [LOOPBACK, *addresses] if use_ipv4 and _at_home.get() else addresses
+def offered_addresses(use_ipv4: bool, use_ipv6: bool) -> list[str]:
+    """In place of aioice's ``get_host_addresses``."""
+    addresses = host_addresses(use_ipv4, use_ipv6)
+    return [LOOPBACK, *addresses] if use_ipv4 and _local_only.get() else addresses
 
 
-class GuardedProtocol(_UsualProtocol):
-    """A socket for sound and pictures; one that was made at home hears this machine alone."""
+class GuardedProtocol(_StunProtocol):
+    """In place of aioice's socket; one made within `local_only` hears this machine alone."""
 
     def __init__(self, receiver: Any) -> None:
         super().__init__(receiver)
-        self._own = own_addresses() if _at_home.get() else None
+        self.accepted = own_addresses() if _local_only.get() else None
 
     def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
-        """Take a packet, if it may be taken."""
-        if self._own is None or addr[0] in self._own:
+        """Take a packet, if its sender is accepted."""
+        if self.accepted is None or addr[0] in self.accepted:
             super().datagram_received(data, addr)
 
 
-aioice.ice.get_host_addresses = _addresses
-aioice.ice.StunProtocol = GuardedProtocol  # type: ignore[misc]
+class VideoJitterBuffer(JitterBuffer):
+    """Packets in any order to frames in theirs, each as soon as all its packets are there."""
+
+    def _remove_frame(self, sequence_number: int) -> JitterFrame | None:
+        """The oldest frame, if it is complete."""
+        return self._complete_frame() or super()._remove_frame(sequence_number)
+
+    def _complete_frame(self) -> JitterFrame | None:
+        assert self._origin is not None
+        packets: list[RtpPacket] = []
+        for count in range(self.capacity):
+            packet = self._packets[(self._origin + count) % self.capacity]
+            if packet is None or (packets and packet.timestamp != packets[0].timestamp):
+                return None
+            packets.append(packet)
+            if packet.marker:
+                self.remove(count + 1)
+                data = b"".join(part._data for part in packets)  # type: ignore[attr-defined]
+                return JitterFrame(data, packet.timestamp)
+        return None
+
+
+class AudioJitterBuffer:
+    """Every packet as it comes; `late` counts those dropped because a newer one came before."""
+
+    def __init__(self) -> None:
+        self.late = 0
+        self._newest: int | None = None
+
+    def add(self, packet: RtpPacket) -> tuple[bool, JitterFrame | None]:
+        """Whether a key frame is to be requested (never), and what is ready."""
+        if self._newest is not None:
+            ahead = (packet.sequence_number - self._newest) % (2 * HALF_RANGE)
+            if not 0 < ahead < HALF_RANGE:
+                self.late += 1
+                return False, None
+        self._newest = packet.sequence_number
+        return False, JitterFrame(packet._data, packet.timestamp)  # type: ignore[attr-defined]
+
+
+def jitter_buffer(
+    capacity: int, prefetch: int = 0, is_video: bool = False
+) -> VideoJitterBuffer | AudioJitterBuffer:
+    """In place of aiortc's ``JitterBuffer``."""
+    if is_video:
+        return VideoJitterBuffer(max(capacity, VIDEO_PACKETS), is_video=True)
+    return AudioJitterBuffer()
+
+
+def limit_connections(server: web.Server, max_connections: int) -> None:
+    """Have `server` close each connection that would be one too many."""
+    accept = server.connection_made
+
+    def connection_made(handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        accept(handler, transport)
+        if len(server.connections) > max_connections:
+            transport.abort()
+
+    server.connection_made = connection_made  # type: ignore[method-assign]

@@ -1,4 +1,4 @@
-"""The server's life: from listening to the end of the last conversation."""
+"""Running the server: where it listens, until when, in which thread."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ from aiohttp import web
 
 from avatar_forcing_ros.errors import OutputError
 from avatar_forcing_ros.web.access import Access
-from avatar_forcing_ros.web.quiet_log import keep_quiet
-from avatar_forcing_ros.web.room import MOST_VIEWERS
+from avatar_forcing_ros.web.backend import AvatarBackend
+from avatar_forcing_ros.web.library_patches import install_patches, limit_connections
+from avatar_forcing_ros.web.rate_limit import limit_log_rate
 from avatar_forcing_ros.web.server import Server
-from avatar_forcing_ros.web.stage import Stage
+from avatar_forcing_ros.web.session_manager import MAX_VIEWERS
 
-ENDING_S = 2.0  # for requests that are being answered
-IDLE_S = 30.0  # how long a connection may be open without a whole request
-MOST_CONNECTIONS = 200
+SHUTDOWN_S = 2.0  # for requests that are being answered
+KEEPALIVE_S = 30.0  # how long a connection may be open without a whole request
+MAX_CONNECTIONS = 200
 
 
 @dataclass(frozen=True)
-class Door:
+class ServerConfig:
     """Where a server listens, and to whom."""
 
     access: Access
     host: str
     port: int
     tls: ssl.SSLContext | None = None
-    most_viewers: int = MOST_VIEWERS
+    max_viewers: int = MAX_VIEWERS
 
     @property
     def url(self) -> str:
@@ -40,21 +41,27 @@ class Door:
         return f"{'https' if self.tls else 'http'}://{name}:{self.port}"
 
 
-async def serve(stage: Stage, door: Door, ready: Callable[[], None], stop: asyncio.Event) -> None:
-    """Answer requests until `stop`; OutputError where the address cannot be had."""
-    keep_quiet()
-    app = Server(stage, door.access, door.most_viewers).app
+async def serve(
+    backend: AvatarBackend, config: ServerConfig, ready: Callable[[], None], stop: asyncio.Event
+) -> None:
+    """Answer requests until `stop`; OutputError where the address cannot be bound."""
+    limit_log_rate()
+    install_patches()
     runner = web.AppRunner(
-        app, access_log=None, shutdown_timeout=ENDING_S, keepalive_timeout=IDLE_S
+        Server(backend, config.access, config.max_viewers).app,
+        access_log=None,
+        shutdown_timeout=SHUTDOWN_S,
+        keepalive_timeout=KEEPALIVE_S,
     )
     await runner.setup()
-    _bound_connections(runner.server)
+    assert runner.server
+    limit_connections(runner.server, MAX_CONNECTIONS)
     try:
         try:
-            await web.TCPSite(runner, door.host, door.port, ssl_context=door.tls).start()
+            await web.TCPSite(runner, config.host, config.port, ssl_context=config.tls).start()
         except OSError as error:
             raise OutputError(
-                f"address {door.host}:{door.port}",
+                f"address {config.host}:{config.port}",
                 expected="one to listen on",
                 got=error.strerror or str(error),
                 remedy="choose another with --port, or the parameter port",
@@ -65,38 +72,28 @@ async def serve(stage: Stage, door: Door, ready: Callable[[], None], stop: async
         await runner.cleanup()
 
 
-def _bound_connections(server: web.Server | None) -> None:
-    """Where there are connections enough the next ones end at once."""
-    assert server
-    usual = server.connection_made
-
-    def connection_made(handler: web.RequestHandler, transport: asyncio.Transport) -> None:
-        usual(handler, transport)
-        if len(server.connections) > MOST_CONNECTIONS:
-            transport.abort()
-
-    server.connection_made = connection_made  # type: ignore[method-assign]
-
-
-def serve_until_stopped(stage: Stage, door: Door, ready: Callable[[], None]) -> None:
-    """Answer requests until SIGINT or SIGTERM; OutputError where the address cannot be had."""
+def serve_until_signal(
+    backend: AvatarBackend, config: ServerConfig, ready: Callable[[], None]
+) -> None:
+    """Answer requests until SIGINT or SIGTERM; OutputError where the address cannot be bound."""
 
     async def run() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
-        await serve(stage, door, ready, stop)
+        await serve(backend, config, ready, stop)
 
     asyncio.run(run())
 
 
-class ServingThread:
+class ServerThread:
     """A server in a thread of its own, for programs that have another main loop."""
 
-    def __init__(self, stage: Stage, door: Door) -> None:
-        """Listen; OutputError where the address cannot be had."""
-        self._stage, self._door = stage, door
+    def __init__(self, backend: AvatarBackend, config: ServerConfig) -> None:
+        """Listen; OutputError where the address cannot be bound."""
+        self._backend, self._config = backend, config
+        self.url = config.url
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._begun = threading.Event()
@@ -117,11 +114,11 @@ class ServingThread:
     def _run(self) -> None:
         async def run() -> None:
             self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-            await serve(self._stage, self._door, self._begun.set, self._stop)
+            await serve(self._backend, self._config, self._begun.set, self._stop)
 
         try:
             asyncio.run(run())
-        except BaseException as error:  # raised again by whoever waits for the beginning
+        except BaseException as error:  # raised again in the constructor, or read as `failure`
             self.failure = error
         finally:
             self._begun.set()

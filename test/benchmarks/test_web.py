@@ -5,14 +5,14 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from avatar_forcing_ros.benchmarks.web_caller import Observed
+from avatar_forcing_ros.benchmarks.web_marked_session import MarkedSession
 from numpy.typing import NDArray
 from tiny import tiny_engine
-from web_house import GreyFace
+from web_fixture import GreyFaceCodec
 
 from avatar_forcing_ros.benchmarks import web_picture_marks as picture_marks
 from avatar_forcing_ros.benchmarks.web import _figures, as_table, run_live_benchmark
-from avatar_forcing_ros.benchmarks.web_caller import Observed
-from avatar_forcing_ros.benchmarks.web_marked_session import MarkedSession
 from avatar_forcing_ros.config import AvatarConfig
 from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.runtime.session import Session
@@ -53,7 +53,7 @@ def test_what_has_no_room_is_refused() -> None:
 
 
 def test_a_block_answers_the_newest_picture_that_it_was_shown() -> None:
-    session = MarkedSession(Session(tiny_engine(), GreyFace()))  # type: ignore[arg-type]
+    session = MarkedSession(Session(tiny_engine(), GreyFaceCodec()))  # type: ignore[arg-type]
     frames = session.engine.frames(session.state)
     for i in range(2 * frames):
         session.push_user_frame(VideoFrame(picture(10 + 5 * i, 100 + i), frame_stamp_ns(i)))

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from avatar_forcing_ros.nodes.graph_stage import NO_AVATAR, NO_FRAMES, AvatarFigures, GraphStage
+from avatar_forcing_ros.web.refusal import RefusedError
 
 from avatar_forcing_ros.errors import MediaError, OutputError
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
-from avatar_forcing_ros.nodes.graph_stage import NO_AVATAR, NO_FRAMES, AvatarFigures, GraphStage
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
-from avatar_forcing_ros.web.refusal import RefusedError
 
 PIECE = AudioChunk(np.zeros(320, np.float32), SAMPLE_RATE_HZ, 7)
 PICTURE = VideoFrame(np.zeros((4, 4, 3), np.uint8), 7)

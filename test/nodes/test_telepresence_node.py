@@ -30,12 +30,12 @@ pytest.importorskip("aiortc")
 pytest.importorskip("aiohttp")
 
 from avatar_forcing_ros.msg import AvatarState
+from avatar_forcing_ros.nodes.graph_stage import NO_AVATAR
 
 from avatar_forcing_ros.errors import AvatarForcingError, ConfigError
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
 from avatar_forcing_ros.nodes import telepresence_node
 from avatar_forcing_ros.nodes.convert_image import rgb_to_compressed, rgb_to_image
-from avatar_forcing_ros.nodes.graph_stage import NO_AVATAR
 from avatar_forcing_ros.nodes.interface import TELEPRESENCE_PARAMETERS
 from avatar_forcing_ros.nodes.stop_signals import SIGNALS
 from avatar_forcing_ros.nodes.telepresence_node import TelepresenceNode

@@ -1,4 +1,4 @@
-"""``avatar-forcing live`` as a person meets it: a real server process, a real browser."""
+"""``avatar-forcing live`` as a user meets it: a real server process, a real browser."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 
 pytestmark = pytest.mark.browser
 PORTRAITS = DEMO.parent / "portraits"
-LEAST_RATE_HZ, WINDOWS, ROUNDS = 20.0, 3, 8
+MIN_RATE_HZ, WINDOWS, ROUNDS = 20.0, 3, 8
 LOUD = 0.02  # of the energy that the browser adds up
 UPPER_LIP, LOWER_LIP, FOREHEAD, CHIN = 13, 14, 10, 152  # of the face mesh
 TAP = """const Peer = window.RTCPeerConnection;
@@ -109,15 +109,15 @@ def openings(visit: Visit, count: int) -> list[float]:
 
 def rate_hz(visit: Visit) -> float:
     """Pictures a second, the median of some windows of a second; 0 after a new connection."""
-    told = [visit.ask(RECEIVED).get("video")]
+    reports = [visit.ask(RECEIVED).get("video")]
     for _ in range(WINDOWS):
         visit.page.wait_for_timeout(1_000)
-        told.append(visit.ask(RECEIVED).get("video"))
-    if None in told or len({report["ssrc"] for report in told}) > 1:
+        reports.append(visit.ask(RECEIVED).get("video"))
+    if None in reports or len({report["ssrc"] for report in reports}) > 1:
         return 0.0
     return median(
         1_000 * (b["framesDecoded"] - a["framesDecoded"]) / (b["timestamp"] - a["timestamp"])
-        for a, b in pairwise(told)
+        for a, b in pairwise(reports)
     )
 
 
@@ -131,15 +131,15 @@ def louder_than_now(visit: Visit) -> str:
 def test_pictures_come_evenly(visit: Visit) -> None:
     # a machine that does other things, too, needs more than one go
     rates: list[float] = []
-    while not rates or (rates[-1] < LEAST_RATE_HZ and len(rates) < ROUNDS):
+    while not rates or (rates[-1] < MIN_RATE_HZ and len(rates) < ROUNDS):
         rates.append(rate_hz(visit))
-    assert rates[-1] >= LEAST_RATE_HZ, rates
+    assert rates[-1] >= MIN_RATE_HZ, rates
     assert visit.ask("document.querySelector('#avatar').videoWidth") == 512
 
 
 def test_camera_and_microphone_arrive_and_can_be_turned_off(visit: Visit) -> None:
     ask = "fetch('/api/state').then((reply) => reply.json())"
-    visit.until(f"{ask}.then((state) => state.face_visible && state.microphone_pieces > 0)")
+    visit.until(f"{ask}.then((state) => state.face_visible && state.microphone_chunks > 0)")
     visit.until(
         "parseFloat(document.querySelector('#level').style.getPropertyValue('--level')) > 0.1"
     )
@@ -156,7 +156,7 @@ def test_camera_and_microphone_arrive_and_can_be_turned_off(visit: Visit) -> Non
 def test_a_sound_is_said_with_a_moving_mouth_and_stops(visit: Visit) -> None:
     louder = louder_than_now(visit)
     idle = openings(visit, 12)
-    visit.page.set_input_files("#sound", DEMO / "avatar_speech.wav")
+    visit.page.set_input_files("#audio-file", DEMO / "avatar_speech.wav")
     visit.until(louder)
     speaking = openings(visit, 20)
     assert len(speaking) >= 10
@@ -180,7 +180,7 @@ def test_what_is_typed_is_said(visit: Visit) -> None:
 def test_a_recording_is_downloaded_and_plays(visit: Visit, folder: Path) -> None:
     visit.page.click("#record")
     state = "fetch('/api/state').then((reply) => reply.json())"
-    visit.until(f"{state}.then((told) => told.recording.s >= 1)")
+    visit.until(f"{state}.then((state) => state.recording.s >= 1)")
     assert visit.page.inner_text("#recorded").startswith("0:")
     with visit.page.expect_download() as coming:  # the page says so before the browser has it
         visit.page.click("#record")
@@ -217,7 +217,7 @@ def test_another_portrait_is_previewed_and_taken(visit: Visit) -> None:
 
 
 def test_after_a_reload_the_conversation_goes_on(visit: Visit) -> None:
-    assert visit.complaints == []
+    assert visit.console_errors == []
     visit.page.reload()
     visit.live()
     assert visit.ask("document.body.dataset.role") == "speaker"
@@ -226,4 +226,4 @@ def test_after_a_reload_the_conversation_goes_on(visit: Visit) -> None:
     visit.until(
         "fetch('/api/state').then((reply) => reply.json()).then((state) => !state.speaker)"
     )
-    assert visit.complaints == []
+    assert visit.console_errors == []

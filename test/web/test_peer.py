@@ -1,29 +1,38 @@
-"""Offers: real ones pass, their addresses are sifted, mutated ones never get further than 400."""
+"""Connections: real offers are answered, candidates filtered, mutated offers refused with 400."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 
+import numpy as np
 import pytest
 
 pytest.importorskip("aiortc")
 
 from aiortc import RTCConfiguration, RTCPeerConnection
 
-from avatar_forcing_ros.media import AudioChunk, VideoFrame
-from avatar_forcing_ros.web import offers
-from avatar_forcing_ros.web.guest import Guest
-from avatar_forcing_ros.web.offers import MOST_CANDIDATES, MOST_NAMES, checked_offer
-from avatar_forcing_ros.web.refusal import RefusedError
+from avatar_forcing_ros.media import AudioChunk, AvatarFrame, VideoFrame
+from avatar_forcing_ros.timebase import SAMPLES_PER_FRAME
+from avatar_forcing_ros.web.access import RefusedError
+from avatar_forcing_ros.web.peer import (
+    MAX_CANDIDATES,
+    MAX_HIDDEN_CANDIDATES,
+    MAX_LINE_LENGTH,
+    MAX_LINES,
+    MAX_SECTIONS,
+    Peer,
+    checked_offer,
+)
+from avatar_forcing_ros.web.tracks import FULL_SCALE
 
 HEAD = "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\n"
 TWICE = "m=video 9 X 0\r\na=mid:0\r\n"
 MUTANTS = 150
 
 
-class NoStage:
-    """As much of a stage as a guest looks at before it is connected."""
+class NoBackend:
+    """As much of a backend as a peer looks at before it is connected."""
 
     has_view = wants_camera = True
 
@@ -54,16 +63,16 @@ def test_only_reachable_addresses_stay() -> None:
 def test_addresses_and_names_are_not_without_number() -> None:
     many = HEAD + candidate("x.local") * 20 + candidate("1.2.3.4") * 90
     kept = addresses(checked_offer(many, None))
-    assert kept.count("x.local") == MOST_NAMES
-    assert len(kept) <= MOST_CANDIDATES
+    assert kept.count("x.local") == MAX_HIDDEN_CANDIDATES
+    assert len(kept) <= MAX_CANDIDATES
 
 
 @pytest.mark.parametrize(
     "sdp",
     [
-        HEAD + "a=x\r\n" * (offers.MOST_LINES + 1),
-        HEAD + "a=" + "x" * (offers.LONGEST_LINE + 1),
-        "v=0\r\n" + "m=audio 9 X 0\r\n" * (offers.MOST_SECTIONS + 1),
+        HEAD + "a=x\r\n" * (MAX_LINES + 1),
+        HEAD + "a=" + "x" * (MAX_LINE_LENGTH + 1),
+        "v=0\r\n" + "m=audio 9 X 0\r\n" * (MAX_SECTIONS + 1),
         "",
         "v=0\r\nm=audio 9 X 0\r\n",
         HEAD + TWICE,
@@ -103,33 +112,35 @@ def mutant(sdp: str, chance: random.Random) -> str:
 
 
 async def real_offer() -> str:
-    peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     for kind in ("audio", "video", "video"):
-        peer.addTransceiver(kind, direction="sendrecv")
-    await peer.setLocalDescription(await peer.createOffer())
-    sdp = str(peer.localDescription.sdp)
-    await peer.close()
+        connection.addTransceiver(kind, direction="sendrecv")
+    await connection.setLocalDescription(await connection.createOffer())
+    sdp = str(connection.localDescription.sdp)
+    await connection.close()
     return sdp
 
 
 def test_mutated_offers_are_answered_or_refused(caplog: pytest.LogCaptureFixture) -> None:
     async def check() -> None:
         real, chance = await real_offer(), random.Random(0)
-        trouble = []
-        asyncio.get_running_loop().set_exception_handler(lambda _, told: trouble.append(told))
+        unhandled = []
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: unhandled.append(context)
+        )
         answered = refused = 0
         for i in range(MUTANTS):
-            guest = Guest("speaker", NoStage(), lambda _: None, local=True)  # type: ignore[arg-type]
+            peer = Peer("speaker", NoBackend(), lambda _: None, local=True)  # type: ignore[arg-type]
             try:
-                await guest.answer(real if i == 0 else mutant(real, chance))
+                await peer.answer(real if i == 0 else mutant(real, chance))
                 answered += 1
             except RefusedError:
                 refused += 1
             finally:
-                await asyncio.wait_for(guest.close(), 10.0)
+                await asyncio.wait_for(peer.close(), 10.0)
         assert answered >= 1
         assert refused >= MUTANTS // 10
-        assert trouble == []
+        assert unhandled == []
 
     asyncio.run(check())
     assert caplog.records == []
@@ -143,15 +154,39 @@ def places(answer: str) -> list[str]:
 
 def test_a_view_is_offered_the_second_place_for_pictures() -> None:
     async def check() -> None:
-        guest = Guest("speaker", NoStage(), lambda _: None, local=True)  # type: ignore[arg-type]
-        answer = await guest.answer(await real_offer())
+        peer = Peer("speaker", NoBackend(), lambda _: None, local=True)  # type: ignore[arg-type]
+        answer = await peer.answer(await real_offer())
         assert places(answer) == ["sendrecv", "sendrecv", "sendonly"]  # the view takes nothing
-        await guest.close()
-        stage = NoStage()
-        stage.wants_camera = False
-        guest = Guest("speaker", stage, lambda _: None, local=True)  # type: ignore[arg-type]
-        answer = await guest.answer(await real_offer())
+        await peer.close()
+        backend = NoBackend()
+        backend.wants_camera = False
+        peer = Peer("speaker", backend, lambda _: None, local=True)  # type: ignore[arg-type]
+        answer = await peer.answer(await real_offer())
         assert places(answer) == ["sendrecv", "sendonly", "sendonly"]
-        await guest.close()
+        await peer.close()
+
+    asyncio.run(check())
+
+
+def test_who_hands_over_hears_both_from_then_on() -> None:
+    audio, robot_audio = (np.full(SAMPLES_PER_FRAME, level, np.float32) for level in (0.125, 0.25))
+    frame = AvatarFrame(0, None, audio, robot_audio=robot_audio)
+
+    async def loudness(peer: Peer, number: int) -> float:
+        peer.audio.put(number, frame)
+        packets = [(await peer.audio.recv()).to_ndarray() for _ in range(2)]
+        return float(np.concatenate(packets).mean()) / FULL_SCALE
+
+    async def check() -> None:
+        lost: list[Peer] = []
+        viewer = Peer("viewer", NoBackend(), lost.append, local=True)  # type: ignore[arg-type]
+        speaker = Peer("speaker", NoBackend(), lost.append, local=True)  # type: ignore[arg-type]
+        assert await loudness(viewer, 0) == pytest.approx(0.375, abs=1e-3)
+        assert await loudness(speaker, 0) == pytest.approx(0.25, abs=1e-3)
+        await speaker.become_viewer()
+        assert await loudness(speaker, 1) == pytest.approx(0.375, abs=1e-3)
+        assert lost == [speaker]  # it was not connected yet, and has to come again
+        for peer in (viewer, speaker):
+            await peer.close()
 
     asyncio.run(check())

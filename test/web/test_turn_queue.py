@@ -1,89 +1,89 @@
-"""The floor: held, handed over, kept for who was lost; time is a number."""
+"""Turns to talk: held, handed over, reserved for a lost holder; time is a number."""
 
 from __future__ import annotations
 
-from avatar_forcing_ros.web.floor import KEPT_S, Floor
+from avatar_forcing_ros.web.session_manager import RESERVE_S, TurnQueue
 
-LATER_S = KEPT_S + 1.0
-
-
-def held_by(key: str) -> Floor:
-    floor = Floor()
-    floor.take("", key)
-    return floor
+LATER_S = RESERVE_S + 1.0
 
 
-def test_who_asks_first_is_offered_what_is_handed_over() -> None:
-    floor = held_by("a")
-    floor.ask("b", 0.0)
-    floor.ask("c", 0.0)
-    floor.ask("b", 0.0)  # asking twice is no second place
-    assert floor.told("b") == {"held": True, "waiting": 2, "offered": False}
-    floor.hand_over(0.0)
-    assert [floor.may_take(key) for key in ("a", "b", "c", "")] == [False, True, False, False]
-    assert floor.told("b")["offered"]
-    assert not floor.told("c")["offered"]
-    floor.take("b", "B")
-    assert (floor.holder, floor.waiting, floor.turns) == ("B", 1, 1)
+def held_by(key: str) -> TurnQueue:
+    queue = TurnQueue()
+    queue.take("", key)
+    return queue
+
+
+def test_the_first_in_line_is_offered_what_is_handed_over() -> None:
+    queue = held_by("a")
+    queue.request("b", 0.0)
+    queue.request("c", 0.0)
+    queue.request("b", 0.0)  # asking twice is no second place
+    assert queue.state("b") == {"held": True, "waiting": 2, "offered": False}
+    queue.hand_over(0.0)
+    assert [queue.may_take(key) for key in ("a", "b", "c", "")] == [False, True, False, False]
+    assert queue.state("b")["offered"]
+    assert not queue.state("c")["offered"]
+    queue.take("b", "B")
+    assert (queue.holder, queue.waiting, queue.ended_turns) == ("B", 1, 1)
 
 
 def test_an_offer_that_lapses_goes_to_the_next_and_then_to_anybody() -> None:
-    floor = held_by("a")
-    floor.ask("b", 0.0)
-    floor.ask("c", 0.0)
-    floor.hand_over(0.0)
-    floor.pass_on(KEPT_S - 0.1)
-    assert floor.may_take("b")
-    floor.pass_on(LATER_S)
-    assert (floor.may_take("b"), floor.may_take("c")) == (False, True)
-    floor.pass_on(2 * LATER_S)
-    assert floor.is_free
-    assert floor.waiting == 0
-    assert floor.turns == 1
+    queue = held_by("a")
+    queue.request("b", 0.0)
+    queue.request("c", 0.0)
+    queue.hand_over(0.0)
+    queue.expire(RESERVE_S - 0.1)
+    assert queue.may_take("b")
+    queue.expire(LATER_S)
+    assert (queue.may_take("b"), queue.may_take("c")) == (False, True)
+    queue.expire(2 * LATER_S)
+    assert queue.is_free
+    assert queue.waiting == 0
+    assert queue.ended_turns == 1
 
 
-def test_who_asks_for_a_free_floor_is_offered_it_at_once() -> None:
-    floor = Floor()
-    floor.ask("a", 0.0)
-    assert floor.told("a")["offered"]
-    floor.ask("b", 0.0)
-    assert not floor.may_take("b")
-    floor.left("a", 1.0)
-    assert floor.told("b")["offered"]
+def test_who_requests_a_free_turn_is_offered_it_at_once() -> None:
+    queue = TurnQueue()
+    queue.request("a", 0.0)
+    assert queue.state("a")["offered"]
+    queue.request("b", 0.0)
+    assert not queue.may_take("b")
+    queue.leave("a", 1.0)
+    assert queue.state("b")["offered"]
 
 
-def test_the_floor_is_kept_for_a_speaker_who_was_lost() -> None:
-    floor = held_by("a")
-    floor.ask("b", 0.0)
-    floor.lost("a", 0.0)
-    assert (floor.may_take("a"), floor.may_take("b")) == (True, False)
-    assert floor.told("a") == {"held": True, "waiting": 1, "offered": False}
-    floor.take("a", "A")
-    assert (floor.holder, floor.turns) == ("A", 0)
-    floor.lost("A", 0.0)
-    floor.pass_on(LATER_S)
-    assert (floor.may_take("A"), floor.may_take("b"), floor.turns) == (False, True, 1)
+def test_the_turn_is_reserved_for_a_holder_whose_connection_broke() -> None:
+    queue = held_by("a")
+    queue.request("b", 0.0)
+    queue.lose("a", 0.0)
+    assert (queue.may_take("a"), queue.may_take("b")) == (True, False)
+    assert queue.state("a") == {"held": True, "waiting": 1, "offered": False}
+    queue.take("a", "A")
+    assert (queue.holder, queue.ended_turns) == ("A", 0)
+    queue.lose("A", 0.0)
+    queue.expire(LATER_S)
+    assert (queue.may_take("A"), queue.may_take("b"), queue.ended_turns) == (False, True, 1)
 
 
-def test_leaving_frees_it_at_once_even_while_it_is_kept() -> None:
-    floor = held_by("a")
-    floor.left("a", 0.0)
-    assert (floor.is_free, floor.turns) == (True, 1)
-    floor.take("", "b")
-    floor.lost("b", 0.0)
-    floor.left("b", 0.0)
-    assert (floor.is_free, floor.turns) == (True, 2)
-    floor.left("nobody", 0.0)
-    assert floor.turns == 2
+def test_leaving_frees_it_at_once_even_while_it_is_reserved() -> None:
+    queue = held_by("a")
+    queue.leave("a", 0.0)
+    assert (queue.is_free, queue.ended_turns) == (True, 1)
+    queue.take("", "b")
+    queue.lose("b", 0.0)
+    queue.leave("b", 0.0)
+    assert (queue.is_free, queue.ended_turns) == (True, 2)
+    queue.leave("nobody", 0.0)
+    assert queue.ended_turns == 2
 
 
-def test_a_place_keeps_its_turn_under_another_name() -> None:
-    floor = held_by("a")
-    floor.ask("b", 0.0)
-    floor.ask("c", 0.0)
-    floor.rename("b", "B")
-    floor.hand_over(0.0)
-    floor.rename("B", "BB")
-    assert floor.told("BB")["offered"]
-    floor.lost("c", 0.0)
-    assert floor.waiting == 1
+def test_a_peer_keeps_its_place_in_line_under_another_key() -> None:
+    queue = held_by("a")
+    queue.request("b", 0.0)
+    queue.request("c", 0.0)
+    queue.rename("b", "B")
+    queue.hand_over(0.0)
+    queue.rename("B", "BB")
+    assert queue.state("BB")["offered"]
+    queue.lose("c", 0.0)
+    assert queue.waiting == 1

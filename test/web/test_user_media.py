@@ -1,4 +1,4 @@
-"""Camera and microphone: stamps on one clock, limits on size, the newest picture wins."""
+"""Camera and microphone: stamps on one clock, limits on size, the newest frame wins."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytest.importorskip("aiortc")
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
-from avatar_forcing_ros.web.user_streams import Camera, Microphone
+from avatar_forcing_ros.web.user_media import Camera, Microphone
 
 
 class Given(MediaStreamTrack):
@@ -73,9 +73,9 @@ def test_a_camera_that_changes_its_size_with_every_picture_is_followed() -> None
     seen: list[VideoFrame] = []
     camera = Camera(seen.append, lambda: 10**12)
     for width, height in sizes:
-        stamped = camera._stamped(picture(width, height))
+        stamped = camera.stamped(picture(width, height))
         if stamped:
-            camera._hand_on(*stamped)
+            camera.convert(*stamped)
     assert (camera.received, camera.refused) == (len(sizes), 1)
     shapes = [frame.pixels.shape[:2] for frame in seen]
     assert shapes == [(48, 64), (2, 2), (640, 2), (640, 2), (17, 333), (640, 640)]

@@ -1,4 +1,4 @@
-"""A server with a tiny avatar, and a browser's part played by aiortc."""
+"""A server with a tiny avatar, and browsers whose part aiortc plays."""
 
 from __future__ import annotations
 
@@ -28,12 +28,13 @@ from avatar_forcing_ros.rig.portrait import Portrait
 from avatar_forcing_ros.runtime.avatar import LiveAvatar
 from avatar_forcing_ros.runtime.session import Session
 from avatar_forcing_ros.web.access import Access
-from avatar_forcing_ros.web.live_stage import LiveStage
-from avatar_forcing_ros.web.room import Room
+from avatar_forcing_ros.web.backend import LiveBackend
+from avatar_forcing_ros.web.library_patches import install_patches
 from avatar_forcing_ros.web.server import KEY_HEADER, Server
+from avatar_forcing_ros.web.session_manager import SessionManager
 
 SIZE_PX = 64
-PATIENCE_S = 20.0
+TIMEOUT_S = 20.0
 LOCAL = Access(local=True)
 
 
@@ -41,8 +42,8 @@ def portrait(grey: int) -> Portrait:
     return Portrait(np.full((SIZE_PX, SIZE_PX, 3), grey, np.uint8), np.zeros((478, 3), np.float32))
 
 
-class GreyFace:
-    """A codec whose pictures are as grey as its portrait, and whose user is always seen."""
+class GreyFaceCodec:
+    """A codec whose images are as grey as its portrait, and whose user is always seen."""
 
     image_size_px = SIZE_PX
     fit: ClassVar[dict[str, float]] = {}
@@ -73,20 +74,21 @@ class GreyFace:
         return np.repeat(self.portrait.image[None], len(motion), axis=0)
 
 
-def find_face(picture: NDArray[np.uint8]) -> Portrait:
-    """A face in every picture that is not black."""
-    if not picture.any():
+def find_face(image: NDArray[np.uint8]) -> Portrait:
+    """A face in every image that is not black."""
+    if not image.any():
         raise FaceNotFoundError("portrait", expected="a face", got="none", remedy="take another")
-    return portrait(int(picture.mean()))
+    return portrait(int(image.mean()))
 
 
-class House:
-    """The server under test and a client of it."""
+class WebFixture:
+    """The server under test and a client of it; `ahead_s` moves the session manager's clock."""
 
-    def __init__(self, avatar: LiveAvatar, client: TestClient[Any, Any], room: Room) -> None:
-        self.avatar, self.client, self.room = avatar, client, room
-        self.ahead_s = 0.0  # how much later it is for the room than it is
-        room._now_s = lambda: time.monotonic() + self.ahead_s
+    def __init__(
+        self, avatar: LiveAvatar, client: TestClient[Any, Any], sessions: SessionManager
+    ) -> None:
+        self.avatar, self.client, self.sessions = avatar, client, sessions
+        self.ahead_s = 0.0
         self.origin = str(client.make_url("")).rstrip("/")
 
     async def post(
@@ -112,86 +114,92 @@ class House:
                     return state
                 await asyncio.sleep(0.1)
 
-        return await asyncio.wait_for(ask(), PATIENCE_S)
+        return await asyncio.wait_for(ask(), TIMEOUT_S)
 
 
 class Browser:
-    """One peer: tracks out, the avatar's tracks in."""
+    """One connection: tracks out, the avatar's tracks in."""
 
-    def __init__(self, house: House, *tracks: MediaStreamTrack, view: bool = False) -> None:
-        self.house = house
-        self.peer = RTCPeerConnection(
+    def __init__(self, fixture: WebFixture, *tracks: MediaStreamTrack, view: bool = False) -> None:
+        self.fixture = fixture
+        self.connection = RTCPeerConnection(
             RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
         )
         self.key = ""
         self.incoming: dict[str, MediaStreamTrack] = {}
-        self.peer.on("track", self._take)
+        self.connection.on("track", self._take)
         for kind in ("audio", "video"):
             track = next((t for t in tracks if t.kind == kind), None)
             if track:
-                self.peer.addTrack(track)
+                self.connection.addTrack(track)
             else:
-                self.peer.addTransceiver(kind, direction="recvonly")
+                self.connection.addTransceiver(kind, direction="recvonly")
 
         if view:
-            self.peer.addTransceiver("video", direction="recvonly")
+            self.connection.addTransceiver("video", direction="recvonly")
 
     def _take(self, track: MediaStreamTrack) -> None:
-        """The first picture is the avatar's, the second the view."""
+        """The first video is the avatar's, the second the view."""
         self.incoming["view" if track.kind in self.incoming else track.kind] = track
 
     async def join(
         self, role: str = "speaker", key: str = "", **more: Any
     ) -> tuple[int, dict[str, Any]]:
-        await self.peer.setLocalDescription(await self.peer.createOffer())
-        asked = {"sdp": self.peer.localDescription.sdp, "role": role, "key": key}
-        status, told = await self.house.post("/api/join", json=asked, **more)
+        await self.connection.setLocalDescription(await self.connection.createOffer())
+        offer = {"sdp": self.connection.localDescription.sdp, "role": role, "key": key}
+        status, reply = await self.fixture.post("/api/join", json=offer, **more)
         if status == 200:
-            self.key = told["key"]
-            await self.peer.setRemoteDescription(RTCSessionDescription(told["sdp"], "answer"))
-        return status, told
+            self.key = reply["key"]
+            await self.connection.setRemoteDescription(
+                RTCSessionDescription(reply["sdp"], "answer")
+            )
+        return status, reply
 
     async def receive(self, kind: str) -> Any:
-        return await asyncio.wait_for(self.incoming[kind].recv(), PATIENCE_S)
+        return await asyncio.wait_for(self.incoming[kind].recv(), TIMEOUT_S)
 
 
-class SeeingStage(LiveStage):
-    """The same for a robot: with a second picture, which is black and small."""
+class ViewBackend(LiveBackend):
+    """The same for a robot: with a second video, which is black and small."""
 
-    has_view = has_robot_sound = True
+    has_view = has_robot_audio = True
 
     def start(
-        self, show: Callable[[AvatarFrame], None], show_view: Callable[[VideoFrame], None]
+        self, on_frame: Callable[[AvatarFrame], None], on_view: Callable[[VideoFrame], None]
     ) -> None:
         def both(frame: AvatarFrame) -> None:
-            show(frame)
-            show_view(VideoFrame(np.zeros((32, 48, 3), np.uint8), frame.stamp_ns))
+            on_frame(frame)
+            on_view(VideoFrame(np.zeros((32, 48, 3), np.uint8), frame.stamp_ns))
 
-        super().start(both, show_view)
+        super().start(both, on_view)
 
 
 @asynccontextmanager
-async def house(
-    access: Access = LOCAL, stage: type[LiveStage] = LiveStage
-) -> AsyncIterator[House]:
-    troubles: list[str] = []
-    avatar = LiveAvatar(Session(tiny_engine(), GreyFace()), troubles.append)  # type: ignore[arg-type]
-    server = Server(stage(avatar, find_face), access)
+async def web_fixture(
+    access: Access = LOCAL, backend: type[LiveBackend] = LiveBackend
+) -> AsyncIterator[WebFixture]:
+    install_patches()
+    warnings: list[str] = []
+    session = Session(tiny_engine(), GreyFaceCodec())  # type: ignore[arg-type]
+    avatar = LiveAvatar(session, warnings.append)
+    clock = time.monotonic
+    server = Server(backend(avatar, find_face), access, now_s=lambda: clock() + fixture.ahead_s)
     async with TestClient(TestServer(server.app)) as client:
-        yield House(avatar, client, server.room)
+        fixture = WebFixture(avatar, client, server.sessions)
+        yield fixture
     assert not avatar.running
-    assert troubles == []
+    assert warnings == []
 
 
-def in_house(
-    test: Callable[[House], Awaitable[None]],
+def run_with_server(
+    test: Callable[[WebFixture], Awaitable[None]],
     access: Access = LOCAL,
-    stage: type[LiveStage] = LiveStage,
+    backend: type[LiveBackend] = LiveBackend,
 ) -> None:
     """Run `test` with a server."""
 
     async def run() -> None:
-        async with house(access, stage) as here:
-            await test(here)
+        async with web_fixture(access, backend) as fixture:
+            await test(fixture)
 
     asyncio.run(run())

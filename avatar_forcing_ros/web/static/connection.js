@@ -1,14 +1,14 @@
 // A place at the server that is kept: whatever breaks, the page joins again with the same key.
 
 import { waitFor } from "./api.js";
-import { call, received } from "./call.js";
+import { call, received } from "./webrtc.js";
 
-const LOOK_MS = 300;
-const SILENT_MS = 1200; // without a new picture, while the server shows some; twice as long each time
+const CHECK_MS = 300;
+const SILENT_MS = 1200; // without a new frame, while the server shows some; twice as long each time
 const FIRST_MS = 4000; // the same before the first
 const WAITS_MS = [0, 250, 500, 1000]; // before another attempt; the last again and again
 const STEADY_MS = 5000; // of pictures, after which it begins with the first again
-const USUAL_MS = 400; // after which a frame is shown at most, where there is time enough
+const USUAL_DELAY_MS = 400; // after which a frame is shown at most, where there is time enough
 const BUSY = 4; // of its answer's time more
 const MISSED_FRAMES = 10; // that the server has shown since
 const FINAL = [400, 403]; // refusals that another attempt does not change
@@ -16,7 +16,7 @@ const TAKEN_MS = 30000; // until then it may be this page's own place that is ta
 
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
-export class Link {
+export class Connection {
   // `changed(phase, error)`: "ready", "connecting", "live" or "lost"
   constructor(changed, tracks) {
     this.changed = changed;
@@ -24,15 +24,15 @@ export class Link {
     this.phase = "ready";
     this.role = null;
     this.line = null;
-    this.turn = 0; // counts joins and ends: what began in another turn is over
+    this.generation = 0; // counts joins and ends: what began in another one is over
     this.attempts = 0;
     this.joining = false;
     this.lostMs = null;
     this.serverFrames = 0;
     this.serverMs = 0;
     this.serverIsAway = false;
-    this.lookedMs = performance.now();
-    setInterval(() => this.look().catch(() => {}), LOOK_MS);
+    this.checkedMs = performance.now();
+    setInterval(() => this.check().catch(() => {}), CHECK_MS);
   }
 
   set(phase, error = null) {
@@ -65,15 +65,15 @@ export class Link {
   }
 
   drop() {
-    this.turn += 1;
+    this.generation += 1;
     this.line?.close();
     this.line = null;
   }
 
   async join() {
-    const turn = this.turn;
+    const generation = this.generation;
     const line = await call({ ...this.wanted, tracks: this.tracks });
-    if (turn !== this.turn) {
+    if (generation !== this.generation) {
       line.close();
       return;
     }
@@ -81,28 +81,28 @@ export class Link {
     this.seen = { frames: 0, packets: 0, atMs: performance.now(), sinceMs: 0,
       serverFrames: this.serverFrames };
     line.peer.onconnectionstatechange = () => {
-      if (["failed", "disconnected", "closed"].includes(line.peer.connectionState)) this.again();
+      if (["failed", "disconnected", "closed"].includes(line.peer.connectionState)) this.reconnect();
     };
   }
 
   // join again until it works, or the server says that it will not
-  async again() {
+  async reconnect() {
     if (!this.role || this.joining) return;
     this.joining = true;
     this.lostMs ??= performance.now();
     this.set("lost");
     this.drop();
-    const turn = this.turn;
-    while (turn === this.turn) {
+    const generation = this.generation;
+    while (generation === this.generation) {
       await sleep(WAITS_MS[Math.min(this.attempts, WAITS_MS.length - 1)]);
-      if (turn !== this.turn) break;
+      if (generation !== this.generation) break;
       this.attempts += 1;
       try {
         await this.join();
         break;
       } catch (error) {
         const taken = error.status === 409 && performance.now() - this.lostMs > TAKEN_MS;
-        if (turn === this.turn && (taken || FINAL.includes(error.status))) {
+        if (generation === this.generation && (taken || FINAL.includes(error.status))) {
           this.role = null;
           this.set("ready", error);
           break;
@@ -112,15 +112,15 @@ export class Link {
     this.joining = false;
   }
 
-  // what the server says, and how long it took to; `turn` is that of the question
-  told(state, turn, tookMs) {
+  // what the server says, and how long it took to; `generation` is that of the request
+  onState(state, generation, tookMs) {
     this.serverFrames = state.shown_frames;
-    this.serverMs = Math.max(tookMs, (state.reaction_ms ?? 0) - USUAL_MS);
+    this.serverMs = Math.max(tookMs, (state.playout_delay_ms ?? 0) - USUAL_DELAY_MS);
     this.serverIsAway = false;
-    if (turn === this.turn && state.you === null && this.line) this.again();
+    if (generation === this.generation && state.you === null && this.line) this.reconnect();
   }
 
-  async look() {
+  async check() {
     const { line } = this;
     if (!line) return;
     const now = await received(line.peer);
@@ -129,7 +129,7 @@ export class Link {
     // a page that nobody sees may decode nothing
     const moved = document.hidden ? now.packets > this.seen.packets : now.frames > this.seen.frames;
     if (moved) {
-      this.lookedMs = nowMs;
+      this.checkedMs = nowMs;
       const sinceMs = this.seen.sinceMs || nowMs;
       this.seen = { ...now, atMs: nowMs, sinceMs, serverFrames: this.serverFrames };
       if (nowMs - sinceMs > STEADY_MS) this.attempts = 0;
@@ -140,8 +140,8 @@ export class Link {
       return;
     }
     // time in which this page itself stood still does not count, and a busy server gets more
-    const stoodMs = Math.max(0, nowMs - this.lookedMs - 2 * LOOK_MS);
-    this.lookedMs = nowMs;
+    const stoodMs = Math.max(0, nowMs - this.checkedMs - 2 * CHECK_MS);
+    this.checkedMs = nowMs;
     this.seen.atMs += stoodMs;
     // what comes but is not shown yet is a slow machine's, which another connection makes slower
     if (now.packets > this.seen.packets) Object.assign(this.seen, { packets: now.packets, cameMs: nowMs });
@@ -150,7 +150,7 @@ export class Link {
     // an avatar that itself stands still is not brought back by another connection
     const missed = this.serverIsAway || this.serverFrames - this.seen.serverFrames >= MISSED_FRAMES;
     const times = 2 ** Math.min(this.attempts, 3);
-    const patienceMs = (this.seen.sinceMs ? SILENT_MS : FIRST_MS) + BUSY * this.serverMs;
-    if (missed && (silentMs > times * patienceMs || stuckMs > times * FIRST_MS)) this.again();
+    const timeoutMs = (this.seen.sinceMs ? SILENT_MS : FIRST_MS) + BUSY * this.serverMs;
+    if (missed && (silentMs > times * timeoutMs || stuckMs > times * FIRST_MS)) this.reconnect();
   }
 }

@@ -1,6 +1,6 @@
-// The panel of figures.
+// The panel of metrics.
 
-import { received } from "./call.js";
+import { received } from "./webrtc.js";
 
 const ms = (value) => (Number.isFinite(value) ? `${Math.round(value)} ms` : "–");
 const a = (value, unit, digits = 0) =>
@@ -29,26 +29,28 @@ export async function measured(peer) {
 export function show(list, state, line) {
   const wayMs = (line.wayMs ?? NaN) / 2;
   const rows = [
-    ["From the moment to your screen", ms(state.reaction_ms + wayMs + (line.bufferMs ?? NaN))],
-    ["· made and shown by the server", ms(state.reaction_ms)],
+    ["From the moment to your screen", ms(state.playout_delay_ms + (state.graph_delay_ms ?? 0) + wayMs + (line.bufferMs ?? NaN))],
+    ["· made and shown by the server", ms(state.playout_delay_ms ?? NaN)],
+    ...(state.mode === "telepresence" ? [["· over the robot's network", ms(state.graph_delay_ms ?? NaN)]] : []),
     ["· network", ms(wayMs)],
     ["· waits in this browser", ms(line.bufferMs ?? NaN)],
-    ["Pictures here", a(line.frameRate, "a second")],
-    ["Picture data", a(line.kilobits, "kbit/s")],
-    ["A block is computed in", ms(state.compute_ms)],
-    ["· at worst (99 of 100)", ms(state.compute_p99_ms)],
+    ["Frames here", a(line.frameRate, "a second")],
+    ["Video data", a(line.kilobits, "kbit/s")],
+    ["A block is computed in", ms(state.compute_ms ?? NaN)],
+    ["· at worst (99 of 100)", ms(state.compute_p99_ms ?? NaN)],
     ["Computes less, for lack of time", state.reduced ? "yes" : "no"],
-    ["Blocks left out", state.skipped_blocks],
+    ["Blocks skipped", state.skipped_blocks],
+    ["Blocks failed", state.failed_blocks],
     ["Your face", state.face_visible ? "seen" : "not seen"],
-    ["Camera pictures left out", (state.camera_dropped ?? 0) + (state.dropped_pictures ?? 0)],
-    ["Still to be said", a(state.waiting_voice_samples / 16000, "s", 1)],
+    ["Camera frames dropped", (state.camera_dropped ?? 0) + (state.dropped_user_frames ?? 0)],
+    ["Still to be said", a(state.waiting_avatar_audio_samples / 16000, "s", 1)],
     ["Who watch", state.viewers],
   ];
   list.replaceChildren(...rows.flatMap(([name, value]) => {
     const term = document.createElement("dt");
-    const told = document.createElement("dd");
+    const description = document.createElement("dd");
     term.textContent = name;
-    told.textContent = value ?? "–";
-    return [term, told];
+    description.textContent = value ?? "–";
+    return [term, description];
   }));
 }

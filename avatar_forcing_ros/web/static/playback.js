@@ -1,26 +1,26 @@
-// The avatar's sound on this device: on or off as was chosen here, or as suits the part.
+// The avatar's audio on this device: on or off as was chosen here, or by default for the role.
 
-import { at, draw, press, told } from "./page.js";
+import { at, draw, press, reportErrors } from "./page.js";
 
-const chosen = {}; // by part: whether it was turned on or off here
-let part = null;
-let suits = true;
-let heldBack = false; // some browsers give no sound before a touch
+const chosen = {}; // by role: whether it was turned on or off here
+let role = null;
+let onByDefault = true;
+let blocked = false; // some browsers play no sound before a touch
 
 export const soundIsOn = () => !at("avatar").muted;
 
 function show() {
-  const on = !heldBack && (chosen[part] ?? suits);
+  const on = !blocked && (chosen[role] ?? onByDefault);
   at("avatar").muted = !on;
-  at("unmute").hidden = !heldBack;
-  press("hear", !on);
-  draw("hear", on ? "sound" : "sound-off", on ? "Sound on" : "Sound off");
+  at("unmute").hidden = !blocked;
+  press("mute", !on);
+  draw("mute", on ? "sound" : "sound-off", on ? "Sound on" : "Sound off");
 }
 
 // who talks through the avatar would hear themselves again, and late
-export function suitSound(role, { mode, operator_hears: hears }) {
-  part = role;
-  suits = role !== "speaker" || mode !== "telepresence" || hears === true;
+export function setRole(newRole, { mode, has_robot_audio: hearsRobot }) {
+  role = newRole;
+  onByDefault = role !== "speaker" || mode !== "telepresence" || hearsRobot === true;
   show();
 }
 
@@ -29,21 +29,21 @@ export async function playAvatar() {
     await at("avatar").play();
   } catch (error) {
     if (error.name !== "NotAllowedError") return; // another connection came in between
-    heldBack = true; // picture first
+    blocked = true; // picture first
     show();
     at("avatar").play().catch(() => {});
   }
 }
 
-export function soundOver() {
-  heldBack = false;
+export function resetSound() {
+  blocked = false;
   show();
 }
 
-export function prepareHearing() {
-  at("hear").onclick = at("unmute").onclick = told(() => {
-    chosen[part] = !soundIsOn();
-    heldBack = false;
+export function preparePlayback() {
+  at("mute").onclick = at("unmute").onclick = reportErrors(() => {
+    chosen[role] = !soundIsOn();
+    blocked = false;
     show();
   });
 }

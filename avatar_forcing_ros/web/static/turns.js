@@ -1,37 +1,37 @@
 // Who may talk: a watcher asks, the one who talks hands over, and the words for it.
 
 import { post } from "./api.js";
-import { at, say, told } from "./page.js";
+import { at, reportErrors, showStatus } from "./page.js";
 
 let asked = false;
 
-// what the state says of the floor, for the part that this page plays
-export function showFloor({ floor, speaker, viewers }, role) {
-  if (role === "speaker" && floor?.waiting && at("hand-over").hidden)
-    say("Somebody would like to talk. You can hand over.");
-  at("hand-over").hidden = !floor?.waiting;
-  at("ask-floor").hidden = !floor && speaker;
-  at("ask-floor").textContent = speaker ? (asked ? "You have asked" : "Ask to talk") : "Start talking";
-  at("ask-floor").disabled = asked && speaker;
+// what the state says of the turn, for the role of this page
+export function showTurn({ turn, speaker, viewers }, role) {
+  if (role === "speaker" && turn?.waiting && at("hand-over").hidden)
+    showStatus("Somebody would like to talk. You can hand over.");
+  at("hand-over").hidden = !turn?.waiting;
+  at("request-turn").hidden = !turn && speaker;
+  at("request-turn").textContent = speaker ? (asked ? "You have asked" : "Ask to talk") : "Start talking";
+  at("request-turn").disabled = asked && speaker;
   const others = viewers - 1;
   at("watchers").textContent = others > 0 ? `${others} more ${others > 1 ? "watch" : "watches"}` : "";
   if (role !== "viewer") asked = false;
 }
 
-// `talk` and `watch` take the part; `free` says whether nobody talks
-export function prepareFloor({ talk, watch, free }) {
-  at("ask-floor").onclick = told(async () => {
+// `talk` and `watch` take the role; `free` says whether nobody talks
+export function prepareTurns({ talk, watch, free }) {
+  at("request-turn").onclick = reportErrors(async () => {
     if (free()) {
       await talk();
       return;
     }
-    await post("/api/ask", "");
+    await post("/api/request_turn", "");
     asked = true;
-    at("ask-floor").disabled = true;
-    at("ask-floor").textContent = "You have asked";
-    say("The one who talks sees that you ask.");
+    at("request-turn").disabled = true;
+    at("request-turn").textContent = "You have asked";
+    showStatus("The one who talks sees that you ask.");
   });
-  at("hand-over").onclick = told(async () => {
+  at("hand-over").onclick = reportErrors(async () => {
     await post("/api/hand_over", "");
     await watch();
   });

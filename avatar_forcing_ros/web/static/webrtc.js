@@ -14,7 +14,7 @@ function gathered(peer) {
   });
 }
 
-// A browser aligns the sound with one video of its stream; a second video gets a stream of its own.
+// A browser aligns the audio with one video of its stream; a second video gets a stream of its own.
 export function secondVideoApart(sdp) {
   const sections = sdp.split(/(?=^m=)/m);
   const second = sections.filter((one) => one.startsWith("m=video"))[1];
@@ -22,9 +22,9 @@ export function secondVideoApart(sdp) {
     ? one.replace(/^(a=msid:|a=ssrc:\d+ msid:)\S+/gm, "$1view") : one)).join("");
 }
 
-// A browser plays sound later than it shows pictures, and takes ten seconds to align them to some
-// 60 ms. So pictures wait from the start.
-const PICTURE_WAITS_MS = 85;
+// A browser plays audio later than it shows video, and takes ten seconds to align them to some
+// 60 ms. So video is delayed from the start.
+const VIDEO_DELAY_MS = 85;
 
 // Returns { peer, close }. `tracks` gets the avatar's stream and the view's (null without).
 export async function call({ role, media, withView, tracks }) {
@@ -38,7 +38,7 @@ export async function call({ role, media, withView, tracks }) {
     const { sender, receiver } = peer.addTransceiver(media?.track(kind) ?? kind, { direction });
     if (media) media.senders[kind] = sender;
     if (kind === "video" && "jitterBufferTarget" in receiver)
-      receiver.jitterBufferTarget = PICTURE_WAITS_MS;
+      receiver.jitterBufferTarget = VIDEO_DELAY_MS;
   }
   const second = withView ? peer.addTransceiver("video", { direction: "recvonly" }) : null;
   const avatar = new MediaStream();
@@ -49,8 +49,8 @@ export async function call({ role, media, withView, tracks }) {
   try {
     await peer.setLocalDescription(await peer.createOffer());
     await gathered(peer);
-    const asked = JSON.stringify({ role, key: key(), sdp: peer.localDescription.sdp });
-    const answer = await postNow("/api/join", asked, { patienceMs: JOINING_MS });
+    const offer = JSON.stringify({ role, key: key(), sdp: peer.localDescription.sdp });
+    const answer = await postNow("/api/join", offer, { timeoutMs: JOINING_MS });
     setKey(answer.key);
     await peer.setRemoteDescription({ type: "answer", sdp: secondVideoApart(answer.sdp) });
   } catch (error) {
@@ -61,19 +61,19 @@ export async function call({ role, media, withView, tracks }) {
   return { peer, close };
 }
 
-// What has come of the avatar's picture so far, and what the way to this screen adds, in ms.
+// What has come of the avatar's video so far, and what the way to this screen adds, in ms.
 export async function received(peer) {
-  const [pictures] = peer.getTransceivers().filter((one) => one.receiver.track.kind === "video");
-  const told = { frames: 0, packets: 0, bytes: 0, wayMs: null, bufferMs: null };
-  for (const report of (await peer.getStats(pictures.receiver.track)).values()) {
+  const [video] = peer.getTransceivers().filter((one) => one.receiver.track.kind === "video");
+  const seen = { frames: 0, packets: 0, bytes: 0, wayMs: null, bufferMs: null };
+  for (const report of (await peer.getStats(video.receiver.track)).values()) {
     if (report.type === "candidate-pair" && report.nominated)
-      told.wayMs = 1000 * (report.currentRoundTripTime ?? 0);
+      seen.wayMs = 1000 * (report.currentRoundTripTime ?? 0);
     if (report.type !== "inbound-rtp") continue;
-    told.frames = report.framesDecoded ?? 0;
-    told.packets = report.packetsReceived ?? 0;
-    told.bytes = report.bytesReceived ?? 0;
+    seen.frames = report.framesDecoded ?? 0;
+    seen.packets = report.packetsReceived ?? 0;
+    seen.bytes = report.bytesReceived ?? 0;
     if (report.jitterBufferEmittedCount)
-      told.bufferMs = 1000 * report.jitterBufferDelay / report.jitterBufferEmittedCount;
+      seen.bufferMs = 1000 * report.jitterBufferDelay / report.jitterBufferEmittedCount;
   }
-  return told;
+  return seen;
 }
