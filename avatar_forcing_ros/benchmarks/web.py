@@ -136,9 +136,9 @@ async def _converse(
     return conversation_metrics(caller.observed, begin_s, begin_s + seconds, onset_s) | usage
 
 
-def _excerpt(voice: Audio) -> tuple[Audio, float]:
-    """The first seconds of `voice`, and when in them it becomes audible."""
-    speech = voice[: round(SPEECH_S * SAMPLE_RATE_HZ)]
+def _excerpt(audio: Audio) -> tuple[Audio, float]:
+    """The first seconds of `audio`, and when in them it becomes audible."""
+    speech = audio[: round(SPEECH_S * SAMPLE_RATE_HZ)]
     return speech, float((np.abs(speech) > AUDIBLE).argmax()) / SAMPLE_RATE_HZ
 
 
@@ -231,15 +231,15 @@ def as_table(metrics: Metrics) -> str:
     """The metrics for a person to read."""
     lines = [f"{'':<34}{'median':>9}{'p95':>9}{'worst':>9}   ms"]
     for name, row in (
-        ("from a picture to its answer", metrics["reaction_ms"]),
-        ("from speech to sound", metrics["speech_ms"]),
+        ("from a camera frame to its answer", metrics["reaction_ms"]),
+        ("from speech to its audio", metrics["speech_ms"]),
     ):
         values = "".join(f"{row.get(k, float('nan')):>9.0f}" for k in ("median", "p95", "worst"))
         lines.append(f"{name:<34}{values}   of {row['count']}")
     memory, share = metrics["memory_mb"], metrics["percent_of_a_core"]
     lines += [
         "",
-        f"{metrics['fps']} pictures a second came, {metrics['late_pictures']} late "
+        f"{metrics['fps']} frames a second came, {metrics['late_pictures']} late "
         f"(longest gap {metrics['longest_gap_ms']} ms); "
         f"{metrics['speeches_lost']} speeches were not heard",
         f"avatar {share['avatar']} % of a core, web server {share['web']} %, "
@@ -307,26 +307,26 @@ class _Microphone(_Paced):
 
     kind = "audio"
 
-    def __init__(self, voice: Audio) -> None:
+    def __init__(self, speech: Audio) -> None:
         super().__init__(AUDIO_PERIOD_S)
-        self._voice = voice
+        self._speech = speech
 
     async def recv(self) -> av.AudioFrame:
         """The next chunk."""
         index = await self._next_index()
         count = round(AUDIO_PERIOD_S * SAMPLE_RATE_HZ)
-        samples = np.take(self._voice, np.arange(count) + index * count, mode="wrap")
+        samples = np.take(self._speech, np.arange(count) + index * count, mode="wrap")
         return audio_frame(samples, index * count)
 
 
 class Caller:
     """One conversation with the server at `origin`, observed."""
 
-    def __init__(self, origin: str, faces: Sequence[NDArray[np.uint8]], voice: Audio) -> None:
+    def __init__(self, origin: str, faces: Sequence[NDArray[np.uint8]], speech: Audio) -> None:
         self.observed = Observed()
         self._origin = origin
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self._peer.addTrack(_Microphone(voice))
+        self._peer.addTrack(_Microphone(speech))
         self._peer.addTrack(_Camera(faces, self.observed))
         self._peer.on("track", self._on_track)
         self._following: list[asyncio.Task[None]] = []

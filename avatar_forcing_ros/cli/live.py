@@ -58,7 +58,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Serve until told to end."""
+    """Serve until SIGINT or SIGTERM."""
     from avatar_forcing_ros.web.access import access_for, tls_context
 
     if not 1 <= options.port <= 65_535:

@@ -62,7 +62,7 @@ class TelepresenceNode(NodeBase):
         super().__init__("telepresence_node", **node_options)
         self._serve = serve
         self._server: PageServer | None = None
-        self._subscriptions: list[AudioSubscription | MatchedSubscription] = []
+        self._matched: list[AudioSubscription | MatchedSubscription] = []
         try:
             declare(self, TELEPRESENCE_PARAMETERS, {})
             self.settings = values(self, TELEPRESENCE_PARAMETERS)
@@ -113,15 +113,15 @@ class TelepresenceNode(NodeBase):
 
     def _subscribe_on_demand(self) -> None:
         """Take images and audio off the network while somebody watches."""
-        if self.backend.running and not self._subscriptions:
+        if self.backend.running and not self._matched:
             self._subscribe()
-        elif self._subscriptions and not self.backend.running:
-            for subscription in self._subscriptions:
+        elif self._matched and not self.backend.running:
+            for subscription in self._matched:
                 subscription.close()
-            self._subscriptions = []
+            self._matched = []
 
     def _subscribe(self) -> None:
-        self._subscriptions = [
+        self._matched = [
             AudioSubscription(
                 self,
                 "avatar/audio_aligned",
@@ -134,12 +134,12 @@ class TelepresenceNode(NodeBase):
             self._image_subscription("avatar/image_raw", "image_transport", self._on_image),
         ]
         if self.settings["robot_view"]:
-            self._subscriptions.append(
+            self._matched.append(
                 self._image_subscription("user/image", "user_image_transport", self._on_view)
             )
         if self.settings["robot_sound"]:
             # by its time of arrival: it is played at once, whatever its stamps
-            self._subscriptions.append(
+            self._matched.append(
                 AudioSubscription(
                     self,
                     "user/audio",

@@ -223,7 +223,7 @@ def _filter_candidates(lines: list[str], reachable: Collection[str] | None) -> l
             count, hidden_count = count + 1, hidden_count + hidden
             unwanted = reachable is not None and address not in reachable
             if not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 65_536:
-                unwanted = True  # a socket that is told to send there breaks
+                unwanted = True  # sending to such a port breaks the socket
             too_many = count > MAX_CANDIDATES or (hidden and hidden_count > MAX_HIDDEN_CANDIDATES)
             if unwanted or too_many:
                 continue
