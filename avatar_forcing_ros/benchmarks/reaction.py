@@ -1,8 +1,8 @@
-"""How long after a picture of the user the first frame comes that depends on it, in real time.
+"""How long after a image of the user the first frame comes that depends on it, in real time.
 
-A thread plays the person: pictures and sound stamped with the time at which they are handed over,
-as a camera and a microphone would. The worker and the pacer are those of `avatar_node`; a frame
-has come when the pacer hands it to its consumer, who then makes a JPEG of it.
+A thread plays the person: images and sound stamped with the time at which they are handed over,
+as a camera and a microphone would. The avatar is that of `avatar_node`; a frame has come when its
+consumer gets it, who then makes a JPEG of it.
 """
 
 from __future__ import annotations
@@ -18,23 +18,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.media import AudioChunk, AvatarBlock, AvatarFrame, VideoFrame
-from avatar_forcing_ros.runtime.pacer import Pacer
+from avatar_forcing_ros.runtime.avatar import Avatar
 from avatar_forcing_ros.runtime.session import Session
-from avatar_forcing_ros.runtime.status import LiveConfig
-from avatar_forcing_ros.runtime.worker import AvatarWorker
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLE_RATE_HZ, frame_at_ns
 
-# 0.25 % fast: within 16 s every phase between pictures and blocks has been there
+# 0.25 % fast: within 16 s every phase between images and blocks has been there
 CAMERA_PERIOD_S = 0.0399
-SOUND_PIECE_S = 0.02
+CHUNK_S = 0.02
 SMILE_S = 1.5  # from one smile to the next, on average
 SETTLE_S = 3.0  # of the conversation that are not counted
 LATE_NS = FRAME_PERIOD_NS * 3 // 2  # after the frame before: somebody could see that
 JPEG_QUALITY = 85
 PARTS = ("block_to_end", "inputs_to_come", "tracking", "generating", "drawing", "pacing")
 
-Picture = NDArray[np.uint8]
-Sound = NDArray[np.float32]
+Image = NDArray[np.uint8]
+Audio = NDArray[np.float32]
 
 
 @dataclass
@@ -53,16 +51,16 @@ class _Observed(Session):
 
     def reset(self) -> None:
         super().reset()
-        self.slots: dict[int, int] = {}  # id of a picture's pixels -> frame that got it
+        self.slots: dict[int, int] = {}  # id of a image's pixels -> frame that got it
         self.frames: dict[int, int] = {}  # the same by media time, where they are watched apart
         self.blocks: list[_Block] = []
         self.tracking_s = 0.0
 
-    def _see(self, picture: VideoFrame) -> None:
+    def _see(self, image: VideoFrame) -> None:
         started = time.perf_counter()
-        super()._see(picture)
+        super()._see(image)
         self.tracking_s += time.perf_counter() - started
-        self.slots[id(picture.pixels)] = frame_at_ns(picture.stamp_ns)
+        self.slots[id(image.pixels)] = frame_at_ns(image.stamp_ns)
 
     def next_block(self) -> AvatarBlock:
         begun_ns, end_ns, before_s = time.time_ns(), self.next_end_ns, self.tracking_s
@@ -75,127 +73,124 @@ class _Observed(Session):
         self.blocks.append(_Block(end_ns, begun_ns, tracking_s, took_s - tracking_s))
         return block
 
-    def drawn(self, block: AvatarBlock) -> Iterator[Picture]:
-        for picture in super().drawn(block):
+    def drawn(self, block: AvatarBlock) -> Iterator[Image]:
+        for image in super().drawn(block):
             mine = self.blocks[-1]
             mine.drawn_ns = mine.drawn_ns or time.time_ns()
-            yield picture
+            yield image
 
 
 class _Person(threading.Thread):
     """Looks and sounds like somebody in front of the avatar, smiling at random moments."""
 
     def __init__(
-        self, faces: tuple[Picture, Picture], voice: Sound, worker: AvatarWorker, until_s: float
+        self, faces: tuple[Image, Image], speech: Audio, avatar: Avatar, until_s: float
     ) -> None:
         super().__init__(name="person", daemon=True)
-        self._faces, self._voice, self._worker, self._until_s = faces, voice, worker, until_s
-        self.pictures: list[tuple[int, Picture]] = []  # when taken, and pixels of its own
+        self._faces, self._speech, self._avatar, self._until_s = faces, speech, avatar, until_s
+        self.images: list[tuple[int, Image]] = []  # when taken, and pixels of its own
 
     def run(self) -> None:
         random = np.random.default_rng(0)
         began_s = time.monotonic()
-        picture_s = began_s + random.uniform(0, CAMERA_PERIOD_S)
-        sound_s, smile_s, piece, smiles = began_s + SOUND_PIECE_S, began_s, 0, False
+        image_s = began_s + random.uniform(0, CAMERA_PERIOD_S)
+        chunk_s, smile_s, chunk, smiles = began_s + CHUNK_S, began_s, 0, False
         while (now_s := time.monotonic()) < began_s + self._until_s:
-            if now_s < min(picture_s, sound_s):
-                time.sleep(min(picture_s, sound_s) - now_s)
-            elif sound_s <= picture_s:
-                self._speak(piece)
-                piece, sound_s = piece + 1, sound_s + SOUND_PIECE_S
+            if now_s < min(image_s, chunk_s):
+                time.sleep(min(image_s, chunk_s) - now_s)
+            elif chunk_s <= image_s:
+                self._speak(chunk)
+                chunk, chunk_s = chunk + 1, chunk_s + CHUNK_S
             else:
-                if picture_s > smile_s:
+                if image_s > smile_s:
                     smiles = not smiles
                     smile_s += random.uniform(0.5, 1.5) * SMILE_S
                 self._show(self._faces[smiles])
-                picture_s += CAMERA_PERIOD_S
+                image_s += CAMERA_PERIOD_S
 
-    def _show(self, face: Picture) -> None:
+    def _show(self, face: Image) -> None:
         pixels, now_ns = face[:], time.time_ns()
-        self.pictures.append((now_ns, pixels))
-        self._worker.push_user_frame(VideoFrame(pixels, now_ns))
+        self.images.append((now_ns, pixels))
+        self._avatar.push_user_frame(VideoFrame(pixels, now_ns))
 
-    def _speak(self, piece: int) -> None:
-        """A piece is complete now, so it began a while ago."""
-        count = round(SOUND_PIECE_S * SAMPLE_RATE_HZ)
-        samples = np.take(self._voice, np.arange(count) + piece * count, mode="wrap")
-        stamp_ns = time.time_ns() - round(SOUND_PIECE_S * 1e9)
-        self._worker.push_user_audio(AudioChunk(samples, SAMPLE_RATE_HZ, stamp_ns))
+    def _speak(self, chunk: int) -> None:
+        """A chunk is complete now, so it began a while ago."""
+        count = round(CHUNK_S * SAMPLE_RATE_HZ)
+        samples = np.take(self._speech, np.arange(count) + chunk * count, mode="wrap")
+        stamp_ns = time.time_ns() - round(CHUNK_S * 1e9)
+        self._avatar.push_user_audio(AudioChunk(samples, SAMPLE_RATE_HZ, stamp_ns))
 
 
 def measure_reaction(
     session: Session,
-    faces: tuple[Picture, Picture],
-    speech: tuple[Sound, Sound],
+    faces: tuple[Image, Image],
+    speech: tuple[Audio, Audio],
     seconds: float,
-    trouble: Callable[[str], None],
+    on_warning: Callable[[str], None],
 ) -> dict[str, Any]:
     """Run `session` live for `seconds`; reaction times in milliseconds, and what went wrong.
 
-    `faces` are the person's pictures ``[H, W, 3]`` at rest and smiling, `speech` the avatar's and
-    the person's voice at 16 kHz. The parts of a picture's reaction time add up to the whole: until
-    its block's time is over, until the block's last input is there (a picture that is watched in
+    `faces` are the person's images ``[H, W, 3]`` at rest and smiling, `speech` the avatar's and
+    the person's voice at 16 kHz. The parts of a image's reaction time add up to the whole: until
+    its block's time is over, until the block's last input is there (a image that is watched in
     another thread is there when it has been tracked), tracking that was left to do then,
     generating, drawing the first frame, and waiting for that frame's turn.
     """
     observed = _Observed(session.engine, session.codec)
     shown: list[tuple[int, AvatarFrame]] = []
 
-    def emit(frame: AvatarFrame) -> None:
-        shown.append((time.time_ns(), replace(frame, pixels=None)))  # pictures are large
+    def on_frame(frame: AvatarFrame) -> None:
+        shown.append((time.time_ns(), replace(frame, pixels=None)))  # images are large
         if frame.pixels is not None:
             cv2.imencode(".jpg", frame.pixels, (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))
 
-    session.codec.watch()
-    pacer = Pacer(time.time_ns, emit, trouble)
-    worker = AvatarWorker(observed, LiveConfig(), time.time_ns, pacer.put, trouble)
-    person = _Person(faces, speech[1], worker, SETTLE_S + seconds)
-    for thread in (pacer, worker, person):
-        thread.start()
-    worker.push_avatar_audio(AudioChunk(speech[0], SAMPLE_RATE_HZ, time.time_ns()))
+    avatar = Avatar(observed, lambda where, sentence: on_warning(sentence), now_ns=time.time_ns)
+    avatar.start(on_frame)
+    person = _Person(faces, speech[1], avatar, SETTLE_S + seconds)
+    person.start()
+    avatar.push_avatar_audio(AudioChunk(speech[0], SAMPLE_RATE_HZ, time.time_ns()))
     person.join()
-    status, late_blocks = worker.status, pacer.lag.late_blocks
-    worker.stop()
-    pacer.stop()
-    rows = _rows(observed, person.pictures, shown)
+    status = avatar.status
+    avatar.stop()
+    rows = _rows(observed, person.images, shown)
     settled = [at_ns for at_ns, _ in shown if at_ns > shown[0][0] + SETTLE_S * 1e9]
     gaps_ns = np.diff(settled) if len(settled) > 1 else np.zeros(1)
     return {
         "pictures": len(rows),
-        "reaction_ms": _figures(rows.sum(axis=1)),
-        "parts_ms": {name: _figures(rows[:, k]) for k, name in enumerate(PARTS)},
+        "reaction_ms": _percentiles(rows.sum(axis=1)),
+        "parts_ms": {name: _percentiles(rows[:, k]) for k, name in enumerate(PARTS)},
         "fps": round(1e9 / float(gaps_ns.mean()), 2) if len(settled) > 1 else 0.0,
         "late_frames": int((gaps_ns > LATE_NS).sum()),
         "longest_gap_ms": round(float(gaps_ns.max()) / 1e6, 1),
-        "late_blocks": late_blocks,
+        "late_blocks": status.late_blocks,
         "undrawn_frames": status.undrawn_frames,
         "skipped_blocks": status.skipped_blocks,
         "filled_user_frames": status.filled_user_frames,
-        "dropped_pictures": status.dropped_pictures,
-        "evaluations": status.effort.evaluations if status.effort else 0,
+        "dropped_user_frames": status.dropped_user_frames,
+        "evaluations": status.quality.nfe if status.quality else 0,
     }
 
 
 def _rows(
     session: _Observed,
-    pictures: Sequence[tuple[int, Picture]],
+    images: Sequence[tuple[int, Image]],
     shown: Sequence[tuple[int, AvatarFrame]],
 ) -> NDArray[np.float64]:
-    """The parts of every settled picture's reaction time ``[n, len(PARTS)]`` in milliseconds."""
+    """The parts of every settled image's reaction time ``[n, len(PARTS)]`` in milliseconds."""
     if not shown:
         return np.zeros((0, len(PARTS)))
     origin_ns = shown[0][1].stamp_ns
     block_of = {frame_at_ns(f.stamp_ns, origin_ns): f.block_index for _, f in shown}
     came_ns = {f.block_index: at_ns for at_ns, f in reversed(shown)}  # the first of each block
     rows = []
-    for taken_ns, pixels in pictures:
+    for taken_ns, pixels in images:
         slot = session.slots.get(id(pixels), session.frames.get(taken_ns - origin_ns, -1))
         index = block_of.get(slot)
         known = index is not None and index < len(session.blocks)  # else before it began anew
         if index is None or not known or taken_ns < origin_ns + SETTLE_S * 1e9:
             continue
         block = session.blocks[index]
-        drawn_ns = block.drawn_ns or block.begun_ns  # a picture that was held cost nothing
+        drawn_ns = block.drawn_ns or block.begun_ns  # a image that was held cost nothing
         end_ns = origin_ns + block.end_ns
         computed_ns = (block.tracking_s + block.generating_s) * 1e9
         drawing_ns = max(0.0, drawn_ns - block.begun_ns - computed_ns)
@@ -212,7 +207,7 @@ def _rows(
     return np.array(rows).reshape(-1, len(PARTS))
 
 
-def _figures(ms: NDArray[np.float64]) -> dict[str, float]:
+def _percentiles(ms: NDArray[np.float64]) -> dict[str, float]:
     if not len(ms):
         return {"median": 0.0, "p95": 0.0, "max": 0.0}
     median, p95, most = np.percentile(ms, (50, 95, 100))
@@ -221,14 +216,14 @@ def _figures(ms: NDArray[np.float64]) -> dict[str, float]:
 
 def reaction_table(figures: dict[str, Any]) -> str:
     """The figures for a person to read."""
-    lines = [f"{'from a picture to the answer':<30}{'median':>10}{'p95':>10}{'max':>10}   ms"]
+    lines = [f"{'from a image to the answer':<30}{'median':>10}{'p95':>10}{'max':>10}   ms"]
     rows = {"reaction": figures["reaction_ms"]}
     rows |= {f"  {name}": row for name, row in figures["parts_ms"].items()}
     for name, row in rows.items():
         lines.append(f"{name:<30}{row['median']:>10.1f}{row['p95']:>10.1f}{row['max']:>10.1f}")
     lines += [
         "",
-        f"{figures['pictures']} pictures; {figures['fps']} frames a second came, "
+        f"{figures['images']} images; {figures['fps']} frames a second came, "
         f"{figures['late_frames']} late (longest gap {figures['longest_gap_ms']} ms), "
         f"{figures['undrawn_frames']} not drawn, {figures['skipped_blocks']} blocks given up",
     ]

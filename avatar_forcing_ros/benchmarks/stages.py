@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from avatar_forcing_ros.benchmarks.reaction import Picture, measure_reaction, reaction_table
+from avatar_forcing_ros.benchmarks.reaction import Image, measure_reaction, reaction_table
 from avatar_forcing_ros.config import AvatarConfig
 from avatar_forcing_ros.errors import ConfigError
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
@@ -32,22 +32,23 @@ from avatar_forcing_ros.streaming.state import StreamState
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, FRAME_RATE_HZ, SAMPLE_RATE_HZ
 
 WARM_UP_BLOCKS = 15  # until the cache is full and everything has been compiled and allocated
-Figures = dict[str, float]
-Sound = NDArray[np.float32]
-Speech = tuple[Sound, Sound]  # the avatar's and the user's, 16 kHz
+Percentiles = dict[str, float]
+Audio = NDArray[np.float32]
+Speech = tuple[Audio, Audio]  # the avatar's and the user's, 16 kHz
 
 
 def run_benchmark(
     config: AvatarConfig,
     repeats: int,
     reaction_s: float = 0.0,
-    trouble: Callable[[str], None] = lambda text: None,
+    on_warning: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Time every stage `repeats` times; medians and tails in milliseconds, and ratios.
 
     With `reaction_s`, and where the machine is faster than real time, also how long a picture of
-    the user waits for its answer, in so many seconds of a live conversation; `trouble` is told
-    what goes wrong there. Raises ConfigError for fewer than 10 repeats, which would have no tail.
+    the user waits for its answer, in so many seconds of a live conversation; `on_warning` gets
+    a sentence about what goes wrong there. Raises ConfigError for fewer than 10 repeats, which
+    would have no tail.
     """
     if repeats < 10:
         raise ConfigError(
@@ -70,7 +71,7 @@ def run_benchmark(
     live = {}
     if reaction_s > 0 and real_time > 1.0:
         live["reaction"] = measure_reaction(
-            session, user_faces(session), speech, reaction_s, trouble
+            session, user_faces(session), speech, reaction_s, on_warning
         )
     session.close()
     return {
@@ -110,7 +111,7 @@ def as_table(figures: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _times(work: Callable[[int], object], repeats: int, name: str) -> Figures:
+def _times(work: Callable[[int], object], repeats: int, name: str) -> Percentiles:
     """Median, p95 and p99 of `work` (called with 0, 1, …) in milliseconds."""
     taken = []
     for i in tqdm(range(repeats), desc=name, leave=False, disable=None):
@@ -121,14 +122,14 @@ def _times(work: Callable[[int], object], repeats: int, name: str) -> Figures:
     return {"median": round(median, 3), "p95": round(p95, 3), "p99": round(p99, 3)}
 
 
-def _sound(speech: Sound, block: int, frames: int) -> Sound:
+def _sound(speech: Audio, block: int, frames: int) -> Audio:
     """Block number `block` of `speech`, from the start again at its end: ``[640 frames]``."""
     count = frames * SAMPLE_RATE_HZ // FRAME_RATE_HZ
     return np.take(speech, np.arange(block * count, (block + 1) * count), mode="wrap")
 
 
 @torch.inference_mode()
-def _audio_features(engine: MotionEngine, speech: Sound, repeats: int) -> Figures:
+def _audio_features(engine: MotionEngine, speech: Audio, repeats: int) -> Percentiles:
     window, frames = sound_window(engine.config), engine.config.block_frames
     mean = engine.generator.motion_mean
 
@@ -154,7 +155,7 @@ def _fresh_state(engine: MotionEngine, speech: Speech) -> tuple[StreamState, Blo
 
 
 @torch.inference_mode()
-def _evaluation(engine: MotionEngine, repeats: int) -> Figures:
+def _evaluation(engine: MotionEngine, repeats: int) -> Percentiles:
     """One pass of the transformer over context and block with a full cache."""
     quiet = np.zeros(SAMPLE_RATE_HZ, np.float32)
     state, _ = _fresh_state(engine, (quiet, quiet))
@@ -175,7 +176,7 @@ def _evaluation(engine: MotionEngine, repeats: int) -> Figures:
 
 def _blocks(
     generator: MotionGenerator, config: AvatarConfig, speech: Speech, repeats: int
-) -> tuple[Figures, Figures]:
+) -> tuple[Percentiles, Percentiles]:
     """A block's motion with the cache and without; the two take turns, so both see one machine."""
     figures: list[list[float]] = [[], []]
     runs = []
@@ -194,7 +195,7 @@ def _blocks(
     return rows[0], rows[1]
 
 
-def _pictures(session: Session, repeats: int) -> dict[str, Figures]:
+def _pictures(session: Session, repeats: int) -> dict[str, Percentiles]:
     """Drawing one frame, and finding the face in it again."""
     moves = _moves(session, repeats)
     drawn: list[NDArray[np.uint8]] = []
@@ -211,7 +212,7 @@ def _pictures(session: Session, repeats: int) -> dict[str, Figures]:
     return {"renderer_frame": drawing, "tracker_frame": tracking}
 
 
-def user_faces(session: Session) -> tuple[Picture, Picture]:
+def user_faces(session: Session) -> tuple[Image, Image]:
     """Somebody at rest and smiling; where motion has no names, at rest and moved."""
     rest = session.codec.reference
     other = _moves(session, 1)[0]
@@ -234,8 +235,8 @@ def _moves(session: Session, count: int) -> NDArray[np.float32]:
     return (rest + np.stack(path, axis=1)).astype(np.float32)
 
 
-def _end_to_end(session: Session, speech: Speech, repeats: int) -> Figures:
-    """Sound and pictures of a block in, motion and frames out; the avatar watches itself."""
+def _end_to_end(session: Session, speech: Speech, repeats: int) -> Percentiles:
+    """Audio and pictures of a block in, motion and frames out; the avatar watches itself."""
     frames = session.engine.config.block_frames
     picture = session.codec.decode(session.codec.reference[None])[0]
 

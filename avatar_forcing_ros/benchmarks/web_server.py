@@ -36,7 +36,7 @@ def serve(config: AvatarConfig, to_parent: Connection) -> None:
     install_patches()
     try:
         avatar = AvatarProcess(
-            partial(_session, config), lambda text: to_parent.send(("warning", text))
+            partial(_session, config), lambda where, text: to_parent.send(("warning", text))
         )
     except AvatarForcingError as error:
         to_parent.send(("failed", error))

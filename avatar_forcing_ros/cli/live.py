@@ -79,7 +79,8 @@ def run(options: argparse.Namespace) -> None:
     from avatar_forcing_ros.web.serving import ServerConfig, serve_until_signal
 
     limit_log_rate()
-    avatar = AvatarProcess(partial(_session, config), logging.getLogger(WARNINGS).warning)
+    warn = logging.getLogger(WARNINGS).warning
+    avatar = AvatarProcess(partial(_session, config), lambda where, text: warn("%s", text))
 
     def find_face(image: NDArray[np.uint8]) -> Portrait:
         return face_in(image, config, avatar.portrait_size_px)

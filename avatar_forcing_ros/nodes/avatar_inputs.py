@@ -18,7 +18,7 @@ from avatar_forcing_ros.nodes.convert_motion import msg_to_values
 from avatar_forcing_ros.nodes.diagnostics import ErrorCounter
 from avatar_forcing_ros.nodes.stamps import MessageTime, StampReader
 from avatar_forcing_ros.nodes.subscriptions import MatchedSubscription
-from avatar_forcing_ros.runtime.worker import AvatarWorker
+from avatar_forcing_ros.runtime.avatar import Avatar
 
 REPLAY_DEPTH = 1000  # images that may wait: a bag is seen whole, however slow the machine is
 AUDIO_TOPICS = ("user/audio", "avatar/audio")
@@ -30,13 +30,13 @@ class AvatarInputs:
     def __init__(
         self,
         node: LifecycleNode,
-        worker: AvatarWorker,
+        avatar: Avatar,
         settings: Mapping[str, Any],
         errors: ErrorCounter,
         group: CallbackGroup,
     ) -> None:
         """Open the subscriptions. `settings` are the node's parameters by name."""
-        self._node, self._worker, self._errors = node, worker, errors
+        self._node, self._avatar, self._errors = node, avatar, errors
         self._replay = bool(node.get_parameter("use_sim_time").value)
         self._stamp = StampReader(
             lambda: int(node.get_clock().now().nanoseconds),
@@ -46,11 +46,11 @@ class AvatarInputs:
         )
         self.received = dict.fromkeys(("user/image", "user/motion", *AUDIO_TOPICS), 0)
         self._subscriptions: list[AudioSubscription | MatchedSubscription] = [
-            self._subscribe_to_audio("avatar/audio", worker.push_avatar_audio, settings, group)
+            self._subscribe_to_audio("avatar/audio", avatar.push_avatar_audio, settings, group)
         ]
         if settings["user_audio"]:
             self._subscriptions.append(
-                self._subscribe_to_audio("user/audio", worker.push_user_audio, settings, group)
+                self._subscribe_to_audio("user/audio", avatar.push_user_audio, settings, group)
             )
         source = settings["user_motion_source"]
         if source == "camera" and settings["image_transport"] == "compressed":
@@ -103,7 +103,7 @@ class AvatarInputs:
         group: CallbackGroup,
     ) -> AudioSubscription:
         # a voice may come faster than it can be said: its stamps then stand still
-        voice, worker = topic == "avatar/audio", self._worker
+        voice, avatar = topic == "avatar/audio", self._avatar
 
         def time_of(msg: Any) -> MessageTime:
             self.received[topic] += 1
@@ -118,7 +118,7 @@ class AvatarInputs:
             self._errors,
             group,
             queued=voice,
-            breaks=lambda: worker.avatar_audio_breaks if voice else worker.user_audio_breaks,
+            breaks=lambda: avatar.audio_breaks[voice],
         )
 
     def _picture(self, msg: Any, to_rgb: Callable[[Any], Any]) -> None:
@@ -129,7 +129,7 @@ class AvatarInputs:
         except BadMessage as bad:
             self._errors.count(f"user/image {bad.reason}", f"user/image: {bad}")
             return
-        self._worker.push_user_frame(VideoFrame(pixels, stamp_ns))
+        self._avatar.push_user_frame(VideoFrame(pixels, stamp_ns))
 
     def _motion(self, msg: Any) -> None:
         self.received["user/motion"] += 1
@@ -144,4 +144,4 @@ class AvatarInputs:
                 "user/motion unknown_names",
                 f"user/motion: names that are no rig coefficients are left out: {unknown}",
             )
-        self._worker.push_user_motion(values, stamp_ns)
+        self._avatar.push_user_motion(values, stamp_ns)

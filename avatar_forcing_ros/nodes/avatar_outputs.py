@@ -26,6 +26,7 @@ from avatar_forcing_ros.nodes.convert_robot import (
     values_to_transform,
 )
 from avatar_forcing_ros.nodes.diagnostics import ErrorCounter
+from avatar_forcing_ros.rig.portrait import Portrait
 from avatar_forcing_ros.runtime.outline import FaceOutline
 
 GAINS = ("pan_gain", "tilt_gain", "roll_gain", "jaw_gain")
@@ -43,7 +44,7 @@ class AvatarOutputs:
         self._made: dict[str, Any] = {}
         self._node = node
         self.frames = 0
-        self.outline: FaceOutline | None = None
+        self._outline: FaceOutline | None = None
         kind = stamped_kind(settings["audio_msg"])
         self._audio = [AudioPublisher(node, "avatar/audio_aligned", kind, errors, managed=True)]
         if settings["publish_audio_data"]:
@@ -61,6 +62,10 @@ class AvatarOutputs:
         for topic, message, publish in wanted:
             if publish:
                 self._made[topic] = qos.publisher(node, topic, message, errors)
+
+    def set_portrait(self, portrait: Portrait) -> None:
+        """Draw the markers of this face from now on."""
+        self._outline = FaceOutline(portrait)
 
     def set(self, changes: Mapping[str, Any]) -> None:
         """Take over parameters that may change while the node lives."""
@@ -114,9 +119,9 @@ class AvatarOutputs:
                 values, base, settings["frame_id"], settings["head_width_m"]
             )
             self._made["/tf"].publish(TFMessage(transforms=[head]))
-        if self._heard("avatar/markers") and self.outline:
+        if self._heard("avatar/markers") and self._outline:
             header = Header(stamp=stamp, frame_id=settings["frame_id"])
-            lines = self.outline.landmarks(values)
+            lines = self._outline.landmarks(values)
             markers = landmarks_to_markers(lines, header, settings["head_width_m"])
             self._made["avatar/markers"].publish(markers)
 

@@ -189,7 +189,8 @@ class GraphBackend:
         return replace(
             status,
             graph_delay_ms=self.delay_ms - status.playout_delay_ms,
-            waiting_voice_samples=self._backlog.samples,
+            running=self.running,
+            waiting_avatar_audio_samples=self._backlog.samples,
             connected=connected,
             warning=warning,
         )
@@ -324,6 +325,7 @@ def status_of(msg: AvatarState) -> AvatarStatus:
     """The status that `avatar/state` carries."""
     return AvatarStatus(
         blocks=msg.blocks,
+        late_blocks=msg.late_blocks,
         skipped_blocks=msg.skipped_blocks,
         failed_blocks=msg.failed_blocks,
         filled_audio_samples=msg.filled_audio_samples,

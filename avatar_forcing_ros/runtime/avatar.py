@@ -1,4 +1,4 @@
-"""A live avatar that somebody talks with: a session, its two threads and a steady clock.
+"""A live avatar that somebody talks with: a session, its threads and a clock.
 
 It can be started and stopped again and again, and costs nothing while it is stopped.
 """
@@ -8,39 +8,50 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from avatar_forcing_ros.config import SamplingConfig
 from avatar_forcing_ros.errors import ConversationError
 from avatar_forcing_ros.media import AudioChunk, AvatarFrame, VideoFrame
 from avatar_forcing_ros.rig.portrait import Portrait
-from avatar_forcing_ros.runtime.commands import done, too_late
+from avatar_forcing_ros.runtime.commands import resolved, too_late
 from avatar_forcing_ros.runtime.pacer import Pacer
 from avatar_forcing_ros.runtime.session import Session
 from avatar_forcing_ros.runtime.status import AvatarStatus, LiveConfig
-from avatar_forcing_ros.runtime.stoppable_thread import WakingThread
-from avatar_forcing_ros.runtime.waiting_voice import nobody_listens, waiting_with_s
+from avatar_forcing_ros.runtime.stoppable_thread import StoppableThread
 from avatar_forcing_ros.runtime.worker import AvatarWorker
-from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 
 T = TypeVar("T")
+OnFrame = Callable[[AvatarFrame], None]
+OnWarning = Callable[[str, str], None]
 WARM_UP_BLOCKS = 2
 STOP_S = 5.0
 
 
-class LiveAvatar:
-    """`trouble` is told in a sentence, in whatever thread, when something went wrong."""
+class Avatar:
+    """The one live API, of `avatar_node` and of the page; methods may be called in any thread.
+
+    `now_ns` is the clock of all stamps. `on_warning` gets where something went wrong ("worker",
+    "pacer" or "stop") and a sentence about it, in whatever thread.
+    """
 
     def __init__(
-        self, session: Session, trouble: Callable[[str], None], config: LiveConfig | None = None
+        self,
+        session: Session,
+        on_warning: OnWarning,
+        *,
+        now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        self._session, self._trouble = session, trouble
-        self._config = config or LiveConfig()
+        self._session, self._on_warning = session, on_warning
+        self.now_ns = now_ns
         self._worker: AvatarWorker | None = None
         self._pacer: Pacer | None = None
-        self._busy: list[WakingThread] = []  # that did not end in time
+        self._busy: list[StoppableThread] = []  # that did not end in time
 
     def warm_up(self) -> None:
         """Compute what is slow the first time."""
@@ -48,25 +59,29 @@ class LiveAvatar:
             self._session.draw(self._session.next_block())
         self._session.reset()
 
-    def start(self, show: Callable[[AvatarFrame], None]) -> None:
-        """Begin a conversation; `show` gets every frame when it is due, in a thread of its own.
+    def start(self, on_frame: OnFrame, config: LiveConfig | None = None) -> None:
+        """Begin a conversation; `on_frame` gets every frame when it is due, in its own thread.
 
-        Raises ConversationError where one goes on, or its end still takes its time.
+        Raises ConversationError where one goes on, or the end of the last still takes its time.
         """
         if self._worker:
             raise _refused("none that goes on", "one that does", "stop it first")
         self._wait_for_the_last()
+        config = config or LiveConfig()
         self._session.reset()
         self._session.codec.watch()
-        keep_pace = self._config.keep_pace
-        pacer = Pacer(self.now_ns, show, self._trouble, keep_pace=keep_pace)
-        worker = AvatarWorker(self._session, self._config, self.now_ns, pacer.put, self._trouble)
+        pacer = Pacer(
+            self.now_ns, on_frame, partial(self._on_warning, "pacer"), keep_pace=config.keep_pace
+        )
+        worker = AvatarWorker(
+            self._session, config, self.now_ns, pacer.put, partial(self._on_warning, "worker")
+        )
         pacer.start()
         worker.start()
         self._pacer, self._worker = pacer, worker
 
     def stop(self) -> None:
-        """End the conversation, in some seconds at most; `trouble` is told if that is too short.
+        """End the conversation, in some seconds at most; there is a warning if it takes longer.
 
         What is still busy then goes on in the background, and `start` refuses until it has ended.
         """
@@ -76,7 +91,14 @@ class LiveAvatar:
             if thread and not thread.stop(STOP_S):
                 self._busy.append(thread)
                 what = type(thread).__name__
-                self._trouble(f"{what} is still busy; it ends as soon as it can")
+                self._on_warning("stop", f"{what} is still busy; it ends as soon as it can")
+
+    def close(self) -> None:
+        """End the conversation and give back the face tracker's threads."""
+        self.stop()
+        if self._is_free:
+            self._session.reset()
+            self._session.close()
 
     def _wait_for_the_last(self) -> None:
         """The session cannot be had while it is in use."""
@@ -85,10 +107,10 @@ class LiveAvatar:
             names = ", ".join(type(thread).__name__ for thread in self._busy)
             raise _refused("the last one to have ended", f"{names} still busy", "try again later")
 
-    @staticmethod
-    def now_ns() -> int:
-        """The clock of all stamps."""
-        return time.monotonic_ns()
+    @property
+    def _is_free(self) -> bool:
+        """Whether no thread of a conversation that was stopped uses the session."""
+        return all(thread.ended for thread in self._busy)
 
     @property
     def running(self) -> bool:
@@ -98,14 +120,23 @@ class LiveAvatar:
     @property
     def status(self) -> AvatarStatus:
         """What has been done since the conversation began."""
-        worker, pacer = self._worker, self._pacer
-        return pacer.told(worker.status) if worker and pacer else AvatarStatus()
+        worker, pacer = self._worker, self._pacer  # another thread may stop them meanwhile
+        if not (worker and pacer):
+            return AvatarStatus()
+        return replace(
+            worker.status,
+            late_blocks=pacer.lag.late_blocks,
+            playout_delay_ms=pacer.lag.lag_ns / 1e6,
+            unsent_frames=pacer.unsent_frames,
+            unsent_samples=pacer.unsent_samples,
+            sending_cpu_s=pacer.sending_cpu_s,
+        )
 
     @property
-    def lag_ms(self) -> float:
-        """How long after its media time a frame is shown."""
-        pacer = self._pacer
-        return pacer.lag.lag_ns / 1e6 if pacer else 0.0
+    def audio_breaks(self) -> tuple[int, int]:
+        """How often the user's audio, and the avatar's, have begun anew: filters restart then."""
+        worker = self._worker
+        return (worker.user_audio_breaks, worker.avatar_audio_breaks) if worker else (0, 0)
 
     @property
     def portrait(self) -> Portrait:
@@ -114,52 +145,56 @@ class LiveAvatar:
 
     @property
     def portrait_size_px(self) -> int:
-        """The side of the pictures, and of a portrait for them."""
+        """The side of the images, and of a portrait for them."""
         return self._session.codec.image_size_px
 
+    def push_avatar_audio(self, chunk: AudioChunk) -> None:
+        """Audio that the avatar is to say after what waits, 16 kHz."""
+        if worker := self._worker:
+            worker.push_avatar_audio(chunk)
+
     def push_user_audio(self, chunk: AudioChunk) -> None:
-        """Sound of the person, 16 kHz."""
-        worker = self._worker  # another thread may stop it meanwhile
-        if worker:
+        """Audio of the user, 16 kHz."""
+        if worker := self._worker:
             worker.push_user_audio(chunk)
 
     def push_user_frame(self, frame: VideoFrame) -> None:
-        """Picture of the person."""
-        worker = self._worker
-        if worker:
+        """Image of the user."""
+        if worker := self._worker:
             worker.push_user_frame(frame)
 
-    def say(self, samples: NDArray[np.float32]) -> float:
-        """Have `samples` ``[n]``, 16 kHz, said after what waits; how many seconds wait then.
+    def push_user_motion(self, motion: NDArray[np.float32], stamp_ns: int) -> None:
+        """Motion of the user ``[D]``, as somebody else has tracked it."""
+        if worker := self._worker:
+            worker.push_user_motion(motion, stamp_ns)
 
-        Raises MediaError where nobody is there to hear it, or too much waits already.
-        """
-        worker = self._worker
-        if worker is None:
-            raise nobody_listens()
-        waiting_s = waiting_with_s(worker.status.waiting_voice_samples, samples)
-        worker.push_avatar_audio(AudioChunk(samples, SAMPLE_RATE_HZ, self.now_ns()))
-        return waiting_s
+    def reset(self) -> Future[None]:
+        """Begin a new conversation; inputs and frames that wait are forgotten."""
+        if worker := self._worker:
+            return worker.reset(self._pacer)
+        return self._call(lambda session: session.reset())
 
     def stop_speaking(self) -> Future[int]:
-        """Drop all voice that was not shown yet; how many samples that were."""
-        worker = self._worker
-        if worker:
+        """Drop all avatar audio that was not shown yet; how many samples that were."""
+        if worker := self._worker:
             return worker.stop_speaking(self._pacer)
-        return self._do(lambda session: session.stop_speaking())
+        return self._call(lambda session: session.stop_speaking())
 
     def set_portrait(self, portrait: Portrait) -> Future[None]:
         """Go on with another face, of `portrait_size_px`."""
-        return self._do(lambda session: session.set_portrait(portrait))
+        return self._call(lambda session: session.set_portrait(portrait))
 
-    def _do(self, command: Callable[[Session], T]) -> Future[T]:
+    def set_sampling(self, sampling: SamplingConfig) -> Future[None]:
+        """Draw motion in another way from the next block on."""
+        if worker := self._worker:
+            return worker.set_sampling(sampling)
+        return self._call(lambda session: session.set_sampling(sampling))
+
+    def _call(self, command: Callable[[Session], T]) -> Future[T]:
         """Have `command` done by whoever owns the session at present."""
-        worker = self._worker
-        if worker:
+        if worker := self._worker:
             return worker.call(command)
-        if not all(thread.ended for thread in self._busy):
-            return done(too_late)
-        return done(lambda: command(self._session))
+        return resolved(partial(command, self._session) if self._is_free else too_late)
 
 
 def _refused(expected: str, got: str, remedy: str) -> ConversationError:

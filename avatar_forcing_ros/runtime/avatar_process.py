@@ -11,58 +11,95 @@ import itertools
 import multiprocessing
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import replace
+from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from avatar_forcing_ros.errors import AvatarForcingError, ConversationError
 from avatar_forcing_ros.media import AudioChunk, AvatarFrame, VideoFrame
 from avatar_forcing_ros.rig.portrait import Portrait
-from avatar_forcing_ros.runtime.avatar_child import live
-from avatar_forcing_ros.runtime.ipc_messages import Letter, Sender
+from avatar_forcing_ros.runtime.avatar_child import run_avatar
 from avatar_forcing_ros.runtime.status import AvatarStatus, LiveConfig
-from avatar_forcing_ros.runtime.waiting_voice import nobody_listens, waiting_with_s
+from avatar_forcing_ros.runtime.stoppable_thread import StoppableThread
+
+if TYPE_CHECKING:  # so that this process does without the networks' libraries
+    from avatar_forcing_ros.runtime.session import Session
 
 READY_S = 300.0  # a large network may come from a slow disk
 ANSWER_S = 15.0
 END_S = 10.0
 QUICK_END_S = 20.0  # a process that ends so soon after it began is not begun again
-if TYPE_CHECKING:  # so that this process does without the networks' libraries
-    from avatar_forcing_ros.runtime.session import Session
+MAX_QUEUED = 500  # messages: chunks of audio, ten seconds
 
-Show = Callable[[AvatarFrame], None]
+Message = tuple[Any, ...]  # ("push_user_audio", chunk), ("call", number, method, ...), ("end",)
+OnFrame = Callable[[AvatarFrame], None]
+
+
+class Sender(StoppableThread):
+    """Sends messages in order; nobody who has one waits. Of user frames only the newest waits."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__("avatar-sender")
+        self._connection = connection
+        self._queue: deque[Message] = deque()
+        self.dropped_frames = 0
+        self.dropped_chunks = 0
+
+    def put(self, message: Message) -> None:
+        """Queue a message."""
+        with self._wake:
+            if message[0] == "push_user_frame":
+                older = next((one for one in self._queue if one[0] == message[0]), None)
+                if older is not None:
+                    self._queue = deque(one for one in self._queue if one is not older)
+                    self.dropped_frames += 1
+            elif message[0] == "push_user_audio" and len(self._queue) >= MAX_QUEUED:
+                self.dropped_chunks += 1
+                return
+            self._queue.append(message)
+            self._wake.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                while not self._queue and not self._stopping:
+                    self._wake.wait()
+                if not self._queue:
+                    return
+                message = self._queue.popleft()
+            try:
+                self._connection.send(message)
+            except (OSError, ValueError):  # the reader notices, and says so
+                return
 
 
 class AvatarProcess:
-    """What `LiveAvatar` does, done elsewhere; methods and what they mean are its own.
+    """What `Avatar` does, done elsewhere; methods and what they mean are its own.
 
-    `make_session` is called there, and has to be something that can be pickled. `trouble` is told
-    in a sentence, in whatever thread, when something went wrong. A process that ends by itself is
-    begun anew, and so is the conversation.
+    `make_session` is called there, and has to be something that can be pickled. `on_warning` gets
+    where something went wrong, and a sentence, in whatever thread. A process that ends by itself
+    is begun anew, and so is the conversation.
 
     Raises what `make_session` raises, and ConversationError where the process does not come up.
     """
 
     def __init__(
-        self,
-        make_session: Callable[[], Session],
-        trouble: Callable[[str], None],
-        config: LiveConfig | None = None,
+        self, make_session: Callable[[], Session], on_warning: Callable[[str, str], None]
     ) -> None:
-        self._make_session, self._trouble, self._config = make_session, trouble, config
-        self._show: Show | None = None
-        self._status, self._lag_ms = AvatarStatus(), 0.0
+        self._make_session, self._on_warning = make_session, on_warning
+        self._on_frame: OnFrame | None = None
+        self._config: LiveConfig | None = None
+        self._status = AvatarStatus()
         self._answers: dict[int, Future[Any]] = {}
         self._numbers = itertools.count()
         self._closing = self._over = False
-        # around who is shown what, what is asked and which process there is; nobody waits in it
+        # around who gets frames, what is asked and which process there is; nobody waits in it
         self._lock = threading.RLock()
-        self._held: list[Letter] | None = None  # what is asked while another process begins
+        self._held: list[Message] | None = None  # calls while another process begins
         self._begin()
         self._first_portrait = self._portrait
         self._reader = threading.Thread(target=self._read, name="avatar-reader", daemon=True)
@@ -76,41 +113,41 @@ class AvatarProcess:
                 raise _gone("it to begin", "make another avatar")
             self._connection, there = context.Pipe()
             self._process = context.Process(
-                target=live, args=(self._make_session, self._config, there), daemon=True
+                target=run_avatar, args=(self._make_session, there), daemon=True
             )
             self._process.start()
         there.close()
         try:
             if not self._connection.poll(READY_S):
                 raise EOFError
-            told = self._connection.recv()
+            first = self._connection.recv()
         except (EOFError, OSError):
             self._process.kill()
             raise _gone("it to come up", "start it again, and look at what it printed") from None
-        if isinstance(told, Exception):
+        if isinstance(first, Exception):
             self._process.join(END_S)
-            raise told
+            raise first
         self._began_s = time.monotonic()
-        self._portrait: Portrait = told
+        self._portrait: Portrait = first
         self._sender = Sender(self._connection)
         self._sender.start()
 
-    def start(self, show: Show) -> None:
+    def start(self, on_frame: OnFrame, config: LiveConfig | None = None) -> None:
         """Begin a conversation; ConversationError where one goes on, or its end takes time."""
         with self._lock:
-            if self._show:
+            if self._on_frame:
                 raise ConversationError(
                     "conversation", expected="none that goes on", got="one", remedy="stop it first"
                 )
-            self._status, self._lag_ms = AvatarStatus(), 0.0
-            self._show = show
-            answer = self._ask("start")
+            self._status, self._config = AvatarStatus(), config
+            self._on_frame = on_frame
+            answer = self._call("start", config)
         try:
             answer.result(ANSWER_S)
         except Exception as error:
             with self._lock:
-                self._show = None
-                self._ask("stop")  # else it would begin when it can, for nobody
+                self._on_frame = None
+                self._call("stop")  # else it would begin when it can, for nobody
             if isinstance(error, FutureTimeoutError):
                 raise _late() from None
             raise
@@ -118,17 +155,17 @@ class AvatarProcess:
     def stop(self) -> None:
         """End the conversation, in some seconds at most."""
         with self._lock:
-            self._show = None
-            answer = self._ask("stop")
+            self._on_frame = None
+            answer = self._call("stop")
         try:
             answer.result(ANSWER_S)
         except (ConversationError, FutureTimeoutError, OSError):
-            self._trouble("the avatar is still busy; it ends as soon as it can")
+            self._on_warning("stop", "the avatar is still busy; it ends as soon as it can")
 
     def close(self) -> None:
         """End the process."""
         with self._lock:
-            self._closing, self._show = True, None
+            self._closing, self._on_frame = True, None
             if self._held is None:
                 self._sender.put(("end",))
             else:
@@ -147,25 +184,21 @@ class AvatarProcess:
     @property
     def running(self) -> bool:
         """Whether a conversation goes on."""
-        return self._show is not None
+        return self._on_frame is not None
 
     @property
     def status(self) -> AvatarStatus:
         """What has been done since the conversation began, as of the newest frame.
 
-        Pictures and sounds that were not taken over there in time are counted in it.
+        Frames and audio that were not taken over there in time are counted in it.
         """
-        told, sender = self._status, self._sender
+        status, sender = self._status, self._sender
         return replace(
-            told,
-            dropped_pictures=told.dropped_pictures + sender.dropped_pictures,
-            refused_inputs=told.refused_inputs + sender.dropped_sounds,
+            status,
+            running=self.running,
+            dropped_user_frames=status.dropped_user_frames + sender.dropped_frames,
+            refused_inputs=status.refused_inputs + sender.dropped_chunks,
         )
-
-    @property
-    def lag_ms(self) -> float:
-        """How long after its media time a frame is shown."""
-        return self._lag_ms
 
     @property
     def pid(self) -> int:
@@ -180,30 +213,27 @@ class AvatarProcess:
 
     @property
     def portrait_size_px(self) -> int:
-        """The side of the pictures, and of a portrait for them."""
+        """The side of the images, and of a portrait for them."""
         return self._portrait.size_px
 
+    def push_avatar_audio(self, chunk: AudioChunk) -> None:
+        """Audio that the avatar is to say after what waits, 16 kHz."""
+        if self._on_frame:
+            self._sender.put(("push_avatar_audio", chunk))
+
     def push_user_audio(self, chunk: AudioChunk) -> None:
-        """Sound of the person, 16 kHz."""
-        if self._show:
-            self._sender.put(("hear", chunk))
+        """Audio of the user, 16 kHz."""
+        if self._on_frame:
+            self._sender.put(("push_user_audio", chunk))
 
     def push_user_frame(self, frame: VideoFrame) -> None:
-        """Picture of the person."""
-        if self._show:
-            self._sender.put(("see", frame))
-
-    def say(self, samples: NDArray[np.float32]) -> float:
-        """Have `samples` ``[n]``, 16 kHz, said; how many seconds wait then, or MediaError."""
-        if not self._show:
-            raise nobody_listens()
-        waiting_s = waiting_with_s(self._status.waiting_voice_samples, samples)
-        self._sender.put(("say", samples))
-        return waiting_s
+        """Image of the user."""
+        if self._on_frame:
+            self._sender.put(("push_user_frame", frame))
 
     def stop_speaking(self) -> Future[int]:
-        """Drop all voice that was not shown yet; how many samples that were."""
-        return self._ask("stop_speaking")
+        """Drop all avatar audio that was not shown yet; how many samples that were."""
+        return self._call("stop_speaking")
 
     def set_portrait(self, portrait: Portrait) -> Future[None]:
         """Go on with another face, of `portrait_size_px`."""
@@ -212,11 +242,11 @@ class AvatarProcess:
             if not done.cancelled() and done.exception() is None:
                 self._portrait = portrait
 
-        answer = self._ask("set_portrait", portrait)
+        answer = self._call("set_portrait", portrait)
         answer.add_done_callback(keep)
         return answer
 
-    def _ask(self, what: str, *more: Any) -> Future[Any]:
+    def _call(self, method: str, *arguments: Any) -> Future[Any]:
         answer = Future[Any]()
         with self._lock:
             if self._over:
@@ -224,38 +254,38 @@ class AvatarProcess:
                 return answer
             number = next(self._numbers)
             self._answers[number] = answer
-            letter = ("ask", number, what, *more)
+            message = ("call", number, method, *arguments)
             if self._held is None:
-                self._sender.put(letter)
+                self._sender.put(message)
             else:
-                self._held.append(letter)
+                self._held.append(message)
         return answer
 
     def _read(self) -> None:
-        """Take what the process tells, until it is to end."""
+        """Take what the process sends, until it is to end."""
         while True:
             try:
-                letter = self._connection.recv()
+                message = self._connection.recv()
             except (EOFError, OSError):
                 if self._closing or not self._revive():
                     with self._lock:
-                        self._over, self._show = True, None
+                        self._over, self._on_frame = True, None
                     self._lose_answers()
                     return
                 continue
-            self._take(letter)
+            self._take(message)
 
-    def _take(self, letter: Letter) -> None:
-        kind = letter[0]
+    def _take(self, message: Message) -> None:
+        kind = message[0]
         if kind == "frame":
-            _, frame, self._status, self._lag_ms = letter
-            show = self._show
-            if show:
-                show(frame)
-        elif kind == "trouble":
-            self._trouble(letter[1])
+            _, frame, self._status = message
+            on_frame = self._on_frame
+            if on_frame:
+                on_frame(frame)
+        elif kind == "warning":
+            self._on_warning(*message[1:])
         else:
-            _, number, value = letter
+            _, number, value = message
             answer = self._answers.pop(number)
             if answer.set_running_or_notify_cancel():
                 if isinstance(value, Exception):
@@ -266,13 +296,14 @@ class AvatarProcess:
     def _revive(self) -> bool:
         """After the process has ended: begin another, with the same face, and go on."""
         with self._lock:
-            self._held, goes_on, portrait = [], self._show is not None, self._portrait
+            self._held, goes_on, portrait = [], self._on_frame is not None, self._portrait
         self._lose_answers()
         self._sender.stop()
         quick = time.monotonic() - self._began_s < QUICK_END_S
-        self._trouble(
+        self._on_warning(
+            "process",
             f"the avatar's process ended by itself (exit code {self._process.exitcode})"
-            + ("; it is not begun again" if quick else "; another begins")
+            + ("; it is not begun again" if quick else "; another begins"),
         )
         if quick:
             return False
@@ -280,16 +311,16 @@ class AvatarProcess:
             self._begin()
         except AvatarForcingError as error:
             if not self._closing:
-                self._trouble(str(error))
+                self._on_warning("process", str(error))
             return False
         with self._lock:
             held, self._held = self._held, None
             if portrait is not self._first_portrait:
                 self.set_portrait(portrait)
             if goes_on:
-                self._ask("start")
-            for letter in held:
-                self._sender.put(letter)
+                self._call("start", self._config)
+            for message in held:
+                self._sender.put(message)
         return True
 
     def _lose_answers(self) -> None:

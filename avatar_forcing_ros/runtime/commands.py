@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from avatar_forcing_ros.errors import ConversationError
 
 T = TypeVar("T")
 
 
-def settle(command: Callable[[], Any], future: Future[Any]) -> None:
-    """Do `command`, and tell `future` what came of it; nothing where that was cancelled."""
+class Command(NamedTuple):
+    """What is to be done between two blocks, after the `before` inputs since the last command."""
+
+    run: Callable[[], Any]
+    future: Future[Any]
+    before: int
+    forgets: bool  # the inputs of before it
+
+    def resolve(self) -> None:
+        """Do it, and give the future what came of it."""
+        resolve(self.run, self.future)
+
+
+def resolve(command: Callable[[], Any], future: Future[Any]) -> None:
+    """Do `command`, and give `future` what came of it; nothing where that was cancelled."""
     if not future.set_running_or_notify_cancel():
         return
     try:
@@ -21,15 +34,15 @@ def settle(command: Callable[[], Any], future: Future[Any]) -> None:
         future.set_exception(error)
 
 
-def done(command: Callable[[], T]) -> Future[T]:
+def resolved(command: Callable[[], T]) -> Future[T]:
     """Do `command` now."""
     future: Future[T] = Future()
-    settle(command, future)
+    resolve(command, future)
     return future
 
 
 def too_late() -> NoReturn:
-    """Raises ConversationError: what a command is settled with that nobody will do any more."""
+    """Raises ConversationError: what a command gets that nobody will do any more."""
     raise ConversationError(
         "command",
         expected="a conversation that goes on",

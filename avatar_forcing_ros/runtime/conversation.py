@@ -1,4 +1,4 @@
-"""What a worker knows of the conversation that goes on; every conversation has its own."""
+"""One conversation on a live clock: where its media time lies, what is due, what it has done."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from avatar_forcing_ros.media import AvatarBlock, AvatarFrame
-from avatar_forcing_ros.runtime.metrics import VoiceMeter
+from avatar_forcing_ros.runtime.meters import SpeechMeter
 from avatar_forcing_ros.runtime.session import Session
-from avatar_forcing_ros.runtime.status import AvatarStatus
+from avatar_forcing_ros.runtime.status import AvatarStatus, LiveConfig
 from avatar_forcing_ros.sync.chunk_wait import ChunkWait
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLES_PER_FRAME
 
-HELD_INPUTS = 200  # of before the clock begins: pictures are large
+MAX_HELD_INPUTS = 200  # of before the clock begins: images are large
+FAR_AHEAD_NS = 60_000_000_000  # of the clock: nothing waits for so long, and fills the memory
 # No conversation begins longer ago, whatever the first inputs' stamps are: one that was on its way
 # while the clock jumped may be of another day, and all blocks since then would be made.
-OLDEST_NS = 10_000_000_000
+MAX_AGE_NS = 10_000_000_000
 
 
 class Input(NamedTuple):
@@ -28,79 +29,132 @@ class Input(NamedTuple):
 
 
 @dataclass
-class Talk:
-    """Counts, and where media time lies on the clock."""
+class Conversation:
+    """What a worker knows of the conversation that goes on; every conversation has its own."""
 
+    session: Session
+    config: LiveConfig
     origin_ns: int | None = None  # clock time of media time zero
     held: list[Input] = field(default_factory=list)
     gather_until_ns: int | None = None
-    voice: VoiceMeter = field(default_factory=VoiceMeter)
-    user_voice: VoiceMeter = field(default_factory=VoiceMeter)
+    avatar_speech: SpeechMeter = field(default_factory=SpeechMeter)
+    user_speech: SpeechMeter = field(default_factory=SpeechMeter)
     microphone: ChunkWait = field(default_factory=ChunkWait)
     blocks: int = 0
     skipped_blocks: int = 0
     undrawn_frames: int = 0
     refused_inputs: int = 0
-    looking_s: float = 0.0  # at pictures of the next block, so far
+    tracking_s: float = 0.0  # spent on user frames of the next block, so far
 
-    def gather(self, inbox: list[Input], now_ns: int, gather_ns: int) -> list[Input]:
-        """Hold inputs for `gather_ns`; then media time begins with the earliest, and all come out.
+    def accept(self, inputs: list[Input], now_ns: int, on_warning: Callable[[str], None]) -> None:
+        """Hand inputs to the session, on media time; until that has begun they are held."""
+        if self.origin_ns is None:
+            inputs = self._gather(inputs, now_ns)
+        if self.origin_ns is None:
+            return
+        for stamp_ns, arrival_ns, push in inputs:
+            try:
+                ahead_ns = stamp_ns - (arrival_ns or now_ns)
+                if ahead_ns > FAR_AHEAD_NS:
+                    raise ValueError(f"stamped {ahead_ns / 1e9:.0f} s ahead")
+                push(stamp_ns - self.origin_ns)
+            except Exception as error:  # no input ends the avatar
+                self.refused_inputs += 1
+                on_warning(f"an input was left out: {error}")
+
+    def _gather(self, inputs: list[Input], now_ns: int) -> list[Input]:
+        """Hold inputs for a while; then media time begins with the earliest, and all come out.
 
         None does, and there is no origin, until then.
         """
-        if inbox and not self.held:
+        if inputs and not self.held:
             self.gather_until_ns = None  # the first input has a window of its own
-        self.held.extend(inbox)
+        self.held.extend(inputs)
         if now_ns <= 0:
-            del self.held[:-HELD_INPUTS]  # the clock may never begin
+            del self.held[:-MAX_HELD_INPUTS]  # the clock may never begin
             return []
         if self.gather_until_ns is None:
-            self.gather_until_ns = now_ns + gather_ns
+            self.gather_until_ns = now_ns + round(1e6 * self.config.gather_ms)
         if now_ns < self.gather_until_ns:
             return []
         # what came without a stamp before there was a clock came by now
-        inbox = [one if one.stamp_ns > 0 else one._replace(stamp_ns=now_ns) for one in self.held]
-        recent = [one.stamp_ns for one in inbox if one.stamp_ns >= one.arrival_ns - OLDEST_NS]
+        inputs = [one if one.stamp_ns > 0 else one._replace(stamp_ns=now_ns) for one in self.held]
+        recent = [one.stamp_ns for one in inputs if one.stamp_ns >= one.arrival_ns - MAX_AGE_NS]
         self.origin_ns = min(recent, default=now_ns)
         self.held = []
-        return inbox
+        return inputs
+
+    @property
+    def deadline_ns(self) -> int:
+        """How long after a block's end missing inputs are waited for, at least."""
+        return round(1e6 * self.config.deadline_ms)
+
+    def patience_ns(self) -> int:
+        """How long after its end what the next block misses is waited for."""
+        user_audio, wait_ns = self.session.user_sound, self.microphone.wait_ns
+        return max(
+            (
+                wait_ns(self.deadline_ns) if track is user_audio else self.deadline_ns
+                for track in self.session.missing()
+            ),
+            default=0,
+        )
+
+    def left_ns(self, now_ns: int) -> int | None:
+        """How long until the next block's media time is over; None before media time begins."""
+        if self.origin_ns is None:
+            return None
+        return self.origin_ns + self.session.next_end_ns - now_ns
+
+    def is_due(self, now_ns: int) -> bool:
+        """Whether the next block is to be made now."""
+        left_ns = self.left_ns(now_ns)
+        return left_ns is not None and left_ns <= 0 and left_ns + self.patience_ns() <= 0
+
+    def behind_ns(self, now_ns: int) -> int:
+        """How late the next block is, beyond what a microphone's chunks are waited for."""
+        left_ns = self.left_ns(now_ns)
+        assert left_ns is not None
+        return -left_ns - (self.microphone.wait_ns(self.deadline_ns) - self.deadline_ns)
 
     def frames_of(self, block: AvatarBlock) -> list[AvatarFrame]:
-        """The frames of `block` on the clock, without their pictures."""
+        """The frames of `block` on the clock, without their images."""
         assert self.origin_ns is not None
         first_ns = self.origin_ns + block.stamp_ns
-        level, speaking = self.voice.hear(block.audio)
+        level, speaking = self.avatar_speech.update(block.audio)
         return [
             AvatarFrame(
                 stamp_ns=first_ns + i * FRAME_PERIOD_NS,
+                pixels=None,
+                audio=block.audio[i * SAMPLES_PER_FRAME : (i + 1) * SAMPLES_PER_FRAME],
                 block_index=block.motion.block_index,
                 frame_in_block=i,
                 latent=block.motion.latent[i],
                 coefficients=block.coefficients[i],
-                pixels=None,
-                audio=block.audio[i * SAMPLES_PER_FRAME : (i + 1) * SAMPLES_PER_FRAME],
                 speech_level=float(level[i]),
                 speaking=bool(speaking[i]),
             )
             for i in range(len(level))
         ]
 
-    def status(self, session: Session) -> AvatarStatus:
-        """What is told of the conversation and its session."""
+    def status(self) -> AvatarStatus:
+        """What the conversation and its session have counted."""
+        session = self.session
         voice, user = session.avatar_sound, session.user_sound
-        motion, pictures = session.user_motion, session.pictures
+        motion, images = session.user_motion, session.pictures
         return AvatarStatus(
             blocks=self.blocks,
             skipped_blocks=self.skipped_blocks,
             undrawn_frames=self.undrawn_frames,
             filled_audio_samples=voice.filled_samples + user.filled_samples,
-            filled_user_frames=pictures.filled_frames or motion.filled_frames,
+            filled_user_frames=images.filled_frames or motion.filled_frames,
             dropped_user_audio_samples=user.dropped_samples,
             dropped_avatar_audio_samples=voice.dropped_samples,
-            dropped_pictures=pictures.dropped_pictures + motion.dropped_values,
-            mended_samples=voice.mended_samples + user.mended_samples,
+            dropped_user_frames=images.dropped_pictures + motion.dropped_values,
+            sanitized_samples=voice.mended_samples + user.mended_samples,
             refused_inputs=self.refused_inputs,
-            waiting_voice_samples=voice.waiting_samples,
+            waiting_avatar_audio_samples=voice.waiting_samples,
             face_visible=session.face_visible,
             microphone_chunk_ms=self.microphone.chunk_ns / 1e6,
+            microphone_wait_ms=self.microphone.wait_ns(self.deadline_ns) / 1e6,
         )

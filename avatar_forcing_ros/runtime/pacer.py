@@ -14,8 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from avatar_forcing_ros.media import AvatarFrame
-from avatar_forcing_ros.runtime.status import AvatarStatus
-from avatar_forcing_ros.runtime.stoppable_thread import WakingThread
+from avatar_forcing_ros.runtime.stoppable_thread import StoppableThread
 from avatar_forcing_ros.sync.lag import Lag
 
 LONGEST_WAIT_S = 0.01
@@ -25,7 +24,7 @@ MOST_PICTURES = 50  # that wait, beside those that are not due yet: two seconds
 MOST_FRAMES = 250  # the same for frames, of which sound is left: ten seconds
 
 
-class Pacer(WakingThread):
+class Pacer(StoppableThread):
     """A thread that gives every frame to `emit` when it is due.
 
     `keep_pace` False: nothing gives way, however long it waits (a replay loses nothing).
@@ -47,7 +46,7 @@ class Pacer(WakingThread):
         self._newest_block = 0
         self.lag = Lag()
         self.sending_cpu_s = 0.0  # processor time that `emit` has taken in all
-        self.unsent_pictures = self.unsent_samples = 0
+        self.unsent_frames = self.unsent_samples = 0
         self._seen_ns, self._seen_at_s = 0, 0.0
 
     def put(self, frames: Sequence[AvatarFrame], ready_ns: int) -> None:
@@ -79,6 +78,12 @@ class Pacer(WakingThread):
         with self._wake:
             self._hushed = False
 
+    @property
+    def waiting(self) -> list[tuple[int, AvatarFrame]]:
+        """When each of the frames that wait is due, and the frame."""
+        with self._wake:
+            return list(self._waiting)
+
     def clear(self) -> None:
         """Forget frames that wait, and the lag: a new conversation begins."""
         with self._wake:
@@ -94,12 +99,6 @@ class Pacer(WakingThread):
         self._waiting = deque((now_ns, frame) for _, frame in self._waiting)
         self.lag = Lag()
 
-    def told(self, status: AvatarStatus) -> AvatarStatus:
-        """A worker's `status`, and what became of its frames."""
-        return replace(
-            status, unsent_pictures=self.unsent_pictures, unsent_samples=self.unsent_samples
-        )
-
     def _make_room(self, now_ns: int) -> int:
         """Let the oldest of what is overdue for long give way; how many samples of sound did."""
         overdue = 0
@@ -113,7 +112,7 @@ class Pacer(WakingThread):
             overdue -= 1
         for k in range(overdue - MOST_PICTURES):
             due_ns, frame = self._waiting[k]
-            self.unsent_pictures += frame.pixels is not None
+            self.unsent_frames += frame.pixels is not None
             self._waiting[k] = due_ns, replace(frame, pixels=None)
         self.unsent_samples += dropped
         return dropped

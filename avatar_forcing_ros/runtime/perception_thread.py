@@ -1,7 +1,7 @@
-"""Looks at the person's pictures in a thread of its own, at the camera's rate; the newest wins.
+"""Tracks the user's face in a thread of its own, at the camera's rate; the newest image wins.
 
-A block that is made in time goes before the next picture, which belongs to a later one. What a
-picture tells is told as motion, so a picture that is still being looked at when its block ends is
+A block that is made in time goes before the next image, which belongs to a later one. What is
+tracked is passed on as motion, so an image that is still being looked at when its block ends is
 waited for as any other input is, up to the deadline.
 """
 
@@ -16,72 +16,73 @@ from threading import Lock
 from avatar_forcing_ros.errors import AvatarForcingError
 from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.perception.user_motion import UserMotion
-from avatar_forcing_ros.runtime.stoppable_thread import WakingThread
+from avatar_forcing_ros.runtime.stoppable_thread import StoppableThread
 
-APART_NS = 20_000_000  # faster cameras tell no more: a block has 25 frames a second
-MOST_HELD = 3  # pictures that wait while somebody else is in a hurry
-BACK_NS = 1_000_000_000  # stamps that go back by more are another counting
+MIN_PERIOD_NS = 20_000_000  # faster cameras add nothing: a block has 25 frames a second
+MAX_WAITING = 3  # images that wait while a block is made
+BACK_NS = 1_000_000_000  # stamps that go back by more are of another clock
 
 
-class Watcher(WakingThread):
-    """Gives the motion in every picture that there was time for to `tell`, with its stamp.
+class PerceptionThread(StoppableThread):
+    """Gives the motion in every image that there was time for to `on_motion`, with its stamp.
 
-    `look` is called in this thread alone, and never while `resting`; after it has raised anything
-    but one of this package's errors `mend` is called. `trouble` is told in a sentence.
+    `track` is called in this thread alone, and never while `resting`; after it has raised anything
+    but one of this package's errors `recover` is called. `on_warning` gets a sentence.
     """
 
     def __init__(
         self,
-        look: Callable[[VideoFrame], UserMotion],
-        mend: Callable[[], None],
-        tell: Callable[[UserMotion, int], None],
-        trouble: Callable[[str], None],
+        track: Callable[[VideoFrame], UserMotion],
+        recover: Callable[[], None],
+        on_motion: Callable[[UserMotion, int], None],
+        on_warning: Callable[[str], None],
     ) -> None:
-        super().__init__("avatar-watcher")
-        self._look, self._mend, self._tell, self._trouble = look, mend, tell, trouble
-        self._looking = Lock()
-        self._fails = self._rests = self._gives_way = False
+        super().__init__("avatar-perception")
+        self._track, self._recover = track, recover
+        self._on_motion, self._on_warning = on_motion, on_warning
+        self._tracking = Lock()
+        self._failing = self._rests = self._gives_way = False
         self._took_s = 0.0
         self._forget()
 
     def _forget(self) -> None:
         self._waiting: deque[VideoFrame] = deque()  # in order of their stamps
-        self._held = 0  # of them, that came while this gave way: they do not give way themselves
-        self._newest_ns: int | None = None  # of the pictures that were looked at
-        self.dropped_pictures = 0
-        self.failed_pictures = 0
+        self._kept = 0  # of them, that came while this gave way: a newer one replaces none of them
+        self._newest_ns: int | None = None  # of the images that were tracked
+        self.dropped_frames = 0
+        self.failed_frames = 0
 
     def put(self, frame: VideoFrame) -> None:
-        """Leave a picture here; one that still waits, and is older, gives way to it."""
+        """Leave an image here; one that still waits, and is older, is replaced by it."""
         with self._wake:
             older = self._waiting[-1] if self._waiting else None
             if self._is_late(frame) or (older and older.stamp_ns >= frame.stamp_ns):
-                self.dropped_pictures += 1
+                self.dropped_frames += 1
                 return
-            if len(self._waiting) > self._held:
+            if len(self._waiting) > self._kept:
                 self._waiting.pop()
-                self.dropped_pictures += 1
+                self.dropped_frames += 1
             self._waiting.append(frame)
             if self._gives_way:
-                self._held = len(self._waiting)
-            if len(self._waiting) > MOST_HELD:
+                self._kept = len(self._waiting)
+            if len(self._waiting) > MAX_WAITING:
                 self._next()
-                self.dropped_pictures += 1
+                self.dropped_frames += 1
             self._wake.notify()
 
     def _next(self) -> VideoFrame:
-        self._held = max(0, self._held - 1)
+        self._kept = max(0, self._kept - 1)
         return self._waiting.popleft()
 
     @contextmanager
     def resting(self) -> Iterator[None]:
-        """While this block runs no picture is looked at; those of before it tell nothing more."""
+        """Track nothing while this block runs; images of before it give no motion any more."""
         with self._wake:
             self._rests = True
             self._waiting.clear()
-            self._held = 0
+            self._kept = 0
         try:
-            with self._looking:
+            with self._tracking:
                 with self._wake:
                     self._forget()
                 yield
@@ -92,9 +93,9 @@ class Watcher(WakingThread):
 
     @contextmanager
     def giving_way(self, give: bool = True) -> Iterator[None]:
-        """While this block runs no look is begun, if `give`: somebody else is in a hurry.
+        """While this block runs no image is begun, if `give`: a block is in a hurry.
 
-        The pictures that come meanwhile are looked at afterwards, if they are few.
+        The images that come meanwhile are tracked afterwards, if they are few.
         """
         with self._wake:
             self._gives_way = give
@@ -106,16 +107,16 @@ class Watcher(WakingThread):
                 self._wake.notify()
 
     def took_s(self) -> float:
-        """How long was looked at pictures since this was asked last."""
+        """How long tracking took since this was asked last."""
         with self._wake:
             took_s, self._took_s = self._took_s, 0.0
         return took_s
 
     def _is_late(self, frame: VideoFrame) -> bool:
-        """Whether nothing new can be seen in it, beside what was looked at."""
+        """Whether nothing new can be seen in it, beside what was tracked."""
         if self._newest_ns is None:
             return False
-        return -BACK_NS < frame.stamp_ns - self._newest_ns < APART_NS
+        return -BACK_NS < frame.stamp_ns - self._newest_ns < MIN_PERIOD_NS
 
     def _run(self) -> None:
         while True:
@@ -124,27 +125,27 @@ class Watcher(WakingThread):
                     self._wake.wait()
                 if self._stopping:
                     return
-            with self._looking:
+            with self._tracking:
                 with self._wake:
                     if not self._waiting:  # forgotten meanwhile
                         continue
                     frame = self._next()
                     self._newest_ns = frame.stamp_ns
-                self._see(frame)
+                self._track_one(frame)
 
-    def _see(self, frame: VideoFrame) -> None:
+    def _track_one(self, frame: VideoFrame) -> None:
         began_s = time.perf_counter()
         try:
-            self._tell(self._look(frame), frame.stamp_ns)
-        except Exception as error:  # one picture must not end the rest
-            self.failed_pictures += 1
-            if not self._fails:
+            self._on_motion(self._track(frame), frame.stamp_ns)
+        except Exception as error:  # one image must not end the rest
+            self.failed_frames += 1
+            if not self._failing:
                 what = f"{type(error).__name__}: {error}"
-                self._trouble(f"a picture of the person could not be looked at ({what})")
-            self._fails = True
+                self._on_warning(f"the face in an image of the user could not be tracked ({what})")
+            self._failing = True
             if not isinstance(error, AvatarForcingError):
-                self._mend()
+                self._recover()
         else:
-            self._fails = False
+            self._failing = False
         with self._wake:
             self._took_s += time.perf_counter() - began_s

@@ -12,7 +12,7 @@ from avatar_forcing_ros.config import SamplingConfig
 from avatar_forcing_ros.media import AudioChunk, AvatarBlock, VideoFrame
 from avatar_forcing_ros.perception.user_motion import UserMotion
 from avatar_forcing_ros.rig.portrait import Portrait
-from avatar_forcing_ros.runtime.degradation import Effort, ladder
+from avatar_forcing_ros.runtime.degradation import QualityLevel, quality_levels
 from avatar_forcing_ros.streaming.codec import MotionCodec
 from avatar_forcing_ros.streaming.engine import BlockInput, MotionEngine
 from avatar_forcing_ros.streaming.motion_anchor import AnchorState
@@ -72,19 +72,19 @@ class Session:
         self._keeps_all_pictures = keep
         self.pictures.bounded = not keep
 
-    def efforts(self) -> list[Effort]:
+    def quality_levels(self) -> list[QualityLevel]:
         """From the full effort down: what may be computed less of where time is short."""
-        return ladder(self._full_evaluations, self.codec.drawable_sizes_px)
+        return quality_levels(self._full_evaluations, self.codec.drawable_sizes_px)
 
     def set_sampling(self, sampling: SamplingConfig) -> None:
         """Draw motion in another way from the next block on, at the full effort."""
         self.engine.set_sampling(sampling)
         self._full_evaluations = sampling.evaluations
 
-    def make_effort(self, effort: Effort) -> None:
+    def set_quality(self, quality: QualityLevel) -> None:
         """Compute the next blocks at one of `efforts`."""
-        self.engine.set_sampling(replace(self.engine.sampling, evaluations=effort.evaluations))
-        self.codec.draw_at(effort.drawn_size_px)
+        self.engine.set_sampling(replace(self.engine.sampling, evaluations=quality.nfe))
+        self.codec.draw_at(quality.drawn_size_px)
 
     def push_avatar_audio(self, chunk: AudioChunk) -> None:
         """Sound that the avatar says, 16 kHz."""

@@ -1,11 +1,11 @@
-"""A thread that sleeps until there is something to do, and ends when it is told to."""
+"""A thread that sleeps until there is something to do, and ends when it is asked to."""
 
 from __future__ import annotations
 
 import threading
 
 
-class WakingThread:
+class StoppableThread:
     """Override `_run`: it waits on `_wake` and returns once `_stopping` is set."""
 
     def __init__(self, name: str) -> None:
@@ -27,6 +27,11 @@ class WakingThread:
         return self.ended
 
     @property
+    def stopping(self) -> bool:
+        """Whether it was asked to end."""
+        return self._stopping
+
+    @property
     def ended(self) -> bool:
         """Whether nothing of it runs any more."""
         return not self.alive
@@ -37,4 +42,4 @@ class WakingThread:
         return self._thread.is_alive()
 
     def _run(self) -> None:
-        raise NotImplementedError("a waking thread says what it does")
+        raise NotImplementedError("a stoppable thread says what it does")

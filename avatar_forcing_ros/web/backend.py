@@ -20,7 +20,7 @@ from avatar_forcing_ros.runtime.status import AvatarStatus
 
 if TYPE_CHECKING:  # the server does without the networks' libraries
     from avatar_forcing_ros.rig.portrait import Portrait
-    from avatar_forcing_ros.runtime.avatar import LiveAvatar
+    from avatar_forcing_ros.runtime.avatar import Avatar
     from avatar_forcing_ros.runtime.avatar_process import AvatarProcess
 
 Mode = Literal["live", "telepresence"]
@@ -95,7 +95,7 @@ class LiveBackend:
 
     def __init__(
         self,
-        avatar: LiveAvatar | AvatarProcess,
+        avatar: Avatar | AvatarProcess,
         find_face: Callable[[NDArray[np.uint8]], Portrait],
     ) -> None:
         self._avatar, self._find_face = avatar, find_face
@@ -109,10 +109,11 @@ class LiveBackend:
 
     @property
     def status(self) -> AvatarStatus:
-        """The avatar's, which is as of its newest frame; speech that was pushed since counts."""
-        status = self._avatar.status
-        waiting = max(status.waiting_voice_samples, self._backlog.samples)
-        return replace(status, waiting_voice_samples=waiting, playout_delay_ms=self._avatar.lag_ms)
+        """The avatar's, but for the speech that waits: that is counted here.
+
+        The avatar's own count is as of its newest frame, and knows nothing of what came since.
+        """
+        return replace(self._avatar.status, waiting_avatar_audio_samples=self._backlog.samples)
 
     @property
     def portrait(self) -> NDArray[np.uint8]:
@@ -147,7 +148,7 @@ class LiveBackend:
         """Speech for the avatar."""
         if self.running:
             self._backlog.add(len(chunk.samples))
-            self._avatar.say(chunk.samples)
+            self._avatar.push_avatar_audio(chunk)
 
     def stop_speaking(self) -> Future[int]:
         """Silence within a block."""

@@ -222,9 +222,9 @@ def backend_state(backend: AvatarBackend) -> dict[str, Any]:
         "reduced": status.reduced,
         "skipped_blocks": status.skipped_blocks,
         "failed_blocks": status.failed_blocks,
-        "dropped_user_frames": status.dropped_pictures,
-        "failed_user_frames": status.failed_pictures,
-        "waiting_avatar_audio_samples": status.waiting_voice_samples,
+        "dropped_user_frames": status.dropped_user_frames,
+        "failed_user_frames": status.failed_user_frames,
+        "waiting_avatar_audio_samples": status.waiting_avatar_audio_samples,
     }
 
 
@@ -248,7 +248,7 @@ def required_capacity(backend: AvatarBackend, samples: int) -> float:
             got=status.warning,
             remedy="start avatar_node, with the same namespace and ROS_DOMAIN_ID",
         )
-    waiting_s = (status.waiting_voice_samples + samples) / SAMPLE_RATE_HZ
+    waiting_s = (status.waiting_avatar_audio_samples + samples) / SAMPLE_RATE_HZ
     if waiting_s > MAX_WAITING_SPEECH_S:
         raise MediaError(
             "speech",

@@ -59,9 +59,9 @@ def test_pictures_that_were_watched_apart_are_known_by_their_time() -> None:
     assert rows[0].tolist() == pytest.approx([110, 9, 0, 20, 8, 13])
 
 
-def test_no_picture_gives_no_figures() -> None:
+def test_no_picture_gives_no_numbers() -> None:
     shown = [(ORIGIN, frame(0))]
     session: Any = SimpleNamespace(slots={}, blocks=[], frames={})
     rows = reaction._rows(session, [], shown)
     assert rows.shape == (0, len(reaction.PARTS))
-    assert reaction._figures(rows.sum(axis=1))["max"] == 0.0
+    assert reaction._percentiles(rows.sum(axis=1))["max"] == 0.0

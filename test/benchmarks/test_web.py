@@ -5,9 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from fakes import FakeCodec
 from numpy.typing import NDArray
-from tiny import tiny_engine
-from web_fixture import GreyFaceCodec
+from tiny import TINY, tiny_engine
 
 from avatar_forcing_ros.benchmarks.web import (
     Observed,
@@ -23,6 +23,7 @@ from avatar_forcing_ros.benchmarks.web_session import (
 )
 from avatar_forcing_ros.config import AvatarConfig
 from avatar_forcing_ros.media import VideoFrame
+from avatar_forcing_ros.perception.user_motion import UserMotion
 from avatar_forcing_ros.runtime.session import Session
 from avatar_forcing_ros.timebase import frame_stamp_ns
 
@@ -32,6 +33,13 @@ def image(grey: int, number: int | None = None) -> NDArray[np.uint8]:
     if number is not None:
         draw_mark(pixels, number)
     return pixels
+
+
+class MeanCodec(FakeCodec):
+    """A user's motion is their image's mean."""
+
+    def encode_user(self, frame: VideoFrame) -> UserMotion:
+        return UserMotion(np.full(TINY.motion_dim, frame.pixels.mean() / 255, np.float32), True)
 
 
 def compressed(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -61,7 +69,7 @@ def test_a_mark_without_space_is_refused() -> None:
 
 
 def test_a_block_answers_the_newest_camera_frame() -> None:
-    session = MarkedSession(Session(tiny_engine(), GreyFaceCodec()))  # type: ignore[arg-type]
+    session = MarkedSession(Session(tiny_engine(), MeanCodec()))  # type: ignore[arg-type]
     frames = session.engine.frames(session.state)
     for i in range(2 * frames):
         session.push_user_frame(VideoFrame(image(10 + 5 * i, 100 + i), frame_stamp_ns(i)))

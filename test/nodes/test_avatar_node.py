@@ -26,7 +26,8 @@ from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 from visualization_msgs.msg import MarkerArray
 
-from avatar_forcing_ros.nodes import qos
+from avatar_forcing_ros.media import AvatarBlock
+from avatar_forcing_ros.nodes import avatar_node, qos
 from avatar_forcing_ros.nodes.avatar_node import AvatarNode
 from avatar_forcing_ros.nodes.convert_image import rgb_to_image
 from avatar_forcing_ros.nodes.interface import (
@@ -38,6 +39,7 @@ from avatar_forcing_ros.nodes.interface import (
 from avatar_forcing_ros.nodes.qos import TABLE
 from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.rig.coefficients import NAMES
+from avatar_forcing_ros.runtime.build import build_session
 from avatar_forcing_ros.runtime.session import Session
 
 pytestmark = pytest.mark.either_audio
@@ -106,9 +108,13 @@ class Robot(Node):
 
     def errors(self) -> dict[str, str]:
         """The newest counts of what went wrong."""
+        return self.diagnosed("errors")
+
+    def diagnosed(self, what: str) -> dict[str, str]:
+        """The newest values of the diagnostics' line `what`."""
         for array in reversed(self.got["/diagnostics"]):
             for status in array.status:
-                if status.name.endswith("errors"):
+                if status.name.endswith(what):
                     return {pair.key: pair.value for pair in status.values}
         return {}
 
@@ -154,6 +160,19 @@ def avatar(robot: Robot) -> Iterator[Set]:
         node.cleanup()
         executor.shutdown()
         node.destroy_node()
+
+
+@pytest.fixture
+def sessions(monkeypatch: pytest.MonkeyPatch) -> list[Session]:
+    """The sessions that nodes have built, which they keep to themselves."""
+    built: list[Session] = []
+
+    def build(*arguments: Any, **options: Any) -> Session:
+        built.append(build_session(*arguments, **options))
+        return built[-1]
+
+    monkeypatch.setattr(avatar_node, "build_session", build)
+    return built
 
 
 def started(avatar: Set, **parameters: Any) -> AvatarNode:
@@ -215,7 +234,7 @@ def test_speech_moves_the_mouth_and_the_state(robot: Robot, avatar: Set) -> None
 
 
 def test_a_minute_of_voice_in_small_messages_sent_without_pause_is_received_whole(
-    robot: Robot, avatar: Set
+    robot: Robot, avatar: Set, sessions: list[Session]
 ) -> None:
     node, count = started(avatar), BURST_S * 1000 // SMALL_MESSAGE_MS
     profile = qos.profile(TABLE["avatar/audio"])
@@ -224,18 +243,13 @@ def test_a_minute_of_voice_in_small_messages_sent_without_pause_is_received_whol
     samples = np.full(16 * SMALL_MESSAGE_MS, 0.1, np.float32)
     for _ in range(count):
         says.publish(installed_audio.to_msg(samples, robot.header()))
-    inputs, worker = node._inputs, node._worker
-    assert inputs
-    assert worker
-    robot.wait(lambda: inputs.received["avatar/audio"] == count)
-    robot.some("avatar/state", 1)  # the last of them has been handed on by now
-
-    def waiting_and_taken(session: Session) -> tuple[int, int]:
-        assert session.avatar_sound.dropped_samples == 0
-        return session.avatar_sound.waiting_samples, session.next_end_ns * 16 // 1_000_000
-
-    waiting, taken = worker.call(waiting_and_taken).result(PATIENCE_S)
-    assert waiting + taken >= count * len(samples)
+    robot.wait(lambda: robot.diagnosed("inputs").get("avatar/audio") == str(count))
+    made = node.status.blocks
+    robot.wait(lambda: node.status.blocks > made)  # the last of them has been handed on by then
+    session = sessions[0]
+    assert session.avatar_sound.dropped_samples == 0
+    taken = session.next_end_ns * 16 // 1_000_000
+    assert session.avatar_sound.waiting_samples + taken >= count * len(samples)
     robot.destroy_publisher(says)
 
 
@@ -279,7 +293,7 @@ def test_a_microphone_that_sends_long_chunks_is_told_as_the_reason(
         msg.header.stamp = Time(sec=begin_ns // 10**9, nanosec=begin_ns % 10**9)
         robot.hears.publish(msg)
         robot.some("avatar/motion", 6)
-    status = node._status()
+    status = node.status
     assert (status.microphone_chunk_ms, status.microphone_wait_ms) == (256.0, 316.0)
 
 
@@ -314,7 +328,9 @@ def test_what_cannot_be_loaded_leaves_the_node_as_it_was(robot: Robot, avatar: S
     assert other.trigger_configure().name == "FAILURE"
 
 
-def test_parameters_are_checked_and_take_effect(robot: Robot, avatar: Set, tmp_path: Path) -> None:
+def test_parameters_are_checked_and_take_effect(
+    robot: Robot, avatar: Set, sessions: list[Session], tmp_path: Path
+) -> None:
     node = started(avatar)
 
     def set_to(name: str, value: Any) -> str:
@@ -322,8 +338,7 @@ def test_parameters_are_checked_and_take_effect(robot: Robot, avatar: Set, tmp_p
         return "" if result.successful else result.reason
 
     assert set_to("evaluations", 4) == ""
-    session = node._session
-    assert session
+    (session,) = sessions
     robot.some("avatar/motion", 10)
     assert session.engine.sampling.evaluations == 4
     assert "one of" in set_to("guidance", "loud")
@@ -341,7 +356,7 @@ def test_parameters_are_checked_and_take_effect(robot: Robot, avatar: Set, tmp_p
         lambda: np.abs(pixels(robot.got["avatar/image_raw"][-1]) - pixels(before)).mean() > 5
     )
     (tmp_path / "text.png").write_text("no picture")
-    assert set_to("portrait", str(tmp_path / "text.png")) == ""  # found out by the worker
+    assert set_to("portrait", str(tmp_path / "text.png")) == ""  # found out when it is opened
     robot.wait(lambda: "portrait" in robot.errors())
     robot.some("avatar/motion", 5)
 
@@ -472,21 +487,28 @@ def test_a_second_publisher_is_told(robot: Robot, avatar: Set) -> None:
     robot.destroy_publisher(rival)
 
 
-def test_a_worker_that_hangs_is_told_and_comes_back(robot: Robot, avatar: Set) -> None:
-    node = started(avatar)
+def test_a_worker_that_hangs_is_reported_and_comes_back(
+    robot: Robot, avatar: Set, sessions: list[Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started(avatar)
     robot.some("avatar/motion", 2)
     go_on = threading.Event()
-    assert node._worker
-    node._worker.call(lambda session: go_on.wait(PATIENCE_S))
+    next_block = sessions[0].next_block
 
-    def told() -> str:
+    def hanging() -> AvatarBlock:
+        assert go_on.wait(PATIENCE_S)
+        return next_block()
+
+    monkeypatch.setattr(sessions[0], "next_block", hanging)
+
+    def message() -> str:
         return next(
             s.message for s in robot.got["/diagnostics"][-1].status if s.name.endswith("avatar")
         )
 
     try:
-        robot.wait(lambda: "hangs" in told())
+        robot.wait(lambda: "hangs" in message())
     finally:
         go_on.set()
-    robot.wait(lambda: "hangs" not in told())
+    robot.wait(lambda: "hangs" not in message())
     robot.some("avatar/motion", 10)

@@ -109,10 +109,10 @@ def test_the_microphone_is_muted_while_speech_waits_and_stop_ends_that() -> None
     backend.push_avatar_audio(speech(2.0))
     backend.push_user_audio(CHUNK)
     assert backend.counts()["muted_microphone_chunks"] == 1
-    assert backend.status.waiting_voice_samples == 4 * SAMPLE_RATE_HZ
+    assert backend.status.waiting_avatar_audio_samples == 4 * SAMPLE_RATE_HZ
     fixture.now_s += 1.0
     assert backend.stop_speaking().result(0) == 3 * SAMPLE_RATE_HZ
-    assert backend.status.waiting_voice_samples == 0
+    assert backend.status.waiting_avatar_audio_samples == 0
     backend.push_user_audio(CHUNK)
     assert len(sent) == 3
     backend.push_avatar_audio(speech(2.0))
@@ -205,6 +205,7 @@ def test_a_state_message_is_a_status(state: int, speaking: bool, user_speaking: 
     )  # fmt: skip
     status = status_of(message)
     assert (status.speaking, status.user_speaking) == (speaking, user_speaking)
-    assert (status.blocks, status.skipped_blocks, status.failed_blocks) == (100, 3, 2)
+    blocks = (status.blocks, status.late_blocks, status.skipped_blocks, status.failed_blocks)
+    assert blocks == (100, 7, 3, 2)
     assert (status.playout_delay_ms, status.compute_ms) == (210.0, 40.0)
     assert status.reduced

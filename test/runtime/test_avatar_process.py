@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from multiprocessing import Pipe
 from pathlib import Path
@@ -12,17 +13,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fakes import fake_session, grey_portrait
 from numpy.typing import NDArray
-from tiny import tiny_engine
 
-from avatar_forcing_ros.errors import ConfigError, ConversationError, MediaError
+from avatar_forcing_ros.errors import ConfigError, ConversationError
 from avatar_forcing_ros.media import AudioChunk, AvatarFrame, VideoFrame
-from avatar_forcing_ros.perception.user_motion import UserMotion
-from avatar_forcing_ros.rig import coefficients
 from avatar_forcing_ros.rig.portrait import Portrait
 from avatar_forcing_ros.runtime import avatar_process
-from avatar_forcing_ros.runtime.avatar_process import AvatarProcess
-from avatar_forcing_ros.runtime.ipc_messages import MOST_WAITING, Sender
+from avatar_forcing_ros.runtime.avatar_process import MAX_QUEUED, AvatarProcess, Sender
 from avatar_forcing_ros.runtime.session import Session
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 
@@ -31,45 +29,11 @@ SIZE_PX = 32
 
 
 def portrait(grey: int, size_px: int = SIZE_PX) -> Portrait:
-    return Portrait(np.full((size_px, size_px, 3), grey, np.uint8), np.zeros((478, 3), np.float32))
-
-
-class Grey:
-    """A codec whose pictures are as grey as its portrait."""
-
-    image_size_px = SIZE_PX
-    fit: dict[str, float] = {}  # noqa: RUF012
-    drawable_sizes_px = (SIZE_PX,)
-    reference = np.zeros(len(coefficients.NAMES), np.float32)
-
-    def __init__(self) -> None:
-        self.portrait = portrait(100)
-
-    def draw_at(self, size_px: int) -> None: ...
-
-    def reset(self) -> None: ...
-
-    def watch(self) -> None: ...
-
-    def close(self) -> None: ...
-
-    def prepare_portrait(self, other: Portrait) -> None:
-        if other.size_px != SIZE_PX:
-            raise ValueError("another size")
-        self.portrait = other
-
-    def encode_user(self, frame: VideoFrame) -> UserMotion:
-        return UserMotion(self.reference, True)
-
-    def coefficients(self, motion: NDArray[np.float32]) -> NDArray[np.float32]:
-        return coefficients.clip(motion)
-
-    def decode(self, motion: NDArray[np.float32]) -> NDArray[np.uint8]:
-        return np.repeat(self.portrait.image[None], len(motion), axis=0)
+    return grey_portrait(grey, size_px)
 
 
 def tiny_session() -> Session:
-    return Session(tiny_engine(), Grey())  # type: ignore[arg-type]
+    return fake_session(SIZE_PX, grey=100)
 
 
 def no_session() -> Session:
@@ -81,13 +45,18 @@ def crash() -> Session:
     raise AssertionError
 
 
-class House:
+class Bench:
     """An avatar, the frames that came of it and what went wrong."""
 
     def __init__(self) -> None:
-        self.troubles: queue.Queue[str] = queue.Queue()
+        self.warnings: queue.Queue[str] = queue.Queue()
+        on_warning = lambda where, sentence: self.warnings.put(sentence)  # noqa: E731
         self.frames: queue.Queue[AvatarFrame] = queue.Queue()
-        self.avatar = AvatarProcess(tiny_session, self.troubles.put)
+        self.avatar = AvatarProcess(tiny_session, on_warning)
+
+    def push_speech(self, seconds: float) -> None:
+        chunk = AudioChunk(noise(seconds), SAMPLE_RATE_HZ, self.avatar.now_ns())
+        self.avatar.push_avatar_audio(chunk)
 
     def frame(self, fits: Callable[[AvatarFrame], bool] = lambda frame: True) -> AvatarFrame:
         """The next frame that fits."""
@@ -98,15 +67,15 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def shared() -> Iterator[House]:
-    here = House()
+def shared() -> Iterator[Bench]:
+    here = Bench()
     yield here
     here.avatar.close()
-    assert here.troubles.empty()
+    assert here.warnings.empty()
 
 
 @pytest.fixture
-def house(shared: House) -> Iterator[House]:
+def bench(shared: Bench) -> Iterator[Bench]:
     shared.frames = queue.Queue()
     shared.avatar.start(shared.frames.put)
     yield shared
@@ -122,50 +91,45 @@ def noise(seconds: float) -> NDArray[np.float32]:
     return np.random.default_rng(0).uniform(-0.5, 0.5, count).astype(np.float32)
 
 
-def test_it_speaks_and_falls_silent(house: House) -> None:
-    assert house.avatar.say(noise(60.0)) == pytest.approx(60.0)
-    assert house.frame(loud).stamp_ns <= house.avatar.now_ns()
-    assert house.avatar.stop_speaking().result(PATIENCE_S) > 50 * SAMPLE_RATE_HZ
-    house.frame(lambda frame: not loud(frame))
-    assert house.avatar.status.blocks > 0
-    assert house.avatar.lag_ms > 0
+def test_it_speaks_and_falls_silent(bench: Bench) -> None:
+    bench.push_speech(60.0)
+    assert bench.frame(loud).stamp_ns <= bench.avatar.now_ns()
+    assert bench.avatar.stop_speaking().result(PATIENCE_S) > 50 * SAMPLE_RATE_HZ
+    bench.frame(lambda frame: not loud(frame))
+    assert bench.avatar.status.blocks > 0
+    assert bench.avatar.status.playout_delay_ms > 0
 
 
-def test_it_sees_and_hears(house: House) -> None:
-    house.avatar.push_user_audio(AudioChunk(noise(0.02), SAMPLE_RATE_HZ, house.avatar.now_ns()))
-    house.avatar.push_user_frame(VideoFrame(np.zeros((4, 4, 3), np.uint8), house.avatar.now_ns()))
-    house.frame(lambda frame: house.avatar.status.face_visible)
+def test_it_sees_and_hears(bench: Bench) -> None:
+    bench.avatar.push_user_audio(AudioChunk(noise(0.02), SAMPLE_RATE_HZ, bench.avatar.now_ns()))
+    bench.avatar.push_user_frame(VideoFrame(np.zeros((4, 4, 3), np.uint8), bench.avatar.now_ns()))
+    bench.frame(lambda frame: bench.avatar.status.face_visible)
 
 
-def test_it_changes_its_face(house: House) -> None:
-    house.avatar.set_portrait(portrait(200)).result(PATIENCE_S)
-    frame = house.frame(lambda frame: frame.pixels is not None and frame.pixels[0, 0, 0] == 200)
+def test_it_changes_its_face(bench: Bench) -> None:
+    bench.avatar.set_portrait(portrait(200)).result(PATIENCE_S)
+    frame = bench.frame(lambda frame: frame.pixels is not None and frame.pixels[0, 0, 0] == 200)
     assert frame.pixels is not None
-    assert house.avatar.portrait.image[0, 0, 0] == 200
-    assert house.avatar.portrait_size_px == SIZE_PX
+    assert bench.avatar.portrait.image[0, 0, 0] == 200
+    assert bench.avatar.portrait_size_px == SIZE_PX
 
 
-def test_it_can_begin_again_but_not_twice_at_once(house: House) -> None:
+def test_it_can_begin_again_but_not_twice_at_once(bench: Bench) -> None:
     with pytest.raises(ConversationError, match="stop it first"):
-        house.avatar.start(house.frames.put)
-    house.avatar.stop()
-    assert not house.avatar.running
-    with pytest.raises(MediaError, match="conversation that goes on"):
-        house.avatar.say(noise(0.1))
-    house.avatar.start(house.frames.put)
-    house.frame()
+        bench.avatar.start(bench.frames.put)
+    bench.avatar.stop()
+    assert not bench.avatar.running
+    bench.push_speech(0.1)  # nobody is there: it is not kept for the next conversation
+    bench.avatar.start(bench.frames.put)
+    bench.frame()
+    assert bench.avatar.status.waiting_avatar_audio_samples == 0
 
 
-def test_too_much_voice_is_refused(house: House) -> None:
-    with pytest.raises(MediaError, match="let the avatar finish"):
-        house.avatar.say(noise(121.0))
-
-
-def test_what_it_cannot_do_is_told_to_who_asked(house: House) -> None:
+def test_what_it_cannot_do_is_told_to_who_asked(bench: Bench) -> None:
     with pytest.raises(ValueError, match="another size"):
-        house.avatar.set_portrait(portrait(50, size_px=8)).result(PATIENCE_S)
-    assert house.avatar.portrait_size_px == SIZE_PX
-    house.frame()
+        bench.avatar.set_portrait(portrait(50, size_px=8)).result(PATIENCE_S)
+    assert bench.avatar.portrait_size_px == SIZE_PX
+    bench.frame()
 
 
 def test_what_the_session_lacks_is_told_here() -> None:
@@ -180,24 +144,24 @@ def test_a_process_that_does_not_come_up_is_told() -> None:
 
 def test_a_process_that_ends_is_begun_anew_with_its_face(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(avatar_process, "QUICK_END_S", 0.0)
-    house = House()
-    house.avatar.start(house.frames.put)
-    house.avatar.set_portrait(portrait(200)).result(PATIENCE_S)
-    first = house.avatar.pid
+    bench = Bench()
+    bench.avatar.start(bench.frames.put)
+    bench.avatar.set_portrait(portrait(200)).result(PATIENCE_S)
+    first = bench.avatar.pid
     os.kill(first, signal.SIGKILL)
-    assert "another begins" in house.troubles.get(timeout=PATIENCE_S)
+    assert "another begins" in bench.warnings.get(timeout=PATIENCE_S)
     # frames of before may still come; the new process begins to count anew
-    house.frame(lambda frame: house.avatar.pid != first and frame.block_index == 0)
-    grey = house.frame(lambda frame: frame.pixels is not None and frame.block_index > 3)
+    bench.frame(lambda frame: bench.avatar.pid != first and frame.block_index == 0)
+    grey = bench.frame(lambda frame: frame.pixels is not None and frame.block_index > 3)
     assert grey.pixels is not None
     assert grey.pixels[0, 0, 0] == 200
-    house.avatar.say(noise(1.0))
-    house.frame(loud)
-    house.avatar.close()
+    bench.push_speech(1.0)
+    bench.frame(loud)
+    bench.avatar.close()
 
 
 def test_a_beginning_that_was_given_up_does_not_stand_in_the_way(
-    shared: House, monkeypatch: pytest.MonkeyPatch
+    shared: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     os.kill(shared.avatar.pid, signal.SIGSTOP)
     with monkeypatch.context() as hasty:
@@ -217,64 +181,65 @@ def test_what_is_asked_while_another_process_begins_is_done_by_that(
 ) -> None:
     monkeypatch.setattr(avatar_process, "QUICK_END_S", 0.0)
     monkeypatch.setattr(avatar_process, "ANSWER_S", PATIENCE_S)
-    house = House()
-    house.avatar.start(house.frames.put)
-    house.avatar.set_portrait(portrait(200)).result(PATIENCE_S)
-    os.kill(house.avatar.pid, signal.SIGKILL)
-    assert "another begins" in house.troubles.get(timeout=PATIENCE_S)
-    changed = house.avatar.set_portrait(portrait(50))
-    house.avatar.stop()
+    threads = threading.active_count()
+    bench = Bench()
+    bench.avatar.start(bench.frames.put)
+    bench.avatar.set_portrait(portrait(200)).result(PATIENCE_S)
+    os.kill(bench.avatar.pid, signal.SIGKILL)
+    assert "another begins" in bench.warnings.get(timeout=PATIENCE_S)
+    changed = bench.avatar.set_portrait(portrait(50))
+    bench.avatar.stop()
     assert changed.result(PATIENCE_S) is None
-    house.frames = queue.Queue()
-    house.avatar.start(house.frames.put)
-    grey = house.frame(lambda frame: frame.pixels is not None)
+    bench.frames = queue.Queue()
+    bench.avatar.start(bench.frames.put)
+    grey = bench.frame(lambda frame: frame.pixels is not None)
     assert grey.pixels is not None
     assert grey.pixels[0, 0, 0] == 50
-    os.kill(house.avatar.pid, signal.SIGKILL)
-    assert "another begins" in house.troubles.get(timeout=PATIENCE_S)
-    house.avatar.close()
-    assert not house.avatar._reader.is_alive()
-    assert not Path(f"/proc/{house.avatar.pid}").exists()
-    assert house.troubles.empty()
+    os.kill(bench.avatar.pid, signal.SIGKILL)
+    assert "another begins" in bench.warnings.get(timeout=PATIENCE_S)
+    bench.avatar.close()
+    assert threading.active_count() == threads
+    assert not Path(f"/proc/{bench.avatar.pid}").exists()
+    assert bench.warnings.empty()
 
 
 def test_one_that_ends_at_once_is_not_begun_again_and_again() -> None:
-    house = House()
-    house.avatar.start(house.frames.put)
-    os.kill(house.avatar.pid, signal.SIGKILL)
-    assert "not begun again" in house.troubles.get(timeout=PATIENCE_S)
-    assert not house.avatar.running
+    bench = Bench()
+    bench.avatar.start(bench.frames.put)
+    os.kill(bench.avatar.pid, signal.SIGKILL)
+    assert "not begun again" in bench.warnings.get(timeout=PATIENCE_S)
+    assert not bench.avatar.running
     with pytest.raises(ConversationError):
-        house.avatar.stop_speaking().result(PATIENCE_S)
+        bench.avatar.stop_speaking().result(PATIENCE_S)
     with pytest.raises(ConversationError):
-        house.avatar.start(house.frames.put)
-    house.avatar.close()
+        bench.avatar.start(bench.frames.put)
+    bench.avatar.close()
 
 
 def test_the_newest_picture_waits_alone_and_sound_waits_for_long() -> None:
     here, there = Pipe()
     sender = Sender(here)
-    sender.put(("hear", 0))
+    sender.put(("push_user_audio", 0))
     for number in range(3):
-        sender.put(("see", number))
-    for number in range(1, 2 * MOST_WAITING):
-        sender.put(("hear", number))
+        sender.put(("push_user_frame", number))
+    for number in range(1, 2 * MAX_QUEUED):
+        sender.put(("push_user_audio", number))
     sender.put(("end",))
     sender.start()
     came: list[Any] = []
     while not came or came[-1] != ("end",):
         came.append(there.recv())
-    assert [letter for letter in came if letter[0] == "see"] == [("see", 2)]
-    assert came[:3] == [("hear", 0), ("see", 2), ("hear", 1)]
-    assert len(came) == MOST_WAITING + 1
-    put = 1 + 3 + (2 * MOST_WAITING - 1) + 1
-    assert sender.dropped_pictures == 2
-    assert sender.dropped_sounds == put - len(came) - 2
+    assert [number for kind, *number in came if kind == "push_user_frame"] == [[2]]
+    assert came[:3] == [("push_user_audio", 0), ("push_user_frame", 2), ("push_user_audio", 1)]
+    assert len(came) == MAX_QUEUED + 1
+    put = 1 + 3 + (2 * MAX_QUEUED - 1) + 1
+    assert sender.dropped_frames == 2
+    assert sender.dropped_chunks == put - len(came) - 2
     assert sender.stop()
 
 
 def test_the_process_ends_with_what_started_it(tmp_path: Path) -> None:
-    house = House()
-    pid = house.avatar.pid
-    house.avatar.close()
+    bench = Bench()
+    pid = bench.avatar.pid
+    bench.avatar.close()
     assert not Path(f"/proc/{pid}").exists()

@@ -12,7 +12,6 @@ import pytest
 from avatar_forcing_ros.media import AvatarFrame
 from avatar_forcing_ros.runtime import pacer as pacing
 from avatar_forcing_ros.runtime.pacer import Pacer
-from avatar_forcing_ros.runtime.status import AvatarStatus
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLES_PER_FRAME
 
 MS = 1_000_000
@@ -187,9 +186,7 @@ def test_what_nobody_takes_is_bounded_and_counted(
     drawn = [frame.pixels is not None for frame in frames]
     assert drawn == sorted(drawn)  # the newest have theirs
     assert 10 <= sum(drawn) <= 12
-    status = pacer.told(AvatarStatus(blocks=7))
-    assert status.blocks == 7
-    assert status.unsent_pictures == 100 - sum(drawn)
+    assert pacer.unsent_frames == 100 - sum(drawn)
 
 
 def test_frames_that_are_not_due_yet_do_not_count_as_left(screen: Screen) -> None:
@@ -198,7 +195,7 @@ def test_frames_that_are_not_due_yet_do_not_count_as_left(screen: Screen) -> Non
     pacer.put([voiced(0)], 20_000 * MS)
     for number in range(1, 400):
         pacer.put([voiced(number)], number * FRAME_PERIOD_NS + 120 * MS)
-    assert pacer.unsent_pictures == pacer.unsent_samples == 0
+    assert pacer.unsent_frames == pacer.unsent_samples == 0
 
 
 def test_a_replay_loses_nothing(screen: Screen, running: Callable[..., Pacer]) -> None:

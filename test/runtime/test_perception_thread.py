@@ -1,4 +1,4 @@
-"""The watcher: the newest picture wins, what is left out is counted, nothing ends it."""
+"""The perception thread: the newest image wins, what is left out is counted, nothing ends it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.perception.face_tracker import FaceMeshTracker
 from avatar_forcing_ros.perception.user_motion import UserMotion
 from avatar_forcing_ros.rig import coefficients
-from avatar_forcing_ros.runtime.perception_thread import Watcher
+from avatar_forcing_ros.runtime.perception_thread import PerceptionThread
 from avatar_forcing_ros.runtime.portraits import load_portrait
 from avatar_forcing_ros.runtime.status import LiveConfig
 from avatar_forcing_ros.streaming.codec import RigCodec
@@ -38,10 +38,10 @@ class Eye:
         self.seen: list[int] = []
         self.told: list[int] = []
         self.mended = 0
-        self.troubles: list[str] = []
+        self.warnings: list[str] = []
         self.errors: dict[int, Exception] = {}
-        self.watcher = Watcher(self.look, self.mend, self.tell, self.troubles.append)
-        self.watcher.start()
+        self.thread = PerceptionThread(self.look, self.mend, self.tell, self.warnings.append)
+        self.thread.start()
 
     def look(self, frame: VideoFrame) -> UserMotion:
         number = int(frame.pixels[0, 0, 0])
@@ -68,7 +68,7 @@ class Eye:
     def watch(self, number: int) -> None:
         """Have one picture looked at from beginning to end."""
         self.turns.release()
-        self.watcher.put(picture(number))
+        self.thread.put(picture(number))
         self.until_begun()
 
 
@@ -77,29 +77,29 @@ def eye() -> Iterator[Eye]:
     made = Eye()
     yield made
     made.turns.release(100)
-    assert made.watcher.stop(PATIENCE_S)
+    assert made.thread.stop(PATIENCE_S)
 
 
 def test_the_newest_picture_wins_and_the_others_are_counted(eye: Eye) -> None:
-    eye.watcher.put(picture(0))
+    eye.thread.put(picture(0))
     eye.until_begun()
     for number in (1, 2, 4, 3):  # the last of them is older than the one that waits
-        eye.watcher.put(picture(number))
+        eye.thread.put(picture(number))
     eye.turns.release(2)
     eye.until_told()
     eye.until_told()
     assert eye.seen == eye.told == [0, 4]
-    assert eye.watcher.dropped_pictures == 3
+    assert eye.thread.dropped_frames == 3
 
 
 def test_what_is_older_than_what_was_looked_at_is_left_out(eye: Eye) -> None:
     eye.watch(5)
     eye.until_told()
-    eye.watcher.put(picture(4))
+    eye.thread.put(picture(4))
     eye.watch(6)
     eye.until_told()
     assert eye.seen == [5, 6]
-    assert eye.watcher.dropped_pictures == 1
+    assert eye.thread.dropped_frames == 1
 
 
 def test_stamps_that_begin_anew_are_followed(eye: Eye) -> None:
@@ -109,7 +109,7 @@ def test_stamps_that_begin_anew_are_followed(eye: Eye) -> None:
     eye.watch(1)
     eye.until_told()
     assert eye.told == [200, 1]
-    assert eye.watcher.dropped_pictures == 0
+    assert eye.thread.dropped_frames == 0
 
 
 def test_a_camera_faster_than_needed_costs_no_more(eye: Eye) -> None:
@@ -117,11 +117,11 @@ def test_a_camera_faster_than_needed_costs_no_more(eye: Eye) -> None:
     for k in range(12):  # 60 Hz
         before = len(eye.seen)
         stamp_ns = START + round(k * 1e9 / 60)
-        eye.watcher.put(VideoFrame(np.full((1, 1, 3), k, np.uint8), stamp_ns))
+        eye.thread.put(VideoFrame(np.full((1, 1, 3), k, np.uint8), stamp_ns))
         if k % 2 == 0:
             eye.until_told()
         assert len(eye.seen) == before + (k % 2 == 0)
-    assert eye.watcher.dropped_pictures == 6
+    assert eye.thread.dropped_frames == 6
 
 
 def test_a_picture_that_cannot_be_looked_at_is_counted_and_told_once(eye: Eye) -> None:
@@ -133,21 +133,21 @@ def test_a_picture_that_cannot_be_looked_at_is_counted_and_told_once(eye: Eye) -
     eye.until_told()
     eye.until_told()
     assert eye.told == [0, 4]
-    assert eye.watcher.failed_pictures == 3
+    assert eye.thread.failed_frames == 3
     assert eye.mended == 2  # a bad picture is not the tracker's fault
-    assert len(eye.troubles) == 1
-    assert "graph" in eye.troubles[0]
+    assert len(eye.warnings) == 1
+    assert "graph" in eye.warnings[0]
 
 
 def test_nothing_is_looked_at_while_it_rests_and_what_waited_is_forgotten(eye: Eye) -> None:
-    eye.watcher.put(picture(0))
+    eye.thread.put(picture(0))
     eye.until_begun()
-    eye.watcher.put(picture(1))
+    eye.thread.put(picture(1))
     eye.turns.release()
-    with eye.watcher.resting():
+    with eye.thread.resting():
         assert eye.told == [0]  # it was waited for
         assert eye.seen == [0]
-        eye.watcher.put(picture(7))
+        eye.thread.put(picture(7))
     eye.until_begun()
     assert eye.seen[-1] == 7
     assert 1 not in eye.seen
@@ -155,18 +155,18 @@ def test_nothing_is_looked_at_while_it_rests_and_what_waited_is_forgotten(eye: E
 
 def test_pictures_that_come_while_it_gives_way_are_looked_at_afterwards(eye: Eye) -> None:
     """Somebody in a hurry must not cost the person's motion; only a queue would."""
-    with eye.watcher.giving_way():
+    with eye.thread.giving_way():
         for number in range(5):
-            eye.watcher.put(picture(number))
+            eye.thread.put(picture(number))
         assert not eye.seen
     eye.until_begun()
     for number in (5, 6, 7):  # of these the newest wins again
-        eye.watcher.put(picture(number))
+        eye.thread.put(picture(number))
     eye.turns.release(10)
     for _ in range(4):
         eye.until_told()
     assert eye.seen == [2, 3, 4, 7]
-    assert eye.watcher.dropped_pictures == 4
+    assert eye.thread.dropped_frames == 4
 
 
 @pytest.fixture
@@ -276,8 +276,8 @@ def test_what_happened_to_pictures_is_told(bench: Bench, monkeypatch: pytest.Mon
     bench.at(200 + 80).until(1)
     bench.at(400 + 80).until(2)
     status = bench.worker.status
-    assert status.dropped_pictures == 2
-    assert status.failed_pictures == 0
+    assert status.dropped_user_frames == 2
+    assert status.failed_user_frames == 0
     assert status.face_visible
 
 
@@ -295,8 +295,8 @@ def test_a_tracker_that_fails_ends_nothing(bench: Bench, monkeypatch: pytest.Mon
         bench.worker.push_user_frame(picture(number))
         assert begun.acquire(timeout=PATIENCE_S)
     bench.at(200).until(1)
-    assert bench.worker.status.failed_pictures >= 2
-    assert any("no graph" in text for text in bench.troubles)
+    assert bench.worker.status.failed_user_frames >= 2
+    assert any("no graph" in text for text in bench.warnings)
 
 
 def test_a_block_goes_before_the_pictures_that_come_while_it_is_made(
@@ -372,7 +372,7 @@ def test_a_face_is_lost_found_and_met_afresh_with_the_real_tracker() -> None:
         told.release()
 
     troubles: list[str] = []
-    watcher = Watcher(codec.encode_user, codec.close, tell, troubles.append)
+    watcher = PerceptionThread(codec.encode_user, codec.close, tell, troubles.append)
     watcher.start()
 
     def look(number: int, pixels: NDArray[np.uint8]) -> UserMotion:

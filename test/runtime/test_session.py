@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
+from fakes import FakeCodec, fake_session
 from numpy.typing import NDArray
 from tiny import TINY, ada_square, talk, tiny_engine
 
@@ -26,42 +26,6 @@ from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLES_PER_FRAME
 FRAMES = 40
 
 
-class FakeCodec:
-    """Motion from a picture's first pixels, pictures of one pixel."""
-
-    def prepare_portrait(self, portrait: Portrait) -> None: ...
-
-    def reset(self) -> None: ...
-
-    def watch(self) -> None: ...
-
-    def close(self) -> None: ...
-
-    def encode_user(self, frame: VideoFrame) -> UserMotion:
-        values = np.resize(frame.pixels.ravel(), TINY.motion_dim).astype(np.float32) / 255.0
-        return UserMotion(values, True)
-
-    image_size_px = 1
-    fit: ClassVar[dict[str, float]] = {}
-    drawable_sizes_px = (1,)
-    drawn_at = 1
-
-    def draw_at(self, size_px: int) -> None:
-        self.drawn_at = size_px
-
-    reference = np.zeros(TINY.motion_dim, np.float32)
-
-    def coefficients(self, motion: NDArray[np.float32]) -> NDArray[np.float32]:
-        return coefficients.clip(motion)
-
-    def decode(self, motion: NDArray[np.float32]) -> NDArray[np.uint8]:
-        return np.zeros((len(motion), 1, 1, 3), np.uint8)
-
-
-def new_session(config: ModelConfig = TINY) -> Session:
-    return Session(tiny_engine(config=config), FakeCodec())
-
-
 def picture(i: int) -> VideoFrame:
     pixels = np.random.default_rng(i).integers(0, 255, (4, 4, 3)).astype(np.uint8)
     return VideoFrame(pixels, i * FRAME_PERIOD_NS)
@@ -69,7 +33,7 @@ def picture(i: int) -> VideoFrame:
 
 def offline() -> NDArray[np.float32]:
     """All inputs first, then all blocks."""
-    session, heard = new_session(), talk(FRAMES)
+    session, heard = fake_session(), talk(FRAMES)
     session.push_avatar_audio(AudioChunk(heard.avatar_audio, 16_000, 0))
     session.push_user_audio(AudioChunk(heard.user_audio, 16_000, 0))  # type: ignore[arg-type]
     for i in range(FRAMES):
@@ -79,7 +43,7 @@ def offline() -> NDArray[np.float32]:
 
 def streamed(cuts: Sequence[int]) -> NDArray[np.float32]:
     """Sound in pieces of the given lengths, a block as soon as its inputs are there."""
-    session, heard = new_session(), talk(FRAMES)
+    session, heard = fake_session(), talk(FRAMES)
     out, at, shown, k = [], 0, 0, 0
     while len(out) < FRAMES // 5:
         if at < len(heard.avatar_audio):
@@ -104,7 +68,7 @@ def test_stream_equals_offline_bit_for_bit(cuts: list[int]) -> None:
 
 
 def test_reset_begins_anew() -> None:
-    session = new_session()
+    session = fake_session()
     heard = talk(10)
     runs = []
     for _ in range(2):
@@ -115,7 +79,7 @@ def test_reset_begins_anew() -> None:
 
 
 def test_voice_is_delayed_by_what_the_lips_need() -> None:
-    session = new_session()
+    session = fake_session()
     sound = np.arange(FRAMES * SAMPLES_PER_FRAME, dtype=np.float32) / 1e6
     session.push_avatar_audio(AudioChunk(sound, 16_000, 0))
     shown = np.concatenate([session.next_block().audio for _ in range(4)])
@@ -125,7 +89,7 @@ def test_voice_is_delayed_by_what_the_lips_need() -> None:
 
 
 def test_blocks_are_stamped_and_coefficients_stay_in_range() -> None:
-    session = new_session()
+    session = fake_session()
     session.push_avatar_audio(AudioChunk(talk(FRAMES).avatar_audio, 16_000, 0))
     for k in range(4):
         block = session.next_block()
@@ -146,7 +110,7 @@ def test_a_session_without_a_user_needs_no_tracker() -> None:
 
 
 def test_input_that_stops_is_counted_for_a_second_one_that_never_was_is_not() -> None:
-    session = new_session()
+    session = fake_session()
     heard = talk(5)
     assert not session.missing()
     session.push_user_audio(AudioChunk(heard.avatar_audio, 16_000, 0))
@@ -161,7 +125,7 @@ def test_input_that_stops_is_counted_for_a_second_one_that_never_was_is_not() ->
 
 
 def test_stopping_speech_silences_the_next_block() -> None:
-    session = new_session()
+    session = fake_session()
     session.push_avatar_audio(AudioChunk(talk(FRAMES).avatar_audio, 16_000, 0))
     assert np.any(session.next_block().audio)
     assert session.stop_speaking() >= (FRAMES - 5) * SAMPLES_PER_FRAME
@@ -169,7 +133,7 @@ def test_stopping_speech_silences_the_next_block() -> None:
 
 
 def test_skipped_time_is_not_made_up_for() -> None:
-    session = new_session()
+    session = fake_session()
     sound = talk(20).avatar_audio
     for k in range(20):  # as it is spoken
         piece = sound[SAMPLES_PER_FRAME * k : SAMPLES_PER_FRAME * (k + 1)]
@@ -204,16 +168,16 @@ def test_a_voice_that_waits_loses_no_word_when_time_is_given_up(
 
 
 def test_less_effort_is_made_from_the_next_block_on() -> None:
-    session = new_session()
-    full, *_, least = session.efforts()
-    assert full.evaluations == session.engine.sampling.evaluations > least.evaluations
+    session = fake_session()
+    full, *_, least = session.quality_levels()
+    assert full.nfe == session.engine.sampling.evaluations > least.nfe
     session.next_block()
-    session.make_effort(least)
-    assert session.engine.sampling.evaluations == least.evaluations
+    session.set_quality(least)
+    assert session.engine.sampling.evaluations == least.nfe
     assert np.isfinite(session.next_block().motion.latent).all()
-    assert session.efforts()[0] == full
-    session.make_effort(full)
-    assert session.engine.sampling.evaluations == full.evaluations
+    assert session.quality_levels()[0] == full
+    session.set_quality(full)
+    assert session.engine.sampling.evaluations == full.nfe
 
 
 class ManyFaces(FakeCodec):
@@ -252,7 +216,7 @@ def watched(
     A block is made once nothing can come for it any more; `looks` says after which arrivals the
     session may look ahead.
     """
-    session, seen, early = new_session(), [], 0
+    session, seen, early = fake_session(), [], 0
     encode = session.codec.encode_user
 
     def note(frame: VideoFrame) -> UserMotion:
@@ -303,7 +267,7 @@ def test_looking_ahead_changes_nothing(rate_hz: int, seed: int) -> None:
 
 
 def test_a_hole_is_not_looked_over() -> None:
-    session = new_session()
+    session = fake_session()
     for k in range(20):
         session.push_user_frame(picture(k))
     assert not session.look()  # the camera's rhythm is not known yet
@@ -321,7 +285,7 @@ def test_a_hole_is_not_looked_over() -> None:
 
 
 def test_time_given_up_takes_what_was_looked_at_along() -> None:
-    session = new_session()
+    session = fake_session()
     for k in range(20):
         session.push_user_frame(picture(k))
     for _ in range(2):
@@ -335,7 +299,7 @@ def test_time_given_up_takes_what_was_looked_at_along() -> None:
 
 
 def test_pictures_come_one_by_one_as_all_at_once() -> None:
-    session = new_session()
+    session = fake_session()
     block = session.next_block()
     assert np.array_equal(np.stack(list(session.drawn(block))), session.draw(block))
 
@@ -351,7 +315,7 @@ def test_a_smile_is_answered_by_the_block_it_falls_into(
     """By all of that block's frames, and by none before: what is shown first depends on it."""
     runs = []
     for smiles in (False, True):
-        session = new_session(config)
+        session = fake_session(config=config)
         for k in range(18):
             face = np.full((4, 4, 3), 200 if smiles and k >= smile else 50, np.uint8)
             stamp_ns = k * FRAME_PERIOD_NS + FRAME_PERIOD_NS // 2  # in the middle of its period

@@ -1,23 +1,21 @@
-"""The worker: stamps decide, a deadline ends waiting, slowness and trouble are survived."""
+"""The worker: stamps decide, a deadline ends waiting, slowness and failures are survived."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from typing import ClassVar
 
 import numpy as np
 import pytest
+from fakes import fake_session
 from numpy.typing import NDArray
-from tiny import TINY, talk, tiny_engine
+from tiny import TINY, talk
 
 from avatar_forcing_ros.errors import ConversationError
 from avatar_forcing_ros.media import AudioChunk, AvatarFrame, VideoFrame
-from avatar_forcing_ros.perception.user_motion import UserMotion
-from avatar_forcing_ros.rig import coefficients
 from avatar_forcing_ros.runtime.session import Session
 from avatar_forcing_ros.runtime.status import LiveConfig
-from avatar_forcing_ros.runtime.worker import TROUBLE_LIMIT, AvatarWorker
+from avatar_forcing_ros.runtime.worker import MAX_FAILURES, AvatarWorker
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS
 
 MS = 1_000_000
@@ -26,47 +24,21 @@ START = 1_000_000_000_000  # clock time at which inputs begin
 PATIENCE_S = 20.0
 
 
-class OnePixel:
-    """A codec whose motion is a picture's mean."""
-
-    image_size_px = 1
-    fit: ClassVar[dict[str, float]] = {}
-    drawable_sizes_px: ClassVar[list[int]] = [1]
-    reference = np.zeros(TINY.motion_dim, np.float32)
-
-    def draw_at(self, size_px: int) -> None: ...
-
-    def reset(self) -> None: ...
-
-    def watch(self) -> None: ...
-
-    def close(self) -> None: ...
-
-    def encode_user(self, frame: VideoFrame) -> UserMotion:
-        return UserMotion(np.full(TINY.motion_dim, frame.pixels.mean() / 255, np.float32), True)
-
-    def coefficients(self, motion: NDArray[np.float32]) -> NDArray[np.float32]:
-        return coefficients.clip(motion)
-
-    def decode(self, motion: NDArray[np.float32]) -> NDArray[np.uint8]:
-        return np.zeros((len(motion), 1, 1, 3), np.uint8)
-
-
 class Bench:
     """A worker on a clock that the test moves, and what came out of it."""
 
     def __init__(self, config: LiveConfig) -> None:
         self.now_ns = self.steady_ns = 0
         self.frames: list[AvatarFrame] = []
-        self.troubles: list[str] = []
+        self.warnings: list[str] = []
         self._came = threading.Condition()
-        self.session = Session(tiny_engine(), OnePixel())  # type: ignore[arg-type]
+        self.session = fake_session()
         self.worker = AvatarWorker(
             self.session,
             config,
             lambda: self.now_ns,
             self._take,
-            self.troubles.append,
+            self.warnings.append,
             lambda: self.steady_ns,
         )
         self.worker.start()
@@ -207,7 +179,7 @@ def test_a_clock_that_goes_back_begins_a_new_conversation(bench: Callable[..., B
     b.sound(0, 9)
     b.at(400).until(2)
     b.jump(START - 60_000 * MS).settle()
-    assert any("went back" in text for text in b.troubles)
+    assert any("went back" in text for text in b.warnings)
     assert b.worker.status.blocks == 0
 
 
@@ -228,7 +200,7 @@ def test_a_clock_that_jumps_ahead_begins_a_new_conversation(
     stamp_ns = START + DAY_NS
     b.worker.push_user_audio(AudioChunk(np.full(3200, 0.1, np.float32), 16_000, stamp_ns))
     b.settle()
-    assert any("jumped ahead by 86" in text for text in b.troubles)
+    assert any("jumped ahead by 86" in text for text in b.warnings)
     b.jump(stamp_ns + 200 * MS)
     assert b.until(1)[0].stamp_ns == stamp_ns
     assert b.settle() == 1
@@ -281,7 +253,7 @@ def test_a_machine_that_was_suspended_goes_on(bench: Callable[..., Bench]) -> No
     b.settle()
     b.at(600 + DAY_NS // MS).until(2)
     assert b.worker.status.skipped_blocks == DAY_NS // (200 * MS) - 1  # the next is made
-    assert not b.troubles
+    assert not b.warnings
 
 
 def test_a_replay_that_is_played_fast_does_not_jump(bench: Callable[..., Bench]) -> None:
@@ -291,7 +263,7 @@ def test_a_replay_that_is_played_fast_does_not_jump(bench: Callable[..., Bench])
         b.jump(START + 9_000 * MS * k)
         b.settle()
     b.at(90_000).settle()
-    assert not b.troubles
+    assert not b.warnings
 
 
 def test_no_input_of_far_ahead_is_kept(bench: Callable[..., Bench]) -> None:
@@ -305,7 +277,7 @@ def test_no_input_of_far_ahead_is_kept(bench: Callable[..., Bench]) -> None:
     b.at(200).until(1)
     assert b.worker.status.refused_inputs == 150
     assert not b.session.pictures.ever
-    assert any("s ahead" in text for text in b.troubles)
+    assert any("s ahead" in text for text in b.warnings)
 
 
 def holes(bench: Callable[..., Bench], chunk_ms: int, lasts_ms: int = 6000) -> tuple[Bench, float]:
@@ -359,7 +331,7 @@ def test_a_machine_that_is_slow_keeps_all_pictures_of_a_replay(
     go_on.set()
     b.at(16_000).until(80)
     assert b.session.watched_pictures == 400
-    assert b.worker.status.dropped_pictures == 0
+    assert b.worker.status.dropped_user_frames == 0
 
 
 def test_reset_forgets_and_begins_again(bench: Callable[..., Bench]) -> None:
@@ -384,7 +356,7 @@ def test_stopping_speech_tells_how_much_was_dropped(bench: Callable[..., Bench])
     assert b.worker.stop_speaking().result(PATIENCE_S) > 40 * 640
     last = b.at(400).until(2)[-1]
     assert not last.audio.any()
-    assert b.worker.status.waiting_voice_samples == 0
+    assert b.worker.status.waiting_avatar_audio_samples == 0
 
 
 def test_what_came_before_a_command_is_there_when_it_runs(bench: Callable[..., Bench]) -> None:
@@ -419,7 +391,7 @@ def test_bad_input_is_counted_and_left_out(bench: Callable[..., Bench]) -> None:
     b.sound(0, 4)
     b.at(200).until(1)
     assert b.worker.status.refused_inputs == 2
-    assert any("44100" in text for text in b.troubles)
+    assert any("44100" in text for text in b.warnings)
 
 
 def test_a_block_that_fails_does_not_end_the_avatar(
@@ -427,7 +399,7 @@ def test_a_block_that_fails_does_not_end_the_avatar(
 ) -> None:
     b = bench().at(0)
     b.settle()
-    step, failures = b.session.engine.step, [RuntimeError("out of memory")] * (TROUBLE_LIMIT - 1)
+    step, failures = b.session.engine.step, [RuntimeError("out of memory")] * (MAX_FAILURES - 1)
 
     def sometimes(*arguments: object) -> object:
         if failures:
@@ -440,8 +412,8 @@ def test_a_block_that_fails_does_not_end_the_avatar(
         b.settle()
     assert b.worker.alive
     assert len(b.frames) > 0
-    assert any("out of memory" in text for text in b.troubles)
-    assert b.worker.status.failed_blocks == TROUBLE_LIMIT - 1
+    assert any("out of memory" in text for text in b.warnings)
+    assert b.worker.status.failed_blocks == MAX_FAILURES - 1
 
 
 def test_too_slow_a_machine_draws_less_then_gives_time_up(bench: Callable[..., Bench]) -> None:
@@ -538,7 +510,7 @@ def test_what_is_asked_of_a_worker_that_has_ended_fails_with_a_reason() -> None:
     in_time = b.worker.call(lambda session: 3)
     ending = threading.Thread(target=b.worker.stop)
     ending.start()
-    while not b.worker._stopping:
+    while not b.worker.stopping:
         ending.join(0.001)
     go_on.set()
     ending.join(PATIENCE_S)

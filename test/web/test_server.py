@@ -136,7 +136,7 @@ def test_quick_uploads_do_not_exceed_the_limit_on_waiting_speech() -> None:
     [
         (False, AvatarStatus(), "expected a conversation that goes on"),
         (True, AvatarStatus(connected=False, warning="no avatar"), "got no avatar; start avatar"),
-        (True, AvatarStatus(waiting_voice_samples=120 * SAMPLE_RATE_HZ), "at most 120 s"),
+        (True, AvatarStatus(waiting_avatar_audio_samples=120 * SAMPLE_RATE_HZ), "at most 120 s"),
     ],
 )
 def test_speech_that_cannot_be_spoken_is_refused(

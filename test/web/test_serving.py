@@ -15,12 +15,11 @@ import pytest
 pytest.importorskip("aiortc")
 pytest.importorskip("aiohttp")
 
-from tiny import tiny_engine
-from web_fixture import GreyFaceCodec, find_face
+from fakes import fake_session
+from web_fixture import SIZE_PX, find_face
 
 from avatar_forcing_ros.errors import OutputError
-from avatar_forcing_ros.runtime.avatar import LiveAvatar
-from avatar_forcing_ros.runtime.session import Session
+from avatar_forcing_ros.runtime.avatar import Avatar
 from avatar_forcing_ros.web import serving
 from avatar_forcing_ros.web.access import Access
 from avatar_forcing_ros.web.backend import LiveBackend
@@ -38,7 +37,7 @@ def _logs_as_they_were() -> Iterator[None]:
 
 
 def backend() -> LiveBackend:
-    avatar = LiveAvatar(Session(tiny_engine(), GreyFaceCodec()), print)  # type: ignore[arg-type]
+    avatar = Avatar(fake_session(SIZE_PX), lambda where, text: print(where, text))
     return LiveBackend(avatar, find_face)
 
 

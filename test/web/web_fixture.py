@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from aiohttp.test_utils import TestClient, TestServer
@@ -17,16 +17,13 @@ from aiortc import (
     RTCPeerConnection,
     RTCSessionDescription,
 )
+from fakes import fake_session, grey_portrait
 from numpy.typing import NDArray
-from tiny import TINY, tiny_engine
 
 from avatar_forcing_ros.errors import FaceNotFoundError
 from avatar_forcing_ros.media import AvatarFrame, VideoFrame
-from avatar_forcing_ros.perception.user_motion import UserMotion
-from avatar_forcing_ros.rig import coefficients
 from avatar_forcing_ros.rig.portrait import Portrait
-from avatar_forcing_ros.runtime.avatar import LiveAvatar
-from avatar_forcing_ros.runtime.session import Session
+from avatar_forcing_ros.runtime.avatar import Avatar
 from avatar_forcing_ros.web.access import Access
 from avatar_forcing_ros.web.backend import LiveBackend
 from avatar_forcing_ros.web.library_patches import install_patches
@@ -39,39 +36,7 @@ LOCAL = Access(local=True)
 
 
 def portrait(grey: int) -> Portrait:
-    return Portrait(np.full((SIZE_PX, SIZE_PX, 3), grey, np.uint8), np.zeros((478, 3), np.float32))
-
-
-class GreyFaceCodec:
-    """A codec whose images are as grey as its portrait, and whose user is always seen."""
-
-    image_size_px = SIZE_PX
-    fit: ClassVar[dict[str, float]] = {}
-    drawable_sizes_px: ClassVar[list[int]] = [SIZE_PX]
-    reference = np.zeros(TINY.motion_dim, np.float32)
-
-    def __init__(self) -> None:
-        self.portrait = portrait(100)
-
-    def draw_at(self, size_px: int) -> None: ...
-
-    def reset(self) -> None: ...
-
-    def watch(self) -> None: ...
-
-    def close(self) -> None: ...
-
-    def prepare_portrait(self, other: Portrait) -> None:
-        self.portrait = other
-
-    def encode_user(self, frame: VideoFrame) -> UserMotion:
-        return UserMotion(np.full(TINY.motion_dim, frame.pixels.mean() / 255, np.float32), True)
-
-    def coefficients(self, motion: NDArray[np.float32]) -> NDArray[np.float32]:
-        return coefficients.clip(motion)
-
-    def decode(self, motion: NDArray[np.float32]) -> NDArray[np.uint8]:
-        return np.repeat(self.portrait.image[None], len(motion), axis=0)
+    return grey_portrait(grey, SIZE_PX)
 
 
 def find_face(image: NDArray[np.uint8]) -> Portrait:
@@ -85,7 +50,7 @@ class WebFixture:
     """The server under test and a client of it; `ahead_s` moves the session manager's clock."""
 
     def __init__(
-        self, avatar: LiveAvatar, client: TestClient[Any, Any], sessions: SessionManager
+        self, avatar: Avatar, client: TestClient[Any, Any], sessions: SessionManager
     ) -> None:
         self.avatar, self.client, self.sessions = avatar, client, sessions
         self.ahead_s = 0.0
@@ -179,9 +144,8 @@ async def web_fixture(
     access: Access = LOCAL, backend: type[LiveBackend] = LiveBackend
 ) -> AsyncIterator[WebFixture]:
     install_patches()
-    warnings: list[str] = []
-    session = Session(tiny_engine(), GreyFaceCodec())  # type: ignore[arg-type]
-    avatar = LiveAvatar(session, warnings.append)
+    warnings: list[tuple[str, str]] = []
+    avatar = Avatar(fake_session(SIZE_PX, 100), lambda where, text: warnings.append((where, text)))
     clock = time.monotonic
     server = Server(backend(avatar, find_face), access, now_s=lambda: clock() + fixture.ahead_s)
     async with TestClient(TestServer(server.app)) as client:

@@ -1,4 +1,4 @@
-"""Running figures of a live avatar: how long things took, and who is talking."""
+"""Running measurements of a live avatar: how long things took, and who is talking."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from avatar_forcing_ros.streaming.speech_level import SpeechLevel
 from avatar_forcing_ros.timebase import SAMPLES_PER_FRAME
 
 KEPT_BLOCKS = 250
-USUAL_RMS = 0.1  # of voice after `SpeechLevel`'s gain
+USUAL_RMS = 0.1  # of speech after `SpeechLevel`'s gain
 PAUSE_FRAMES = 6  # between words; nobody has stopped talking yet
 
 
@@ -38,18 +38,18 @@ class Durations:
 
 
 @dataclass
-class VoiceMeter:
-    """How strongly somebody is heard, frame by frame, and whether they are talking."""
+class SpeechMeter:
+    """How loudly somebody speaks, frame by frame, and whether they are talking."""
 
     level: SpeechLevel = field(default_factory=SpeechLevel)
     quiet_frames: int = PAUSE_FRAMES
 
-    def hear(self, sound: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Strength ``[T]``, 1 at the usual speaking level or above, and talking ``[T]``.
+    def update(self, audio: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Loudness ``[T]``, 1 at the usual speaking level or above, and talking ``[T]``.
 
-        `sound` ``[640 T]``, 16 kHz.
+        `audio` ``[640 T]``, 16 kHz.
         """
-        frames = sound.reshape(-1, SAMPLES_PER_FRAME)
+        frames = audio.reshape(-1, SAMPLES_PER_FRAME)
         strength = np.zeros(len(frames), np.float32)
         talking = np.zeros(len(frames), bool)
         for i, frame in enumerate(frames):

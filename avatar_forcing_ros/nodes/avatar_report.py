@@ -1,0 +1,126 @@
+"""What the avatar says about itself: `avatar/state` and diagnostics, from its one status."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.lifecycle import LifecycleNode
+
+from avatar_forcing_ros.msg import AvatarState
+from avatar_forcing_ros.nodes import diagnostics, qos
+from avatar_forcing_ros.nodes.diagnostics import ErrorCounter
+from avatar_forcing_ros.runtime.status import AvatarStatus
+
+MAX_STALL_S = 3.0
+MAX_BEHIND_MS = 1000.0
+
+
+class AvatarReport:
+    """Publishes in every state of the lifecycle; `publish` is called every `period_s`."""
+
+    def __init__(self, node: LifecycleNode, errors: ErrorCounter, period_s: float) -> None:
+        self._node, self._errors, self._period_s = node, errors, period_s
+        self.device = ""
+        self._frames, self._fps = 0, 0.0
+        self._sending_cpu_s = self._sending_share = 0.0
+        self._reported_chunk_ms = 0.0
+        self._last_state: tuple[bool, ...] = ()
+        self._state = qos.publisher(node, "avatar/state", AvatarState, errors, managed=False)
+        self._diagnostics = qos.publisher(
+            node, "/diagnostics", DiagnosticArray, errors, managed=False
+        )
+
+    def publish(self, status: AvatarStatus, frames: int, received: dict[str, int]) -> None:
+        """Both; `frames` were sent since configuration, and so many messages `received`."""
+        self._fps = max(0, frames - self._frames) / self._period_s
+        self._frames = frames
+        sending_s = max(0.0, status.sending_cpu_s - self._sending_cpu_s)
+        self._sending_share, self._sending_cpu_s = sending_s / self._period_s, status.sending_cpu_s
+        self._warn_of_long_chunks(status)
+        self.publish_state(status)
+        statuses = [self._of_avatar(status), self._of_errors()]
+        if received:
+            statuses.insert(1, self._line(DiagnosticStatus.OK, "inputs", "received", received))
+        self._diagnostics.publish(diagnostics.array(self._node, statuses))
+
+    def publish_changes(self, status: AvatarStatus) -> None:
+        """The state at once, where somebody began or stopped to talk, or came or went."""
+        if _state_of(status) != self._last_state:
+            self.publish_state(status)
+
+    def publish_state(self, status: AvatarStatus) -> None:
+        """The state."""
+        self._last_state = _state_of(status)
+        talking = AvatarState.SPEAKING if status.speaking else AvatarState.LISTENING
+        idle = not (status.speaking or status.user_speaking)
+        msg = AvatarState(
+            state=AvatarState.IDLE if idle else talking,
+            model=str(self._node.get_parameter("preset").value),
+            device=self.device,
+            fps=self._fps,
+            reaction_latency_ms=status.playout_delay_ms,
+            block_compute_ms=status.compute_ms,
+            block_compute_p99_ms=status.compute_p99_ms,
+            blocks=status.blocks,
+            late_blocks=status.late_blocks,
+            skipped_blocks=status.skipped_blocks,
+            failed_blocks=status.failed_blocks,
+            filled_audio_samples=status.filled_audio_samples,
+            filled_user_frames=status.filled_user_frames,
+            dropped_avatar_audio_samples=status.dropped_avatar_audio_samples,
+            face_visible=status.face_visible,
+            reduced=status.reduced,
+        )
+        if status.quality:
+            msg.evaluations = status.quality.nfe
+            msg.drawn_size_px = status.quality.drawn_size_px
+        msg.header.stamp = self._node.get_clock().now().to_msg()
+        msg.header.frame_id = str(self._node.get_parameter("frame_id").value)
+        self._state.publish(msg)
+
+    def _warn_of_long_chunks(self, status: AvatarStatus) -> None:
+        """Say once why the avatar answers late, where the microphone is the reason."""
+        later_ms = status.microphone_wait_ms - float(self._node.get_parameter("deadline_ms").value)
+        if later_ms <= 0.0 or status.microphone_chunk_ms <= self._reported_chunk_ms:
+            return
+        self._reported_chunk_ms = status.microphone_chunk_ms
+        self._errors.count(
+            "user/audio long_chunks",
+            f"user/audio: the avatar answers up to {later_ms:.0f} ms later, because the "
+            f"microphone sends chunks of {status.microphone_chunk_ms:.0f} ms: have its driver "
+            "send shorter ones",
+        )
+
+    def _of_avatar(self, status: AvatarStatus) -> DiagnosticStatus:
+        level, message = DiagnosticStatus.OK, "alive" if status.running else "not active"
+        if status.running and not status.alive:
+            level, message = DiagnosticStatus.ERROR, "the worker has ended"
+        elif status.stalled_s > MAX_STALL_S:
+            level, message = DiagnosticStatus.ERROR, f"hangs for {status.stalled_s:.0f} s"
+        elif status.behind_ms > MAX_BEHIND_MS:
+            level, message = DiagnosticStatus.WARN, f"{status.behind_ms / 1000:.1f} s behind"
+        elif status.reduced:
+            level, message = DiagnosticStatus.WARN, "at reduced quality, to keep up"
+        values = asdict(status)
+        values |= values.pop("quality") or {}
+        for name in ("graph_delay_ms", "connected", "warning"):  # of an avatar elsewhere
+            del values[name]
+        values |= {"fps": self._fps, "sending_percent_of_a_core": 100 * self._sending_share}
+        return self._line(level, "avatar", message, values)
+
+    def _of_errors(self) -> DiagnosticStatus:
+        errors = self._errors.counts
+        level = DiagnosticStatus.WARN if errors else DiagnosticStatus.OK
+        message = f"{sum(errors.values())} errors" if errors else "none"
+        return self._line(level, "errors", message, errors)
+
+    def _line(
+        self, level: int, what: str, message: str, values: dict[str, object] | dict[str, int]
+    ) -> DiagnosticStatus:
+        name = f"{self._node.get_fully_qualified_name()}: {what}"
+        return diagnostics.status(level, name, message, values)
+
+
+def _state_of(status: AvatarStatus) -> tuple[bool, ...]:
+    return status.speaking, status.user_speaking, status.face_visible
