@@ -134,7 +134,7 @@ class GraphBackend:
         )
         return unreachable
 
-    def set_portrait(self, image: NDArray[np.uint8]) -> Future[int]:
+    def set_portrait(self, image: NDArray[np.uint8]) -> Future[None]:
         """ConversationError: the face belongs to the robot."""
         raise ConversationError(
             "portrait",

@@ -76,8 +76,8 @@ class AvatarBackend(Protocol):
     def stop_speaking(self) -> Future[int]:
         """Silence; how many samples were dropped."""
 
-    def set_portrait(self, image: NDArray[np.uint8]) -> Future[int]:
-        """Go on with the face in `image` ``[H, W, 3]`` RGB; the side of its portrait in pixels.
+    def set_portrait(self, image: NDArray[np.uint8]) -> Future[None]:
+        """Go on with the face in `image` ``[H, W, 3]`` RGB.
 
         Takes as long as finding the face does. Raises FaceNotFoundError and MediaError.
         """
@@ -87,7 +87,10 @@ class AvatarBackend(Protocol):
 
 
 class LiveBackend:
-    """The avatar lives on this machine; `find_face` makes a portrait of an image, or raises."""
+    """An AvatarBackend whose avatar lives on this machine.
+
+    `find_face` makes a portrait of an image, or raises.
+    """
 
     mode: Mode = "live"
     wants_camera = True
@@ -104,7 +107,6 @@ class LiveBackend:
 
     @property
     def running(self) -> bool:
-        """Whether a conversation goes on."""
         return self._avatar.running
 
     @property
@@ -117,60 +119,38 @@ class LiveBackend:
 
     @property
     def portrait(self) -> NDArray[np.uint8]:
-        """The portrait's image."""
         return self._avatar.portrait.image
 
     def start(
         self, on_frame: Callable[[AvatarFrame], None], on_view: Callable[[VideoFrame], None]
     ) -> None:
-        """Begin a conversation."""
         self._backlog.clear()
         self._avatar.start(on_frame)
 
     def stop(self) -> None:
-        """End it."""
         self._avatar.stop()
         self._backlog.clear()
 
     def now_ns(self) -> int:
-        """The clock of all stamps."""
         return self._avatar.now_ns()
 
     def push_user_audio(self, chunk: AudioChunk) -> None:
-        """The user's microphone."""
         self._avatar.push_user_audio(chunk)
 
     def push_user_frame(self, frame: VideoFrame) -> None:
-        """The user's camera."""
         self._avatar.push_user_frame(frame)
 
     def push_avatar_audio(self, chunk: AudioChunk) -> None:
-        """Speech for the avatar."""
         if self.running:
             self._backlog.add(len(chunk.samples))
             self._avatar.push_avatar_audio(chunk)
 
     def stop_speaking(self) -> Future[int]:
-        """Silence within a block."""
         self._backlog.clear()
         return self._avatar.stop_speaking()
 
-    def set_portrait(self, image: NDArray[np.uint8]) -> Future[int]:
-        """Go on with another portrait."""
-        portrait = self._find_face(image)
-        changed: Future[int] = Future()
-
-        def resolve(done: Future[None]) -> None:
-            if not changed.set_running_or_notify_cancel():  # whoever asked has given up
-                return
-            error = done.exception()
-            if error:
-                changed.set_exception(error)
-            else:
-                changed.set_result(portrait.size_px)
-
-        self._avatar.set_portrait(portrait).add_done_callback(resolve)
-        return changed
+    def set_portrait(self, image: NDArray[np.uint8]) -> Future[None]:
+        return self._avatar.set_portrait(self._find_face(image))
 
     def restore_portrait(self) -> None:
         """Go back to the portrait of the beginning; nobody waits for it."""

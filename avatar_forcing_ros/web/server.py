@@ -152,12 +152,12 @@ class Server:
             image = await asyncio.to_thread(uploaded_image, data)
             self.sessions.require_same_turn(turn)
             try:
-                size_px = await _result(await asyncio.to_thread(self._backend.set_portrait, image))
+                await _result(await asyncio.to_thread(self._backend.set_portrait, image))
             finally:
                 if turn != self.sessions.ended_turns:  # the face of one who left would stay
                     await asyncio.to_thread(self._backend.restore_portrait)
             self.sessions.require_same_turn(turn)
-        return web.json_response({"size_px": size_px})
+        return web.json_response({})
 
     async def _record(self, request: web.Request) -> web.Response:
         """Begin or end a recording of what is shown."""

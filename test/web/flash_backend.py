@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from avatar_forcing_ros.runtime.status import AvatarStatus
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 from avatar_forcing_ros.web.backend import Mode
 
+T = TypeVar("T")
 SIDE_PX = 128
 PERIOD_FRAMES = 25
 FLASH_FRAMES = 5
@@ -33,8 +35,8 @@ def frame(number: int, grey: int = GREY) -> AvatarFrame:
     return AvatarFrame(number * FRAME_PERIOD_NS, pixels, CLICK if at == 0 else SILENCE)
 
 
-def resolved(value: int) -> Future[int]:
-    future: Future[int] = Future()
+def resolved(value: T) -> Future[T]:
+    future: Future[T] = Future()
     future.set_result(value)
     return future
 
@@ -96,12 +98,12 @@ class FlashBackend:
     def stop_speaking(self) -> Future[int]:
         return resolved(0)
 
-    def set_portrait(self, image: NDArray[np.uint8]) -> Future[int]:
+    def set_portrait(self, image: NDArray[np.uint8]) -> Future[None]:
         if not image.any():
             raise FaceNotFoundError(
                 "portrait", expected="a face", got="none", remedy="try another"
             )
         self.grey = int(image.mean())
-        return resolved(SIDE_PX)
+        return resolved(None)
 
     def restore_portrait(self) -> None: ...

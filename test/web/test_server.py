@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import logging
 import threading
 from concurrent.futures import Future
 from dataclasses import replace
@@ -21,7 +20,7 @@ pytest.importorskip("aiohttp")
 import cv2
 from flash_backend import FlashBackend
 from numpy.typing import NDArray
-from web_fixture import TIMEOUT_S, Browser, WebFixture, find_face, run_with_server
+from web_fixture import TIMEOUT_S, Browser, WebFixture, run_with_server
 
 from avatar_forcing_ros.errors import MediaError
 from avatar_forcing_ros.runtime.status import AvatarStatus
@@ -61,7 +60,7 @@ def test_a_face_does_not_outlast_the_turn_of_whom_it_belongs_to() -> None:
     held = Held()
 
     class Slow(LiveBackend):
-        def set_portrait(self, image: NDArray[np.uint8]) -> Future[int]:
+        def set_portrait(self, image: NDArray[np.uint8]) -> Future[None]:
             held.hold()
             return super().set_portrait(image)
 
@@ -90,18 +89,6 @@ def test_words_are_not_said_in_the_next_ones_turn(monkeypatch: pytest.MonkeyPatc
         assert (await fixture.state())["waiting_avatar_audio_samples"] == 0
 
     run_with_server(talk)
-
-
-def test_a_face_that_nobody_waits_for_any_more_is_no_fault(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    done: Future[None] = Future()
-    avatar: Any = SimpleNamespace(portrait=None, set_portrait=lambda portrait: done)
-    changed = LiveBackend(avatar, find_face).set_portrait(np.full((8, 8, 3), 9, np.uint8))
-    changed.cancel()
-    with caplog.at_level(logging.DEBUG):
-        done.set_result(None)
-    assert caplog.records == []
 
 
 def wav(seconds: float) -> bytes:
