@@ -57,8 +57,6 @@ HOME = {
     "sounddevice": {"nodes"},
     "huggingface_hub": {"runtime"},
 }
-# telepresence_node shows the page of `web`, which is one and the same with ROS and without
-PAIRS_MAY_MEET = {("nodes", "web")}
 
 
 def place(path: Path) -> str:
@@ -88,8 +86,7 @@ def violations(path: Path) -> list[str]:
             there = parts[1]
             higher = LAYER[there] > LAYER[here]
             sibling = LAYER[there] == LAYER[here] >= 1 and there != here
-            may_meet = (here, there) in PAIRS_MAY_MEET
-            if higher or (sibling and not may_meet):
+            if higher or sibling:
                 wrong.append(f"{here} imports {name}")
         elif here not in HOME.get(parts[0], {here}):
             wrong.append(f"{here} imports {name}")

@@ -210,7 +210,7 @@ def test_ros_offers_pips_commands_and_the_nodes() -> None:
         module, function = commands[path.name].split(":")
         (called,) = [node for node in ast.parse(text).body if isinstance(node, ast.ImportFrom)]
         assert (called.module, called.names[0].name) == (module, function)
-        assert f'{function}("{path.name}")' in text or function == "main"
+        assert f'{function}("{path.name}"' in text or function == "main"
 
 
 def launch_arguments(path: Path) -> dict[str, dict[str, str]]:

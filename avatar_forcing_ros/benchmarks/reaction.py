@@ -225,7 +225,7 @@ def reaction_table(figures: dict[str, Any]) -> str:
         lines.append(f"{name:<30}{row['median']:>10.1f}{row['p95']:>10.1f}{row['max']:>10.1f}")
     lines += [
         "",
-        f"{figures['images']} images; {figures['fps']} frames a second came, "
+        f"{figures['pictures']} images; {figures['fps']} frames a second came, "
         f"{figures['late_frames']} late (longest gap {figures['longest_gap_ms']} ms), "
         f"{figures['undrawn_frames']} not drawn, {figures['skipped_blocks']} blocks given up",
     ]

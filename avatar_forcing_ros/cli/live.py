@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import logging
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avatar_forcing_ros.cli.options import (
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from avatar_forcing_ros.rig.portrait import Portrait
     from avatar_forcing_ros.runtime.session import Session
 
-TROUBLES = "avatar_forcing_ros.web.live"  # its log is sparing
+WARNINGS = "avatar_forcing_ros.web.live"  # a logger with a rate limit
 
 
 def add(commands: Any) -> None:
@@ -42,41 +41,29 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Serve until told to end."""
-    from avatar_forcing_ros.web.access import access_for
-    from avatar_forcing_ros.web.tls import tls_context
+    """Serve until SIGINT or SIGTERM."""
+    from avatar_forcing_ros.web.serving import Endpoint, serve_until_signal
 
-    server = server_config(options)
-    token_file, tls_cert, tls_key = (
-        Path(name) if name else None
-        for name in (server.token_file, server.tls_cert, server.tls_key)
-    )
-    access = access_for(server.host, token_file, open_to_viewers=server.open_to_viewers)
-    tls = tls_context(tls_cert, tls_key)
+    endpoint = Endpoint.of(server_config(options))
     config = avatar_config(options)
 
     from avatar_forcing_ros.runtime.avatar_process import AvatarProcess
     from avatar_forcing_ros.runtime.portraits import face_in
-    from avatar_forcing_ros.web.live_stage import LiveStage
-    from avatar_forcing_ros.web.quiet_log import keep_quiet
-    from avatar_forcing_ros.web.serving import Door, serve_until_stopped
+    from avatar_forcing_ros.web.backend import LiveBackend
+    from avatar_forcing_ros.web.rate_limit import limit_log_rate
 
-    keep_quiet()
+    limit_log_rate()
+    warn = logging.getLogger(WARNINGS).warning
+    avatar = AvatarProcess(partial(_session, config), lambda where, text: warn("%s", text))
 
-    def warn(where: str, sentence: str) -> None:
-        logging.getLogger(TROUBLES).warning(sentence)
+    def find_face(image: NDArray[np.uint8]) -> Portrait:
+        return face_in(image, config, avatar.portrait_size_px)
 
-    avatar = AvatarProcess(partial(_session, config), warn)
-
-    def find_face(picture: NDArray[np.uint8]) -> Portrait:
-        return face_in(picture, config, avatar.portrait_size_px)
-
-    door = Door(access, server.host, server.port, tls, server.max_viewers)
     try:
-        serve_until_stopped(
-            LiveStage(avatar, find_face),
-            door,
-            ready=lambda: print(f"Open {door.url} in a browser. Ctrl-C ends it.", flush=True),
+        serve_until_signal(
+            LiveBackend(avatar, find_face, config.live),
+            endpoint,
+            ready=lambda: print(f"Open {endpoint.url} in a browser. Ctrl-C ends it.", flush=True),
         )
     finally:
         avatar.close()

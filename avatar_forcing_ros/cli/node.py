@@ -10,6 +10,7 @@ from avatar_forcing_ros.errors import ConfigError
 from avatar_forcing_ros.nodes.executable import run_executable
 
 NODES = Path(__file__).parents[1] / "nodes"
+COMPOSED = {"telepresence_node": "cli.telepresence"}  # of parts that do not import each other
 
 
 def add(commands: Any) -> None:
@@ -44,4 +45,4 @@ def run(options: argparse.Namespace) -> int:
             remedy="name one of these",
         )
     arguments = options.arguments[1:] if options.arguments[:1] == ["--"] else options.arguments
-    return run_executable(options.name, arguments)
+    return run_executable(options.name, arguments, COMPOSED.get(options.name, ""))

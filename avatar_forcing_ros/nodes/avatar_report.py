@@ -64,6 +64,8 @@ class AvatarReport:
             block_compute_p99_ms=status.compute_p99_ms,
             blocks=status.blocks,
             late_blocks=status.late_blocks,
+            skipped_blocks=status.skipped_blocks,
+            failed_blocks=status.failed_blocks,
             filled_audio_samples=status.filled_audio_samples,
             filled_user_frames=status.filled_user_frames,
             dropped_avatar_audio_samples=status.dropped_avatar_audio_samples,
@@ -102,6 +104,8 @@ class AvatarReport:
             level, message = DiagnosticStatus.WARN, "at reduced quality, to keep up"
         values = asdict(status)
         values |= values.pop("quality") or {}
+        for name in ("graph_delay_ms", "connected", "warning"):  # of an avatar elsewhere
+            del values[name]
         values |= {"fps": self._fps, "sending_percent_of_a_core": 100 * self._sending_share}
         return self._line(level, "avatar", message, values)
 

@@ -1,105 +1,97 @@
 """`telepresence_node`: the avatar in a browser, for an operator who talks through it.
 
-The page of ``avatar-forcing live`` on the ROS graph: the avatar's pictures and voice go out by
-WebRTC, the operator's microphone comes back as the avatar's voice. The web server lives in a
-thread of its own, the executor in the main one; topics with pictures and sound are subscribed to
-while somebody looks.
+The page of ``avatar-forcing live`` on the ROS graph: the avatar's frames go out by WebRTC, the
+operator's microphone comes back as its speech. The web server, which is injected, lives in a
+thread of its own; topics with images and audio are subscribed to while somebody watches.
 """
 
 from __future__ import annotations
 
-import functools
 import math
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import cv2
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.clock import Clock, ClockType
-from sensor_msgs.msg import CompressedImage, Image
 
-from avatar_forcing_ros.errors import ConfigError, MissingDependencyError
-from avatar_forcing_ros.files import user_path
+from avatar_forcing_ros.errors import ConfigError
 from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.msg import AvatarState
 from avatar_forcing_ros.node_config import TelepresenceNodeConfig
-from avatar_forcing_ros.nodes import diagnostics, qos
+from avatar_forcing_ros.nodes import diagnostics
 from avatar_forcing_ros.nodes.audio_topics import AudioSubscription
-from avatar_forcing_ros.nodes.convert_image import compressed_to_rgb, image_to_rgb
+from avatar_forcing_ros.nodes.convert_image import image_transport
 from avatar_forcing_ros.nodes.executable import StopSignals
-from avatar_forcing_ros.nodes.graph_stage import AvatarFigures, GraphStage
-from avatar_forcing_ros.nodes.node_base import NodeBase, UnrecoverableError
-from avatar_forcing_ros.nodes.node_main import run_node
+from avatar_forcing_ros.nodes.graph_backend import GraphBackend, GraphOutputs, status_of
+from avatar_forcing_ros.nodes.node_base import REPORT_PERIOD_S, NodeBase, UnrecoverableError
 from avatar_forcing_ros.nodes.parameters import declare, invalid_choice, values
 from avatar_forcing_ros.nodes.subscriptions import MatchedSubscription, MessageTime, StampReader
-from avatar_forcing_ros.nodes.telepresence_outputs import TelepresenceOutputs
 
-FOLLOW_PERIOD_S = 0.2
-REPORT_PERIOD_S = 1.0
-VIEW_PERIOD_S = 0.06  # the page shows 15 pictures a second of the robot's camera
+CHECK_PERIOD_S = 0.2
+VIEW_PERIOD_S = 0.06  # the page shows 15 frames a second of the robot's camera
 VIEW_SIDE_PX = 640
-STATES = {AvatarState.IDLE: "idle", AvatarState.LISTENING: "listening"}
+
+
+class PageServer(Protocol):
+    """A web server that runs in a thread of its own."""
+
+    url: str
+    failure: BaseException | None
+
+    def stop(self) -> bool:
+        """End it; False if it did not end in time."""
+
+
+Serve = Callable[[GraphBackend, Mapping[str, Any]], PageServer]
 
 
 class TelepresenceNode(NodeBase):
-    """Raises AvatarForcingError for parameters of no use; `serve` opens the page."""
+    """`serve` opens the page for a backend, by the node's parameters.
 
-    def __init__(self, **node_options: Any) -> None:
+    Raises AvatarForcingError for unusable parameters.
+    """
+
+    def __init__(self, serve: Serve, **node_options: Any) -> None:
         super().__init__("telepresence_node", **node_options)
-        self._server: Any = None
+        self._serve = serve
+        self._server: PageServer | None = None
         self._matched: list[AudioSubscription | MatchedSubscription] = []
         self._stamp = StampReader(self.now_ns, math.inf, self.errors, required=True)
         try:
             declare(self, TelepresenceNodeConfig)
             self.settings = values(self, TelepresenceNodeConfig)
             _check(self.settings)
-            outputs = TelepresenceOutputs(self, self.settings, self.errors)
-            self.stage = GraphStage(
-                outputs,
+            self.outputs = GraphOutputs(self, self.settings, self.errors)
+            self.backend = GraphBackend(
+                self.outputs,
                 browser_is_user=self.settings["browser_is_user"],
                 has_view=self.settings["robot_view"],
-                has_robot_sound=self.settings["robot_sound"],
+                has_robot_audio=self.settings["robot_sound"],
             )
             self._viewed_s = 0.0
-            self._frames_then = 0
+            self._reported_frames = 0
             self._group = MutuallyExclusiveCallbackGroup()
-            # volatile, so that a replayed state is heard as well; it comes every second
+            # volatile, so that a replayed state is received as well; it comes every second
             self.create_subscription(
                 AvatarState, "avatar/state", self._on_state, 1, callback_group=self._group
             )
-            self._diagnostics = qos.publisher(
-                self, "/diagnostics", DiagnosticArray, self.errors, managed=False
-            )
             # the page goes on while simulated time stands still
-            steady = Clock(clock_type=ClockType.STEADY_TIME)
-            self.create_timer(FOLLOW_PERIOD_S, self._follow, self._group, clock=steady)
-            self.create_timer(REPORT_PERIOD_S, self._report, self._group, clock=steady)
+            self.create_steady_timer(CHECK_PERIOD_S, self._subscribe_on_demand, self._group)
+            self.publish_diagnostics(self._statuses, self._group)
         except BaseException:
             self.destroy_node()
             raise
 
-    def serve(self) -> str:
-        """Open the page; its address.
+    def serve(self) -> None:
+        """Open the page.
 
         Raises ConfigError for an unsafe or unusable setting, OutputError for a port that cannot be
-        had and MissingDependencyError without aiohttp or aiortc.
+        bound and MissingDependencyError without aiohttp or aiortc.
         """
-        given = self.settings
-        paths = {
-            name: user_path(given[name]) if given[name] else None
-            for name in ("token_file", "tls_cert", "tls_key")
-        }
-        web = _web()
-        access = web.access_for(
-            given["host"], paths["token_file"], open_to_viewers=given["open_to_viewers"]
-        )
-        tls = web.tls_context(paths["tls_cert"], paths["tls_key"])
-        door = web.Door(access, given["host"], given["port"], tls, given["max_viewers"])
-        self._server = web.ServingThread(self.stage, door)
-        self.get_logger().info(f"open {door.url} in a browser")
-        return str(door.url)
+        self._server = self._serve(self.backend, self.settings)
+        self.get_logger().info(f"open {self._server.url} in a browser")
 
     def start(self, signals: StopSignals) -> None:
         """Open the page."""
@@ -111,40 +103,40 @@ class TelepresenceNode(NodeBase):
         if server and not server.stop():
             self.errors.count("web server", "the web server did not end in time")
 
-    def _follow(self) -> None:
-        """Take pictures and sound off the network while somebody looks."""
-        if self.stage.running and not self._matched:
-            self._open()
-        elif self._matched and not self.stage.running:
+    def _subscribe_on_demand(self) -> None:
+        """Take images and audio off the network while somebody watches."""
+        if self.backend.running and not self._matched:
+            self._subscribe()
+        elif self._matched and not self.backend.running:
             for subscription in self._matched:
                 subscription.close()
             self._matched = []
 
-    def _open(self) -> None:
+    def _subscribe(self) -> None:
         self._matched = [
             AudioSubscription(
                 self,
                 "avatar/audio_aligned",
                 self.settings,
-                lambda chunk, at: self.stage.put_sound(at.ns, chunk.samples),
+                lambda chunk, at: self.backend.push_audio(at.ns, chunk.samples),
                 lambda msg: self._stamp(msg, "avatar/audio_aligned"),
                 self.errors,
                 self._group,
             ),
-            self._image_subscription("avatar/image_raw", "image_transport", self._on_picture),
+            self._image_subscription("avatar/image_raw", "image_transport", self._on_image),
         ]
         if self.settings["robot_view"]:
             self._matched.append(
                 self._image_subscription("user/image", "user_image_transport", self._on_view)
             )
         if self.settings["robot_sound"]:
-            # by its time of arrival: it is heard at once, whatever its stamps
+            # by its time of arrival: it is played at once, whatever its stamps
             self._matched.append(
                 AudioSubscription(
                     self,
                     "user/audio",
                     self.settings,
-                    lambda chunk, _: self.stage.put_robot_sound(chunk.samples),
+                    lambda chunk, _: self.backend.push_robot_audio(chunk.samples),
                     lambda _: MessageTime(time.monotonic_ns(), arrived=True),
                     self.errors,
                     self._group,
@@ -153,51 +145,41 @@ class TelepresenceNode(NodeBase):
             )
 
     def _image_subscription(
-        self, topic: str, transport: str, callback: Callable[[Any, Callable[[Any], Any]], None]
+        self, topic: str, transport: str, callback: Callable[[Any, Any], None]
     ) -> MatchedSubscription:
-        is_compressed = self.settings[transport] == "compressed"
-        to_rgb = compressed_to_rgb if is_compressed else image_to_rgb
+        """Calls `callback` with each message and its conversion to pixels."""
+        full_name, message, to_rgb = image_transport(topic, self.settings[transport])
         return MatchedSubscription(
             self,
-            f"{topic}/compressed" if is_compressed else topic,
-            [CompressedImage if is_compressed else Image],
-            lambda msg: callback(msg, to_rgb),
+            full_name,
+            [message],
+            lambda msg: callback(msg, lambda: to_rgb(msg)),
             self.errors,
             self._group,
             like=topic,
         )
 
-    def _on_picture(self, msg: Any, to_rgb: Callable[[Any], Any]) -> None:
-        self.stage.put_picture(self._stamp(msg, "avatar/image_raw").ns, to_rgb(msg))
+    def _on_image(self, msg: Any, to_rgb: Callable[[], Any]) -> None:
+        self.backend.push_image(self._stamp(msg, "avatar/image_raw").ns, to_rgb())
 
-    def _on_view(self, msg: Any, to_rgb: Callable[[Any], Any]) -> None:
+    def _on_view(self, msg: Any, to_rgb: Callable[[], Any]) -> None:
         now_s = time.monotonic()
         if now_s - self._viewed_s < VIEW_PERIOD_S:
             return
         self._viewed_s = now_s
-        pixels = to_rgb(msg)
+        pixels = to_rgb()
         height, width = pixels.shape[:2]
-        shrink = min(1.0, VIEW_SIDE_PX / max(height, width))
+        scale = min(1.0, VIEW_SIDE_PX / max(height, width))
         # VP8 wants sides of two pixels at least, and even ones
-        size = [max(2, round(shrink * side / 2) * 2) for side in (width, height)]
+        size = [max(2, round(scale * side / 2) * 2) for side in (width, height)]
         if size != [width, height]:
             pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-        self.stage.put_view(VideoFrame(pixels, round(now_s * 1e9)))
+        self.backend.push_view(VideoFrame(pixels, round(now_s * 1e9)))
 
-    def _on_state(self, msg: Any) -> None:
-        self.stage.put_figures(
-            AvatarFigures(
-                state=STATES.get(msg.state, "speaking"),
-                reaction_ms=msg.reaction_latency_ms,
-                compute_ms=msg.block_compute_ms,
-                compute_p99_ms=msg.block_compute_p99_ms,
-                face_visible=msg.face_visible,
-                reduced=msg.reduced,
-                late_blocks=msg.late_blocks,
-            )
-        )
+    def _on_state(self, msg: AvatarState) -> None:
+        self.backend.put_status(status_of(msg))
 
-    def _report(self) -> None:
+    def _statuses(self) -> list[DiagnosticStatus]:
         """Diagnostics, every second."""
         if self._server and self._server.failure:
             raise UnrecoverableError(  # without its page the node is of no use
@@ -206,58 +188,31 @@ class TelepresenceNode(NodeBase):
                 got=f"{type(self._server.failure).__name__}: {self._server.failure}",
                 remedy="start the node anew",
             )
-        counts = self.stage.counts()
-        fps = (counts["frames"] - self._frames_then) / REPORT_PERIOD_S
-        self._frames_then = counts["frames"]
+        counts = self.backend.counts()
+        fps = (counts["frames"] - self._reported_frames) / REPORT_PERIOD_S
+        self._reported_frames = counts["frames"]
         errors = self.errors.counts
-        message = self.stage.trouble or (f"{sum(errors.values())} errors" if errors else "")
+        message = self.backend.status.warning
+        message = message or (f"{sum(errors.values())} errors" if errors else "")
         level = DiagnosticStatus.WARN if message else DiagnosticStatus.OK
-        figures = {
-            "watched": self.stage.running,
+        metrics = {
+            "watched": self.backend.running,
             "fps": fps,
-            "delay_ms": self.stage.delay_ms,
+            "delay_ms": self.backend.delay_ms,
             **counts,
             **errors,
         }
         name = f"{self.get_fully_qualified_name()}: page"
-        line = diagnostics.status(level, name, message or "alive", figures)
-        self._diagnostics.publish(diagnostics.array(self, [line]))
+        return [diagnostics.status(level, name, message or "alive", metrics)]
 
 
 def _check(given: dict[str, Any]) -> None:
-    trouble = invalid_choice(TelepresenceNodeConfig, given)
-    if not trouble and given["robot_view"] and given["browser_is_user"]:
-        trouble = "robot_view would show what browser_is_user sends"
-    if not trouble and given["robot_sound"] and given["browser_is_user"]:
-        trouble = "robot_sound would play what browser_is_user sends"
-    if trouble:
+    wrong = invalid_choice(TelepresenceNodeConfig, given)
+    if not wrong and given["robot_view"] and given["browser_is_user"]:
+        wrong = "robot_view would show what browser_is_user sends"
+    if not wrong and given["robot_sound"] and given["browser_is_user"]:
+        wrong = "robot_sound would play what browser_is_user sends"
+    if wrong:
         raise ConfigError(
-            "parameters", expected="values that go together", got=trouble, remedy="correct it"
+            "parameters", expected="values that go together", got=wrong, remedy="correct it"
         )
-
-
-class _Web:
-    """What is needed of the web server, whose packages are optional."""
-
-    def __init__(self) -> None:
-        from avatar_forcing_ros.web.access import access_for
-        from avatar_forcing_ros.web.serving import Door, ServingThread
-        from avatar_forcing_ros.web.tls import tls_context
-
-        self.access_for, self.tls_context = access_for, tls_context
-        self.Door, self.ServingThread = Door, ServingThread
-
-
-def _web() -> _Web:
-    try:
-        return _Web()
-    except ImportError as error:
-        raise MissingDependencyError(
-            "the page",
-            expected="the packages aiohttp and aiortc",
-            got=str(error),
-            remedy="pip install 'avatar_forcing_ros[web]'",
-        ) from error
-
-
-main = functools.partial(run_node, "telepresence_node", TelepresenceNode)

@@ -58,3 +58,9 @@ class AvatarStatus:
     face_visible: bool = False
     quality: QualityLevel | None = None
     reduced: bool = False
+    graph_delay_ms: float = 0.0
+    """How long a frame takes over the ROS graph, where the avatar is elsewhere on it."""
+    connected: bool = True
+    """False where the avatar is elsewhere and nothing has come of it for seconds."""
+    warning: str = ""
+    """What keeps the avatar from being seen, in a few words; empty where nothing does."""

@@ -1,21 +1,21 @@
-"""Who may ask the server for anything: by token, by origin, by the name it was called.
+"""Access control: token, origin and host name of a request, the TLS certificate, and refusals.
 
-A server on this machine alone wants no token, but answers to this machine's names only: another
-site cannot have its own name point here and read along. One that others reach wants a token.
+A server that listens on loopback needs no token, but answers to this machine's names only, so that
+no other site can point its own name here (DNS rebinding). One that others reach needs a token.
 """
 
 from __future__ import annotations
 
 import hmac
 import ipaddress
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
-from avatar_forcing_ros.errors import ConfigError
-from avatar_forcing_ros.web.refusal import RefusedError
+from avatar_forcing_ros.errors import AvatarForcingError, ConfigError
 
-SHORTEST_TOKEN = 16
+MIN_TOKEN_LENGTH = 16
 LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
 TOKEN_HINT = "head -c 24 /dev/urandom | base64 > token.txt && chmod 600 token.txt"
 TLS_HINT = (
@@ -24,11 +24,19 @@ TLS_HINT = (
 )
 
 
+class RefusedError(AvatarForcingError):
+    """A request that is answered with the HTTP status `status` and this message."""
+
+    def __init__(self, status: int, what: str, *, expected: str, got: str, remedy: str) -> None:
+        super().__init__(what, expected=expected, got=got, remedy=remedy)
+        self.status = status
+
+
 @dataclass(frozen=True)
 class Access:
-    """What is asked of every request. `token` is empty where none is wanted.
+    """What every request has to satisfy. `token` is empty where none is required.
 
-    `open_to_viewers`: watching wants no token; talking with the avatar always does.
+    `open_to_viewers`: watching needs no token; talking with the avatar always does.
     """
 
     local: bool
@@ -36,8 +44,8 @@ class Access:
     open_to_viewers: bool = False
 
     def check_host(self, host: str | None) -> None:
-        """RefusedError (403) where a request calls a local server by a foreign name."""
-        if self.local and name_of(host or "") not in LOCAL_NAMES:
+        """RefusedError (403) for a request to a local server under a foreign name."""
+        if self.local and host_name(host or "") not in LOCAL_NAMES:
             raise RefusedError(
                 403,
                 "host",
@@ -47,7 +55,7 @@ class Access:
             )
 
     def check_origin(self, origin: str | None, host: str | None) -> None:
-        """RefusedError (403) where a request does not come from the page of this very server."""
+        """RefusedError (403) for a request that does not come from this server's own page."""
         parts = _split(origin or "")
         if not host or parts is None or parts.netloc.lower() != host.lower():
             raise RefusedError(
@@ -59,10 +67,10 @@ class Access:
             )
 
     def check_token(self, authorization: str | None) -> None:
-        """RefusedError (401) without the token, which stands behind the word Bearer."""
-        kind, _, given = (authorization or "").partition(" ")
-        right = hmac.compare_digest(given.encode("utf-8", "surrogateescape"), self.token.encode())
-        if self.token and not (kind.lower() == "bearer" and right):
+        """RefusedError (401) without the token (``Authorization: Bearer TOKEN``)."""
+        scheme, _, given = (authorization or "").partition(" ")
+        valid = hmac.compare_digest(given.encode("utf-8", "surrogateescape"), self.token.encode())
+        if self.token and not (scheme.lower() == "bearer" and valid):
             raise RefusedError(
                 401,
                 "token",
@@ -72,14 +80,14 @@ class Access:
             )
 
 
-def name_of(host: str) -> str:
+def host_name(host: str) -> str:
     """The name in a Host header, without port and brackets."""
     parts = _split(f"//{host}")
     return (parts.hostname or "") if parts else ""
 
 
 def _split(url: str) -> SplitResult | None:
-    """The parts of `url`; None where it is none, such as with brackets that do not close."""
+    """The parts of `url`; None where it is malformed."""
     try:
         return urlsplit(url)
     except ValueError:
@@ -87,7 +95,7 @@ def _split(url: str) -> SplitResult | None:
 
 
 def is_local(host: str) -> bool:
-    """Whether an address to listen on is this machine's own, which nobody else reaches."""
+    """Whether `host`, an address to listen on, is a loopback address."""
     if host == "localhost":
         return True
     try:
@@ -121,11 +129,28 @@ def _read_token(path: Path) -> str:
             got=getattr(error, "strerror", None) or "bytes that are no text",
             remedy=f"make one with: {TOKEN_HINT}",
         ) from None
-    if len(token) < SHORTEST_TOKEN or not token.isascii() or len(token.split()) != 1:
+    if len(token) < MIN_TOKEN_LENGTH or not token.isascii() or len(token.split()) != 1:
         raise ConfigError(
             f"token file {path}",
-            expected=f"one word of at least {SHORTEST_TOKEN} plain characters",
+            expected=f"one word of at least {MIN_TOKEN_LENGTH} plain characters",
             got=f"{len(token)} characters in {len(token.split())} words",
             remedy=f"make one with: {TOKEN_HINT}",
         )
     return token
+
+
+def tls_context(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    """The context for https; None where neither file is given. ConfigError for unusable files."""
+    if certificate is None and key is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(certificate or "", key)
+    except OSError as error:
+        raise ConfigError(
+            "tls-cert, tls-key",
+            expected="a certificate and its key as PEM files",
+            got=error.strerror or str(error),
+            remedy="give both, as your certificate authority or 'mkcert' made them",
+        ) from error
+    return context

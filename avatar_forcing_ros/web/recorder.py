@@ -1,4 +1,4 @@
-"""The avatar as it is shown, kept as an MP4 until it has been fetched."""
+"""Records the avatar as it is shown, to an MP4 that is kept until it has been fetched."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from avatar_forcing_ros.errors import OutputError
 from avatar_forcing_ros.media import AvatarFrame
 from avatar_forcing_ros.media_files.writing import Mp4Writer
 from avatar_forcing_ros.timebase import FRAME_PERIOD_S, FRAME_RATE_HZ, frames_to_samples
-from avatar_forcing_ros.web.refusal import RefusedError
+from avatar_forcing_ros.web.access import RefusedError
 
-LONGEST_FRAMES = 600 * FRAME_RATE_HZ
-MOST_WAITING = 2 * FRAME_RATE_HZ  # frames, of 0.8 MB each
+MAX_FRAMES = 600 * FRAME_RATE_HZ
+MAX_WAITING = 2 * FRAME_RATE_HZ  # frames, of 0.8 MB each
 logger = logging.getLogger(__name__)
 
 
@@ -30,19 +30,19 @@ class Recorder:
 
     def __init__(self) -> None:
         self._take: _Take | None = None
-        self._changing = threading.Lock()  # around what takes its time; `put` does not wait
+        self._lock = threading.Lock()  # around what takes its time; `put` does not wait
 
     def start(self) -> None:
-        """Begin a recording; one that nobody has fetched is forgotten."""
-        with self._changing:
-            self._forget()
+        """Begin a recording; one that nobody has fetched is deleted."""
+        with self._lock:
+            self._drop()
             take = _Take()
             take.start()
             self._take = take
 
     def stop(self) -> None:
         """End the recording, if there is one; takes as long as what waits to be written."""
-        with self._changing:
+        with self._lock:
             if self._take:
                 self._take.finish()
 
@@ -67,24 +67,24 @@ class Recorder:
 
     def discard(self, path: Path | None = None) -> None:
         """End the recording and delete its file; with `path` only if that is its file."""
-        with self._changing:
+        with self._lock:
             if path is None or (self._take and self._take.path == path):
-                self._forget()
+                self._drop()
 
-    def _forget(self) -> None:
+    def _drop(self) -> None:
         take, self._take = self._take, None
         if take:
             take.finish()
             take.path.unlink(missing_ok=True)
 
-    def told(self) -> dict[str, Any]:
-        """Whether one goes on or is ready, its length, and how many frames did not fit in."""
+    def state(self) -> dict[str, Any]:
+        """Whether one goes on or is ready, its length, and its dropped frames, for the page."""
         take = self._take
         return {
             "on": bool(take and take.on),
             "ready": bool(take and not take.on and take.frames),
             "s": round(take.frames * FRAME_PERIOD_S, 1) if take else 0.0,
-            "left_out": take.left_out if take else 0,
+            "dropped": take.dropped if take else 0,
         }
 
 
@@ -102,24 +102,24 @@ class _Take(threading.Thread):
         except OSError as error:
             raise OutputError(
                 "recording",
-                expected="room for a temporary file",
+                expected="space for a temporary file",
                 got=error.strerror or str(error),
                 remedy="free some space, or set TMPDIR to another place",
             ) from error
-        self.on, self.frames, self.left_out = True, 0, 0
+        self.on, self.frames, self.dropped = True, 0, 0
         self._waiting: queue.SimpleQueue[tuple[int, AvatarFrame] | None] = queue.SimpleQueue()
         self._writer: Mp4Writer | None = None
-        self._sides_px = (0, 0)
+        self._size_px = (0, 0)
         self._first = self._next = 0
 
     def put(self, number: int, frame: AvatarFrame) -> None:
-        """Have a frame written; what does not fit is counted, and is a gap in the file."""
+        """Have a frame written; one that does not fit is counted, and is a gap in the file."""
         if not self.on:
             return
-        if self._waiting.qsize() < MOST_WAITING:
+        if self._waiting.qsize() < MAX_WAITING:
             self._waiting.put((number, frame))
         else:
-            self.left_out += 1
+            self.dropped += 1
 
     def finish(self) -> None:
         """Write what waits, and the end of the file."""
@@ -128,15 +128,15 @@ class _Take(threading.Thread):
         self.join()
 
     def run(self) -> None:
-        """Write until told to end, or until it is long enough."""
+        """Write until `finish` is called, or until the longest length."""
         try:
             with ExitStack() as opened:
-                while (told := self._waiting.get()) is not None:
-                    self._write(*told, opened)
-                    if self.frames >= LONGEST_FRAMES:
+                while (item := self._waiting.get()) is not None:
+                    self._write(*item, opened)
+                    if self.frames >= MAX_FRAMES:
                         break
         except Exception:  # a full disk, say: the conversation goes on without
-            logger.exception("the recording was given up")
+            logger.exception("the recording failed")
             self.frames = 0
         finally:
             self.on = False
@@ -144,10 +144,10 @@ class _Take(threading.Thread):
     def _write(self, number: int, frame: AvatarFrame, opened: ExitStack) -> None:
         if self._writer is None:
             if frame.pixels is None:
-                return  # it begins with a picture
+                return  # it begins with an image
             height, width = frame.pixels.shape[:2]
-            self._sides_px = (width - width % 2, height - height % 2)  # H.264 wants even ones
-            self._writer = opened.enter_context(Mp4Writer(self.path, *self._sides_px))
+            self._size_px = (width - width % 2, height - height % 2)  # H.264 wants even ones
+            self._writer = opened.enter_context(Mp4Writer(self.path, *self._size_px))
             self._first = self._next = number
         if number > self._next:
             self._writer.hold(np.zeros(frames_to_samples(number - self._next), np.float32))
@@ -155,8 +155,8 @@ class _Take(threading.Thread):
         if frame.pixels is None:
             self._writer.hold(frame.audio)
         else:
-            picture = frame.pixels
-            if picture.shape[1::-1] != self._sides_px:
-                picture = np.asarray(cv2.resize(picture, self._sides_px), np.uint8)
-            self._writer.write(picture[None], frame.audio)
+            image = frame.pixels
+            if image.shape[1::-1] != self._size_px:
+                image = np.asarray(cv2.resize(image, self._size_px), np.uint8)
+            self._writer.write(image[None], frame.audio)
         self.frames = self._next - self._first

@@ -1,4 +1,4 @@
-"""The server: requests to the room and to the avatar, and a page that makes them."""
+"""The HTTP API of the page: requests to the session manager and to the avatar."""
 
 from __future__ import annotations
 
@@ -16,33 +16,41 @@ import numpy as np
 from aiohttp import web
 from numpy.typing import NDArray
 
+from avatar_forcing_ros.config import ServerConfig
+from avatar_forcing_ros.errors import MediaError
+from avatar_forcing_ros.media import AudioChunk
+from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 from avatar_forcing_ros.web import speech
-from avatar_forcing_ros.web.access import Access
-from avatar_forcing_ros.web.guarding import HEADERS, guard
-from avatar_forcing_ros.web.picture_encoder import encode_faces
-from avatar_forcing_ros.web.refusal import RefusedError
-from avatar_forcing_ros.web.room import MOST_VIEWERS, ROUND_S, Room
-from avatar_forcing_ros.web.stage import Stage
-from avatar_forcing_ros.web.uploads import LARGEST_UPLOAD, uploaded_picture, uploaded_sound
+from avatar_forcing_ros.web.access import Access, RefusedError
+from avatar_forcing_ros.web.backend import AvatarBackend
+from avatar_forcing_ros.web.middleware import SECURITY_HEADERS, guard
+from avatar_forcing_ros.web.session_manager import CHECK_PERIOD_S, SessionManager
+from avatar_forcing_ros.web.user_media import MAX_UPLOAD_BYTES, uploaded_audio, uploaded_image
 
 STATIC = Path(__file__).parent / "static"
 KEY_HEADER = "X-Avatar-Key"
-PATIENCE_S = 10.0
-PART_BYTES = 1 << 20
+ANSWER_TIMEOUT_S = 10.0
+MAX_WAITING_SPEECH_S = 120
+FILE_PART_BYTES = 1 << 20
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 
 class Server:
-    """Answers for `stage` to those whom `access` lets in."""
+    """Serves `backend` to those whom `access` lets in."""
 
-    def __init__(self, stage: Stage, access: Access, most_viewers: int = MOST_VIEWERS) -> None:
-        encode_faces()
-        self._stage, self._access = stage, access
-        self.room = Room(stage, most_viewers, local=access.local)
-        self._one_face = asyncio.Lock()
+    def __init__(
+        self,
+        backend: AvatarBackend,
+        access: Access,
+        max_viewers: int = ServerConfig.max_viewers,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._backend, self._access = backend, access
+        self.sessions = SessionManager(backend, max_viewers, local=access.local, now_s=now_s)
+        self._portrait_lock = asyncio.Lock()
         self.app = web.Application(
-            client_max_size=LARGEST_UPLOAD, middlewares=[guard(access, time.monotonic)]
+            client_max_size=MAX_UPLOAD_BYTES, middlewares=[guard(access, now_s)]
         )
         self.app.add_routes(
             [
@@ -51,39 +59,39 @@ class Server:
                 web.get("/api/portrait", self._portrait),
                 web.post("/api/join", self._join),
                 web.post("/api/leave", self._leave),
-                web.post("/api/ask", self._ask),
+                web.post("/api/request_turn", self._request_turn),
                 web.post("/api/hand_over", self._hand_over),
-                web.post("/api/say", self._say),
-                web.post("/api/sound", self._sound),
-                web.post("/api/stop", self._stop),
-                web.post("/api/portrait", self._new_portrait),
+                web.post("/api/speak_text", self._speak_text),
+                web.post("/api/speak_audio", self._speak_audio),
+                web.post("/api/stop_speaking", self._stop_speaking),
+                web.post("/api/portrait", self._set_portrait),
                 web.post("/api/record", self._record),
                 web.get("/api/recording", self._recording, allow_head=False),
             ]
         )
         for path in sorted(STATIC.iterdir()):
             self.app.router.add_get(f"/static/{path.name}", self._file(path.name))
-        self.app.cleanup_ctx.append(self._rounds)
+        self.app.cleanup_ctx.append(self._check_connections)
         self.app.on_shutdown.append(self._close)
 
-    async def _rounds(self, app: web.Application) -> AsyncIterator[None]:
-        """Look round in the room as long as the server lives."""
+    async def _check_connections(self, app: web.Application) -> AsyncIterator[None]:
+        """Check the connections as long as the server lives."""
 
-        async def look() -> None:
+        async def check() -> None:
             while True:
-                await asyncio.sleep(ROUND_S)
+                await asyncio.sleep(CHECK_PERIOD_S)
                 try:
-                    await self.room.look_round()
-                except Exception:  # one round that fails must not end the others
-                    logger.exception("looking round")
+                    await self.sessions.check_connections()
+                except Exception:  # one check that fails must not end the others
+                    logger.exception("checking the connections")
 
-        rounds = asyncio.ensure_future(look())
+        checking = asyncio.ensure_future(check())
         yield
-        rounds.cancel()
-        await asyncio.gather(rounds, return_exceptions=True)
+        checking.cancel()
+        await asyncio.gather(checking, return_exceptions=True)
 
     async def _close(self, app: web.Application) -> None:
-        await self.room.close()
+        await self.sessions.close()
 
     @staticmethod
     def _file(name: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
@@ -94,127 +102,191 @@ class Server:
 
     async def _join(self, request: web.Request) -> web.Response:
         """Offer in, answer and key out."""
-        asked = await _table(request)
-        if asked.get("role") != "viewer":
+        body = await _json_body(request)
+        if body.get("role") != "viewer":
             self._access.check_token(request.headers.get("Authorization"))
-        answer, key = await self.room.join(asked.get("sdp"), asked.get("role"), asked.get("key"))
+        answer, key = await self.sessions.join(body.get("sdp"), body.get("role"), body.get("key"))
         return web.json_response({"type": "answer", "sdp": answer, "key": key})
 
     async def _leave(self, request: web.Request) -> web.Response:
-        await self.room.leave(request.headers.get(KEY_HEADER))
+        await self.sessions.leave(_key(request))
         return web.json_response({})
 
-    async def _ask(self, request: web.Request) -> web.Response:
+    async def _request_turn(self, request: web.Request) -> web.Response:
         """A viewer wants to talk."""
-        return web.json_response({"floor": self.room.ask(request.headers.get(KEY_HEADER))})
+        return web.json_response({"turn": self.sessions.request_turn(_key(request))})
 
     async def _hand_over(self, request: web.Request) -> web.Response:
         """The speaker lets the next one talk."""
-        floor = await self.room.hand_over(request.headers.get(KEY_HEADER))
-        return web.json_response({"floor": floor})
+        return web.json_response({"turn": await self.sessions.hand_over(_key(request))})
 
-    async def _say(self, request: web.Request) -> web.Response:
-        """Text that the avatar is to say."""
-        self.room.require_speaker(request.headers.get(KEY_HEADER))
-        turns = self.room.turns
-        text = speech.spoken_text((await _table(request)).get("text"))
-        return self._said(await speech.speak(text), turns)
+    async def _speak_text(self, request: web.Request) -> web.Response:
+        """Text for the avatar to say."""
+        turn = self._require_speaker(request)
+        text = speech.sanitized_text((await _json_body(request)).get("text"))
+        return self._push_speech(await speech.synthesize(text), turn)
 
-    async def _sound(self, request: web.Request) -> web.Response:
-        """Sound that the avatar is to say, a file of any kind."""
-        self.room.require_speaker(request.headers.get(KEY_HEADER))
-        turns = self.room.turns
-        return self._said(await asyncio.to_thread(uploaded_sound, await request.read()), turns)
+    async def _speak_audio(self, request: web.Request) -> web.Response:
+        """Audio for the avatar to say, a file of any format."""
+        turn = self._require_speaker(request)
+        samples = await asyncio.to_thread(uploaded_audio, await request.read())
+        return self._push_speech(samples, turn)
 
-    def _said(self, samples: NDArray[np.float32], turns: int) -> web.Response:
-        """Have it said, unless the turn ended while it was made ready."""
-        self.room.require_same_turn(turns)
-        return web.json_response({"waiting_s": round(self._stage.say(samples), 2)})
+    def _push_speech(self, samples: NDArray[np.float32], turn: int) -> web.Response:
+        """Have it spoken, unless the turn ended while it was made ready."""
+        self.sessions.require_same_turn(turn)
+        waiting_s = required_capacity(self._backend, len(samples))
+        chunk = AudioChunk(samples, SAMPLE_RATE_HZ, self._backend.now_ns())
+        self._backend.push_avatar_audio(chunk)
+        return web.json_response({"waiting_s": round(waiting_s, 2)})
 
-    async def _stop(self, request: web.Request) -> web.Response:
+    async def _stop_speaking(self, request: web.Request) -> web.Response:
         """Silence, within a block."""
-        self.room.require_speaker(request.headers.get(KEY_HEADER))
-        dropped = await _done(self._stage.stop_speaking())
+        self._require_speaker(request)
+        dropped = await _result(self._backend.stop_speaking())
         return web.json_response({"dropped_samples": dropped})
 
-    async def _new_portrait(self, request: web.Request) -> web.Response:
-        """Another face, from a picture."""
-        self.room.require_speaker(request.headers.get(KEY_HEADER))
-        turns, data = self.room.turns, await request.read()
-        async with self._one_face:
-            picture = await asyncio.to_thread(uploaded_picture, data)
-            self.room.require_same_turn(turns)
+    async def _set_portrait(self, request: web.Request) -> web.Response:
+        """Another face, from an image."""
+        turn, data = self._require_speaker(request), await request.read()
+        async with self._portrait_lock:
+            image = await asyncio.to_thread(uploaded_image, data)
+            self.sessions.require_same_turn(turn)
             try:
-                size_px = await _done(await asyncio.to_thread(self._stage.change_face, picture))
+                await _result(await asyncio.to_thread(self._backend.set_portrait, image))
             finally:
-                if turns != self.room.turns:  # the face of one who left would stay
-                    await asyncio.to_thread(self._stage.restore_face)
-            self.room.require_same_turn(turns)
-        return web.json_response({"size_px": size_px})
+                if turn != self.sessions.ended_turns:  # the face of one who left would stay
+                    await asyncio.to_thread(self._backend.restore_portrait)
+            self.sessions.require_same_turn(turn)
+        return web.json_response({})
 
     async def _record(self, request: web.Request) -> web.Response:
         """Begin or end a recording of what is shown."""
-        self.room.require_speaker(request.headers.get(KEY_HEADER))
-        recorder = self.room.recorder
-        begin = (await _table(request)).get("on") is True
+        self._require_speaker(request)
+        recorder = self.sessions.recorder
+        begin = (await _json_body(request)).get("on") is True
         await asyncio.to_thread(recorder.start if begin else recorder.stop)
-        return web.json_response(recorder.told())
+        return web.json_response(recorder.state())
 
     async def _recording(self, request: web.Request) -> web.StreamResponse:
         """The recording, once: it is deleted when it has been sent."""
-        self.room.require_speaker(request.headers.get(KEY_HEADER))
-        path, name = self.room.recorder.file()
-        response = web.StreamResponse(headers=HEADERS)
+        self._require_speaker(request)
+        path, name = self.sessions.recorder.file()
+        response = web.StreamResponse(headers=SECURITY_HEADERS)
         response.content_type, response.content_length = "video/mp4", path.stat().st_size
         response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
         await response.prepare(request)
         with path.open("rb") as file:
-            while part := await asyncio.to_thread(file.read, PART_BYTES):
+            while part := await asyncio.to_thread(file.read, FILE_PART_BYTES):
                 await response.write(part)
-        await asyncio.to_thread(self.room.recorder.discard, path)
+        await asyncio.to_thread(self.sessions.recorder.discard, path)
         return response
 
     async def _portrait(self, request: web.Request) -> web.Response:
-        """The face as it is shown at rest, as JPEG."""
-        bgr = np.ascontiguousarray(self._stage.face()[..., ::-1])
-        _, coded = await asyncio.to_thread(cv2.imencode, ".jpg", bgr)
-        return web.Response(body=coded.tobytes(), content_type="image/jpeg")
+        """The face at rest, as JPEG."""
+        bgr = np.ascontiguousarray(self._backend.portrait[..., ::-1])
+        _, jpeg = await asyncio.to_thread(cv2.imencode, ".jpg", bgr)
+        return web.Response(body=jpeg.tobytes(), content_type="image/jpeg")
 
     async def _state(self, request: web.Request) -> web.Response:
-        """Figures for the panel."""
-        told = {
-            "mode": self._stage.mode,
-            "view": self._stage.has_view,
-            "operator_hears": self._stage.has_robot_sound,
-            "wants_camera": self._stage.wants_camera,
-            "can_speak_text": speech.can_speak(),
-        }
-        room = self.room.state(request.headers.get(KEY_HEADER))
-        return web.json_response(self._stage.told() | told | room)
+        """Everything that the page follows."""
+        state = backend_state(self._backend) | self.sessions.state(_key(request))
+        return web.json_response(state)
+
+    def _require_speaker(self, request: web.Request) -> int:
+        """The number of the turn, for `require_same_turn`; RefusedError (403) for others."""
+        self.sessions.require_speaker(_key(request))
+        return self.sessions.ended_turns
 
 
-async def _done(command: Future[T]) -> T:
+def backend_state(backend: AvatarBackend) -> dict[str, Any]:
+    """What the page shows of the avatar: its status, and what it can do."""
+    status = backend.status
+    talk = "speaking" if status.speaking else "listening" if status.user_speaking else "idle"
+    measured = status.blocks > 0
+
+    def ms(value: float) -> float | None:
+        return round(value, 1) if measured else None
+
+    return {
+        "mode": backend.mode,
+        "has_view": backend.has_view,
+        "has_robot_audio": backend.has_robot_audio,
+        "wants_camera": backend.wants_camera,
+        "can_speak_text": speech.is_available(),
+        "state": status.warning or (talk if backend.running else "asleep"),
+        "playout_delay_ms": ms(status.playout_delay_ms),
+        "graph_delay_ms": ms(status.graph_delay_ms),
+        "compute_ms": ms(status.compute_ms),
+        "compute_p99_ms": ms(status.compute_p99_ms),
+        "face_visible": status.face_visible,
+        "reduced": status.reduced,
+        "skipped_blocks": status.skipped_blocks,
+        "failed_blocks": status.failed_blocks,
+        "dropped_user_frames": status.dropped_user_frames,
+        "failed_user_frames": status.failed_user_frames,
+        "waiting_avatar_audio_samples": status.waiting_avatar_audio_samples,
+    }
+
+
+def required_capacity(backend: AvatarBackend, samples: int) -> float:
+    """How many seconds of speech wait with `samples` more; MediaError where they cannot be said.
+
+    The one place where that is checked: backends take whatever is pushed.
+    """
+    status = backend.status
+    if not backend.running:
+        raise MediaError(
+            "speech",
+            expected="a conversation that goes on",
+            got="none",
+            remedy="start one, then speak",
+        )
+    if not status.connected:
+        raise MediaError(
+            "speech",
+            expected="an avatar to say it",
+            got=status.warning,
+            remedy="start avatar_node, with the same namespace and ROS_DOMAIN_ID",
+        )
+    waiting_s = (status.waiting_avatar_audio_samples + samples) / SAMPLE_RATE_HZ
+    if waiting_s > MAX_WAITING_SPEECH_S:
+        raise MediaError(
+            "speech",
+            expected=f"at most {MAX_WAITING_SPEECH_S} s that wait to be said",
+            got=f"{waiting_s:.0f} s",
+            remedy="let the avatar finish, or stop it",
+        )
+    return waiting_s
+
+
+async def _result(command: Future[T]) -> T:
     """What the avatar answers; RefusedError (503) where it does not."""
     try:
-        return await asyncio.wait_for(asyncio.wrap_future(command), PATIENCE_S)
+        return await asyncio.wait_for(asyncio.wrap_future(command), ANSWER_TIMEOUT_S)
     except asyncio.TimeoutError:
         raise RefusedError(
             503,
             "avatar",
-            expected=f"an answer within {PATIENCE_S:g} s",
+            expected=f"an answer within {ANSWER_TIMEOUT_S:g} s",
             got="none",
             remedy="try again; the conversation may just have ended",
         ) from None
 
 
-async def _table(request: web.Request) -> dict[str, Any]:
+def _key(request: web.Request) -> str:
+    """The key of the browser's place; empty where it has none."""
+    return request.headers.get(KEY_HEADER, "")
+
+
+async def _json_body(request: web.Request) -> dict[str, Any]:
     """The request's JSON object; RefusedError (400) where it has none."""
     try:
-        told = json.loads(await request.read())
+        body = json.loads(await request.read())
     except (ValueError, RecursionError):
-        told = None
-    if not isinstance(told, dict):
+        body = None
+    if not isinstance(body, dict):
         raise RefusedError(
             400, "request", expected="a JSON object", got="none", remedy="load the page again"
         )
-    return told
+    return body

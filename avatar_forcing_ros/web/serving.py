@@ -1,4 +1,4 @@
-"""The server's life: from listening to the end of the last conversation."""
+"""Running the server: where it listens, until when, in which thread."""
 
 from __future__ import annotations
 
@@ -11,27 +11,40 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from avatar_forcing_ros.config import ServerConfig
 from avatar_forcing_ros.errors import OutputError
-from avatar_forcing_ros.web.access import Access
-from avatar_forcing_ros.web.quiet_log import keep_quiet
-from avatar_forcing_ros.web.room import MOST_VIEWERS
+from avatar_forcing_ros.files import user_path
+from avatar_forcing_ros.web.access import Access, access_for, tls_context
+from avatar_forcing_ros.web.backend import AvatarBackend
+from avatar_forcing_ros.web.library_patches import install_patches, limit_connections
+from avatar_forcing_ros.web.rate_limit import limit_log_rate
 from avatar_forcing_ros.web.server import Server
-from avatar_forcing_ros.web.stage import Stage
 
-ENDING_S = 2.0  # for requests that are being answered
-IDLE_S = 30.0  # how long a connection may be open without a whole request
-MOST_CONNECTIONS = 200
+SHUTDOWN_S = 2.0  # for requests that are being answered
+KEEPALIVE_S = 30.0  # how long a connection may be open without a whole request
+MAX_CONNECTIONS = 200
 
 
 @dataclass(frozen=True)
-class Door:
-    """Where a server listens, and to whom."""
+class Endpoint:
+    """Where a server listens, and to whom; `of` makes one of its settings."""
 
     access: Access
     host: str
     port: int
     tls: ssl.SSLContext | None = None
-    most_viewers: int = MOST_VIEWERS
+    max_viewers: int = ServerConfig.max_viewers
+
+    @classmethod
+    def of(cls, config: ServerConfig) -> Endpoint:
+        """Raises ConfigError for settings that are unsafe or of no use."""
+        token_file, certificate, key = (
+            user_path(name) if name else None
+            for name in (config.token_file, config.tls_cert, config.tls_key)
+        )
+        access = access_for(config.host, token_file, open_to_viewers=config.open_to_viewers)
+        tls = tls_context(certificate, key)
+        return cls(access, config.host, config.port, tls, config.max_viewers)
 
     @property
     def url(self) -> str:
@@ -40,21 +53,29 @@ class Door:
         return f"{'https' if self.tls else 'http'}://{name}:{self.port}"
 
 
-async def serve(stage: Stage, door: Door, ready: Callable[[], None], stop: asyncio.Event) -> None:
-    """Answer requests until `stop`; OutputError where the address cannot be had."""
-    keep_quiet()
-    app = Server(stage, door.access, door.most_viewers).app
+async def serve(
+    backend: AvatarBackend, endpoint: Endpoint, ready: Callable[[], None], stop: asyncio.Event
+) -> None:
+    """Answer requests until `stop`; OutputError where the address cannot be bound."""
+    limit_log_rate()
+    install_patches()
     runner = web.AppRunner(
-        app, access_log=None, shutdown_timeout=ENDING_S, keepalive_timeout=IDLE_S
+        Server(backend, endpoint.access, endpoint.max_viewers).app,
+        access_log=None,
+        shutdown_timeout=SHUTDOWN_S,
+        keepalive_timeout=KEEPALIVE_S,
     )
     await runner.setup()
-    _bound_connections(runner.server)
+    assert runner.server
+    limit_connections(runner.server, MAX_CONNECTIONS)
     try:
         try:
-            await web.TCPSite(runner, door.host, door.port, ssl_context=door.tls).start()
+            await web.TCPSite(
+                runner, endpoint.host, endpoint.port, ssl_context=endpoint.tls
+            ).start()
         except OSError as error:
             raise OutputError(
-                f"address {door.host}:{door.port}",
+                f"address {endpoint.host}:{endpoint.port}",
                 expected="one to listen on",
                 got=error.strerror or str(error),
                 remedy="choose another with --port, or the parameter port",
@@ -65,38 +86,28 @@ async def serve(stage: Stage, door: Door, ready: Callable[[], None], stop: async
         await runner.cleanup()
 
 
-def _bound_connections(server: web.Server | None) -> None:
-    """Where there are connections enough the next ones end at once."""
-    assert server
-    usual = server.connection_made
-
-    def connection_made(handler: web.RequestHandler, transport: asyncio.Transport) -> None:
-        usual(handler, transport)
-        if len(server.connections) > MOST_CONNECTIONS:
-            transport.abort()
-
-    server.connection_made = connection_made  # type: ignore[method-assign]
-
-
-def serve_until_stopped(stage: Stage, door: Door, ready: Callable[[], None]) -> None:
-    """Answer requests until SIGINT or SIGTERM; OutputError where the address cannot be had."""
+def serve_until_signal(
+    backend: AvatarBackend, endpoint: Endpoint, ready: Callable[[], None]
+) -> None:
+    """Answer requests until SIGINT or SIGTERM; OutputError where the address cannot be bound."""
 
     async def run() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
-        await serve(stage, door, ready, stop)
+        await serve(backend, endpoint, ready, stop)
 
     asyncio.run(run())
 
 
-class ServingThread:
+class ServerThread:
     """A server in a thread of its own, for programs that have another main loop."""
 
-    def __init__(self, stage: Stage, door: Door) -> None:
-        """Listen; OutputError where the address cannot be had."""
-        self._stage, self._door = stage, door
+    def __init__(self, backend: AvatarBackend, endpoint: Endpoint) -> None:
+        """Listen; OutputError where the address cannot be bound."""
+        self._backend, self._endpoint = backend, endpoint
+        self.url = endpoint.url
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._begun = threading.Event()
@@ -117,11 +128,11 @@ class ServingThread:
     def _run(self) -> None:
         async def run() -> None:
             self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-            await serve(self._stage, self._door, self._begun.set, self._stop)
+            await serve(self._backend, self._endpoint, self._begun.set, self._stop)
 
         try:
             asyncio.run(run())
-        except BaseException as error:  # raised again by whoever waits for the beginning
+        except BaseException as error:  # raised again in the constructor, or read as `failure`
             self.failure = error
         finally:
             self._begun.set()

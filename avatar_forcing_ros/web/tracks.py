@@ -1,7 +1,7 @@
-"""The avatar's frames and sound as WebRTC tracks, both stamped by one clock.
+"""The avatar's frames and audio as WebRTC tracks, both stamped by one clock.
 
-A frame has a number on that clock; its picture's and its sound's RTP time are that number times a
-constant, so a browser plays them together whatever happens on the way.
+A frame has a number on that clock; the RTP times of its image and its audio are that number times
+a constant, so a browser plays them together whatever happens on the way.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from fractions import Fraction
+from typing import Generic, TypeVar
 
 import av
 import numpy as np
@@ -25,13 +26,39 @@ from avatar_forcing_ros.timebase import (
 )
 
 FULL_SCALE = 32_767
-PIECE_SAMPLES = SAMPLES_PER_FRAME // 2  # what one packet of Opus carries
-PIECE_S = PIECE_SAMPLES / SAMPLE_RATE_HZ
-MOST_PICTURES = 2  # that wait: an older one is of no use
-MOST_SOUNDS = 25  # frames of sound that wait: a second
-VIDEO_HZ = 90_000  # of RTP
+PACKET_SAMPLES = SAMPLES_PER_FRAME // 2  # what one packet of Opus carries
+PACKET_S = PACKET_SAMPLES / SAMPLE_RATE_HZ
+MAX_WAITING_IMAGES = 2  # an older one is of no use
+MAX_WAITING_AUDIO = 25  # frames: a second
+RTP_VIDEO_HZ = 90_000
 VIEW_PERIOD_NS = 1_000_000_000 // 15 - 5_000_000  # a little less, since cameras jitter
-LONGEST_GAP_FRAMES = 125  # that stays a gap; what is longer is closed up
+MAX_GAP_FRAMES = 125  # a longer gap is closed up
+MIX_KNEE = 0.7  # up to here a mix stays as it is
+T = TypeVar("T")
+
+
+def speaker_audio(frame: AvatarFrame) -> NDArray[np.float32]:
+    """What a speaker hears ``[640]``: the robot's microphone where there is one, else the avatar.
+
+    Whoever speaks through the avatar does not hear themselves.
+    """
+    return frame.audio if frame.robot_audio is None else frame.robot_audio
+
+
+def viewer_audio(frame: AvatarFrame) -> NDArray[np.float32]:
+    """What a viewer hears ``[640]``: the avatar and the robot's microphone."""
+    return frame.audio if frame.robot_audio is None else mix(frame.audio, frame.robot_audio)
+
+
+def mix(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The sum ``[n]`` of both, in -1…1: peaks are compressed instead of clipped."""
+    both = one + other
+    level = np.abs(both)
+    if level.max(initial=0.0) <= MIX_KNEE:
+        return both
+    headroom = 1.0 - MIX_KNEE
+    compressed = MIX_KNEE + headroom * np.tanh((level - MIX_KNEE) / headroom)
+    return np.where(level <= MIX_KNEE, both, np.copysign(compressed, both)).astype(np.float32)
 
 
 class FrameNumbers:
@@ -41,97 +68,99 @@ class FrameNumbers:
         self._last_ns: int | None = None
         self._number = -1
 
-    def of(self, stamp_ns: int) -> int:
+    def next(self, stamp_ns: int) -> int:
         """The number of the next frame, stamped `stamp_ns`; gaps of up to 5 s are kept."""
         ahead = 1
         if self._last_ns is not None:
-            told = round((stamp_ns - self._last_ns) / FRAME_PERIOD_NS)
-            ahead = told if 1 <= told <= LONGEST_GAP_FRAMES else 1
+            frames = round((stamp_ns - self._last_ns) / FRAME_PERIOD_NS)
+            ahead = frames if 1 <= frames <= MAX_GAP_FRAMES else 1
         self._last_ns = stamp_ns
         self._number += ahead
         return self._number
 
 
-class _Track(MediaStreamTrack):
-    """A track that is filled from outside, in the event loop; what is old gives way."""
+class _FedTrack(MediaStreamTrack, Generic[T]):
+    """A track that is fed from outside, in the event loop; the oldest gives way."""
 
-    def __init__(self, most: int) -> None:
+    max_waiting: int
+
+    def __init__(self) -> None:
         super().__init__()
         self.dropped = 0
-        self._most = most
-        self._frames: deque[tuple[int, AvatarFrame]] = deque()
-        self._came = asyncio.Event()
+        self._queue: deque[T] = deque()
+        self._fed = asyncio.Event()
 
-    def put(self, number: int, frame: AvatarFrame) -> None:
-        """Take a frame and its number."""
-        self._frames.append((number, frame))
-        while len(self._frames) > self._most:
-            self._frames.popleft()
+    def _feed(self, item: T) -> None:
+        self._queue.append(item)
+        if len(self._queue) > self.max_waiting:
+            self._queue.popleft()
             self.dropped += 1
-        self._came.set()
+        self._fed.set()
 
     def stop(self) -> None:
-        """End the track; whoever waits for a frame is told."""
+        """End the track; whoever waits for a frame gets MediaStreamError."""
         super().stop()
-        self._came.set()
+        self._fed.set()
 
-    async def _next(self) -> tuple[int, AvatarFrame]:
-        while not self._frames and self.readyState == "live":
-            self._came.clear()
-            await self._came.wait()
+    async def _next(self) -> T:
+        while not self._queue and self.readyState == "live":
+            self._fed.clear()
+            await self._fed.wait()
         if self.readyState != "live":
             raise MediaStreamError
-        return self._frames.popleft()
+        return self._queue.popleft()
 
 
-class AvatarPicture(_Track):
+class AvatarVideo(_FedTrack[tuple[int, AvatarFrame]]):
     """The avatar's face, 25 Hz."""
 
     kind = "video"
-
-    def __init__(self) -> None:
-        super().__init__(MOST_PICTURES)
+    max_waiting = MAX_WAITING_IMAGES
 
     def put(self, number: int, frame: AvatarFrame) -> None:
-        """Take a frame that has a picture; without one the last picture stays."""
+        """Take a frame that has an image; without one the last image stays."""
         if frame.pixels is not None:
-            super().put(number, frame)
+            self._feed((number, frame))
 
     async def recv(self) -> av.VideoFrame:
-        """The next picture, when it comes."""
+        """The next image, when it comes."""
         number, frame = await self._next()
-        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame.pixels), format="rgb24")
-        picture.pts, picture.time_base = number, Fraction(1, FRAME_RATE_HZ)
-        return picture
+        assert frame.pixels is not None
+        return _video_frame(frame.pixels, number, FRAME_RATE_HZ)
 
 
-class AvatarSound(_Track):
-    """A sound of each frame, 16 kHz; where frames are missing it is silent for as long.
+class AvatarAudio(_FedTrack[tuple[int, AvatarFrame]]):
+    """The audio of each frame, 16 kHz; missing frames are silence of their length.
 
-    `pick` says which sound ``[640]`` it is, by default the avatar's voice.
-    It is given out by 20 ms, one RTP packet each, since aiortc stamps all packets of a longer
-    piece alike, and a browser plays the first of them alone. A frame's second half is held back
-    until its time: the time of sending is what a browser aligns sound and pictures by.
+    `pick` says which audio ``[640]`` of a frame it is. It is given out by 20 ms, one RTP packet
+    each, since aiortc stamps all packets of a longer piece alike, and a browser plays the first of
+    them alone. A frame's second half is held back until its time: the time of sending is what a
+    browser aligns audio and video by.
     """
 
     kind = "audio"
+    max_waiting = MAX_WAITING_AUDIO
 
     def __init__(
         self, pick: Callable[[AvatarFrame], NDArray[np.float32]] = lambda frame: frame.audio
     ) -> None:
-        super().__init__(MOST_SOUNDS)
+        super().__init__()
         self._pick = pick
-        self._sent: int | None = None  # samples on the clock, up to which sound has been given
+        self._sent: int | None = None  # samples on the clock that have been given out
         self._rest = np.zeros(0, np.float32)
         self._next_due_s = 0.0
+
+    def put(self, number: int, frame: AvatarFrame) -> None:
+        """Take a frame and its number."""
+        self._feed((number, frame))
 
     async def recv(self) -> av.AudioFrame:
         """The next 20 ms, when they come."""
         loop = asyncio.get_running_loop()
         if len(self._rest):
             early_s = self._next_due_s - loop.time()
-            # what is held up already, or silence that fills a gap, need not wait
-            if early_s > 0 and not self._frames and len(self._rest) == PIECE_SAMPLES:
+            # what is late already, or silence that fills a gap, need not wait
+            if early_s > 0 and not self._queue and len(self._rest) == PACKET_SAMPLES:
                 await asyncio.sleep(early_s)
         else:
             number, frame = await self._next()
@@ -140,61 +169,53 @@ class AvatarSound(_Track):
                 self._sent = start
             gap = np.zeros(start - self._sent, np.float32)
             self._rest = np.concatenate((gap, self._pick(frame)))
-        self._next_due_s = loop.time() + PIECE_S
-        piece, self._rest = self._rest[:PIECE_SAMPLES], self._rest[PIECE_SAMPLES:]
+        self._next_due_s = loop.time() + PACKET_S
+        part, self._rest = self._rest[:PACKET_SAMPLES], self._rest[PACKET_SAMPLES:]
         assert self._sent is not None
-        sound = av.AudioFrame.from_ndarray(pcm16(piece)[None], format="s16", layout="mono")
-        sound.sample_rate, sound.pts = SAMPLE_RATE_HZ, self._sent
-        sound.time_base = Fraction(1, SAMPLE_RATE_HZ)
-        self._sent += len(piece)
-        return sound
+        audio = audio_frame(part, self._sent)
+        self._sent += len(part)
+        return audio
 
 
-class ViewPicture(MediaStreamTrack):
-    """What the robot sees, at most 15 Hz: it shares the way and the machine with the avatar."""
+class ViewVideo(_FedTrack[VideoFrame]):
+    """What the robot sees, at most 15 Hz: it shares the line and the machine with the avatar."""
 
     kind = "video"
+    max_waiting = 1
 
     def __init__(self) -> None:
         super().__init__()
-        self._newest: VideoFrame | None = None
         self._shown_ns: int | None = None
         self._pts = 0
-        self._came = asyncio.Event()
 
     def put(self, frame: VideoFrame) -> None:
-        """Take a picture; the newest waits to be shown."""
-        self._newest = frame
-        self._came.set()
-
-    def stop(self) -> None:
-        """End the track; whoever waits for a picture is told."""
-        super().stop()
-        self._came.set()
+        """Take a frame; the newest waits to be shown."""
+        self._feed(frame)
 
     async def recv(self) -> av.VideoFrame:
-        """The next picture that is not too soon after the last, when it comes."""
-        while self.readyState == "live":
-            frame, self._newest = self._newest, None
-            passed_ns = 0
-            if frame and self._shown_ns is not None:
-                passed_ns = frame.stamp_ns - self._shown_ns
-            # stamps that go back, or far ahead, are of another counting
-            if frame and not 0 < passed_ns < VIEW_PERIOD_NS:
-                return self._picture(frame, passed_ns)
-            self._came.clear()
-            await self._came.wait()
-        raise MediaStreamError
-
-    def _picture(self, frame: VideoFrame, passed_ns: int) -> av.VideoFrame:
+        """The next frame that is not too soon after the last, when it comes."""
+        while True:
+            frame = await self._next()
+            passed_ns = 0 if self._shown_ns is None else frame.stamp_ns - self._shown_ns
+            # stamps that go back, or far ahead, are of another clock
+            if not 0 < passed_ns < VIEW_PERIOD_NS:
+                break
         self._shown_ns = frame.stamp_ns
-        within = 0 < passed_ns < LONGEST_GAP_FRAMES * FRAME_PERIOD_NS
-        self._pts += round((passed_ns if within else VIEW_PERIOD_NS) * VIDEO_HZ / 1e9)
-        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame.pixels), format="rgb24")
-        picture.pts, picture.time_base = self._pts, Fraction(1, VIDEO_HZ)
-        return picture
+        within = 0 < passed_ns < MAX_GAP_FRAMES * FRAME_PERIOD_NS
+        self._pts += round((passed_ns if within else VIEW_PERIOD_NS) * RTP_VIDEO_HZ / 1e9)
+        return _video_frame(frame.pixels, self._pts, RTP_VIDEO_HZ)
 
 
-def pcm16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
-    """Sound ``[n]`` in -1…1 as 16-bit whole numbers."""
-    return np.rint(np.clip(samples, -1.0, 1.0) * FULL_SCALE).astype(np.int16)
+def audio_frame(samples: NDArray[np.float32], pts: int) -> av.AudioFrame:
+    """Mono audio ``[n]``, 16 kHz, as 16-bit integers; `pts` counts samples."""
+    pcm = np.rint(np.clip(samples, -1.0, 1.0) * FULL_SCALE).astype(np.int16)
+    frame = av.AudioFrame.from_ndarray(pcm[None], format="s16", layout="mono")
+    frame.sample_rate, frame.pts = SAMPLE_RATE_HZ, pts
+    frame.time_base = Fraction(1, SAMPLE_RATE_HZ)
+    return frame
+
+
+def _video_frame(pixels: NDArray[np.uint8], pts: int, rate_hz: int) -> av.VideoFrame:
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+    frame.pts, frame.time_base = pts, Fraction(1, rate_hz)
+    return frame

@@ -1,98 +1,114 @@
-"""What `benchmark --live` measures: marks that survive a codec, and reactions told by them."""
+"""What `benchmark --live` measures: marks that survive a codec, and reactions measured by them."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 import pytest
+from fakes import FakeCodec
 from numpy.typing import NDArray
-from tiny import tiny_engine
-from web_house import GreyFace
+from tiny import TINY, tiny_engine
 
-from avatar_forcing_ros.benchmarks import web_picture_marks as picture_marks
-from avatar_forcing_ros.benchmarks.web import _figures, as_table, run_live_benchmark
-from avatar_forcing_ros.benchmarks.web_caller import Observed
-from avatar_forcing_ros.benchmarks.web_marked_session import MarkedSession
+from avatar_forcing_ros.benchmarks.web import (
+    Observed,
+    as_table,
+    conversation_metrics,
+    run_live_benchmark,
+)
+from avatar_forcing_ros.benchmarks.web_session import (
+    MAX_MARK,
+    MarkedSession,
+    draw_mark,
+    read_mark,
+)
 from avatar_forcing_ros.config import AvatarConfig
 from avatar_forcing_ros.media import VideoFrame
+from avatar_forcing_ros.perception.user_motion import UserMotion
 from avatar_forcing_ros.runtime.session import Session
 from avatar_forcing_ros.timebase import frame_stamp_ns
 
 
-def picture(grey: int, number: int | None = None) -> NDArray[np.uint8]:
+def image(grey: int, number: int | None = None) -> NDArray[np.uint8]:
     pixels = np.full((360, 480, 3), grey, np.uint8)
     if number is not None:
-        picture_marks.mark(pixels, number)
+        draw_mark(pixels, number)
     return pixels
 
 
-def squeezed(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """As a codec that is short of bits leaves it."""
+class MeanCodec(FakeCodec):
+    """A user's motion is their image's mean."""
+
+    def encode_user(self, frame: VideoFrame) -> UserMotion:
+        return UserMotion(np.full(TINY.motion_dim, frame.pixels.mean() / 255, np.float32), True)
+
+
+def compressed(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """As a codec leaves it that is short of bits."""
     noisy = pixels + np.random.default_rng(0).normal(0, 25, pixels.shape)
     coded = cv2.imencode(".jpg", np.clip(noisy, 0, 255).astype(np.uint8), (1, 15))[1]
     return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
 
 
-@pytest.mark.parametrize("number", [0, 1, 2, 4_660, 32_768, picture_marks.LARGEST])
+@pytest.mark.parametrize("number", [0, 1, 2, 4_660, 32_768, MAX_MARK])
 @pytest.mark.parametrize("grey", [0, 128, 255])
 def test_a_number_is_read_again_after_a_bad_codec(number: int, grey: int) -> None:
-    assert picture_marks.read(squeezed(picture(grey, number))) == number
+    assert read_mark(compressed(image(grey, number))) == number
 
 
 @pytest.mark.parametrize("grey", [0, 128, 255])
-def test_a_picture_without_a_mark_has_no_number(grey: int) -> None:
-    assert picture_marks.read(squeezed(picture(grey))) is None
-    assert picture_marks.read(np.zeros((8, 8, 3), np.uint8)) is None
+def test_an_image_without_a_mark_has_no_number(grey: int) -> None:
+    assert read_mark(compressed(image(grey))) is None
+    assert read_mark(np.zeros((8, 8, 3), np.uint8)) is None
 
 
-def test_what_has_no_room_is_refused() -> None:
-    with pytest.raises(ValueError, match="no room"):
-        picture_marks.mark(picture(0), picture_marks.LARGEST + 1)
-    with pytest.raises(ValueError, match="no room"):
-        picture_marks.mark(np.zeros((64, 64, 3), np.uint8), 1)
+def test_a_mark_without_space_is_refused() -> None:
+    with pytest.raises(ValueError, match="no space"):
+        draw_mark(image(0), MAX_MARK + 1)
+    with pytest.raises(ValueError, match="no space"):
+        draw_mark(np.zeros((64, 64, 3), np.uint8), 1)
 
 
-def test_a_block_answers_the_newest_picture_that_it_was_shown() -> None:
-    session = MarkedSession(Session(tiny_engine(), GreyFace()))  # type: ignore[arg-type]
+def test_a_block_answers_the_newest_camera_frame() -> None:
+    session = MarkedSession(Session(tiny_engine(), MeanCodec()))  # type: ignore[arg-type]
     frames = session.engine.frames(session.state)
     for i in range(2 * frames):
-        session.push_user_frame(VideoFrame(picture(10 + 5 * i, 100 + i), frame_stamp_ns(i)))
+        session.push_user_frame(VideoFrame(image(10 + 5 * i, 100 + i), frame_stamp_ns(i)))
     for expected in (100 + frames - 1, 100 + 2 * frames - 1):
         block = session.next_block()
         assert session.answered[block.motion.block_index] == expected
 
 
-def test_figures_of_what_was_observed() -> None:
+def test_metrics_of_what_was_observed() -> None:
     seen = Observed(
         sent_s=[10.00, 10.04, 10.08, 10.12],
-        came_s=[10.2, 10.24, 10.34, 10.38],
+        received_s=[10.2, 10.24, 10.34, 10.38],
         # 0 and 1 together, 2 never by itself, then 3, which stays
         answered=[(1, 10.24), (1, 10.28), (3, 10.34), (3, 10.38)],
-        said_s=[10.1],
-        heard_s=[10.4],
+        speech_pushed_s=[10.1],
+        speech_heard_s=[10.4],
     )
-    figures = _figures(seen, 10.0, 11.0, onset_s=0.1)
+    metrics = conversation_metrics(seen, 10.0, 11.0, onset_s=0.1)
     # 240 and 200, then 260 for the one that was left out, and 220
-    assert figures["reaction_ms"] == {"count": 4, "median": 230.0, "p95": 257.0, "worst": 260.0}
-    assert figures["speech_ms"]["median"] == pytest.approx(200.0)
-    assert figures["late_pictures"] == 1
-    assert figures["longest_gap_ms"] == pytest.approx(100.0)
-    assert figures["fps"] == 4.0
+    assert metrics["reaction_ms"] == {"count": 4, "median": 230.0, "p95": 257.0, "worst": 260.0}
+    assert metrics["speech_ms"]["median"] == pytest.approx(200.0)
+    assert metrics["late_pictures"] == 1
+    assert metrics["longest_gap_ms"] == pytest.approx(100.0)
+    assert metrics["fps"] == 4.0
 
 
-def test_what_was_never_heard_is_told() -> None:
-    seen = Observed(sent_s=[10.0], came_s=[10.2], said_s=[10.1])
-    figures = _figures(seen, 10.0, 11.0, onset_s=0.1)
-    assert figures["speeches_lost"] == 1
-    assert figures["reaction_ms"] == {"count": 0}
+def test_speech_that_was_never_heard_is_counted() -> None:
+    seen = Observed(sent_s=[10.0], received_s=[10.2], speech_pushed_s=[10.1])
+    metrics = conversation_metrics(seen, 10.0, 11.0, onset_s=0.1)
+    assert metrics["speeches_lost"] == 1
+    assert metrics["reaction_ms"] == {"count": 0}
 
 
 def test_a_conversation_between_two_processes() -> None:
-    troubles: list[str] = []
-    figures = run_live_benchmark(AvatarConfig(), 5.0, troubles.append)
-    assert 20 < figures["reaction_ms"]["count"] <= figures["pictures_sent"]
-    assert figures["speech_ms"]["count"] == 1
-    assert figures["memory_mb"]["most"] > 100
-    assert figures["percent_of_a_core"]["avatar"] > 5
-    assert "from a picture to its answer" in as_table(figures)
-    assert troubles == []
+    warnings: list[str] = []
+    metrics = run_live_benchmark(AvatarConfig(), 5.0, warnings.append)
+    assert 20 < metrics["reaction_ms"]["count"] <= metrics["pictures_sent"]
+    assert metrics["speech_ms"]["count"] == 1
+    assert metrics["memory_mb"]["most"] > 100
+    assert metrics["percent_of_a_core"]["avatar"] > 5
+    assert "from a camera frame to its answer" in as_table(metrics)
+    assert warnings == []

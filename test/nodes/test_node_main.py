@@ -84,7 +84,7 @@ MOMENTS = [
     ("display_node", "avatar_forcing_ros.sync.playout", [INT, TERM]),
     ("display_node", "neither window nor speaker", [INT, INT]),
     ("telepresence_node", "rclpy", [HUP]),
-    ("telepresence_node", "avatar_forcing_ros.nodes.telepresence_outputs", [INT]),
+    ("telepresence_node", "avatar_forcing_ros.nodes.graph_backend", [INT]),
     ("telepresence_node", "aiohttp", [TERM, TERM]),
     ("telepresence_node", "open http", [INT, INT, INT]),
 ]

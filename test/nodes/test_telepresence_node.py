@@ -1,4 +1,4 @@
-"""The telepresence node over real DDS, with a stage that is looked at from here."""
+"""The telepresence node over real DDS: topics to the page's backend, and the page's inputs out."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from numpy.typing import NDArray
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
@@ -30,12 +31,13 @@ pytest.importorskip("aiohttp")
 
 from avatar_forcing_ros.msg import AvatarState
 
+from avatar_forcing_ros.cli import telepresence
 from avatar_forcing_ros.errors import AvatarForcingError, ConfigError
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
-from avatar_forcing_ros.nodes import telepresence_node
+from avatar_forcing_ros.nodes import qos, telepresence_node
 from avatar_forcing_ros.nodes.convert_image import rgb_to_compressed, rgb_to_image
 from avatar_forcing_ros.nodes.executable import SIGNALS
-from avatar_forcing_ros.nodes.graph_stage import NO_AVATAR
+from avatar_forcing_ros.nodes.graph_backend import NO_AVATAR
 from avatar_forcing_ros.nodes.telepresence_node import TelepresenceNode
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, frame_stamp_ns
 
@@ -47,7 +49,7 @@ GREY = np.full((64, 64, 3), 120, np.uint8)
 EXECUTABLE = """
 import sys
 from avatar_forcing_ros.nodes.executable import run_executable
-sys.exit(run_executable("telepresence_node"))
+sys.exit(run_executable("telepresence_node", module="cli.telepresence"))
 """
 
 
@@ -56,19 +58,19 @@ class Robot:
 
     def __init__(self, **parameters: Any) -> None:
         overrides = [Parameter(name, value=value) for name, value in parameters.items()]
-        self.node = TelepresenceNode(parameter_overrides=overrides)
+        self.node = TelepresenceNode(telepresence.serve, parameter_overrides=overrides)
         self.other = rclpy.create_node("other")
         self.executor = SingleThreadedExecutor()
         self.executor.add_node(self.node)
         self.executor.add_node(self.other)
         self.shown: list[Any] = []
         self.viewed: list[Any] = []
-        self.told: list[Any] = []
-        self.got: list[Any] = []
-        self.hear_of(DiagnosticArray, "/diagnostics", self.told)
+        self.diagnostics: list[Any] = []
+        self.received: list[Any] = []
+        self.subscribe(DiagnosticArray, "/diagnostics", self.diagnostics)
 
-    def look(self) -> None:
-        self.node.stage.start(self.shown.append, self.viewed.append)
+    def watch(self) -> None:
+        self.node.backend.start(self.shown.append, self.viewed.append)
 
     def until(self, holds: Callable[[], object]) -> None:
         end_s = time.monotonic() + BOUND_S
@@ -76,23 +78,33 @@ class Robot:
             assert time.monotonic() < end_s, "it did not come to that"
             self.executor.spin_once(timeout_sec=0.05)
 
-    def send(self, kind: type, topic: str) -> Any:
-        """A publisher that is heard."""
+    def publisher(self, kind: type, topic: str) -> Any:
+        """A publisher with a subscriber."""
         sender = self.other.create_publisher(kind, topic, QoSProfile(depth=50))
         self.until(lambda: sender.get_subscription_count())
         return sender
 
-    def hear_of(self, kind: type, topic: str, into: list[Any]) -> None:
+    def subscribe(self, kind: type, topic: str, into: list[Any]) -> None:
         self.other.create_subscription(kind, topic, into.append, QoSProfile(depth=50))
 
-    def heard(self, topic: str) -> None:
+    def until_subscribed(self, topic: str) -> None:
         self.until(lambda: self.node.count_subscribers(topic))
 
-    def figures(self) -> dict[str, str]:
+    def until_matched(self, topic: str) -> None:
+        """Wait until the node's publisher has a subscription."""
+        (publisher,) = (one for one in self.node.publishers if one.topic_name == f"/{topic}")
+        self.until(publisher.get_subscription_count)
+
+    def drain(self) -> None:
+        """Serve what has come already."""
+        for _ in range(20):
+            self.executor.spin_once(timeout_sec=0)
+
+    def metrics(self) -> dict[str, str]:
         """The node's next diagnostics."""
-        self.told.clear()
-        self.until(lambda: self.told)
-        (line,) = self.told[-1].status
+        self.diagnostics.clear()
+        self.until(lambda: self.diagnostics)
+        (line,) = self.diagnostics[-1].status
         return {v.key: v.value for v in line.values} | {"message": line.message}
 
     def end(self) -> None:
@@ -122,16 +134,14 @@ def header(number: int) -> Header:
 
 
 @pytest.mark.parametrize("transport", ["raw", "compressed"])
-def test_pictures_and_voice_come_to_those_who_look(
-    robot: Callable[..., Robot], transport: str
-) -> None:
+def test_frames_come_to_those_who_watch(robot: Callable[..., Robot], transport: str) -> None:
     here = robot(image_transport=transport)
     assert here.node.count_subscribers("avatar/image_raw") == 0
-    here.look()
+    here.watch()
     raw = transport == "raw"
     topic = "avatar/image_raw" if raw else "avatar/image_raw/compressed"
-    pictures = here.send(Image if raw else CompressedImage, topic)
-    sounds = here.send(installed_audio.MESSAGE, "avatar/audio_aligned")
+    pictures = here.publisher(Image if raw else CompressedImage, topic)
+    sounds = here.publisher(installed_audio.MESSAGE, "avatar/audio_aligned")
     said = np.full(SAMPLES_PER_FRAME, 0.25, np.float32)
     for number in (1, 2, 3):
         sounds.publish(installed_audio.to_msg(said, header(number)))
@@ -144,36 +154,36 @@ def test_pictures_and_voice_come_to_those_who_look(
     assert all(abs(frame.pixels.mean() - 120) < 3 for frame in here.shown)
     apart = max(float(np.abs(frame.audio - 0.25).max()) for frame in here.shown)
     assert apart <= installed_audio.ROUNDING
-    here.node.stage.stop()
-    here.until(lambda: not here.node._matched)
+    here.node.backend.stop()
+    here.until(lambda: not pictures.get_subscription_count())
 
 
 def test_broken_messages_are_counted_and_the_rest_goes_on(robot: Callable[..., Robot]) -> None:
     here = robot(image_transport="raw")
-    here.look()
-    pictures = here.send(Image, "avatar/image_raw")
-    sounds = here.send(installed_audio.MESSAGE, "avatar/audio_aligned")
+    here.watch()
+    pictures = here.publisher(Image, "avatar/image_raw")
+    sounds = here.publisher(installed_audio.MESSAGE, "avatar/audio_aligned")
     pictures.publish(Image(header=header(1), height=9, width=9, encoding="rgb8", step=27))
     pictures.publish(rgb_to_image(GREY, Header()))
     sounds.publish(installed_audio.to_msg(VOICE[:0], header(1)))
     sounds.publish(installed_audio.to_msg(VOICE, header(2)))
     pictures.publish(rgb_to_image(GREY, header(2)))
     here.until(lambda: here.shown)
-    figures = here.figures()
-    assert figures["avatar/image_raw stamp_zero"] == "1"
-    assert sum(key.startswith(("avatar/image_raw", "avatar/audio")) for key in figures) == 3
-    assert figures["frames"] == "1"
+    metrics = here.metrics()
+    assert metrics["avatar/image_raw stamp_zero"] == "1"
+    assert sum(key.startswith(("avatar/image_raw", "avatar/audio")) for key in metrics) == 3
+    assert metrics["frames"] == "1"
 
 
-def test_the_operators_voice_goes_out_with_its_stamps(robot: Callable[..., Robot]) -> None:
+def test_the_operators_speech_goes_out_with_its_stamps(robot: Callable[..., Robot]) -> None:
     here = robot()
-    here.hear_of(installed_audio.MESSAGE, "avatar/audio", here.got)
-    here.heard("avatar/audio")
+    here.subscribe(installed_audio.MESSAGE, "avatar/audio", here.received)
+    here.until_subscribed("avatar/audio")
     here.until(lambda: here.node.count_publishers("avatar/audio"))
-    here.until(lambda: here.node.stage._graph._voice._publisher.get_subscription_count())  # type: ignore[attr-defined]
-    here.node.stage.push_user_audio(AudioChunk(VOICE, SAMPLE_RATE_HZ, MEDIA_NS + 20_000_000))
-    here.until(lambda: here.got)
-    (msg,) = here.got
+    here.until_matched("avatar/audio")
+    here.node.backend.push_user_audio(AudioChunk(VOICE, SAMPLE_RATE_HZ, MEDIA_NS + 20_000_000))
+    here.until(lambda: here.received)
+    (msg,) = here.received
     assert Time.from_msg(msg.header.stamp).nanoseconds == MEDIA_NS + 20_000_000
     assert np.abs(installed_audio.mono(msg) - VOICE).max() <= installed_audio.ROUNDING
 
@@ -188,49 +198,62 @@ def test_a_browser_may_be_the_person_before_the_avatar(
         kind, topic = CompressedImage, "user/image/compressed"
     seen: list[Any] = []
     here.other.create_subscription(
-        kind, topic, seen.append, telepresence_node.qos.profile(
-            telepresence_node.qos.TABLE["user/image"]
-        )
+        kind, topic, seen.append, qos.profile(qos.TABLE["user/image"])
     )  # fmt: skip
-    here.hear_of(installed_audio.MESSAGE, "user/audio", here.got)
-    graph: Any = here.node.stage._graph
-    here.until(graph._user_picture.get_subscription_count)
-    here.until(graph._user_sound._publisher.get_subscription_count)
-    here.node.stage.push_user_audio(AudioChunk(VOICE, SAMPLE_RATE_HZ, MEDIA_NS))
-    here.node.stage.push_user_frame(VideoFrame(GREY, MEDIA_NS))
-    here.until(lambda: seen and here.got)
+    here.subscribe(installed_audio.MESSAGE, "user/audio", here.received)
+    here.until_matched(topic)
+    here.until_matched("user/audio")
+    here.node.backend.push_user_audio(AudioChunk(VOICE, SAMPLE_RATE_HZ, MEDIA_NS))
+    here.node.backend.push_user_frame(VideoFrame(GREY, MEDIA_NS))
+    here.until(lambda: seen and here.received)
     assert Time.from_msg(seen[0].header.stamp).nanoseconds == MEDIA_NS
 
 
-def test_the_robots_camera_is_shown_small_and_not_too_often(robot: Callable[..., Robot]) -> None:
+def test_the_robots_camera_is_shown_small_and_not_too_often(
+    robot: Callable[..., Robot], monkeypatch: pytest.MonkeyPatch
+) -> None:
     here = robot(robot_view=True, user_image_transport="compressed")
-    here.look()
-    camera = here.send(CompressedImage, "user/image/compressed")
+    here.watch()
+    camera = here.publisher(CompressedImage, "user/image/compressed")
     wide = np.full((300, 1_280, 3), 90, np.uint8)
     camera.publish(rgb_to_compressed(wide, header(1)))
     here.until(lambda: here.viewed)
     assert here.viewed[0].pixels.shape == (150, 640, 3)
-    here.node._viewed_s = float("inf")  # as if one had just been shown
-    here.node._on_view(rgb_to_compressed(wide, header(2)), telepresence_node.compressed_to_rgb)
+    with monkeypatch.context() as seldom:
+        seldom.setattr(telepresence_node, "VIEW_PERIOD_S", float("inf"))
+        camera.publish(rgb_to_compressed(wide, header(2)))
+        camera.publish(rgb_to_compressed(wide, header(3)))
+        camera.wait_for_all_acked()
+        here.drain()
     assert len(here.viewed) == 1
-    here.node._viewed_s = 0.0
+    monkeypatch.setattr(telepresence_node, "VIEW_PERIOD_S", 0.0)
     camera.publish(CompressedImage(header=header(9), format="jpeg", data=b"no picture"))
     here.until(lambda: any("user/image" in reason for reason in here.node.errors.counts))
 
 
-def test_who_talks_through_the_robot_hears_whom_it_hears(robot: Callable[..., Robot]) -> None:
+def test_who_talks_through_the_robot_hears_what_it_hears(
+    robot: Callable[..., Robot], monkeypatch: pytest.MonkeyPatch
+) -> None:
     here = robot(robot_view=True, image_transport="raw")
     assert here.node.settings["robot_sound"]  # as robot_view
     assert here.node.count_subscribers("user/audio") == 0
-    here.look()
-    microphone = here.send(installed_audio.MESSAGE, "user/audio")
-    pictures = here.send(Image, "avatar/image_raw")
-    sounds = here.send(installed_audio.MESSAGE, "avatar/audio_aligned")
+    here.watch()
+    microphone = here.publisher(installed_audio.MESSAGE, "user/audio")
+    pictures = here.publisher(Image, "avatar/image_raw")
+    sounds = here.publisher(installed_audio.MESSAGE, "avatar/audio_aligned")
+    received: list[int] = []
+    put = here.node.backend.push_robot_audio
+
+    def note(samples: NDArray[np.float32]) -> None:
+        received.append(len(samples))
+        put(samples)
+
+    monkeypatch.setattr(here.node.backend, "push_robot_audio", note)
     without_stamp = installed_audio.to_msg(np.full(800, 0.5, np.float32), Header())
     microphone.publish(installed_audio.to_msg(VOICE[:0], Header()))
     microphone.publish(without_stamp)
     microphone.publish(without_stamp)
-    here.until(lambda: len(here.node.stage._robot_sound._waiting) > 1_000)
+    here.until(lambda: sum(received) > 1_000)
     for number in (1, 2):
         sounds.publish(
             installed_audio.to_msg(np.zeros(SAMPLES_PER_FRAME, np.float32), header(number))
@@ -245,50 +268,51 @@ def test_who_talks_through_the_robot_hears_whom_it_hears(robot: Callable[..., Ro
 
 def test_seeing_through_the_robot_does_not_force_hearing(robot: Callable[..., Robot]) -> None:
     here = robot(robot_view=True, robot_sound=False)
-    here.look()
-    here.heard("user/image")
-    assert not here.node.stage.has_robot_sound
+    here.watch()
+    here.until_subscribed("user/image")
+    assert not here.node.backend.has_robot_audio
     assert here.node.count_subscribers("user/audio") == 0
     assert not robot().node.settings["robot_sound"]
 
 
 def test_stop_speaking_asks_the_avatar(robot: Callable[..., Robot]) -> None:
     here = robot(stop_service="head/be_quiet")
-    state = here.send(AvatarState, "avatar/state")
+    state = here.publisher(AvatarState, "avatar/state")
     state.publish(AvatarState())
-    here.until(lambda: here.node.stage.is_there)
+    here.until(lambda: here.node.backend.connected)
     with pytest.raises(AvatarForcingError, match=r"offers the service .*head/be_quiet.*nobody"):
-        here.node.stage.stop_speaking().result(0)
-    answers = iter([(True, "dropped 1280 samples"), (False, "not active"), *[(True, "")] * 2])
+        here.node.backend.stop_speaking().result(0)
+    answers = iter([(True, "whatever it says"), (False, "not active"), *[(True, "")] * 2])
 
     def answer(request: Any, response: Any) -> Any:
         response.success, response.message = next(answers)
         return response
 
     here.other.create_service(Trigger, "head/be_quiet", answer)
-    graph: Any = here.node.stage._graph
-    here.until(graph._stop.service_is_ready)
-    first = graph.stop_speaking()
+    outputs = here.node.outputs
+    (client,) = (one for one in here.node.clients if one.srv_name.endswith("be_quiet"))
+    here.until(client.service_is_ready)
+    first = outputs.stop_speaking(1280)
     here.until(first.done)
     assert first.result() == 1280
-    second = graph.stop_speaking()
+    second = outputs.stop_speaking(0)
     here.until(second.done)
     with pytest.raises(AvatarForcingError, match="activate avatar_node"):
         second.result()
-    assert graph.stop_speaking().cancel()  # whoever asked has given up: nothing is left waiting
-    third = graph.stop_speaking()
+    assert outputs.stop_speaking(0).cancel()  # whoever asked has given up: nothing is left waiting
+    third = outputs.stop_speaking(0)
     here.until(third.done)
     assert third.result() == 0
 
 
-def test_the_avatars_state_and_its_absence_are_told(robot: Callable[..., Robot]) -> None:
+def test_the_avatars_state_and_its_absence_are_reported(robot: Callable[..., Robot]) -> None:
     here = robot()
-    assert here.figures()["message"] == NO_AVATAR
-    state = here.send(AvatarState, "avatar/state")
+    assert here.metrics()["message"] == NO_AVATAR
+    state = here.publisher(AvatarState, "avatar/state")
     state.publish(AvatarState(state=AvatarState.SPEAKING, reaction_latency_ms=210.0))
-    here.until(lambda: here.node.stage.told()["state"] == "speaking")
-    assert here.node.stage.told()["reaction_ms"] == 210.0
-    assert here.figures()["message"] == "alive"
+    here.until(lambda: here.node.backend.status.speaking)
+    assert here.node.backend.status.playout_delay_ms == 210.0
+    assert here.metrics()["message"] == "alive"
 
 
 @pytest.mark.parametrize(
@@ -348,23 +372,23 @@ def test_a_signal_ends_the_executable_cleanly(number: signal.Signals) -> None:
     assert "Traceback" not in "".join(lines)
 
 
-def test_a_port_that_is_taken_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_port_in_use_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
     with closing(socket.socket()) as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         before = {number: signal.getsignal(number) for number in SIGNALS}
         try:
             port = taken.getsockname()[1]
-            assert telepresence_node.main(["--ros-args", "-p", f"port:={port}"]) == 1
+            assert telepresence.main(["--ros-args", "-p", f"port:={port}"]) == 1
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-    told = capfd.readouterr().err
-    assert "telepresence_node: address 127.0.0.1" in told
-    assert "Traceback" not in told
+    error = capfd.readouterr().err
+    assert "telepresence_node: address 127.0.0.1" in error
+    assert "Traceback" not in error
 
 
-def test_without_the_packages_the_remedy_is_told(
+def test_without_the_packages_the_error_has_the_remedy(
     robot: Callable[..., Robot], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "avatar_forcing_ros.web.serving", None)

@@ -19,12 +19,13 @@ import soundfile
 from aiohttp import web
 
 from avatar_forcing_ros.web.access import Access
+from avatar_forcing_ros.web.backend import AvatarBackend
+from avatar_forcing_ros.web.library_patches import install_patches
 from avatar_forcing_ros.web.server import Server
-from avatar_forcing_ros.web.stage import Stage
 
 DEMO = Path(__file__).parents[2] / "models" / "demo"
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
-PATIENCE_S = 40.0
+TIMEOUT_S = 40.0
 CAMERA_FRAMES = 100
 VOICE_BEGINS = 180_000  # samples
 VIEW = {"width": 720, "height": 560}  # small, since it is drawn without a GPU
@@ -98,27 +99,27 @@ new MutationObserver(() => {
 
 
 class Visit:
-    """A page in a browser, and what its console complained about."""
+    """A page in a browser, and what its console reported as errors."""
 
     def __init__(self, browser: Any, url: str, **more: Any) -> None:
         self.context = browser.new_context(
             **{"viewport": VIEW, "reduced_motion": "reduce", **more}
         )
         self.page = self.context.new_page()
-        self.complaints: list[str] = []
+        self.console_errors: list[str] = []
         self.page.on("console", self._on_console)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("pageerror", lambda error: self.console_errors.append(str(error)))
         self.page.goto(url)
 
     def _on_console(self, message: Any) -> None:
         if message.type == "error":
-            self.complaints.append(message.text)
+            self.console_errors.append(message.text)
 
     def ask(self, script: str) -> Any:
         """What the page makes of `script`."""
         return self.page.evaluate(script)
 
-    def until(self, script: str, patience_s: float = PATIENCE_S) -> Any:
+    def until(self, script: str, patience_s: float = TIMEOUT_S) -> Any:
         """Wait until the page makes something true of `script`; that."""
         end_s = time.monotonic() + patience_s
         while not (answer := self.page.evaluate(script)):
@@ -158,10 +159,10 @@ class Standing:
     """A server in a thread of its own, which can be stopped, and started at the same address."""
 
     def __init__(
-        self, make_stage: Callable[[], Stage], access: Access = LOCAL, script: str = ""
+        self, make_backend: Callable[[], AvatarBackend], access: Access = LOCAL, script: str = ""
     ) -> None:
         """`script` is at /static/test.js, since the page takes none from elsewhere."""
-        self._make_stage, self._access, self._script = make_stage, access, script
+        self._make_backend, self._access, self._script = make_backend, access, script
         self.port = 0
         self.start()
 
@@ -177,11 +178,12 @@ class Standing:
             target=self._loop.run_until_complete, args=(self._serve(ready),)
         )
         self._thread.start()
-        assert ready.wait(PATIENCE_S)
+        assert ready.wait(TIMEOUT_S)
 
     async def _serve(self, ready: threading.Event) -> None:
-        self.stage = self._make_stage()
-        self.server = Server(self.stage, self._access)
+        install_patches()
+        self.backend = self._make_backend()
+        self.server = Server(self.backend, self._access)
         self.server.app.router.add_get("/static/test.js", self._give_script)
         runner = web.AppRunner(self.server.app, shutdown_timeout=0.1)
         await runner.setup()
@@ -197,7 +199,7 @@ class Standing:
 
     def run(self, asked: Coroutine[Any, Any, Any]) -> Any:
         """Have the server do something of its own."""
-        return asyncio.run_coroutine_threadsafe(asked, self._loop).result(PATIENCE_S)
+        return asyncio.run_coroutine_threadsafe(asked, self._loop).result(TIMEOUT_S)
 
     def stop(self) -> None:
         """End all conversations, and listen no more."""

@@ -9,11 +9,10 @@ import pytest
 pytest.importorskip("aiortc")
 pytest.importorskip("aiohttp")
 
-from web_house import SIZE_PX, Browser, House, in_house
+from web_fixture import SIZE_PX, Browser, WebFixture, run_with_server
 
 from avatar_forcing_ros.errors import ConfigError
-from avatar_forcing_ros.web.access import Access, access_for, is_local, name_of
-from avatar_forcing_ros.web.refusal import RefusedError
+from avatar_forcing_ros.web.access import Access, RefusedError, access_for, host_name, is_local
 
 TOKEN = "a-word-of-24-characters!"
 
@@ -35,7 +34,7 @@ def test_a_weak_token_is_refused(tmp_path: Path, text: bytes) -> None:
         access_for("0.0.0.0", file)
 
 
-def test_a_missing_token_file_is_told(tmp_path: Path) -> None:
+def test_a_missing_token_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
         access_for("127.0.0.1", tmp_path / "none")
 
@@ -53,7 +52,7 @@ def test_what_is_local(host: str, local: bool) -> None:
     [("localhost:8080", "localhost"), ("[::1]:80", "::1"), ("[::1", ""), ("", ""), ("A.b", "a.b")],
 )
 def test_the_name_in_a_host_header(header: str, name: str) -> None:
-    assert name_of(header) == name
+    assert host_name(header) == name
 
 
 @pytest.mark.parametrize("host", [None, "", "evil.example", "evil.example:8080", "[", "0.0.0.0"])
@@ -72,45 +71,53 @@ def test_another_origin_is_refused(origin: str | None) -> None:
 
 
 def test_over_http() -> None:
-    async def ask(house: House) -> None:
+    async def ask(fixture: WebFixture) -> None:
         for headers in (
             {},
             {"Authorization": "Bearer wrong"},
             {"Authorization": f"Basic {TOKEN}"},
         ):
-            status, told = await house.post("/api/leave", headers=headers)
+            status, reply = await fixture.post("/api/leave", headers=headers)
             assert status == 401
-            assert "expected the one from the server's token file" in told["error"]
+            assert "expected the one from the server's token file" in reply["error"]
         right = {"Authorization": f"Bearer {TOKEN}"}
-        assert (await house.post("/api/leave", headers=right))[0] == 200
-        status, told = await house.post("/api/leave", headers=right, origin="http://evil.example")
+        assert (await fixture.post("/api/leave", headers=right))[0] == 200
+        status, reply = await fixture.post(
+            "/api/leave", headers=right, origin="http://evil.example"
+        )
         assert status == 403
-        assert "own page" in told["error"]
-        async with house.client.get("/") as reply:  # the page holds nothing secret, and asks
+        assert "own page" in reply["error"]
+        async with fixture.client.get("/") as reply:  # the page holds nothing secret, and asks
             assert reply.status == 200
             assert "frame-ancestors 'none'" in reply.headers["Content-Security-Policy"]
-        async with house.client.get("/api/state") as reply:
+        async with fixture.client.get("/api/state") as reply:
             assert reply.status == 401
-        async with house.client.get("/", headers={"Host": "evil.example"}) as reply:
+        async with fixture.client.get("/", headers={"Host": "evil.example"}) as reply:
             assert reply.status == 403
 
-    in_house(ask, Access(True, TOKEN))
+    run_with_server(ask, Access(True, TOKEN))
 
 
-def test_an_open_house_lets_everybody_watch_and_nobody_talk() -> None:
-    async def ask(house: House) -> None:
+def test_open_to_viewers_lets_everybody_watch_and_nobody_talk() -> None:
+    async def ask(fixture: WebFixture) -> None:
         right = {"Authorization": f"Bearer {TOKEN}"}
-        assert (await house.state())["you"] is None
-        viewer, stranger, speaker = Browser(house), Browser(house), Browser(house)
+        assert (await fixture.state())["you"] is None
+        viewer, stranger, speaker = Browser(fixture), Browser(fixture), Browser(fixture)
         assert (await viewer.join("viewer"))[0] == 200
         assert (await viewer.receive("video")).width == SIZE_PX
         assert (await stranger.join("speaker"))[0] == 401
         assert (await stranger.join("king"))[0] == 401
-        for path in ("/api/ask", "/api/say", "/api/stop", "/api/hand_over", "/api/portrait"):
-            assert (await house.post(path, key=viewer.key))[0] == 401, path
+        for path in (
+            "/api/request_turn",
+            "/api/speak_text",
+            "/api/stop_speaking",
+            "/api/hand_over",
+            "/api/portrait",
+        ):
+            assert (await fixture.post(f"/api/{path}", key=viewer.key))[0] == 401, path
         assert (await speaker.join("speaker", headers=right))[0] == 200
-        assert (await house.post("/api/leave", key=viewer.key))[0] == 200
+        assert (await fixture.post("/api/leave", key=viewer.key))[0] == 200
         for browser in (viewer, stranger, speaker):
-            await browser.peer.close()
+            await browser.connection.close()
 
-    in_house(ask, Access(True, TOKEN, open_to_viewers=True))
+    run_with_server(ask, Access(True, TOKEN, open_to_viewers=True))

@@ -1,4 +1,4 @@
-"""The page in a browser, before a stage that flashes: losses, tokens, sync, parts and words."""
+"""The page in a browser, with a backend that flashes: losses, tokens, sync, roles and texts."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ pytest.importorskip("aiortc")
 pytest.importorskip("aiohttp")
 
 from chromium import DEMO, Standing, Visit, chromium
-from flash_stage import FlashStage
+from flash_backend import FlashBackend
 
 from avatar_forcing_ros.web import speech
 from avatar_forcing_ros.web.access import Access
 
 pytestmark = pytest.mark.browser
 TOKEN = "a-word-of-24-characters!"
-MOST_APART_MS = 40.0
-EVENTS, MOST_EVENTS = 3, 20
+MAX_APART_MS = 40.0
+EVENTS, MAX_EVENTS = 3, 20
 STATE = "fetch('/api/state').then((reply) => reply.json())"
 ASKED = """window.asked = [];
 const ask = MediaDevices.prototype.getUserMedia;
@@ -89,7 +89,7 @@ def stand() -> Iterator[Callable[..., Standing]]:
 
 @pytest.fixture
 def standing(stand: Callable[..., Standing]) -> Standing:
-    return stand(FlashStage, script=LISTENER)
+    return stand(FlashBackend, script=LISTENER)
 
 
 @pytest.fixture
@@ -104,14 +104,14 @@ def test_sound_and_picture_arrive_together(visit: Visit) -> None:
     visit.page.evaluate(WATCH)
     apart: list[float] = []
     # a browser takes some seconds to align the two
-    for count in range(EVENTS, MOST_EVENTS):
+    for count in range(EVENTS, MAX_EVENTS):
         visit.until(f"window.flashes.length >= {count} && window.clicks.length >= {count}")
         flashes, clicks = visit.ask("[window.flashes, window.clicks]")
         nearest = [min((c - flash for c in clicks), key=abs) for flash in flashes]
         apart.append(median(nearest[-EVENTS:]))
-        if abs(apart[-1]) <= MOST_APART_MS:
+        if abs(apart[-1]) <= MAX_APART_MS:
             break
-    assert abs(apart[-1]) <= MOST_APART_MS, apart
+    assert abs(apart[-1]) <= MAX_APART_MS, apart
 
 
 def test_a_server_that_comes_back_is_found(visit: Visit, standing: Standing) -> None:
@@ -120,39 +120,39 @@ def test_a_server_that_comes_back_is_found(visit: Visit, standing: Standing) -> 
     def restart() -> None:
         standing.stop()
         visit.until("document.body.dataset.phase === 'lost'")
-        assert "Connecting again" in visit.page.inner_text("#veil")
+        assert "Connecting again" in visit.page.inner_text("#overlay")
         standing.start()
 
     visit.lose(restart)
-    assert standing.stage.running
+    assert standing.backend.running
 
 
 def test_pictures_that_stop_are_fetched_anew(
     visit: Visit, standing: Standing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     visit.talk()
-    (guest,) = standing.server.room._guests.values()
+    (peer,) = standing.server.sessions.peers.values()
 
     def dry_up() -> None:
-        monkeypatch.setattr(guest.picture, "put", lambda number, frame: None)
-        monkeypatch.setattr(guest.sound, "put", lambda number, frame: None)
+        monkeypatch.setattr(peer.video, "put", lambda number, frame: None)
+        monkeypatch.setattr(peer.audio, "put", lambda number, frame: None)
 
     visit.lose(dry_up)
-    assert visit.complaints == []
+    assert visit.console_errors == []
 
 
 def test_a_place_that_the_server_gave_up_is_taken_again(visit: Visit, standing: Standing) -> None:
     visit.talk()
-    (key,) = standing.server.room._guests
-    visit.lose(lambda: standing.run(standing.server.room.leave(key)))
-    (guest,) = standing.server.room._guests.values()
-    assert guest.role == "speaker"
+    (key,) = standing.server.sessions.peers
+    visit.lose(lambda: standing.run(standing.server.sessions.leave(key)))
+    (peer,) = standing.server.sessions.peers.values()
+    assert peer.role == "speaker"
 
 
 def test_a_wrong_token_is_refused_and_the_right_one_opens(
     browser: Any, stand: Callable[..., Standing]
 ) -> None:
-    server = stand(FlashStage, Access(True, TOKEN))
+    server = stand(FlashBackend, Access(True, TOKEN))
     here = Visit(browser, server.url)
     here.until("document.querySelector('#ask').open")
     here.page.fill("#token", "another-word-of-length")
@@ -162,11 +162,11 @@ def test_a_wrong_token_is_refused_and_the_right_one_opens(
     here.page.fill("#token", TOKEN)
     here.page.keyboard.press("Enter")
     here.talk()
-    assert all("401" in complaint for complaint in here.complaints)
+    assert all("401" in error for error in here.console_errors)
     here.close()
 
 
-def test_without_espeak_the_box_explains_and_bad_files_are_told(
+def test_without_espeak_the_box_explains_and_bad_files_are_reported(
     visit: Visit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(speech, "PROGRAM", "no-such-program")
@@ -175,12 +175,12 @@ def test_without_espeak_the_box_explains_and_bad_files_are_told(
     assert "sudo apt install espeak-ng" in visit.page.inner_text("#unspoken")
     assert not visit.page.is_visible("#text")
     bad = {"name": "bad.wav", "mimeType": "audio/wav", "buffer": b"no sound"}
-    visit.page.set_input_files("#sound", bad)
-    visit.until("document.querySelector('#status').className === 'trouble'")
+    visit.page.set_input_files("#audio-file", bad)
+    visit.until("document.querySelector('#status').className === 'error'")
     assert "readable sound" in visit.page.inner_text("#status")
 
 
-def test_a_dropped_sound_is_said(visit: Visit, standing: Standing) -> None:
+def test_a_dropped_audio_file_is_spoken(visit: Visit, standing: Standing) -> None:
     visit.talk()
     data = list((DEMO / "user_speech.wav").read_bytes())[:64_000]
     visit.page.evaluate(
@@ -194,24 +194,24 @@ def test_a_dropped_sound_is_said(visit: Visit, standing: Standing) -> None:
         data,
     )
     visit.until("document.querySelector('#status').textContent.includes('to say')")
-    assert len(standing.stage.said) == 1
+    assert len(standing.backend.spoken) == 1
     assert not visit.page.is_visible("#drop")
 
 
-def test_a_clip_is_spoken_and_said(visit: Visit, standing: Standing) -> None:
+def test_a_recorded_clip_is_spoken(visit: Visit, standing: Standing) -> None:
     visit.talk()
     visit.page.keyboard.press("c")
     visit.until("document.querySelector('#clip').ariaPressed === 'true'")
     visit.page.wait_for_timeout(500)  # of sound
     visit.page.keyboard.press("c")
     visit.until("document.querySelector('#status').textContent.includes('to say')")
-    assert np.abs(standing.stage.said[0]).max() > 0
+    assert np.abs(standing.backend.spoken[0].samples).max() > 0
 
 
 def test_telepresence_asks_for_no_camera_and_spares_the_operator_their_own_voice(
     browser: Any, stand: Callable[..., Standing]
 ) -> None:
-    server = stand(lambda: FlashStage("telepresence", wants_camera=False))
+    server = stand(lambda: FlashBackend("telepresence", wants_camera=False))
     here = Visit(browser, "about:blank", viewport={"width": 390, "height": 844}, has_touch=True)
     here.page.add_init_script(ASKED)
     here.page.goto(server.url)
@@ -222,9 +222,9 @@ def test_telepresence_asks_for_no_camera_and_spares_the_operator_their_own_voice
     assert not any(map(here.page.is_visible, ("#self", "#clip", "#camera", "#portrait")))
     assert here.ask("document.documentElement.scrollWidth") <= 390
     assert here.ask("document.querySelector('#avatar').muted")
-    server.stage.has_robot_sound = True
+    server.backend.has_robot_audio = True
     here.until("!document.querySelector('#avatar').muted")
-    assert here.page.inner_text("#hear") == "Sound on"
+    assert here.page.inner_text("#mute") == "Sound on"
     here.close()
 
 
@@ -235,29 +235,29 @@ def test_the_avatar_is_muted_and_stays_so_when_the_connection_is_made_anew(
     assert not visit.ask("document.querySelector('#avatar').muted")
     visit.page.keyboard.press("s")
     assert visit.ask("document.querySelector('#avatar').muted")
-    assert visit.page.inner_text("#hear") == "Sound off"
-    (key,) = standing.server.room._guests
-    visit.lose(lambda: standing.run(standing.server.room.leave(key)))
+    assert visit.page.inner_text("#mute") == "Sound off"
+    (key,) = standing.server.sessions.peers
+    visit.lose(lambda: standing.run(standing.server.sessions.leave(key)))
     assert visit.ask("document.querySelector('#avatar').muted")
-    visit.page.click("#hear")
+    visit.page.click("#mute")
     assert not visit.ask("document.querySelector('#avatar').muted")
 
 
-def test_a_second_person_watches_asks_and_is_handed_the_floor(
+def test_a_second_person_watches_asks_to_talk_and_is_handed_the_turn(
     visit: Visit, standing: Standing, browser: Any
 ) -> None:
     visit.talk()
     other = Visit(browser, standing.url)
     other.until("document.querySelector('#state').textContent === 'In a conversation'")
     other.page.click("#talk")
-    other.until("document.querySelector('#status').className === 'trouble'")
+    other.until("document.querySelector('#status').className === 'error'")
     assert "Somebody else is talking" in other.page.inner_text("#status")
-    other.complaints.clear()  # of that refusal
+    other.console_errors.clear()  # of that refusal
     other.page.click("#watch")
     other.live()
     assert not other.page.is_visible("#composer")
     other.page.keyboard.press("h")
-    other.until("document.querySelector('#ask-floor').textContent === 'You have asked'")
+    other.until("document.querySelector('#request-turn').textContent === 'You have asked'")
     visit.until("document.querySelector('#status').textContent.includes('would like to talk')")
     visit.page.keyboard.press("h")
     visit.until("document.querySelector('#status').textContent.includes('handed over')")
@@ -268,13 +268,13 @@ def test_a_second_person_watches_asks_and_is_handed_the_floor(
         "viewer",
         True,
     ]
-    roles = {guest.key: guest.role for guest in standing.server.room._guests.values()}
+    roles = {peer.key: peer.role for peer in standing.server.sessions.peers.values()}
     assert roles == {
         page.ask("sessionStorage.getItem('key')"): role
         for page, role in ((visit, "viewer"), (other, "speaker"))
     }
-    seen = standing.stage.seen
-    other.until(f"{STATE}.then((state) => state.camera_pictures > 10)")
-    assert standing.stage.seen > seen
+    before = standing.backend.user_frames
+    other.until(f"{STATE}.then((state) => state.camera_frames > 10)")
+    assert standing.backend.user_frames > before
     other.close()
-    assert visit.complaints == other.complaints == []
+    assert visit.console_errors == other.console_errors == []

@@ -14,7 +14,7 @@ pytest.importorskip("aiortc")
 pytest.importorskip("aiohttp")
 
 from aiortc import AudioStreamTrack, VideoStreamTrack
-from web_house import SIZE_PX, Browser, House, SeeingStage, in_house
+from web_fixture import SIZE_PX, Browser, ViewBackend, WebFixture, run_with_server
 
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 
@@ -39,111 +39,111 @@ async def peak(browser: Browser) -> int:
 
 
 def test_pictures_and_voice_arrive_and_stop_is_silence() -> None:
-    async def talk(house: House) -> None:
-        browser = Browser(house)
+    async def talk(fixture: WebFixture) -> None:
+        browser = Browser(fixture)
         assert (await browser.join())[0] == 200
         picture = await browser.receive("video")
         assert (picture.width, picture.height) == (SIZE_PX, SIZE_PX)
         assert abs(picture.to_ndarray(format="rgb24").mean() - 100) < 5
-        status, told = await house.post("/api/sound", key=browser.key, data=tone(30))
+        status, reply = await fixture.post("/api/speak_audio", key=browser.key, data=tone(30))
         assert status == 200
-        assert told["waiting_s"] == pytest.approx(30)
+        assert reply["waiting_s"] == pytest.approx(30)
         while await peak(browser) < LOUD:
             pass
-        assert (await house.post("/api/stop", key=browser.key))[0] == 200
+        assert (await fixture.post("/api/stop_speaking", key=browser.key))[0] == 200
         while await peak(browser) >= LOUD:  # else it would go on for half a minute
             pass
-        assert (await house.state())["waiting_avatar_audio_samples"] < 10 * SAMPLE_RATE_HZ
-        await browser.peer.close()
-        await house.until(lambda state: not state["speaker"])
+        assert (await fixture.state())["waiting_avatar_audio_samples"] < 10 * SAMPLE_RATE_HZ
+        await browser.connection.close()
+        await fixture.until(lambda state: not state["speaker"])
 
-    in_house(talk)
+    run_with_server(talk)
 
 
 def test_camera_and_microphone_reach_the_avatar() -> None:
-    async def talk(house: House) -> None:
+    async def talk(fixture: WebFixture) -> None:
         seen, heard = [], []
-        house.avatar.push_user_frame = seen.append  # type: ignore[method-assign]
-        house.avatar.push_user_audio = heard.append  # type: ignore[method-assign]
-        browser = Browser(house, VideoStreamTrack(), AudioStreamTrack())
+        fixture.avatar.push_user_frame = seen.append  # type: ignore[method-assign]
+        fixture.avatar.push_user_audio = heard.append  # type: ignore[method-assign]
+        browser = Browser(fixture, VideoStreamTrack(), AudioStreamTrack())
         await browser.join()
-        await house.until(lambda state: len(seen) >= 3 and len(heard) >= 10)
+        await fixture.until(lambda state: len(seen) >= 3 and len(heard) >= 10)
         assert seen[0].pixels.shape == (480, 640, 3)
-        assert seen[0].stamp_ns < seen[1].stamp_ns < seen[2].stamp_ns <= house.avatar.now_ns()
+        assert seen[0].stamp_ns < seen[1].stamp_ns < seen[2].stamp_ns <= fixture.avatar.now_ns()
         assert {chunk.rate_hz for chunk in heard} == {SAMPLE_RATE_HZ}
         assert heard[9].stamp_ns > heard[0].stamp_ns
-        await browser.peer.close()
+        await browser.connection.close()
 
-    in_house(talk)
+    run_with_server(talk)
 
 
 def test_one_speaks_some_watch_and_who_comes_again_finds_their_place() -> None:
-    async def talk(house: House) -> None:
-        first, second, again = Browser(house), Browser(house), Browser(house)
+    async def talk(fixture: WebFixture) -> None:
+        first, second, again = Browser(fixture), Browser(fixture), Browser(fixture)
         await first.join()
-        status, told = await second.join()
+        status, reply = await second.join()
         assert status == 409
-        assert "somebody who does" in told["error"]
-        viewer = Browser(house)
+        assert "somebody who does" in reply["error"]
+        viewer = Browser(fixture)
         assert (await viewer.join("viewer"))[0] == 200
         assert (await viewer.receive("video")).width == SIZE_PX
-        status, told = await house.post("/api/stop", key=viewer.key)
+        status, reply = await fixture.post("/api/stop_speaking", key=viewer.key)
         assert status == 403
-        assert "viewer" in told["error"]
+        assert "viewer" in reply["error"]
         assert (await again.join(key=first.key))[0] == 200
         assert again.key != first.key
         assert (await again.receive("video")).width == SIZE_PX
-        assert (await house.post("/api/leave", key=again.key))[0] == 200
-        state = await house.state()
+        assert (await fixture.post("/api/leave", key=again.key))[0] == 200
+        state = await fixture.state()
         assert not state["speaker"]
         assert state["viewers"] == 1
-        assert house.avatar.running
-        await house.post("/api/leave", key=viewer.key)
-        assert not house.avatar.running
+        assert fixture.avatar.running
+        await fixture.post("/api/leave", key=viewer.key)
+        assert not fixture.avatar.running
         for browser in (first, second, again, viewer):
-            await browser.peer.close()
+            await browser.connection.close()
 
-    in_house(talk)
+    run_with_server(talk)
 
 
 def test_watchers_are_not_without_number() -> None:
-    async def talk(house: House) -> None:
-        browsers = [Browser(house) for _ in range(4)]
+    async def talk(fixture: WebFixture) -> None:
+        browsers = [Browser(fixture) for _ in range(4)]
         statuses = [(await browser.join("viewer"))[0] for browser in browsers]
         assert statuses == [200, 200, 200, 503]
         for browser in browsers:
-            await browser.peer.close()
+            await browser.connection.close()
 
-    in_house(talk)
+    run_with_server(talk)
 
 
 def test_another_portrait_is_shown() -> None:
-    async def talk(house: House) -> None:
-        browser = Browser(house)
+    async def talk(fixture: WebFixture) -> None:
+        browser = Browser(fixture)
         await browser.join()
         png = av.CodecContext.create("png", "w")
         png.width = png.height = 80
         png.pix_fmt, png.time_base = "rgb24", Fraction(1, 25)
         white = av.VideoFrame.from_ndarray(np.full((80, 80, 3), 200, np.uint8), format="rgb24")
         data = b"".join(bytes(packet) for packet in (*png.encode(white), *png.encode(None)))
-        status, _ = await house.post("/api/portrait", key=browser.key, data=data)
+        status, _ = await fixture.post("/api/portrait", key=browser.key, data=data)
         assert status == 200
         while (await browser.receive("video")).to_ndarray(format="gray").mean() < 180:
             pass
-        async with house.client.get("/api/portrait") as reply:
+        async with fixture.client.get("/api/portrait") as reply:
             assert reply.content_type == "image/jpeg"
             assert (await reply.read())[:2] == b"\xff\xd8"
-        await browser.peer.close()
+        await browser.connection.close()
 
-    in_house(talk)
+    run_with_server(talk)
 
 
 def test_what_the_robot_sees_is_a_second_picture_for_those_who_want_it() -> None:
-    async def talk(house: House) -> None:
-        speaker = Browser(house, VideoStreamTrack(), view=True)
-        viewer, plain = Browser(house, view=True), Browser(house)
-        state = await house.state()
-        assert (state["view"], state["operator_hears"]) == (True, True)
+    async def talk(fixture: WebFixture) -> None:
+        speaker = Browser(fixture, VideoStreamTrack(), view=True)
+        viewer, plain = Browser(fixture, view=True), Browser(fixture)
+        state = await fixture.state()
+        assert (state["has_view"], state["has_robot_audio"]) == (True, True)
         for browser, role in ((speaker, "speaker"), (viewer, "viewer"), (plain, "viewer")):
             assert (await browser.join(role))[0] == 200
             assert (await browser.receive("video")).width == SIZE_PX
@@ -151,20 +151,20 @@ def test_what_the_robot_sees_is_a_second_picture_for_those_who_want_it() -> None
             assert (await browser.receive("view")).width == 48
         assert "view" not in plain.incoming
         for browser in (speaker, viewer, plain):
-            await browser.peer.close()
+            await browser.connection.close()
 
-    in_house(talk, stage=SeeingStage)
+    run_with_server(talk, backend=ViewBackend)
 
 
 def test_a_second_picture_that_is_not_there_is_not_promised() -> None:
-    async def talk(house: House) -> None:
-        browser = Browser(house, view=True)
-        status, told = await browser.join()
+    async def talk(fixture: WebFixture) -> None:
+        browser = Browser(fixture, view=True)
+        status, reply = await browser.join()
         assert status == 400
-        assert "places for audio, video, video" in told["error"]
-        await browser.peer.close()
+        assert "sections for audio, video, video" in reply["error"]
+        await browser.connection.close()
 
-    in_house(talk)
+    run_with_server(talk)
 
 
 @pytest.mark.parametrize(
@@ -172,25 +172,25 @@ def test_a_second_picture_that_is_not_there_is_not_promised() -> None:
     [None, 7, "", "v=0", "v=0\r\nm=audio", "x" * 100_000, "v=0\r\n" + "m=audio 9 X 0\r\n" * 9],
 )
 def test_a_hostile_offer_takes_no_place(sdp: object) -> None:
-    async def talk(house: House) -> None:
-        status, told = await house.post("/api/join", json={"sdp": sdp, "role": "speaker"})
+    async def talk(fixture: WebFixture) -> None:
+        status, reply = await fixture.post("/api/join", json={"sdp": sdp, "role": "speaker"})
         assert status == 400
-        assert "expected a WebRTC offer" in told["error"]
-        assert not (await house.state())["speaker"]
-        assert not house.avatar.running
+        assert "expected a WebRTC offer" in reply["error"]
+        assert not (await fixture.state())["speaker"]
+        assert not fixture.avatar.running
 
-    in_house(talk)
+    run_with_server(talk)
 
 
 def test_a_browser_that_never_connects_loses_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("avatar_forcing_ros.web.guest.CONNECT_PATIENCE_S", 0.1)
+    monkeypatch.setattr("avatar_forcing_ros.web.peer.CONNECT_TIMEOUT_S", 0.1)
 
-    async def talk(house: House) -> None:
-        peer = Browser(house)
-        await peer.peer.setLocalDescription(await peer.peer.createOffer())
-        asked = {"sdp": peer.peer.localDescription.sdp, "role": "speaker"}
-        assert (await house.post("/api/join", json=asked))[0] == 200
-        await house.until(lambda state: not state["speaker"])
-        await peer.peer.close()
+    async def talk(fixture: WebFixture) -> None:
+        peer = Browser(fixture)
+        await peer.connection.setLocalDescription(await peer.connection.createOffer())
+        asked = {"sdp": peer.connection.localDescription.sdp, "role": "speaker"}
+        assert (await fixture.post("/api/join", json=asked))[0] == 200
+        await fixture.until(lambda state: not state["speaker"])
+        await peer.connection.close()
 
-    in_house(talk)
+    run_with_server(talk)

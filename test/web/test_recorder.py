@@ -13,22 +13,23 @@ import pytest
 pytest.importorskip("aiortc")
 pytest.importorskip("aiohttp")
 
-from flash_stage import EVERY_FRAMES, GREY, WHITE, Frame, frame
+from flash_backend import GREY, PERIOD_FRAMES, WHITE, frame
 from numpy.typing import NDArray
-from web_house import Browser, House, in_house
+from web_fixture import Browser, WebFixture, run_with_server
 
 from avatar_forcing_ros.errors import OutputError
+from avatar_forcing_ros.media import AvatarFrame
 from avatar_forcing_ros.timebase import FRAME_PERIOD_S, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 from avatar_forcing_ros.web import recorder as recorder_module
+from avatar_forcing_ros.web.access import RefusedError
 from avatar_forcing_ros.web.recorder import Recorder
-from avatar_forcing_ros.web.refusal import RefusedError
 
 MOST_APART_S = 0.040
 
 
-def recorded(frames: dict[int, Frame], monkeypatch: pytest.MonkeyPatch) -> Recorder:
+def recorded(frames: dict[int, AvatarFrame], monkeypatch: pytest.MonkeyPatch) -> Recorder:
     """A finished recording of `frames` by their numbers, all of which fit in."""
-    monkeypatch.setattr(recorder_module, "MOST_WAITING", 10_000)
+    monkeypatch.setattr(recorder_module, "MAX_WAITING", 10_000)
     recorder = Recorder()
     recorder.start()
     for number, one in frames.items():
@@ -57,8 +58,8 @@ def flashes_and_clicks(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def test_sound_and_picture_are_together_after_gaps_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    frames = {i: frame(i) for i in range(7, 4 * EVERY_FRAMES) if not 30 <= i < 44}
-    frames[60] = Frame(0, None, frames[60].audio)  # the last picture stays
+    frames = {i: frame(i) for i in range(7, 4 * PERIOD_FRAMES) if not 30 <= i < 44}
+    frames[60] = AvatarFrame(0, None, frames[60].audio)  # the last picture stays
     recorder = recorded(frames, monkeypatch)
     path, name = recorder.file()
     assert name.startswith("avatar-20")
@@ -67,16 +68,16 @@ def test_sound_and_picture_are_together_after_gaps_too(monkeypatch: pytest.Monke
     expected = np.array([25, 50, 75]) * FRAME_PERIOD_S - 7 * FRAME_PERIOD_S
     assert np.abs(flashes - expected).max() < 1e-3
     assert np.abs(clicks - flashes).max() <= MOST_APART_S
-    assert recorder.told() == {"on": False, "ready": True, "s": 3.7, "left_out": 0}
+    assert recorder.state() == {"on": False, "ready": True, "s": 3.7, "dropped": 0}
     recorder.discard()
     assert not path.exists()
-    assert not recorder.told()["ready"]
+    assert not recorder.state()["ready"]
 
 
 def test_it_begins_with_a_picture_and_takes_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
     quiet = np.zeros(SAMPLES_PER_FRAME, np.float32)
-    frames = {0: Frame(0, None, quiet)}
-    frames |= {i: Frame(0, np.zeros((side, side, 3), np.uint8), quiet)
+    frames = {0: AvatarFrame(0, None, quiet)}
+    frames |= {i: AvatarFrame(0, np.zeros((side, side, 3), np.uint8), quiet)
                for i, side in enumerate((33, 33, 50), start=1)}  # fmt: skip
     path, _ = recorded(frames, monkeypatch).file()
     with av.open(str(path)) as file:
@@ -85,8 +86,8 @@ def test_it_begins_with_a_picture_and_takes_any_size(monkeypatch: pytest.MonkeyP
 
 
 def test_what_does_not_fit_is_counted_and_a_long_one_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorder_module, "MOST_WAITING", 3)
-    monkeypatch.setattr(recorder_module, "LONGEST_FRAMES", 20)
+    monkeypatch.setattr(recorder_module, "MAX_WAITING", 3)
+    monkeypatch.setattr(recorder_module, "MAX_FRAMES", 20)
     hold = threading.Event()
 
     class Slow(recorder_module.Mp4Writer):
@@ -101,12 +102,12 @@ def test_what_does_not_fit_is_counted_and_a_long_one_ends(monkeypatch: pytest.Mo
         recorder.file()
     for i in range(10):
         recorder.put(i, frame(i))
-    told = recorder.told()
-    assert 10 - 4 <= told["left_out"] <= 10 - 3
+    state = recorder.state()
+    assert 10 - 4 <= state["dropped"] <= 10 - 3
     hold.set()
     recorder.put(1_000, frame(0))  # longer than the longest by then, unless it did not fit
     recorder.stop()
-    assert recorder.told()["ready"]
+    assert recorder.state()["ready"]
     recorder.discard()
     with pytest.raises(RefusedError, match="none"):
         recorder.file()
@@ -126,37 +127,37 @@ def test_a_writer_that_fails_ends_the_recording_alone(
 
     monkeypatch.setattr(recorder_module.Mp4Writer, "write", fail)
     recorder = recorded({i: frame(i) for i in range(5)}, monkeypatch)
-    assert "given up" in caplog.text
-    assert not recorder.told()["ready"]
+    assert "recording failed" in caplog.text
+    assert not recorder.state()["ready"]
     recorder.discard()
 
 
 def test_the_speaker_records_fetches_once_and_leaves_nothing() -> None:
-    async def talk(house: House) -> None:
-        browser = Browser(house)
+    async def talk(fixture: WebFixture) -> None:
+        browser = Browser(fixture)
         await browser.join()
         key = browser.key
-        assert (await house.post("/api/record", json={"on": True}))[0] == 403
-        assert (await house.post("/api/record", key=key, json={"on": True}))[1]["on"]
-        await house.until(lambda state: state["recording"]["s"] >= 0.4)
-        status, told = await house.post("/api/record", key=key, json={"on": False})
-        assert (status, told["ready"]) == (200, True)
+        assert (await fixture.post("/api/record", json={"on": True}))[0] == 403
+        assert (await fixture.post("/api/record", key=key, json={"on": True}))[1]["on"]
+        await fixture.until(lambda state: state["recording"]["s"] >= 0.4)
+        status, reply = await fixture.post("/api/record", key=key, json={"on": False})
+        assert (status, reply["ready"]) == (200, True)
         headers = {"X-Avatar-Key": key}
-        async with house.client.get("/api/recording", headers=headers) as reply:
+        async with fixture.client.get("/api/recording", headers=headers) as reply:
             assert reply.status == 200
             assert reply.content_type == "video/mp4"
             assert reply.headers["X-Content-Type-Options"] == "nosniff"
             assert 'attachment; filename="avatar-20' in reply.headers["Content-Disposition"]
             assert (await reply.read())[4:8] == b"ftyp"
-        async with house.client.get("/api/recording", headers=headers) as reply:
+        async with fixture.client.get("/api/recording", headers=headers) as reply:
             assert reply.status == 404
-        await house.post("/api/record", key=key, json={"on": True})
-        await house.until(lambda state: state["recording"]["s"] > 0)
-        await house.post("/api/leave", key=key)
-        assert not (await house.state())["recording"]["on"]
-        await browser.peer.close()
+        await fixture.post("/api/record", key=key, json={"on": True})
+        await fixture.until(lambda state: state["recording"]["s"] > 0)
+        await fixture.post("/api/leave", key=key)
+        assert not (await fixture.state())["recording"]["on"]
+        await browser.connection.close()
 
-    in_house(talk)
+    run_with_server(talk)
 
 
 def test_what_has_been_fetched_takes_no_newer_recording_with_it(
@@ -166,7 +167,7 @@ def test_what_has_been_fetched_takes_no_newer_recording_with_it(
     fetched, _ = recorder.file()
     recorder.start()
     recorder.discard(fetched)
-    assert recorder.told()["on"]
+    assert recorder.state()["on"]
     recorder.discard()
 
 
@@ -196,13 +197,13 @@ def test_a_recording_does_not_outlive_the_server(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     browsers = []
 
-    async def talk(house: House) -> None:
-        browsers.append(Browser(house))
+    async def talk(fixture: WebFixture) -> None:
+        browsers.append(Browser(fixture))
         await browsers[0].join()
-        await house.post("/api/record", key=browsers[0].key, json={"on": True})
-        await house.until(lambda state: state["recording"]["s"] > 0)
+        await fixture.post("/api/record", key=browsers[0].key, json={"on": True})
+        await fixture.until(lambda state: state["recording"]["s"] > 0)
         assert list(tmp_path.glob("avatar-*.mp4"))
-        await browsers[0].peer.close()
+        await browsers[0].connection.close()
 
-    in_house(talk)
+    run_with_server(talk)
     assert list(tmp_path.glob("avatar-*.mp4")) == []

@@ -15,10 +15,10 @@ import pytest
 pytest.importorskip("aiortc")
 pytest.importorskip("aiohttp")
 
-from web_house import Browser, House, in_house
+from web_fixture import Browser, WebFixture, run_with_server
 
-from avatar_forcing_ros.web import guarding, speech
-from avatar_forcing_ros.web.uploads import LARGEST_UPLOAD
+from avatar_forcing_ros.web import middleware, speech
+from avatar_forcing_ros.web.user_media import MAX_UPLOAD_BYTES
 
 
 def png_header(width: int, height: int) -> bytes:
@@ -30,76 +30,78 @@ PLAY_LIST = (
     b"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nfile:///etc/hostname\n#EXT-X-ENDLIST\n"
 )
 REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
-    ("/api/sound", {"data": b""}, 422, "readable sound"),
-    ("/api/sound", {"data": b"\x00\xff" * 500}, 422, "readable sound"),
-    ("/api/sound", {"data": PLAY_LIST}, 422, "readable sound"),
-    ("/api/sound", {"data": bytes(LARGEST_UPLOAD + 1)}, 413, "8 MB"),
+    ("/api/speak_audio", {"data": b""}, 422, "readable sound"),
+    ("/api/speak_audio", {"data": b"\x00\xff" * 500}, 422, "readable sound"),
+    ("/api/speak_audio", {"data": PLAY_LIST}, 422, "readable sound"),
+    ("/api/speak_audio", {"data": bytes(MAX_UPLOAD_BYTES + 1)}, 413, "8 MB"),
     ("/api/portrait", {"data": b"GIF89a" + bytes(100)}, 422, "PNG, JPEG or WebP"),
     ("/api/portrait", {"data": png_header(100_000, 100_000)}, 422, "100000 x 100000"),
     ("/api/portrait", {"data": png_header(30_000, 30_000)}, 422, "30000 x 30000"),
     ("/api/portrait", {"data": png_header(6_000, 6_000)}, 422, "9 million pixels"),
     ("/api/portrait", {"data": png_header(10, 500)}, 422, "10 x 500"),
     ("/api/portrait", {"data": png_header(500, 500)}, 422, "that are none"),
-    ("/api/portrait", {"data": bytes(LARGEST_UPLOAD + 1)}, 413, "8 MB"),
-    ("/api/say", {"data": b"{"}, 400, "JSON"),
-    ("/api/say", {"data": b"[" * 100_000}, 400, "JSON"),
-    ("/api/say", {"json": {}}, 422, "words"),
-    ("/api/say", {"json": {"text": " \x00…\n"}}, 422, "words"),
-    ("/api/say", {"json": {"text": "a" * 1_001}}, 422, "1001 characters"),
+    ("/api/portrait", {"data": bytes(MAX_UPLOAD_BYTES + 1)}, 413, "8 MB"),
+    ("/api/speak_text", {"data": b"{"}, 400, "JSON"),
+    ("/api/speak_text", {"data": b"[" * 100_000}, 400, "JSON"),
+    ("/api/speak_text", {"json": {}}, 422, "words"),
+    ("/api/speak_text", {"json": {"text": " \x00…\n"}}, 422, "words"),
+    ("/api/speak_text", {"json": {"text": "a" * 1_001}}, 422, "1001 characters"),
     ("/api/join", {"json": {"role": "king"}}, 400, "speaker or viewer"),
     ("/api/nothing", {}, 404, "Not Found"),
 ]
 
 
 def test_bad_requests_are_answered_by_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guarding, "CHANGES_AT_ONCE", 100)
+    monkeypatch.setattr(middleware, "CHANGE_BURST", 100)
 
-    async def ask(house: House) -> None:
-        browser = Browser(house)
+    async def ask(fixture: WebFixture) -> None:
+        browser = Browser(fixture)
         await browser.join()
         for path, body, wanted, sentence in REFUSED:
-            status, told = await house.post(path, key=browser.key, **body)
+            status, reply = await fixture.post(path, key=browser.key, **body)
             assert (status, path) == (wanted, path)
-            assert sentence in told["error"]
-        assert (await house.state())["speaker"]
-        await browser.peer.close()
+            assert sentence in reply["error"]
+        assert (await fixture.state())["speaker"]
+        await browser.connection.close()
 
-    in_house(ask)
+    run_with_server(ask)
 
 
-@pytest.mark.parametrize("path", ["/api/say", "/api/sound", "/api/stop", "/api/portrait"])
+@pytest.mark.parametrize("path", ["speak_text", "speak_audio", "stop_speaking", "portrait"])
 def test_strangers_change_nothing(path: str) -> None:
-    async def ask(house: House) -> None:
-        status, told = await house.post(path, key="guessed", data=b"")
+    async def ask(fixture: WebFixture) -> None:
+        status, reply = await fixture.post(f"/api/{path}", key="guessed", data=b"")
         assert status == 403
-        assert "stranger" in told["error"]
+        assert "stranger" in reply["error"]
 
-    in_house(ask)
+    run_with_server(ask)
 
 
-def test_too_many_requests_are_told_to_wait() -> None:
-    async def ask(house: House) -> None:
-        replies = [await house.post("/api/leave") for _ in range(guarding.CHANGES_AT_ONCE * 2)]
+def test_too_many_requests_are_refused() -> None:
+    async def ask(fixture: WebFixture) -> None:
+        replies = [await fixture.post("/api/leave") for _ in range(middleware.CHANGE_BURST * 2)]
         assert replies[0][0] == 200
         assert replies[-1][0] == 429
         assert "wait" in replies[-1][1]["error"]
 
-    in_house(ask)
+    run_with_server(ask)
 
 
 def test_without_the_program_the_text_box_explains(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speech, "PROGRAM", "no-such-program")
 
-    async def ask(house: House) -> None:
-        browser = Browser(house)
+    async def ask(fixture: WebFixture) -> None:
+        browser = Browser(fixture)
         await browser.join()
-        assert not (await house.state())["can_speak_text"]
-        status, told = await house.post("/api/say", key=browser.key, json={"text": "hello"})
+        assert not (await fixture.state())["can_speak_text"]
+        status, reply = await fixture.post(
+            "/api/speak_text", key=browser.key, json={"text": "hello"}
+        )
         assert status == 501
-        assert "sudo apt install" in told["error"]
-        await browser.peer.close()
+        assert "sudo apt install" in reply["error"]
+        await browser.connection.close()
 
-    in_house(ask)
+    run_with_server(ask)
 
 
 def coded(kind: str, depth: type[np.generic] = np.uint8, channels: int = 3) -> bytes:
@@ -127,7 +129,7 @@ def cmyk_jpeg() -> bytes:
     return bytes(data)
 
 
-def test_strange_pictures_are_a_portrait_or_a_sentence() -> None:
+def test_unusual_images_are_a_portrait_or_a_sentence() -> None:
     strange = {
         "16-bit": coded(".png", np.uint16),
         "alpha": coded(".png", np.uint16, 4),
@@ -139,44 +141,44 @@ def test_strange_pictures_are_a_portrait_or_a_sentence() -> None:
         "grown": coded(".jpg") + bytes(100_000),
     }
 
-    async def ask(house: House) -> None:
-        browser = Browser(house)
+    async def ask(fixture: WebFixture) -> None:
+        browser = Browser(fixture)
         await browser.join()
         statuses = {}
         for name, data in strange.items():
-            status, told = await house.post("/api/portrait", key=browser.key, data=data)
+            status, reply = await fixture.post("/api/portrait", key=browser.key, data=data)
             statuses[name] = status
-            assert status == 200 or "expected" in told["error"]
+            assert status == 200 or "expected" in reply["error"]
         assert {statuses[name] for name in ("16-bit", "grey", "grown")} == {200}
         assert {statuses[name] for name in ("cut", "cut JPEG")} == {422}
         assert set(statuses.values()) <= {200, 422}
-        await browser.peer.close()
+        await browser.connection.close()
 
-    in_house(ask)
+    run_with_server(ask)
 
 
-def test_a_body_that_dawdles_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guarding, "BODY_S", 0.05)
+def test_a_slow_body_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(middleware, "BODY_TIMEOUT_S", 0.05)
 
-    async def ask(house: House) -> None:
+    async def ask(fixture: WebFixture) -> None:
         never = asyncio.Event()
 
         async def slowly() -> AsyncIterator[bytes]:
             yield b"R"
             await never.wait()
 
-        status, told = await house.post("/api/sound", data=slowly())
+        status, reply = await fixture.post("/api/speak_audio", data=slowly())
         assert status == 408
-        assert "faster line" in told["error"]
+        assert "faster line" in reply["error"]
 
-    in_house(ask)
+    run_with_server(ask)
 
 
 def test_the_page_and_all_that_it_names_is_there() -> None:
-    async def ask(house: House) -> None:
-        for path in ("/", "/static/app.js", "/static/call.js", "/static/style.css"):
-            async with house.client.get(path) as reply:
+    async def ask(fixture: WebFixture) -> None:
+        for path in ("/", "/static/app.js", "/static/webrtc.js", "/static/style.css"):
+            async with fixture.client.get(path) as reply:
                 assert reply.status == 200, path
                 assert len(await reply.text()) > 500
 
-    in_house(ask)
+    run_with_server(ask)

@@ -1,4 +1,4 @@
-"""Text to sound: what can be said, and a program that does as espeak-ng does."""
+"""Text to speech: what can be spoken, and a program that does as espeak-ng does."""
 
 from __future__ import annotations
 
@@ -36,39 +36,39 @@ def program(folder: Path, lines: str) -> str:
 
 
 def test_text_is_spoken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = tmp_path / "told"
+    given = tmp_path / "given"
     lines = (
-        f"open({str(told)!r}, 'w').write(' '.join(sys.argv[1:]) + '|' + sys.stdin.read())\n"
+        f"open({str(given)!r}, 'w').write(' '.join(sys.argv[1:]) + '|' + sys.stdin.read())\n"
         f"sys.stdout.buffer.write({endless_wav()!r})"
     )
     monkeypatch.setattr(speech, "PROGRAM", program(tmp_path, lines))
-    samples = asyncio.run(speech.speak("-f /etc/passwd"))
-    assert told.read_text() == "--stdin --stdout|-f /etc/passwd"
+    samples = asyncio.run(speech.synthesize("-f /etc/passwd"))
+    assert given.read_text() == "--stdin --stdout|-f /etc/passwd"
     assert len(samples) == 8_000
     assert samples[4_000] == pytest.approx(5_000 / 32_768, rel=0.01)
 
 
-def test_a_program_that_fails_or_hangs_is_told(
+def test_a_program_that_fails_or_hangs_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(speech, "PROGRAM", program(tmp_path, "sys.exit(3)"))
     with pytest.raises(MediaError, match="exit code 3"):
-        asyncio.run(speech.speak("hello"))
+        asyncio.run(speech.synthesize("hello"))
     monkeypatch.setattr(speech, "PROGRAM", program(tmp_path, "import time; time.sleep(60)"))
-    monkeypatch.setattr(speech, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(speech, "TIMEOUT_S", 0.1)
     with pytest.raises(MediaError, match="none after"):
-        asyncio.run(speech.speak("hello"))
+        asyncio.run(speech.synthesize("hello"))
 
 
-def test_no_program_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_program_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speech, "PROGRAM", "no-such-program")
-    assert not speech.can_speak()
+    assert not speech.is_available()
     with pytest.raises(MissingDependencyError, match="sudo apt install"):
-        asyncio.run(speech.speak("hello"))
+        asyncio.run(speech.synthesize("hello"))
 
 
 def test_only_what_can_be_said_is_left() -> None:
-    assert speech.spoken_text(" Hello,\x00\n\tyou \x1b[31m ") == "Hello, you [31m"
+    assert speech.sanitized_text(" Hello,\x00\n\tyou \x1b[31m ") == "Hello, you [31m"
     for bad in (None, 5, "", "…", "a" * 1_001):
         with pytest.raises(MediaError, match="words"):
-            speech.spoken_text(bad)
+            speech.sanitized_text(bad)

@@ -1,4 +1,4 @@
-"""Frames to tracks: one clock for picture and sound, gaps are silent, old pictures give way."""
+"""Frames to tracks: one clock for image and audio, gaps are silent, old images give way."""
 
 from __future__ import annotations
 
@@ -17,11 +17,15 @@ from aiortc.mediastreams import MediaStreamError
 from avatar_forcing_ros.media import AvatarFrame, VideoFrame
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLES_PER_FRAME
 from avatar_forcing_ros.web.tracks import (
-    PIECE_SAMPLES,
-    AvatarPicture,
-    AvatarSound,
+    MIX_KNEE,
+    PACKET_SAMPLES,
+    AvatarAudio,
+    AvatarVideo,
     FrameNumbers,
-    ViewPicture,
+    ViewVideo,
+    mix,
+    speaker_audio,
+    viewer_audio,
 )
 
 
@@ -43,32 +47,32 @@ def run(test: Callable[[], Awaitable[None]]) -> None:
 def test_numbers_keep_gaps_and_never_go_back() -> None:
     numbers = FrameNumbers()
     stamps = [100, 101, 104, 104.4, 90, 91, 1_000, 1_001]
-    told = [numbers.of(round(s * FRAME_PERIOD_NS)) for s in stamps]
+    told = [numbers.next(round(s * FRAME_PERIOD_NS)) for s in stamps]
     assert told == [0, 1, 4, 5, 6, 7, 8, 9]
 
 
 def test_picture_and_sound_of_a_frame_have_one_time() -> None:
     async def check() -> None:
-        picture, sound = AvatarPicture(), AvatarSound()
+        picture, sound = AvatarVideo(), AvatarAudio()
         for number in (3, 4):
             picture.put(number, frame())
             sound.put(number, frame())
             seen, heard, more = await picture.recv(), await sound.recv(), await sound.recv()
             assert seen.pts * seen.time_base == heard.pts * heard.time_base == Fraction(number, 25)
             # 20 ms each: of a longer piece aiortc makes packets of one and the same time
-            assert heard.samples == more.samples == PIECE_SAMPLES
-            assert more.pts == heard.pts + PIECE_SAMPLES
+            assert heard.samples == more.samples == PACKET_SAMPLES
+            assert more.pts == heard.pts + PACKET_SAMPLES
 
     run(check)
 
 
 def test_missing_frames_are_silence_of_their_length() -> None:
     async def check() -> None:
-        sound = AvatarSound()
+        sound = AvatarAudio()
         sound.put(10, frame(0.5))
         sound.put(13, frame(2.0))  # louder than there can be
         pieces = [await sound.recv() for _ in range(8)]
-        assert [p.pts - pieces[0].pts for p in pieces] == [PIECE_SAMPLES * i for i in range(8)]
+        assert [p.pts - pieces[0].pts for p in pieces] == [PACKET_SAMPLES * i for i in range(8)]
         samples = np.concatenate([piece.to_ndarray()[0] for piece in pieces[2:]])
         assert not samples[: 2 * SAMPLES_PER_FRAME].any()
         assert (samples[2 * SAMPLES_PER_FRAME :] == 32_767).all()
@@ -80,7 +84,7 @@ def test_every_packet_of_sound_has_a_time_of_its_own() -> None:
     """Of packets with one time a browser plays the first alone."""
 
     async def check() -> None:
-        sound, encoder = AvatarSound(), OpusEncoder()
+        sound, encoder = AvatarAudio(), OpusEncoder()
         times = []
         for number in range(20):
             sound.put(number, frame(0.5))
@@ -96,7 +100,7 @@ def test_every_packet_of_sound_has_a_time_of_its_own() -> None:
 
 def test_the_view_comes_fifteen_times_a_second_at_most() -> None:
     async def check() -> None:
-        view, shown = ViewPicture(), []
+        view, shown = ViewVideo(), []
         pixels = np.zeros((16, 16, 3), np.uint8)
         for at_ms in (0, 33, 66, 99, 133, 20_000, 5, 80):
             view.put(VideoFrame(pixels, at_ms * 1_000_000))
@@ -119,7 +123,7 @@ def test_the_view_comes_fifteen_times_a_second_at_most() -> None:
 
 def test_old_pictures_give_way_and_missing_ones_are_none() -> None:
     async def check() -> None:
-        picture = AvatarPicture()
+        picture = AvatarVideo()
         for number in range(5):
             picture.put(number, frame(drawn=number != 4))
         assert picture.dropped == 2
@@ -130,7 +134,7 @@ def test_old_pictures_give_way_and_missing_ones_are_none() -> None:
 
 def test_who_waits_is_told_of_the_end() -> None:
     async def check() -> None:
-        picture = AvatarPicture()
+        picture = AvatarVideo()
         waiting = asyncio.ensure_future(picture.recv())
         await asyncio.sleep(0)
         picture.stop()
@@ -138,3 +142,20 @@ def test_who_waits_is_told_of_the_end() -> None:
             await waiting
 
     run(check)
+
+
+def test_without_robot_audio_everybody_hears_the_avatar() -> None:
+    one = frame(0.5)
+    assert speaker_audio(one) is viewer_audio(one) is one.audio
+
+
+def test_a_mix_keeps_what_is_quiet_and_compresses_what_is_loud() -> None:
+    ramp = np.linspace(-1, 1, 2_001, dtype=np.float32)
+    both = mix(ramp, ramp)
+    quiet = np.abs(2 * ramp) <= MIX_KNEE
+    assert np.array_equal(both[quiet], 2 * ramp[quiet])
+    assert both.dtype == np.float32
+    assert np.abs(both).max() <= 1.0
+    steps = np.diff(both)
+    assert (steps >= 0).all()
+    assert steps.max() < 0.0021  # nowhere does it jump

@@ -34,10 +34,10 @@ function askForToken(wasWrong) {
   return asking;
 }
 
-async function request(path, { patienceMs, ...options } = {}) {
+async function request(path, { timeoutMs, ...options } = {}) {
   const [token, place] = [kept("token"), key()];
   const headers = { Authorization: `Bearer ${token}`, "X-Avatar-Key": place };
-  const signal = patienceMs ? AbortSignal.timeout(patienceMs) : undefined;
+  const signal = timeoutMs ? AbortSignal.timeout(timeoutMs) : undefined;
   let reply;
   try {
     reply = await fetch(path, { ...options, headers, signal });
@@ -45,15 +45,15 @@ async function request(path, { patienceMs, ...options } = {}) {
     throw new Error("The server does not answer. Is it still running?");
   }
   if (reply.status === 401) {
-    // another request may have been told the right one in the meantime
+    // another request may have got the right one in the meantime
     if (token === kept("token")) await askForToken(token !== "");
-    return request(path, { patienceMs, ...options });
+    return request(path, { timeoutMs, ...options });
   }
   // the connection was renewed while this was on its way
-  if (reply.status === 403 && place !== key()) return request(path, { patienceMs, ...options });
+  if (reply.status === 403 && place !== key()) return request(path, { timeoutMs, ...options });
   if (!reply.ok) {
-    const told = await reply.json().catch(() => ({}));
-    throw Object.assign(new Error(told.error || `The server answered ${reply.status}.`),
+    const body = await reply.json().catch(() => ({}));
+    throw Object.assign(new Error(body.error || `The server answered ${reply.status}.`),
       { status: reply.status });
   }
   return reply;

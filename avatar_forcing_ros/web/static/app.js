@@ -1,27 +1,27 @@
 // The page: what each button does, and what comes back to the screen.
 
 import { get, postNow, setKey } from "./api.js";
-import { dropClip, prepareComposer, sendSound } from "./composer.js";
-import { measured, show } from "./figures.js";
-import { prepareFloor, showFloor } from "./floor.js";
-import { playAvatar, prepareHearing, soundIsOn, soundOver, suitSound } from "./hearing.js";
+import { dropClip, prepareComposer, sendAudio } from "./composer.js";
+import { measured, show } from "./metrics.js";
+import { prepareTurns, showTurn } from "./turns.js";
+import { playAvatar, preparePlayback, resetSound, setRole, soundIsOn } from "./playback.js";
 import { listenToKeys } from "./keys.js";
-import { Link } from "./link.js";
+import { Connection } from "./connection.js";
 import { Media } from "./media.js";
 import { meter, wakeMeters } from "./meter.js";
-import { at, draw, press, say, told } from "./page.js";
+import { at, draw, press, reportErrors, showStatus } from "./page.js";
 import { changePortrait, preparePortrait, showPortrait } from "./portrait.js";
 import { followRecording, recording, recordingOver, startRecording, stopRecording }
   from "./recording.js";
 
 const STATE_MS = 500;
-const STATE_PATIENCE_MS = 2000;
+const STATE_TIMEOUT_MS = 2000;
 const NAMES = {
   speaking: "Speaking", listening: "Listening", idle: "Here", asleep: "Ready", ready: "Ready",
   busy: "In a conversation",
 };
 const TAKEN = "Somebody else is talking with the avatar. Watch, and ask to talk.";
-const WORDS = {
+const TEXTS = {
   live: { talk: "Start talking", hint: "Your camera and microphone go to this server alone." },
   telepresence: {
     talk: "Be its voice",
@@ -30,61 +30,61 @@ const WORDS = {
 };
 
 const media = new Media(render);
-const link = new Link(phaseChanged, showTracks);
+const connection = new Connection(phaseChanged, showTracks);
 let state = { mode: "live", state: "asleep", speaker: false, viewers: 0 };
 let stopMeter = null;
 let mode = null;
 let handedOver = false;
 
-function veil(text) {
-  at("veil").hidden = !text;
-  at("veil-text").textContent = text;
+function showOverlay(text) {
+  at("overlay").hidden = !text;
+  at("overlay-text").textContent = text;
 }
 
 function render() {
-  document.body.dataset.phase = link.phase;
-  document.body.dataset.role = link.role ?? "";
-  const [heard, seen] = [media.on("audio"), media.on("video")];
-  press("microphone", !heard);
-  draw("microphone", heard ? "microphone" : "microphone-off", "Mic");
-  press("camera", !seen);
-  draw("camera", seen ? "camera" : "camera-off", "Camera");
+  document.body.dataset.phase = connection.phase;
+  document.body.dataset.role = connection.role ?? "";
+  const [micOn, cameraOn] = [media.on("audio"), media.on("video")];
+  press("microphone", !micOn);
+  draw("microphone", micOn ? "microphone" : "microphone-off", "Mic");
+  press("camera", !cameraOn);
+  draw("camera", cameraOn ? "camera" : "camera-off", "Camera");
   const self = at("self");
-  const shown = link.role === "speaker" && seen;
+  const shown = connection.role === "speaker" && cameraOn;
   if (shown && self.srcObject !== media.stream) self.srcObject = media.stream;
   self.hidden = !shown;
-  at("leave").querySelector(".name").textContent = link.role === "viewer" ? "Leave" : "End";
-  at("avatar").classList.toggle("live", link.phase === "live"); // a lost one is black: the face stays
+  at("leave").querySelector(".name").textContent = connection.role === "viewer" ? "Leave" : "End";
+  at("avatar").classList.toggle("live", connection.phase === "live"); // a lost one is black: the face stays
 }
 
 function greeting() {
-  if (link.role === "viewer")
+  if (connection.role === "viewer")
     return handedOver ? "You have handed over. You are watching now." : "You are watching.";
-  const [heard, seen] = [media.on("audio"), media.on("video")];
+  const [micOn, cameraOn] = [media.on("audio"), media.on("video")];
   if (mode === "telepresence") {
-    if (!heard) return "No microphone: the avatar has no voice of yours.";
+    if (!micOn) return "No microphone: the avatar has no voice of yours.";
     return `Your voice is the avatar's voice.${soundIsOn() ? "" : " Its sound is off here."}`;
   }
-  if (heard && seen) return "It sees and hears you.";
-  if (heard) return "It hears you, but does not see you.";
-  if (seen) return "It sees you, but does not hear you.";
+  if (micOn && cameraOn) return "It sees and hears you.";
+  if (micOn) return "It hears you, but does not see you.";
+  if (cameraOn) return "It sees you, but does not hear you.";
   return window.isSecureContext
     ? "It neither sees nor hears you: no camera and microphone were allowed."
     : "It neither sees nor hears you: a browser gives the camera to https or localhost alone.";
 }
 
 function phaseChanged(phase, error) {
-  if (phase === "live") say(greeting());
-  if (phase === "lost") say("");
-  veil({ connecting: "Connecting…", lost: "The connection broke. Connecting again…" }[phase] ?? "");
+  if (phase === "live") showStatus(greeting());
+  if (phase === "lost") showStatus("");
+  showOverlay({ connecting: "Connecting…", lost: "The connection broke. Connecting again…" }[phase] ?? "");
   if (phase === "ready") {
-    tidy();
-    if (error) say(error.message, true);
+    cleanUp();
+    if (error) showStatus(error.message, true);
   }
   render();
 }
 
-function tidy() {
+function cleanUp() {
   media.close();
   stopMeter?.();
   stopMeter = null;
@@ -93,7 +93,7 @@ function tidy() {
   sessionStorage.removeItem("role");
   at("avatar").srcObject = at("view").srcObject = at("self").srcObject = null;
   at("view-tile").hidden = true;
-  soundOver();
+  resetSound();
 }
 
 async function showTracks(avatar, view) {
@@ -104,7 +104,7 @@ async function showTracks(avatar, view) {
 }
 
 async function start(role, { after = null } = {}) {
-  say("");
+  showStatus("");
   handedOver = after === "speaker";
   wakeMeters();
   if (role === "viewer") media.close();
@@ -115,9 +115,9 @@ async function start(role, { after = null } = {}) {
     stopMeter = meter(media.stream, (level) => at("level").style.setProperty("--level", level));
   }
   sessionStorage.setItem("role", role);
-  suitSound(role, state);
+  setRole(role, state);
   try {
-    await link.open(role, role === "speaker" ? media : null, Boolean(state.view) && role === "speaker");
+    await connection.open(role, role === "speaker" ? media : null, Boolean(state.has_view) && role === "speaker");
   } catch (error) {
     throw error.status === 409 ? new Error(TAKEN) : error;
   }
@@ -125,8 +125,8 @@ async function start(role, { after = null } = {}) {
 
 async function leave() {
   if (recording()) await stopRecording().catch(() => {});
-  link.close();
-  say("");
+  connection.close();
+  showStatus("");
   await postNow("/api/leave", "");
   setKey("");
 }
@@ -134,7 +134,7 @@ async function leave() {
 // after having talked; the answer to handing over, and the state that tells of it, come both
 async function watch() {
   if (recording()) await stopRecording().catch(() => {});
-  if (link.role !== "speaker") return;
+  if (connection.role !== "speaker") return;
   dropClip();
   await start("viewer", { after: "speaker" });
 }
@@ -144,52 +144,52 @@ function showMode() {
   mode = state.mode ?? "live";
   document.body.dataset.mode = mode;
   document.body.dataset.camera = state.wants_camera === false ? "unwanted" : "wanted";
-  at("talk").textContent = WORDS[mode].talk;
-  at("hint").textContent = WORDS[mode].hint;
+  at("talk").textContent = TEXTS[mode].talk;
+  at("hint").textContent = TEXTS[mode].hint;
 }
 
 // the state once more, and all that follows from it
 async function refresh() {
-  const { turn } = link;
+  const { generation } = connection;
   const askedMs = performance.now();
   try {
-    state = await get("/api/state", { patienceMs: STATE_PATIENCE_MS });
+    state = await get("/api/state", { timeoutMs: STATE_TIMEOUT_MS });
   } catch (error) {
-    link.serverIsAway = true;
+    connection.serverIsAway = true;
     throw error;
   }
-  link.told(state, turn, performance.now() - askedMs);
+  connection.onState(state, generation, performance.now() - askedMs);
   showMode();
-  const busy = !link.role && state.speaker;
-  const now = link.role ? state.state : busy ? "busy" : "ready"; // or a sentence: what is wrong
-  at("state").dataset.state = at("avatar-tile").dataset.state = link.phase === "live" ? now : "ready";
+  const busy = !connection.role && state.speaker;
+  const now = connection.role ? state.state : busy ? "busy" : "ready"; // or a sentence: what is wrong
+  at("state").dataset.state = at("avatar-tile").dataset.state = connection.phase === "live" ? now : "ready";
   at("state").textContent = NAMES[now] ?? now[0].toUpperCase() + now.slice(1);
-  at("state").classList.toggle("trouble", !(now in NAMES));
+  at("state").classList.toggle("error", !(now in NAMES));
   at("text").hidden = at("say").hidden = !state.can_speak_text;
   at("unspoken").hidden = state.can_speak_text;
-  showFloor(state, link.role);
-  if (link.role) suitSound(link.role, state);
-  if (!at("panel").hidden) show(at("figures"), state, await measured(link.line?.peer));
+  showTurn(state, connection.role);
+  if (connection.role) setRole(connection.role, state);
+  if (!at("panel").hidden) show(at("metrics"), state, await measured(connection.line?.peer));
   await followRecording(state.recording);
-  if (turn !== link.turn) return;
-  if (link.role === "viewer" && state.floor?.offered) await start("speaker");
-  else if (link.role === "speaker" && state.you === "viewer") await watch();
+  if (generation !== connection.generation) return;
+  if (connection.role === "viewer" && state.turn?.offered) await start("speaker");
+  else if (connection.role === "speaker" && state.you === "viewer") await watch();
 }
 
-// one after the other: a slow server is not asked twice at once
+// one after the other: a slow server gets no second request meanwhile
 async function watchState() {
   try {
     await refresh();
-    if (at("status").textContent.startsWith("The server does not answer")) say("");
+    if (at("status").textContent.startsWith("The server does not answer")) showStatus("");
   } catch (error) {
-    if (link.phase !== "lost") say(error.message, true);
+    if (connection.phase !== "lost") showStatus(error.message, true);
   }
   setTimeout(watchState, STATE_MS);
 }
 
 function dropped(file) {
-  if (link.role !== "speaker") throw new Error("Start talking first, then drop it again.");
-  return file.type.startsWith("image/") ? changePortrait(file, veil) : sendSound(file);
+  if (connection.role !== "speaker") throw new Error("Start talking first, then drop it again.");
+  return file.type.startsWith("image/") ? changePortrait(file, showOverlay) : sendAudio(file);
 }
 
 function listenToDrops() {
@@ -200,7 +200,7 @@ function listenToDrops() {
     at("drop").hidden = false;
   });
   at("drop").addEventListener("dragleave", () => { at("drop").hidden = true; });
-  document.addEventListener("drop", told(async (event) => {
+  document.addEventListener("drop", reportErrors(async (event) => {
     if (!holdsFile(event)) return;
     event.preventDefault();
     at("drop").hidden = true;
@@ -208,31 +208,31 @@ function listenToDrops() {
   }));
 }
 
-at("talk").onclick = told(() => start("speaker"));
-at("watch").onclick = told(() => start("viewer"));
-at("leave").onclick = told(leave);
-at("microphone").onclick = told(() => media.toggle("audio"));
-at("camera").onclick = told(() => media.toggle("video"));
-at("record").onclick = told(() => (recording() ? stopRecording() : startRecording()));
-at("figures-button").onclick = () => {
+at("talk").onclick = reportErrors(() => start("speaker"));
+at("watch").onclick = reportErrors(() => start("viewer"));
+at("leave").onclick = reportErrors(leave);
+at("microphone").onclick = reportErrors(() => media.toggle("audio"));
+at("camera").onclick = reportErrors(() => media.toggle("video"));
+at("record").onclick = reportErrors(() => (recording() ? stopRecording() : startRecording()));
+at("metrics-button").onclick = () => {
   at("panel").hidden = !at("panel").hidden;
-  at("figures-button").setAttribute("aria-expanded", String(!at("panel").hidden));
+  at("metrics-button").setAttribute("aria-expanded", String(!at("panel").hidden));
 };
 at("help-button").onclick = () => at("help").showModal();
 document.addEventListener("pointerdown", wakeMeters, { once: true });
 window.addEventListener("beforeunload", (event) => recording() && event.preventDefault());
 window.addEventListener("pagehide", () => {
-  if (link.role) postNow("/api/leave", "", { keepalive: true }).catch(() => {});
+  if (connection.role) postNow("/api/leave", "", { keepalive: true }).catch(() => {});
 });
 prepareComposer(media);
-prepareHearing();
-preparePortrait(veil);
-prepareFloor({ talk: () => start("speaker"), watch, free: () => !state.speaker });
+preparePlayback();
+preparePortrait(showOverlay);
+prepareTurns({ talk: () => start("speaker"), watch, free: () => !state.speaker });
 listenToKeys();
 listenToDrops();
 
-told(async () => {
-  say("");
+reportErrors(async () => {
+  showStatus("");
   await refresh();
   await showPortrait();
   const role = sessionStorage.getItem("role"); // what this page was doing before it was loaded again

@@ -1,29 +1,29 @@
 // What the avatar says: typed, sent as a file, or spoken as a clip.
 
 import { post, postJson } from "./api.js";
-import { at, press, say, told } from "./page.js";
+import { at, press, reportErrors, showStatus } from "./page.js";
 
-const LONGEST_CLIP_MS = 55000; // the server takes a minute
+const MAX_CLIP_MS = 55000; // the server takes a minute
 
 let recorder = null;
 
-export async function sendSound(blob) {
-  say("Sending the sound…");
-  const { waiting_s: waiting } = await post("/api/sound", blob);
-  say(`It has ${Math.ceil(waiting)} s to say.`);
+export async function sendAudio(blob) {
+  showStatus("Sending the sound…");
+  const { waiting_s: waiting } = await post("/api/speak_audio", blob);
+  showStatus(`It has ${Math.ceil(waiting)} s to say.`);
 }
 
 function clipOf(track) {
   const parts = [];
   recorder = new MediaRecorder(new MediaStream([track]));
-  const limit = setTimeout(() => recorder.stop(), LONGEST_CLIP_MS);
+  const limit = setTimeout(() => recorder.stop(), MAX_CLIP_MS);
   recorder.ondataavailable = (event) => parts.push(event.data);
-  recorder.onstop = told(async () => {
+  recorder.onstop = reportErrors(async () => {
     clearTimeout(limit);
     track.stop();
     press("clip", false);
     recorder = null;
-    await sendSound(new Blob(parts));
+    await sendAudio(new Blob(parts));
   });
   recorder.start();
 }
@@ -48,32 +48,32 @@ async function toggleClip(media) {
   track.enabled = true;
   clipOf(track);
   press("clip", true);
-  say("Speak now. Press again when you are done, and it says it.");
+  showStatus("Speak now. Press again when you are done, and it says it.");
 }
 
 export function prepareComposer(media) {
-  at("clip").onclick = told(() => toggleClip(media));
-  at("silence").onclick = told(async () => {
+  at("clip").onclick = reportErrors(() => toggleClip(media));
+  at("silence").onclick = reportErrors(async () => {
     dropClip();
-    await post("/api/stop", "");
-    say("It is silent.");
+    await post("/api/stop_speaking", "");
+    showStatus("It is silent.");
   });
-  at("composer").onsubmit = told(async (event) => {
+  at("composer").onsubmit = reportErrors(async (event) => {
     event.preventDefault();
     const text = at("text").value.trim();
     if (!text) return;
     at("text").value = "";
     try {
-      await postJson("/api/say", { text });
-      say("");
+      await postJson("/api/speak_text", { text });
+      showStatus("");
     } catch (error) {
       at("text").value ||= text;
       throw error;
     }
   });
-  at("sound").onchange = told(async (event) => {
+  at("audio-file").onchange = reportErrors(async (event) => {
     const [file] = event.target.files;
     event.target.value = "";
-    if (file) await sendSound(file);
+    if (file) await sendAudio(file);
   });
 }

@@ -3,8 +3,8 @@
 import { at } from "./page.js";
 
 const BUTTONS = {
-  m: ["microphone"], s: ["hear"], v: ["camera"], c: ["clip"], p: ["portrait"], r: ["record"],
-  h: ["hand-over", "ask-floor"], f: ["figures-button"], "?": ["help-button"],
+  m: ["microphone"], s: ["mute"], v: ["camera"], c: ["clip"], p: ["portrait"], r: ["record"],
+  h: ["hand-over", "request-turn"], f: ["metrics-button"], "?": ["help-button"],
 };
 
 const seen = (id) => at(id).closest("label, button").checkVisibility();

@@ -1,17 +1,17 @@
-// The page's parts by name, its status line, and handlers whose errors stand there.
+// The page's elements by id, its status line, and handlers whose errors are shown there.
 
 export const at = (id) => document.getElementById(id);
 
-export function say(text, trouble = false) {
+export function showStatus(text, isError = false) {
   at("status").textContent = text;
-  at("status").classList.toggle("trouble", trouble);
+  at("status").classList.toggle("error", isError);
 }
 
-export const told = (handler) => async (event) => {
+export const reportErrors = (handler) => async (event) => {
   try {
     await handler(event);
   } catch (error) {
-    say(error.message, true);
+    showStatus(error.message, true);
   }
 };
 

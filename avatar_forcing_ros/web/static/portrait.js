@@ -1,7 +1,7 @@
 // The avatar's portrait: the one it has, and a new one, shown before its face is found.
 
 import { getBlob, post } from "./api.js";
-import { at, say, told } from "./page.js";
+import { at, reportErrors, showStatus } from "./page.js";
 
 function fill(image, blob) {
   const old = image.src;
@@ -15,20 +15,20 @@ export async function showPortrait() {
   await fill(at("face"), await getBlob("/api/portrait"));
 }
 
-// `busy(text)` lays a veil over the stage; without text it is taken away
+// `busy(text)` covers the avatar; without text it is uncovered
 export async function changePortrait(file, busy) {
   try {
     await fill(at("preview"), file);
   } catch {
     at("preview").hidden = true;
-    throw new Error("That file is no picture that this browser can show.");
+    throw new Error("That file is no image that this browser can show.");
   }
   busy("Looking for the face…");
-  say("");
+  showStatus("");
   try {
     await post("/api/portrait", file);
     await showPortrait();
-    say("Here is the new face.");
+    showStatus("Here is the new face.");
   } finally {
     busy("");
     at("preview").hidden = true;
@@ -36,7 +36,7 @@ export async function changePortrait(file, busy) {
 }
 
 export function preparePortrait(busy) {
-  at("portrait").onchange = told(async (event) => {
+  at("portrait").onchange = reportErrors(async (event) => {
     const [file] = event.target.files;
     event.target.value = "";
     if (file) await changePortrait(file, busy);

@@ -1,7 +1,7 @@
 // The record button: the server writes an MP4 of what is shown, and this page fetches it.
 
 import { getFile, postJson } from "./api.js";
-import { at, draw, press, say } from "./page.js";
+import { at, draw, press, showStatus } from "./page.js";
 
 let begunMs = null;
 let timer = null;
@@ -23,15 +23,15 @@ export function recordingOver() {
   draw("record", "record", "Record");
 }
 
-async function download(leftOut) {
+async function download(dropped) {
   const { blob, name } = await getFile("/api/recording");
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
   link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
-  const lost = leftOut ? ` ${leftOut} frames are missing: the server was too busy.` : "";
-  say(`Saved as ${name}.${lost}`);
+  const lost = dropped ? ` ${dropped} frames are missing: the server was too busy.` : "";
+  showStatus(`Saved as ${name}.${lost}`);
 }
 
 export async function startRecording() {
@@ -41,21 +41,21 @@ export async function startRecording() {
   press("record", true);
   tick();
   timer = setInterval(tick, 500);
-  say("Recording. Press again to save it as MP4.");
+  showStatus("Recording. Press again to save it as MP4.");
 }
 
 export async function stopRecording() {
   recordingOver();
-  say("Saving the recording…");
-  const told = await postJson("/api/record", { on: false });
-  if (!told.ready) throw new Error("Nothing was recorded.");
-  await download(told.left_out);
+  showStatus("Saving the recording…");
+  const state = await postJson("/api/record", { on: false });
+  if (!state.ready) throw new Error("Nothing was recorded.");
+  await download(state.dropped);
 }
 
-// what the state says: the server ends a recording that has become too long, or was lost
-export async function followRecording(told) {
-  if (!recording() || !told || told.on || performance.now() - begunMs < 2000) return;
+// `state.recording`: the server ends a recording that has become too long, or was lost
+export async function followRecording(state) {
+  if (!recording() || !state || state.on || performance.now() - begunMs < 2000) return;
   recordingOver();
-  if (told.ready) await download(told.left_out);
-  else say("The recording was lost with the connection.", true);
+  if (state.ready) await download(state.dropped);
+  else showStatus("The recording was lost with the connection.", true);
 }

@@ -1,0 +1,342 @@
+"""The backend of ``telepresence_node``: the avatar lives elsewhere on the ROS graph.
+
+`GraphBackend` conforms to ``web.backend.AvatarBackend``; the node hands it what came (`put_…`),
+and it publishes by `GraphOutputs`. Methods are called from the server's and executor's threads.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+import rclpy
+from numpy.typing import NDArray
+from rclpy.node import Node
+from sensor_msgs.msg import CompressedImage, Image
+from std_srvs.srv import Trigger
+
+from avatar_forcing_ros.errors import ConversationError, OutputError
+from avatar_forcing_ros.media import AudioChunk, AvatarFrame, VideoFrame
+from avatar_forcing_ros.msg import AvatarState
+from avatar_forcing_ros.nodes import qos
+from avatar_forcing_ros.nodes.audio_topics import AudioPublisher
+from avatar_forcing_ros.nodes.convert_audio import stamped_kind
+from avatar_forcing_ros.nodes.convert_image import rgb_to_compressed, rgb_to_image
+from avatar_forcing_ros.nodes.diagnostics import ErrorCounter
+from avatar_forcing_ros.runtime.speech_backlog import SpeechBacklog
+from avatar_forcing_ros.runtime.status import AvatarStatus
+from avatar_forcing_ros.sync.audio_buffers import JitterBuffer
+from avatar_forcing_ros.sync.pairing import FramePairer
+
+TIMEOUT_S = 3.0  # avatar_node publishes its state every second
+SMOOTHING = 0.1  # weight of the newest frame
+PLACEHOLDER = np.full((512, 512, 3), 128, np.uint8)
+FRAME_ID = "operator"
+NO_AVATAR, NO_FRAMES = "no avatar on the graph", "no frames from the avatar"
+
+
+class GraphBackend:
+    """`browser_is_user`: camera and microphone are those of the person before the avatar.
+
+    Otherwise the microphone is the avatar's speech, and the camera is not looked at. With
+    `has_robot_audio` every frame carries what the robot hears.
+    """
+
+    def __init__(
+        self,
+        outputs: GraphOutputs,
+        *,
+        browser_is_user: bool = False,
+        has_view: bool = False,
+        has_robot_audio: bool = False,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.mode: Literal["live", "telepresence"] = "live" if browser_is_user else "telepresence"
+        self.wants_camera = self._browser_is_user = browser_is_user
+        self.has_view, self.has_robot_audio = has_view, has_robot_audio
+        self.portrait = PLACEHOLDER  # then the newest image
+        self.now_ns = outputs.now_ns
+        self._outputs, self._now_s = outputs, now_s
+        self._lock = threading.Lock()  # around frames and who gets them
+        self._pairs = FramePairer(self._on_pair)
+        self._robot_audio = JitterBuffer()
+        self._on_frame: Callable[[AvatarFrame], None] | None = None
+        self._on_view: Callable[[VideoFrame], None] | None = None
+        self._avatar_status = AvatarStatus()
+        self._status_s = self._frame_s = self._begun_s = -TIMEOUT_S - 1.0
+        self._backlog = SpeechBacklog(now_s)
+        self.delay_ms = 0.0  # of the newest frames: from their stamps to here
+        self._sent_chunks = self._muted_chunks = 0
+
+    @property
+    def running(self) -> bool:
+        """Whether anybody watches."""
+        return self._on_frame is not None
+
+    def start(
+        self, on_frame: Callable[[AvatarFrame], None], on_view: Callable[[VideoFrame], None]
+    ) -> None:
+        """Show the avatar, from its next frame on."""
+        with self._lock:
+            self._pairs.clear()
+            self._robot_audio.clear()
+            self._begun_s = self._now_s()
+            self._on_frame, self._on_view = on_frame, on_view
+
+    def stop(self) -> None:
+        """Nobody watches any more."""
+        with self._lock:
+            self._on_frame = self._on_view = None
+
+    def push_user_audio(self, chunk: AudioChunk) -> None:
+        """The microphone; it is muted while the avatar says what was typed or uploaded."""
+        if not self._browser_is_user and self._backlog.samples:
+            self._muted_chunks += 1
+            return
+        self._sent_chunks += 1
+        if self._browser_is_user:
+            self._outputs.publish_user_audio(chunk)
+        else:
+            self._outputs.publish_avatar_audio(chunk)
+
+    def push_user_frame(self, frame: VideoFrame) -> None:
+        """The camera."""
+        if self._browser_is_user:
+            self._outputs.publish_user_frame(frame)
+
+    def push_avatar_audio(self, chunk: AudioChunk) -> None:
+        """What was typed or uploaded, spoken after what waits."""
+        self._backlog.add(len(chunk.samples))
+        self._outputs.publish_avatar_audio(chunk)
+
+    def stop_speaking(self) -> Future[int]:
+        """Silence within a block; how much of what was pushed had not been spoken.
+
+        The future raises OutputError where there is no avatar.
+        """
+        waiting = self._backlog.samples
+        self._backlog.clear()
+        if self.connected:
+            return self._outputs.stop_speaking(waiting)
+        # services of a program that was killed look alive for a while, and never answer
+        unreachable: Future[int] = Future()
+        unreachable.set_exception(
+            OutputError(
+                "stop speaking",
+                expected="an avatar on the graph",
+                got="none",
+                remedy="start avatar_node, with the same namespace and ROS_DOMAIN_ID",
+            )
+        )
+        return unreachable
+
+    def set_portrait(self, image: NDArray[np.uint8]) -> Future[None]:
+        """ConversationError: the face belongs to the robot."""
+        raise ConversationError(
+            "portrait",
+            expected="'avatar-forcing live'",
+            got="a robot's avatar, which keeps its face",
+            remedy="set the parameter portrait of avatar_node to a file on its machine",
+        )
+
+    def restore_portrait(self) -> None:
+        """It was never changed."""
+
+    def push_image(self, stamp_ns: int, pixels: NDArray[np.uint8]) -> None:
+        """An image of the avatar came."""
+        with self._lock:
+            self.portrait = pixels
+            self._pairs.push_image(stamp_ns, pixels)
+
+    def push_audio(self, stamp_ns: int, samples: NDArray[np.float32]) -> None:
+        """The avatar's audio came, of one frame, 16 kHz."""
+        with self._lock:
+            self._pairs.push_audio(stamp_ns, samples)
+
+    def push_view(self, frame: VideoFrame) -> None:
+        """A frame of the robot's camera came."""
+        with self._lock:
+            if self._on_view:
+                self._on_view(frame)
+
+    def push_robot_audio(self, samples: NDArray[np.float32]) -> None:
+        """Audio ``[n]`` of the robot's microphone came, 16 kHz."""
+        with self._lock:
+            self._robot_audio.push(samples)
+
+    def put_status(self, status: AvatarStatus) -> None:
+        """The avatar published its state."""
+        self._avatar_status, self._status_s = status, self._now_s()
+
+    @property
+    def connected(self) -> bool:
+        """Whether anything came of an avatar in the last seconds."""
+        return self._now_s() - max(self._status_s, self._frame_s) <= TIMEOUT_S
+
+    @property
+    def status(self) -> AvatarStatus:
+        """The avatar's, as long as it publishes one, and what is known here."""
+        connected, warning = self.connected, ""
+        if not connected:
+            warning = NO_AVATAR
+        elif self.running and self._now_s() - max(self._frame_s, self._begun_s) > TIMEOUT_S:
+            warning = NO_FRAMES
+        status = self._avatar_status if connected else AvatarStatus()
+        return replace(
+            status,
+            graph_delay_ms=self.delay_ms - status.playout_delay_ms,
+            running=self.running,
+            waiting_avatar_audio_samples=self._backlog.samples,
+            connected=connected,
+            warning=warning,
+        )
+
+    def counts(self) -> dict[str, int]:
+        """What has been shown, and what was missing, for the diagnostics."""
+        pairs, robot = self._pairs, self._robot_audio
+        return {
+            "frames": pairs.frames,
+            "missing_images": pairs.missing_images,
+            "missing_audio": pairs.missing_audio,
+            "late_halves": pairs.late,
+            "missing_robot_samples": robot.missing_samples,
+            "dropped_robot_samples": robot.dropped_samples,
+            "sent_microphone_chunks": self._sent_chunks,
+            "muted_microphone_chunks": self._muted_chunks,
+        }
+
+    def _on_pair(self, frame: AvatarFrame) -> None:
+        self._frame_s = self._now_s()
+        delay_ms = (self.now_ns() - frame.stamp_ns) / 1e6
+        self.delay_ms += SMOOTHING * (delay_ms - self.delay_ms)
+        if self._on_frame:
+            robot_audio = self._robot_audio.take() if self.has_robot_audio else None
+            self._on_frame(replace(frame, robot_audio=robot_audio))
+
+
+class GraphOutputs:
+    """What the browser sends, on the graph: publishers, and the client of the service that stops
+    speech. Methods may be called in any thread.
+    """
+
+    def __init__(self, node: Node, settings: Mapping[str, Any], errors: ErrorCounter) -> None:
+        self._node, self._errors = node, errors
+        self._jpeg_quality = settings["jpeg_quality"]
+        kind = stamped_kind(settings["audio_msg"])
+        self._avatar_audio = AudioPublisher(node, "avatar/audio", kind, errors)
+        self._user_audio: AudioPublisher | None = None
+        self._user_image: Any = None
+        self._compressed = settings["user_image_transport"] == "compressed"
+        if settings["browser_is_user"]:
+            self._user_audio = AudioPublisher(node, "user/audio", kind, errors)
+            self._user_image = node.create_publisher(
+                CompressedImage if self._compressed else Image,
+                "user/image/compressed" if self._compressed else "user/image",
+                qos.profile(qos.TABLE["user/image"]),
+            )
+        self._stop = node.create_client(Trigger, settings["stop_service"])
+
+    def now_ns(self) -> int:
+        """ROS time."""
+        return int(self._node.get_clock().now().nanoseconds)
+
+    def publish_avatar_audio(self, chunk: AudioChunk) -> None:
+        """Speech for the avatar."""
+        self._publish_audio(self._avatar_audio, chunk)
+
+    def publish_user_audio(self, chunk: AudioChunk) -> None:
+        """Audio of the person before the avatar."""
+        assert self._user_audio
+        self._publish_audio(self._user_audio, chunk)
+
+    def publish_user_frame(self, frame: VideoFrame) -> None:
+        """A camera frame of them."""
+        header = qos.header(frame.stamp_ns, FRAME_ID)
+
+        def publish() -> None:
+            if self._compressed:
+                msg = rgb_to_compressed(frame.pixels, header, self._jpeg_quality)
+            else:
+                msg = rgb_to_image(frame.pixels, header)
+            self._user_image.publish(msg)
+
+        self._guarded(publish)
+
+    def stop_speaking(self, dropped: int) -> Future[int]:
+        """Call the avatar's service; the future gives `dropped` once it is done.
+
+        The future raises OutputError where nobody offers the service, or the avatar refuses.
+        """
+        stopped: Future[int] = Future()
+        if not self._stop.service_is_ready():
+            stopped.set_exception(
+                OutputError(
+                    "stop speaking",
+                    expected=f"somebody who offers the service {self._stop.srv_name}",
+                    got="nobody",
+                    remedy="start avatar_node, or set the parameter stop_service",
+                )
+            )
+            return stopped
+        call = self._stop.call_async(Trigger.Request())
+
+        def forget(done: Future[int]) -> None:
+            if done.cancelled():  # whoever asked has given up
+                self._stop.remove_pending_request(call)
+
+        def resolve(answer: Any) -> None:
+            if not stopped.set_running_or_notify_cancel():
+                return
+            reply = answer.result()
+            if reply is not None and reply.success:
+                stopped.set_result(dropped)
+                return
+            stopped.set_exception(
+                OutputError(
+                    "stop speaking",
+                    expected="the avatar to do it",
+                    got=repr(reply.message) if reply is not None else "no answer",
+                    remedy="activate avatar_node",
+                )
+            )
+
+        stopped.add_done_callback(forget)
+        call.add_done_callback(resolve)
+        return stopped
+
+    def _publish_audio(self, publisher: AudioPublisher, chunk: AudioChunk) -> None:
+        header = qos.header(chunk.stamp_ns, FRAME_ID)
+        self._guarded(lambda: publisher.publish(chunk.samples, header))
+
+    def _guarded(self, publish: Callable[[], None]) -> None:
+        if not rclpy.ok(context=self._node.context):  # the program is ending
+            return
+        try:
+            publish()
+        except Exception as error:  # counted; the next one may succeed
+            self._errors.count("sending", f"something could not be sent: {error}")
+
+
+def status_of(msg: AvatarState) -> AvatarStatus:
+    """The status that `avatar/state` carries."""
+    return AvatarStatus(
+        blocks=msg.blocks,
+        late_blocks=msg.late_blocks,
+        skipped_blocks=msg.skipped_blocks,
+        failed_blocks=msg.failed_blocks,
+        filled_audio_samples=msg.filled_audio_samples,
+        filled_user_frames=msg.filled_user_frames,
+        dropped_avatar_audio_samples=msg.dropped_avatar_audio_samples,
+        compute_ms=msg.block_compute_ms,
+        compute_p99_ms=msg.block_compute_p99_ms,
+        speaking=msg.state == AvatarState.SPEAKING,
+        user_speaking=msg.state == AvatarState.LISTENING,
+        face_visible=msg.face_visible,
+        reduced=msg.reduced,
+        playout_delay_ms=msg.reaction_latency_ms,
+    )

@@ -1,0 +1,160 @@
+"""What the page shows and talks to, and the backend of ``avatar-forcing live``.
+
+The other backend, an avatar elsewhere on the ROS graph, is ``nodes/graph_backend.py``; it conforms
+to the protocol without importing it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avatar_forcing_ros.config import LiveConfig
+from avatar_forcing_ros.media import AudioChunk, AvatarFrame, VideoFrame
+from avatar_forcing_ros.runtime.speech_backlog import SpeechBacklog
+from avatar_forcing_ros.runtime.status import AvatarStatus
+
+if TYPE_CHECKING:  # the server does without the networks' libraries
+    from avatar_forcing_ros.rig.portrait import Portrait
+    from avatar_forcing_ros.runtime.avatar import Avatar
+    from avatar_forcing_ros.runtime.avatar_process import AvatarProcess
+
+Mode = Literal["live", "telepresence"]
+
+
+class AvatarBackend(Protocol):
+    """Methods may be called in any thread, and return at once unless they say otherwise."""
+
+    mode: Mode
+    """Whether the speaker talks with the avatar, or through it."""
+    wants_camera: bool
+    """Whether it looks at the speaker's camera."""
+    has_view: bool
+    """Whether there is a second video: what the robot sees."""
+    has_robot_audio: bool
+    """Whether the speaker hears the robot's microphone instead of the avatar."""
+
+    @property
+    def running(self) -> bool:
+        """Whether it has been started and not stopped."""
+
+    @property
+    def status(self) -> AvatarStatus:
+        """What it does and has done."""
+
+    @property
+    def portrait(self) -> NDArray[np.uint8]:
+        """The face at rest, ``[S, S, 3]`` RGB."""
+
+    def start(
+        self, on_frame: Callable[[AvatarFrame], None], on_view: Callable[[VideoFrame], None]
+    ) -> None:
+        """Begin; `on_frame` gets every frame when it is due, in a thread of the backend's own.
+
+        `on_view` gets the second video's frames, where there is one.
+        """
+
+    def stop(self) -> None:
+        """End; takes as long as the work in progress."""
+
+    def now_ns(self) -> int:
+        """The clock of all stamps."""
+
+    def push_user_audio(self, chunk: AudioChunk) -> None:
+        """Audio of the speaker's microphone, 16 kHz."""
+
+    def push_user_frame(self, frame: VideoFrame) -> None:
+        """A frame of the speaker's camera."""
+
+    def push_avatar_audio(self, chunk: AudioChunk) -> None:
+        """Speech for the avatar, 16 kHz, spoken after what waits; ignored where nothing runs."""
+
+    def stop_speaking(self) -> Future[int]:
+        """Silence; how many samples were dropped."""
+
+    def set_portrait(self, image: NDArray[np.uint8]) -> Future[None]:
+        """Go on with the face in `image` ``[H, W, 3]`` RGB.
+
+        Takes as long as finding the face does. Raises FaceNotFoundError and MediaError.
+        """
+
+    def restore_portrait(self) -> None:
+        """Go back to the face of the beginning; takes as long as that does."""
+
+
+class LiveBackend:
+    """An AvatarBackend whose avatar lives on this machine.
+
+    `find_face` makes a portrait of an image, or raises.
+    """
+
+    mode: Mode = "live"
+    wants_camera = True
+    has_view = has_robot_audio = False
+
+    def __init__(
+        self,
+        avatar: Avatar | AvatarProcess,
+        find_face: Callable[[NDArray[np.uint8]], Portrait],
+        config: LiveConfig | None = None,
+    ) -> None:
+        self._avatar, self._find_face, self._config = avatar, find_face, config
+        self._first_portrait = avatar.portrait
+        self._backlog = SpeechBacklog()
+
+    @property
+    def running(self) -> bool:
+        return self._avatar.running
+
+    @property
+    def status(self) -> AvatarStatus:
+        """The avatar's, but for the speech that waits: that is counted here.
+
+        The avatar's own count is as of its newest frame, and knows nothing of what came since.
+        """
+        return replace(self._avatar.status, waiting_avatar_audio_samples=self._backlog.samples)
+
+    @property
+    def portrait(self) -> NDArray[np.uint8]:
+        return self._avatar.portrait.image
+
+    def start(
+        self, on_frame: Callable[[AvatarFrame], None], on_view: Callable[[VideoFrame], None]
+    ) -> None:
+        self._backlog.clear()
+        self._avatar.start(on_frame, self._config)
+
+    def stop(self) -> None:
+        self._avatar.stop()
+        self._backlog.clear()
+
+    def now_ns(self) -> int:
+        return self._avatar.now_ns()
+
+    def push_user_audio(self, chunk: AudioChunk) -> None:
+        self._avatar.push_user_audio(chunk)
+
+    def push_user_frame(self, frame: VideoFrame) -> None:
+        self._avatar.push_user_frame(frame)
+
+    def push_avatar_audio(self, chunk: AudioChunk) -> None:
+        if self.running:
+            self._backlog.add(len(chunk.samples))
+            self._avatar.push_avatar_audio(chunk)
+
+    def stop_speaking(self) -> Future[int]:
+        self._backlog.clear()
+        return self._avatar.stop_speaking()
+
+    def set_portrait(self, image: NDArray[np.uint8]) -> Future[None]:
+        return self._avatar.set_portrait(self._find_face(image))
+
+    def restore_portrait(self) -> None:
+        """Go back to the portrait of the beginning; nobody waits for it."""
+        if self._avatar.portrait is not self._first_portrait:
+            self._avatar.set_portrait(self._first_portrait)

@@ -1,0 +1,104 @@
+"""What every request passes: rate limits and access checks on its way in, errors to JSON out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from avatar_forcing_ros.errors import AvatarForcingError, MissingDependencyError
+from avatar_forcing_ros.web.access import Access, RefusedError
+from avatar_forcing_ros.web.rate_limit import RateLimit
+from avatar_forcing_ros.web.user_media import MAX_UPLOAD_BYTES
+
+REQUESTS_PER_S, REQUEST_BURST = 20.0, 60
+CHANGES_PER_S, CHANGE_BURST = 1.0, 20
+BODY_TIMEOUT_S = 30.0  # the largest upload takes that long at 2 Mbit/s
+OPEN_TO_VIEWERS = {
+    ("GET", "/api/state"),
+    ("GET", "/api/portrait"),
+    ("POST", "/api/join"),
+    ("POST", "/api/leave"),
+}
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; media-src 'self' blob:; "
+    "frame-ancestors 'none'; form-action 'none'; base-uri 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "camera=(self), microphone=(self)",
+    "Cache-Control": "no-store",
+}
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+logger = logging.getLogger(__name__)
+
+
+def guard(
+    access: Access, now_s: Callable[[], float]
+) -> Callable[..., Awaitable[web.StreamResponse]]:
+    """The middleware of one server."""
+    requests = RateLimit(REQUESTS_PER_S, REQUEST_BURST)
+    changes = RateLimit(CHANGES_PER_S, CHANGE_BURST)
+
+    def admit(request: web.Request) -> None:
+        address, host = request.remote or "", request.headers.get("Host")
+        changing = request.method not in ("GET", "HEAD")
+        within = requests.allows(address, now_s())
+        if not within or (changing and not changes.allows(address, now_s())):
+            raise RefusedError(
+                429, "requests", expected="fewer", got="too many", remedy="wait a few seconds"
+            )
+        access.check_host(host)
+        if changing:
+            access.check_origin(request.headers.get("Origin"), host)
+        is_open = access.open_to_viewers and (request.method, request.path) in OPEN_TO_VIEWERS
+        if request.path.startswith("/api/") and not is_open:
+            access.check_token(request.headers.get("Authorization"))
+
+    @web.middleware
+    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            admit(request)
+            await _read_body(request)
+            response = await handler(request)
+        except Exception as error:
+            response = _error_response(request, error)
+        response.headers.update(SECURITY_HEADERS)
+        return response
+
+    return answer
+
+
+async def _read_body(request: web.Request) -> None:
+    """Read the whole body, which handlers then find at hand; RefusedError (408) if it is slow."""
+    try:
+        await asyncio.wait_for(request.read(), BODY_TIMEOUT_S)
+    except asyncio.TimeoutError:
+        raise RefusedError(
+            408,
+            "request",
+            expected=f"all of it within {BODY_TIMEOUT_S:g} s",
+            got="a part",
+            remedy="send a smaller file, or use a faster line",
+        ) from None
+
+
+def _error_response(request: web.Request, error: Exception) -> web.Response:
+    """An HTTP status and one sentence for the page to show."""
+    status, text = 422, str(error)
+    if isinstance(error, RefusedError):
+        status = error.status
+    elif isinstance(error, MissingDependencyError):
+        status = 501
+    elif isinstance(error, web.HTTPRequestEntityTooLarge):
+        status, limit = 413, MAX_UPLOAD_BYTES // 1024**2
+        text = f"upload: expected at most {limit} MB, got more; send a smaller file"
+    elif isinstance(error, web.HTTPException):
+        status = error.status
+        text = f"request: expected a known address, got {error.reason}; see /"
+    elif not isinstance(error, AvatarForcingError):
+        logger.error("%s %s", request.method, request.path, exc_info=error)
+        status = 500
+        text = "request: expected it to work, got a fault in the server; see its log"
+    return web.json_response({"error": text}, status=status)

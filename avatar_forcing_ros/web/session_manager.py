@@ -1,0 +1,365 @@
+"""Who is connected and whose turn it is to talk: one speaker, some viewers.
+
+The backend runs while anybody is connected.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+from avatar_forcing_ros.config import ServerConfig
+from avatar_forcing_ros.media import AvatarFrame, VideoFrame
+from avatar_forcing_ros.web.access import RefusedError
+from avatar_forcing_ros.web.backend import AvatarBackend
+from avatar_forcing_ros.web.peer import ROLES, Peer, Role
+from avatar_forcing_ros.web.recorder import Recorder
+from avatar_forcing_ros.web.tracks import FrameNumbers
+
+CHECK_PERIOD_S = 1.0
+RESERVE_S = 10.0
+
+
+@dataclass(frozen=True)
+class _Reservation:
+    key: str
+    until_s: float
+    is_offer: bool  # to the first in line; else for the holder whose connection broke
+
+
+class TurnQueue:
+    """Whose turn it is to talk; peers are named by their keys, the clock is given.
+
+    One holds the turn, others wait in line. It is reserved for a while for a holder whose
+    connection broke, and for the first in line when it is handed over; nobody else can take it
+    meanwhile. `ended_turns` counts how often somebody's turn was over for good.
+    """
+
+    def __init__(self) -> None:
+        self.holder: str | None = None
+        self.ended_turns = 0
+        self._reserved: _Reservation | None = None
+        self._line: list[str] = []
+
+    @property
+    def is_free(self) -> bool:
+        """Whether anybody may take the turn."""
+        return self.holder is None and self._reserved is None
+
+    @property
+    def waiting(self) -> int:
+        """How many wait in line."""
+        return len(self._line)
+
+    def may_take(self, key: str) -> bool:
+        """Whether `key` may talk now."""
+        reserved_for = self._reserved.key if self._reserved else None
+        return self.is_free or key in (self.holder, reserved_for)
+
+    def state(self, key: str) -> dict[str, Any]:
+        """The state as `key` sees it, for the page."""
+        reserved = self._reserved
+        offered = reserved is not None and reserved.is_offer and reserved.key == key
+        return {"held": not self.is_free, "waiting": self.waiting, "offered": offered}
+
+    def take(self, key: str, new_key: str) -> None:
+        """`key` talks from now on, and is called `new_key`."""
+        self._reserved = None
+        self._leave_line(key)
+        self.holder = new_key
+
+    def rename(self, key: str, new_key: str) -> None:
+        """`key` is called `new_key` from now on."""
+        self._line = [new_key if waiting == key else waiting for waiting in self._line]
+        if self._reserved and self._reserved.key == key:
+            self._reserved = replace(self._reserved, key=new_key)
+
+    def request(self, key: str, now_s: float) -> None:
+        """`key` waits in line; where nobody talks it is offered the turn at once."""
+        if key != self.holder and key not in self._line:
+            self._line.append(key)
+        if self.is_free:
+            self._offer(now_s)
+
+    def hand_over(self, now_s: float) -> None:
+        """The holder's turn is over; the first in line is offered the next."""
+        self.holder = None
+        self.ended_turns += 1
+        self._offer(now_s)
+
+    def lose(self, key: str, now_s: float) -> None:
+        """The connection of `key` broke: its turn is reserved for it."""
+        self._leave_line(key)
+        if self.holder == key:
+            self.holder = None
+            self._reserved = _Reservation(key, now_s + RESERVE_S, is_offer=False)
+
+    def leave(self, key: str, now_s: float) -> None:
+        """`key` has gone for good."""
+        self._leave_line(key)
+        reserved = self._reserved if self._reserved and self._reserved.key == key else None
+        if self.holder == key or reserved:
+            self.ended_turns += self.holder == key or not (reserved and reserved.is_offer)
+            self.holder = self._reserved = None
+            self._offer(now_s)
+
+    def expire(self, now_s: float) -> None:
+        """A reservation that is over goes to the next in line."""
+        if self._reserved and now_s >= self._reserved.until_s:
+            self.ended_turns += not self._reserved.is_offer
+            self._leave_line(self._reserved.key)
+            self._reserved = None
+            self._offer(now_s)
+
+    def _offer(self, now_s: float) -> None:
+        """Reserve for the first in line, who stays there until they take it."""
+        if self._line:
+            self._reserved = _Reservation(self._line[0], now_s + RESERVE_S, is_offer=True)
+
+    def _leave_line(self, key: str) -> None:
+        self._line = [waiting for waiting in self._line if waiting != key]
+
+
+class SessionManager:
+    """Lives in the event loop; the backend's threads reach it through `_on_frame` alone."""
+
+    def __init__(
+        self,
+        backend: AvatarBackend,
+        max_viewers: int = ServerConfig.max_viewers,
+        *,
+        local: bool = True,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`local`: peers come from this machine alone."""
+        self._backend, self._max_viewers = backend, max_viewers
+        self._local, self._now_s = local, now_s
+        self.peers: dict[str, Peer] = {}
+        self._turn = TurnQueue()
+        self._turns_cleaned = 0
+        self._numbers = FrameNumbers()
+        self._lock = asyncio.Lock()
+        self._leaving: set[asyncio.Task[None]] = set()
+        self.shown_frames = 0
+        self.recorder = Recorder()
+
+    async def join(self, sdp: object, role: object, key: object) -> tuple[str, str]:
+        """Connect a browser; the answer to its offer, and the key of its place.
+
+        A browser that comes again presents the `key` it had and takes its own place; its old
+        connection ends then. RefusedError where there is no place (409, 503) or the offer is
+        unusable (400).
+        """
+        if role not in ROLES:
+            raise RefusedError(
+                400, "role", expected=" or ".join(ROLES), got=repr(role), remedy="choose one"
+            )
+        role, key = cast(Role, role), key if isinstance(key, str) else ""
+        async with self._lock:
+            self._turn.expire(self._now_s())
+            self._require_place(role, key)
+            peer = Peer(role, self._backend, self._on_lost, local=self._local)
+            try:
+                answer = await peer.answer(sdp)
+                if not self._backend.running:
+                    await self._start_backend()
+            except BaseException:
+                await peer.close()
+                if not self.peers and self._backend.running:
+                    await asyncio.to_thread(self._backend.stop)
+                raise
+            await self._admit(peer, key)
+        return answer, peer.key
+
+    async def _admit(self, peer: Peer, key: str) -> None:
+        """Give `peer` the place that `key` had, or a new one."""
+        self.peers[peer.key] = peer
+        if peer.role == "speaker":
+            self._turn.take(key, peer.key)
+        elif key == self._turn.holder:
+            self._turn.leave(key, self._now_s())
+        else:
+            self._turn.rename(key, peer.key)
+        peer.note_alive(self._now_s())
+        old = self.peers.pop(key, None)
+        if old:
+            await old.close()
+        await self._clean_up_turns()
+
+    async def leave(self, key: str) -> None:
+        """Give a place and the turn up; an unknown `key` has none."""
+        async with self._lock:
+            self._turn.leave(key, self._now_s())
+            await self._remove(key)
+
+    def request_turn(self, key: str) -> dict[str, Any]:
+        """A viewer wants to talk; the turn's state then. RefusedError (403) for strangers."""
+        if key not in self.peers:
+            raise _not_allowed("one who watches", "a stranger's", "watch first")
+        self._turn.expire(self._now_s())
+        self._turn.request(key, self._now_s())
+        return self._turn.state(key)
+
+    async def hand_over(self, key: str) -> dict[str, Any]:
+        """The speaker hands the turn to the first in line, and watches; the turn's state then.
+
+        RefusedError for everybody but the speaker (403) and where nobody waits (409).
+        """
+        async with self._lock:
+            speaker = self.require_speaker(key)
+            if not self._turn.waiting:
+                raise RefusedError(
+                    409,
+                    "hand over",
+                    expected="somebody who has asked to talk",
+                    got="nobody",
+                    remedy="go on, or end your conversation",
+                )
+            self._turn.hand_over(self._now_s())
+            await speaker.become_viewer()
+            await self._clean_up_turns()
+            return self._turn.state(speaker.key)
+
+    @property
+    def ended_turns(self) -> int:
+        """How often somebody's turn to talk was over for good."""
+        return self._turn.ended_turns
+
+    def require_same_turn(self, ended_turns: int) -> None:
+        """RefusedError (403) if a turn ended since there were `ended_turns`."""
+        if ended_turns != self.ended_turns:
+            raise _not_allowed(
+                "the one who talks with the avatar",
+                "one's whose turn ended meanwhile",
+                "start a conversation first",
+            )
+
+    def require_speaker(self, key: str) -> Peer:
+        """The speaker, whose `key` this is; RefusedError (403) for everybody else."""
+        peer = self.peers.get(key)
+        if peer is None or peer.role != "speaker":
+            got = "a viewer's" if peer else "a stranger's"
+            raise _not_allowed(
+                "the one who talks with the avatar", got, "start a conversation first"
+            )
+        return peer
+
+    async def check_connections(self) -> None:
+        """To be called every second or so: dead connections end, the turn is passed on."""
+        now_s = self._now_s()
+        for peer in list(self.peers.values()):
+            if await peer.is_silent(now_s):
+                await self._lose(peer)
+        async with self._lock:
+            self._turn.expire(now_s)
+            await self._clean_up_turns()
+
+    def state(self, key: str) -> dict[str, Any]:
+        """Who is there, what comes of the speaker, and what `key` is; proves that `key` lives."""
+        self._turn.expire(self._now_s())
+        you = self.peers.get(key)
+        speaker = next((one for one in self.peers.values() if one.role == "speaker"), None)
+        if you:
+            you.note_alive(self._now_s())
+        return {
+            "you": you.role if you else None,
+            "turn": self._turn.state(key),
+            "speaker": speaker is not None,
+            "viewers": len(self.peers) - (speaker is not None),
+            "shown_frames": self.shown_frames,
+            "recording": self.recorder.state(),
+            "camera_frames": speaker.camera.received if speaker else 0,
+            "camera_dropped": speaker.camera.dropped if speaker else 0,
+            "camera_refused": speaker.camera.refused if speaker else 0,
+            "microphone_chunks": speaker.microphone.received if speaker else 0,
+        }
+
+    async def close(self) -> None:
+        """Everybody leaves."""
+        async with self._lock:
+            for key in list(self.peers):
+                await self._remove(key)
+            await asyncio.to_thread(self.recorder.discard)
+
+    def _require_place(self, role: Role, key: str) -> None:
+        if role == "speaker" and not self._turn.may_take(key):
+            raise RefusedError(
+                409,
+                "conversation",
+                expected="nobody else to talk with the avatar",
+                got="somebody who does, or is about to",
+                remedy="watch and ask to talk, or wait until they have finished",
+            )
+        viewers = sum(one.role == "viewer" for one in self.peers.values() if one.key != key)
+        if role == "viewer" and viewers >= self._max_viewers:
+            raise RefusedError(
+                503,
+                "conversation",
+                expected=f"at most {self._max_viewers} who watch",
+                got=f"{viewers} already",
+                remedy="wait until one leaves",
+            )
+
+    async def _start_backend(self) -> None:
+        loop = asyncio.get_running_loop()
+
+        def on_frame(frame: AvatarFrame) -> None:
+            with suppress(RuntimeError):  # the loop has just ended
+                loop.call_soon_threadsafe(self._on_frame, frame)
+
+        def on_view(frame: VideoFrame) -> None:
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._on_view, frame)
+
+        await asyncio.to_thread(self._backend.start, on_frame, on_view)
+
+    def _on_frame(self, frame: AvatarFrame) -> None:
+        number = self._numbers.next(frame.stamp_ns)
+        self.shown_frames += 1
+        self.recorder.put(number, frame)
+        for peer in self.peers.values():
+            if peer.connected:
+                peer.video.put(number, frame)
+                peer.audio.put(number, frame)
+
+    def _on_view(self, frame: VideoFrame) -> None:
+        for peer in self.peers.values():
+            if peer.connected:
+                peer.view.put(frame)
+
+    def _on_lost(self, peer: Peer) -> None:
+        task = asyncio.ensure_future(self._lose(peer))
+        self._leaving.add(task)  # the loop itself keeps no task alive
+        task.add_done_callback(self._leaving.discard)
+
+    async def _lose(self, peer: Peer) -> None:
+        """A connection broke; its turn is reserved for a while."""
+        async with self._lock:
+            if self.peers.get(peer.key) is peer:
+                self._turn.lose(peer.key, self._now_s())
+                await self._remove(peer.key)
+
+    async def _remove(self, key: str) -> None:
+        peer = self.peers.pop(key, None)
+        if peer:
+            await peer.close()
+            if not self.peers:
+                await asyncio.to_thread(self._backend.stop)
+        await self._clean_up_turns()
+
+    async def _clean_up_turns(self) -> None:
+        """Once a turn is over for good nothing of it stays: recording, portrait."""
+        if self._turns_cleaned != self._turn.ended_turns:
+            self._turns_cleaned = self._turn.ended_turns
+            await asyncio.to_thread(self.recorder.discard)
+            await asyncio.to_thread(self._backend.restore_portrait)
+
+
+def _not_allowed(expected: str, got: str, remedy: str) -> RefusedError:
+    return RefusedError(
+        403, "request", expected=f"it to come from {expected}", got=got, remedy=remedy
+    )
