@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Union
 
 from avatar_forcing_ros.errors import ConfigError
-from avatar_forcing_ros.files import user_path
-from avatar_forcing_ros.resources import shipped
+from avatar_forcing_ros.resources import shipped, user_path
 
 PACKAGE = __name__.partition(".")[0]
 Value = Union[bool, int, str]  # noqa: UP007  (evaluated at run time on 3.10)

@@ -9,7 +9,7 @@ from conformance.fill import values
 from safetensors.torch import save_file
 
 from avatar_forcing_ros.config import AutoencoderConfig, ModelConfig, SpeechEncoderConfig
-from avatar_forcing_ros.model.unfilled import unfilled
+from avatar_forcing_ros.model.checkpoint import unfilled
 
 Tensors = dict[str, torch.Tensor]
 

@@ -18,7 +18,7 @@ from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.media_files.reading import read_audio
 from avatar_forcing_ros.perception.canonical_face import canonical_face
 from avatar_forcing_ros.perception.face_tracker import FaceObservation
-from avatar_forcing_ros.rig import face_mesh
+from avatar_forcing_ros.rig import blendshapes
 from avatar_forcing_ros.rig.coefficients import vector
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 
@@ -126,7 +126,7 @@ class ToyTracker:
 def _rest() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     middle = [SIDE_PX / 2, SIDE_PX / 2, 0.0]
     rest = (canonical_face() * WIDTH_PX + middle).astype(np.float32)
-    return rest, face_mesh.displacement_basis(rest)
+    return rest, blendshapes.displacement_basis(rest)
 
 
 def _landmarks(jaw: float) -> NDArray[np.float32]:

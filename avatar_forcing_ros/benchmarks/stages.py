@@ -23,7 +23,7 @@ from avatar_forcing_ros.model.generator import MotionGenerator
 from avatar_forcing_ros.offline.demo import AVATAR_SPEECH, USER_SPEECH
 from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.rig import coefficients
-from avatar_forcing_ros.runtime.build import build_session
+from avatar_forcing_ros.runtime.load import build_session
 from avatar_forcing_ros.runtime.session import Session
 from avatar_forcing_ros.streaming.audio_window import sound_window
 from avatar_forcing_ros.streaming.cuda_graphs import recorded

@@ -14,7 +14,7 @@ from aiohttp import web
 from avatar_forcing_ros.config import AvatarConfig
 from avatar_forcing_ros.errors import AvatarForcingError
 from avatar_forcing_ros.runtime.avatar_process import AvatarProcess
-from avatar_forcing_ros.runtime.portraits import face_in
+from avatar_forcing_ros.runtime.load import face_in
 from avatar_forcing_ros.web.access import Access
 from avatar_forcing_ros.web.live_stage import LiveStage
 from avatar_forcing_ros.web.server import Server

@@ -18,7 +18,7 @@ from avatar_forcing_ros.benchmarks import web_picture_marks as picture_marks
 from avatar_forcing_ros.config import AvatarConfig
 from avatar_forcing_ros.media import AvatarBlock, VideoFrame
 from avatar_forcing_ros.perception.user_motion import UserMotion
-from avatar_forcing_ros.runtime.build import build_session
+from avatar_forcing_ros.runtime.load import build_session
 from avatar_forcing_ros.runtime.session import Session
 from avatar_forcing_ros.streaming.codec import MotionCodec
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from avatar_forcing_ros.cli.options import add_avatar_options, avatar_config
 from avatar_forcing_ros.errors import ConfigError
-from avatar_forcing_ros.files import user_path
+from avatar_forcing_ros.resources import user_path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> None:
     config = avatar_config(options)
 
     from avatar_forcing_ros.runtime.avatar_process import AvatarProcess
-    from avatar_forcing_ros.runtime.portraits import face_in
+    from avatar_forcing_ros.runtime.load import face_in
     from avatar_forcing_ros.web.live_stage import LiveStage
     from avatar_forcing_ros.web.quiet_log import keep_quiet
     from avatar_forcing_ros.web.serving import Door, serve_until_stopped
@@ -98,6 +98,6 @@ def run(options: argparse.Namespace) -> None:
 
 def _session(config: AvatarConfig) -> Session:
     """The avatar's part, made in its own process; here the networks' libraries are not needed."""
-    from avatar_forcing_ros.runtime.build import build_session
+    from avatar_forcing_ros.runtime.load import build_session
 
     return build_session(config)

@@ -12,7 +12,7 @@ from avatar_forcing_ros.config import (
     AvatarConfig,
     merged_config,
 )
-from avatar_forcing_ros.files import user_path
+from avatar_forcing_ros.resources import user_path
 from avatar_forcing_ros.strict import read_yaml
 
 

@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from avatar_forcing_ros.atomic_write import atomic_write
 from avatar_forcing_ros.errors import OutputError
-from avatar_forcing_ros.files import whole_file
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ, SAMPLE_RATE_HZ, samples_to_frames
 
 AUDIO_BIT_RATE = 96_000
@@ -33,7 +33,7 @@ def json_file(path: Path | None) -> Iterator[dict[str, Any]]:
     if path is None:
         yield values
         return
-    with whole_file(path) as part:
+    with atomic_write(path) as part:
         yield values
         part.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
@@ -50,7 +50,7 @@ def save_image(pixels: NDArray[np.uint8], path: Path) -> None:
             got=path.suffix or "no ending",
             remedy="choose another name",
         )
-    with whole_file(path) as part:
+    with atomic_write(path) as part:
         part.write_bytes(data.tobytes())
 
 

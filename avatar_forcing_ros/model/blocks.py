@@ -8,8 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from avatar_forcing_ros.model.attention import CrossAttention, KeysValues, SelfAttention
-from avatar_forcing_ros.model.rotary import Rotation
+from avatar_forcing_ros.model.attention import CrossAttention, KeysValues, Rotation, SelfAttention
 
 NORM_EPS = 1e-6
 TIMESTEP_CHANNELS = 256

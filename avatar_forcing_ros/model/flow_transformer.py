@@ -12,8 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from avatar_forcing_ros.config import ModelConfig
-from avatar_forcing_ros.model.attention import cross_attention_mask, self_attention_mask
-from avatar_forcing_ros.model.block_masks import parallel_masks
+from avatar_forcing_ros.model.attention import (
+    Rotation,
+    cross_attention_mask,
+    parallel_masks,
+    rotation,
+    self_attention_mask,
+)
 from avatar_forcing_ros.model.blocks import (
     Block,
     BlockKeys,
@@ -23,7 +28,6 @@ from avatar_forcing_ros.model.blocks import (
     TimestepEmbedder,
 )
 from avatar_forcing_ros.model.dual_motion_encoder import DualMotionEncoder
-from avatar_forcing_ros.model.rotary import Rotation, rotation
 
 
 class MotionEmbedder(nn.Module):

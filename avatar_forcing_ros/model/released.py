@@ -17,10 +17,14 @@ from torch import Tensor
 
 from avatar_forcing_ros.config import PAPER_MODEL, ModelConfig
 from avatar_forcing_ros.errors import CheckpointError
-from avatar_forcing_ros.model.checkpoint import Checkpoint, read_safetensors
-from avatar_forcing_ros.model.tensor_check import Findings, compare, few
-from avatar_forcing_ros.model.unfilled import AUTOENCODER_PREFIX, Networks, unfilled
-from avatar_forcing_ros.model.weight_report import FileReport, WeightReport
+from avatar_forcing_ros.model.checkpoint import (
+    AUTOENCODER_PREFIX,
+    Checkpoint,
+    Networks,
+    read_safetensors,
+    unfilled,
+)
+from avatar_forcing_ros.model.weight_report import FileReport, Findings, WeightReport, compare, few
 
 AUTOENCODER_FILE = "motion_autoencoder.pth"
 TRANSFORMER_FILE = "flow_transformer.pth"

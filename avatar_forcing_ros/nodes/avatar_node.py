@@ -24,7 +24,6 @@ from std_srvs.srv import Trigger
 
 from avatar_forcing_ros.config import AvatarConfig, SamplingConfig, merged_config
 from avatar_forcing_ros.errors import AvatarForcingError, ConfigError, ConversationError
-from avatar_forcing_ros.files import user_path
 from avatar_forcing_ros.media import AvatarFrame
 from avatar_forcing_ros.msg import AvatarState
 from avatar_forcing_ros.nodes import diagnostics, qos
@@ -42,10 +41,10 @@ from avatar_forcing_ros.nodes.parameters import (
     values,
 )
 from avatar_forcing_ros.nodes.stop_signals import StopSignals
-from avatar_forcing_ros.runtime.build import build_session, load_face
+from avatar_forcing_ros.resources import user_path
+from avatar_forcing_ros.rig.blendshapes import FaceOutline
 from avatar_forcing_ros.runtime.commands import done
-from avatar_forcing_ros.runtime.load import device_of
-from avatar_forcing_ros.runtime.outline import FaceOutline
+from avatar_forcing_ros.runtime.load import build_session, device_of, load_face
 from avatar_forcing_ros.runtime.pacer import Pacer
 from avatar_forcing_ros.runtime.session import Session
 from avatar_forcing_ros.runtime.status import AvatarStatus, LiveConfig

@@ -26,7 +26,7 @@ from avatar_forcing_ros.nodes.convert_robot import (
     values_to_transform,
 )
 from avatar_forcing_ros.nodes.diagnostics import ErrorCounter
-from avatar_forcing_ros.runtime.outline import FaceOutline
+from avatar_forcing_ros.rig.blendshapes import FaceOutline
 
 GAINS = ("pan_gain", "tilt_gain", "roll_gain", "jaw_gain")
 COMPRESSED = "avatar/image_raw/compressed"

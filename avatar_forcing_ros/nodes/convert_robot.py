@@ -13,9 +13,9 @@ from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
 from avatar_forcing_ros.nodes.convert_motion import head_rpy_rad, head_translation
-from avatar_forcing_ros.rig import mesh_indices as mesh
+from avatar_forcing_ros.rig import face_landmarks as mesh
 from avatar_forcing_ros.rig.coefficients import INDEX
-from avatar_forcing_ros.rig.face_geometry import HEAD_FROM_PICTURE, head_centre
+from avatar_forcing_ros.rig.face_landmarks import HEAD_FROM_PICTURE, head_centre
 
 Values = NDArray[np.float32]
 

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from avatar_forcing_ros.missing_packages import missing_package
+from avatar_forcing_ros.errors import missing_package
 from avatar_forcing_ros.nodes.stop_signals import StopSignals
 
 PACKAGE = __name__.partition(".")[0]

@@ -21,7 +21,6 @@ from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 
 from avatar_forcing_ros.errors import ConfigError, MissingDependencyError
-from avatar_forcing_ros.files import user_path
 from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.msg import AvatarState
 from avatar_forcing_ros.nodes import diagnostics, qos
@@ -37,6 +36,7 @@ from avatar_forcing_ros.nodes.stamps import MessageTime
 from avatar_forcing_ros.nodes.stop_signals import StopSignals
 from avatar_forcing_ros.nodes.subscriptions import MatchedSubscription
 from avatar_forcing_ros.nodes.telepresence_outputs import TelepresenceOutputs
+from avatar_forcing_ros.resources import user_path
 
 FOLLOW_PERIOD_S = 0.2
 REPORT_PERIOD_S = 1.0

@@ -20,7 +20,7 @@ from avatar_forcing_ros.rig.figures import (
     nods,
     smile_reactions,
 )
-from avatar_forcing_ros.runtime.build import build_session
+from avatar_forcing_ros.runtime.load import build_session
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ, frames_to_samples
 
 AVATAR_SPEECH = "models/demo/avatar_speech.wav"

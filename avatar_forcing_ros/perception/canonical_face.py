@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from avatar_forcing_ros.perception.head_pose import fit_similarity
-from avatar_forcing_ros.rig.mesh_indices import EAR_LEFT, EAR_RIGHT
+from avatar_forcing_ros.rig.face_landmarks import EAR_LEFT, EAR_RIGHT
 
 Points = NDArray[np.float64]  # [478, 3]
 
@@ -96,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Make ``canonical_face.npy`` from pictures of frontal faces."""
     import cv2
 
-    from avatar_forcing_ros.perception.face_tracker import find_face
+    from avatar_forcing_ros.perception.find_face import find_face
 
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("pictures", nargs="+", help="frontal faces, neutral or nearly so")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar_forcing_ros.rig.face_geometry import HEAD_FROM_PICTURE
+from avatar_forcing_ros.rig.face_landmarks import HEAD_FROM_PICTURE
 
 Array = NDArray[np.float64]
 

@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 from avatar_forcing_ros.errors import MediaError
 from avatar_forcing_ros.perception.canonical_face import canonical_face
 from avatar_forcing_ros.perception.face_tracker import FaceObservation
-from avatar_forcing_ros.perception.head_pose import estimate_pose
+from avatar_forcing_ros.perception.head_pose import HeadPose, estimate_pose
 from avatar_forcing_ros.perception.neutral_face import NeutralFace
 from avatar_forcing_ros.perception.one_euro import OneEuroFilter
-from avatar_forcing_ros.perception.place_reference import PlaceReference
 from avatar_forcing_ros.rig import coefficients
-from avatar_forcing_ros.rig.coefficients import COUNT, EXPRESSION, POSE
-from avatar_forcing_ros.rig.face_geometry import check_landmarks
-from avatar_forcing_ros.timebase import FRAME_PERIOD_NS
+from avatar_forcing_ros.rig.coefficients import COUNT, EXPRESSION, POSE, POSE_COUNT
+from avatar_forcing_ros.rig.face_landmarks import check_landmarks, head_centre
+from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, FRAME_RATE_HZ
 
 Array = NDArray[np.float64]
 
@@ -29,6 +28,9 @@ DECAY_S = 1.0  # then the motion goes back to neutral in this time
 RETURN_S = 0.2  # in which a face that comes back takes over from the decay
 FORGET_S = 3.0  # whoever comes after so long is met afresh
 BACK_S = 1.0  # stamps that go back by more are of a clock that has begun anew, as in a replay
+FIRST_FRAMES = 2 * FRAME_RATE_HZ  # the weight of the first detection
+FOLLOW_FRAMES = 30 * FRAME_RATE_HZ  # a user who goes elsewhere is followed far slower than any
+# gesture: re-centring quickly would remove the very motion that is to be seen
 MIN_FACE_PX = 8.0
 LARGEST_FACE = 2.0  # of the picture's longer side; of a nearer one there is nothing to see
 
@@ -79,8 +81,8 @@ class UserMotionEstimator:
 
     def _meet(self) -> None:
         self._neutral = NeutralFace()
-        self._place = PlaceReference()
-        self._raw_expression = np.zeros(COUNT - coefficients.POSE_COUNT)
+        self._place = PoseReference()
+        self._raw_expression = np.zeros(COUNT - POSE_COUNT)
         self._filter = OneEuroFilter(_min_cutoffs_hz(), _speed_gains())
 
     def update(self, observation: FaceObservation | None, stamp_ns: int) -> UserMotion:
@@ -132,6 +134,38 @@ class UserMotionEstimator:
         lost_s = (stamp_ns - self._seen_ns) / 1e9
         part = float(np.clip((lost_s - HOLD_S) / DECAY_S, 0.0, 1.0))
         return self._values * (1.0 - part * part * (3.0 - 2.0 * part))
+
+
+class PoseReference:
+    """What head x, y, scale and pitch are counted from: the first detection, then a slow mean.
+
+    Yaw and roll need none: a face is symmetric, so that zero can be seen. Pitch does,
+    slowly: cameras sit above or below the eyes, and faces differ in profile.
+    """
+
+    def __init__(self) -> None:
+        self._pivot = np.asarray(head_centre(canonical_face().astype(np.float32)), np.float64)
+        self._seen = 0
+        self._reference = np.zeros(4)  # x px, y px, log of the width in px, pitch rad
+
+    def relative(self, pose: HeadPose) -> Array:
+        """The six pose coefficients of `pose` against the reference so far, `pose` included."""
+        centre_px = pose.centre_px + pose.width_px * pose.rotation @ self._pivot
+        yaw, pitch, roll = pose.angles_rad
+        place = np.array([centre_px[0], centre_px[1], np.log(pose.width_px), pitch])
+        self._learn(place)
+        x_px, y_px, log_width, level = self._reference
+        width_px = np.exp(log_width)
+        left, up = (place[0] - x_px) / width_px, (y_px - place[1]) / width_px
+        out = np.array([yaw, pitch - level, roll, left, up, pose.width_px / width_px - 1.0])
+        return out.reshape(POSE_COUNT)
+
+    def _learn(self, place: Array) -> None:
+        if self._seen == 0:
+            self._reference[:3] = place[:3]  # pitch begins at the canonical face's level
+        share = 1.0 / min(FIRST_FRAMES + self._seen, FOLLOW_FRAMES)
+        self._reference += share * (place - self._reference)
+        self._seen += 1
 
 
 def usable(observation: FaceObservation, picture_shape: tuple[int, ...] | None = None) -> bool:

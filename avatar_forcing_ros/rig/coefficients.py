@@ -62,6 +62,7 @@ COUNT = len(COEFFICIENTS)  # K = 23
 POSE_COUNT = 6  # the first six move the whole head, the others change the face
 POSE = slice(0, POSE_COUNT)
 EXPRESSION = slice(POSE_COUNT, COUNT)
+EXPRESSION_NAMES = NAMES[EXPRESSION]  # 17
 LOW: NDArray[np.float32] = np.array([c.low for c in COEFFICIENTS], np.float32)
 HIGH: NDArray[np.float32] = np.array([c.high for c in COEFFICIENTS], np.float32)
 

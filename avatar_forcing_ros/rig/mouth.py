@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
-from avatar_forcing_ros.rig import mesh_indices as mesh
-from avatar_forcing_ros.rig.face_mesh import FaceFrame, face_frame
+from avatar_forcing_ros.rig import face_landmarks as mesh
+from avatar_forcing_ros.rig.face_landmarks import FaceFrame, face_frame
+from avatar_forcing_ros.rig.image_ops import remap, sample
 from avatar_forcing_ros.rig.portrait import Portrait
-from avatar_forcing_ros.rig.sampling import remap, sample
 from avatar_forcing_ros.rig.teeth import MouthTextures, mouth_textures
 
 Image = NDArray[np.uint8]

@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.errors import MediaError, OutputError
-from avatar_forcing_ros.rig import face_mesh
-from avatar_forcing_ros.rig.face_geometry import roll_in_picture, turn_from_camera
-from avatar_forcing_ros.rig.mesh_indices import OVAL
+from avatar_forcing_ros.rig import face_landmarks as mesh
+from avatar_forcing_ros.rig.face_landmarks import OVAL, roll_in_picture, turn_from_camera
 
 Image = NDArray[np.uint8]
 Array = NDArray[np.float32]
@@ -120,7 +119,7 @@ def load_landmark_file(path: str | Path) -> tuple[Array, tuple[int, int]]:
             got=f"{type(error).__name__} ({str(error)[:80]})", remedy=remedy,
         ) from None  # fmt: skip
     try:
-        return _check_within(face_mesh.check_landmarks(points), *size), size
+        return _check_within(mesh.check_landmarks(points), *size), size
     except MediaError as error:
         raise MediaError(
             str(source), expected=error.expected, got=error.got, remedy=remedy
@@ -131,7 +130,7 @@ def save_landmark_file(
     path: str | Path, landmarks_px: Array, image_width_px: int, image_height_px: int
 ) -> None:
     """Write `landmarks_px` ``[478, 3]`` beside a picture of the given size; OutputError if not."""
-    points = face_mesh.check_landmarks(landmarks_px)
+    points = mesh.check_landmarks(landmarks_px)
     document = {
         "image_width": int(image_width_px),
         "image_height": int(image_height_px),
@@ -161,7 +160,7 @@ def frame_portrait(image: Image, landmarks: Array, size: int = DEFAULT_SIZE_PX) 
             got=f"{image.dtype} {image.shape}", remedy="load it with load_image",
         )  # fmt: skip
     height, width = image.shape[:2]
-    points = _check_within(face_mesh.check_landmarks(landmarks), width, height)
+    points = _check_within(mesh.check_landmarks(landmarks), width, height)
     _check_inside(points, width, height)
     roll = roll_in_picture(points)
     leans = abs(roll) >= _LEVEL_RAD

@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.errors import MediaError
-from avatar_forcing_ros.rig import coefficients, face_mesh
-from avatar_forcing_ros.rig import mesh_indices as mesh
+from avatar_forcing_ros.rig import blendshapes, coefficients
+from avatar_forcing_ros.rig import face_landmarks as mesh
 from avatar_forcing_ros.rig.eyes import EyePainter
-from avatar_forcing_ros.rig.fields import GRID, build_fields
+from avatar_forcing_ros.rig.image_ops import remap
 from avatar_forcing_ros.rig.mouth import MouthPainter, MouthWarp, settle_lips
 from avatar_forcing_ros.rig.portrait import Portrait
-from avatar_forcing_ros.rig.sampling import remap
+from avatar_forcing_ros.rig.warp_fields import GRID, build_fields
 
 Image = NDArray[np.uint8]
 Array = NDArray[np.float32]
@@ -33,8 +33,8 @@ _VIEW_DISTANCE = 6.0  # head widths from the eye to the head: weak perspective
 _NO_MAP = np.empty(0, np.float32)
 _MAX_STRAIN = 0.8  # a displacement that changes by 1 px per px folds
 _PUCKER_SHADE = 0.65  # of the light inside the mouth that rounded lips take away
-_PUCKER = face_mesh.EXPRESSION_NAMES.index("mouth_pucker")
-_CLOSE = face_mesh.EXPRESSION_NAMES.index("lips_close")
+_PUCKER = coefficients.EXPRESSION_NAMES.index("mouth_pucker")
+_CLOSE = coefficients.EXPRESSION_NAMES.index("lips_close")
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,10 @@ class WarpRenderer:
     def __init__(self, portrait: Portrait) -> None:
         settled = settle_lips(portrait)
         self.portrait = settled
-        self.frame = face_mesh.face_frame(settled.landmarks)
-        self.basis = face_mesh.displacement_basis(settled.landmarks)  # [17, 478, 3]
+        self.frame = mesh.face_frame(settled.landmarks)
+        self.basis = blendshapes.displacement_basis(settled.landmarks)  # [17, 478, 3]
         self._fields = build_fields(settled, self.basis)
-        self._centre = face_mesh.head_centre(settled.landmarks)
+        self._centre = mesh.head_centre(settled.landmarks)
         self._eyes = [
             EyePainter(settled, self.basis, eye) for eye in (mesh.EYE_RIGHT, mesh.EYE_LEFT)
         ]
@@ -90,7 +90,7 @@ class WarpRenderer:
             eye.paint(self._source, expression)
 
         moves = np.tensordot(expression, self.basis, axes=1)  # [478, 3]
-        sealing = face_mesh.seal_lips(
+        sealing = blendshapes.seal_lips(
             self.portrait.landmarks + moves, self.frame.axes[1], float(expression[_CLOSE])
         )
         head = self._head_field(pose)  # [G, G, 2]
@@ -132,7 +132,7 @@ class WarpRenderer:
             np.float32,
         )
         grow = _saturate(nearer, float(self._room_px.min()) / (0.8 * self.frame.height_px))
-        return HeadPose(face_mesh.head_rotation(yaw, pitch, roll), shift, 1.0 + grow)
+        return HeadPose(mesh.head_rotation(yaw, pitch, roll), shift, 1.0 + grow)
 
     def _measure_room(self) -> Array:
         """How far the head may shift along x and y (px) before the fade around it would fold."""

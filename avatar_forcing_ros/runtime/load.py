@@ -1,19 +1,35 @@
-"""Weights that a configuration asks for, on its device and in its precision."""
+"""From a configuration to weights, portraits and a ready session."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import threadpoolctl
 import torch
+from numpy.typing import NDArray
 
 from avatar_forcing_ros.config import PRESETS, AvatarConfig
-from avatar_forcing_ros.errors import CheckpointError, ConfigError
+from avatar_forcing_ros.errors import CheckpointError, ConfigError, MediaError
 from avatar_forcing_ros.model.checkpoint import Checkpoint, load_checkpoint
 from avatar_forcing_ros.model.motion_autoencoder import channels_last
 from avatar_forcing_ros.model.released import load_released
+from avatar_forcing_ros.perception.face_crop import crop_portrait
+from avatar_forcing_ros.perception.face_tracker import FaceMeshTracker
+from avatar_forcing_ros.perception.find_face import find_face
 from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.rig import coefficients
+from avatar_forcing_ros.rig.portrait import (
+    Portrait,
+    frame_portrait,
+    load_image,
+    load_landmark_file,
+)
+from avatar_forcing_ros.runtime.session import Session
+from avatar_forcing_ros.streaming.codec import MotionCodec, RigCodec
+from avatar_forcing_ros.streaming.cuda_graphs import recorded
+from avatar_forcing_ros.streaming.engine import MotionEngine
+from avatar_forcing_ros.streaming.latent_codec import LatentCodec
 
 SHIPPED_PRESET = "compact"
 
@@ -138,3 +154,78 @@ def _check_preset(checkpoint: Checkpoint, preset: str, path: Path) -> None:
             got=f"{model.motion_space} motion of width {model.motion_dim}{with_pictures}",
             remedy=f"give weights of the preset '{preset}', or choose their preset",
         )
+
+
+DEFAULT_PORTRAIT = "models/portraits/ada.png"
+LANDMARK_SUFFIX = ".landmarks.json"
+
+
+def load_portrait(path: Path | None, size_px: int, landmarks: Path | None = None) -> Portrait:
+    """The face in the picture at `path` (the shipped one if None), framed for the renderer.
+
+    Landmarks come from the file `landmarks`, or from ``NAME.landmarks.json`` beside the picture,
+    or are found in the picture. Raises MediaError, or FaceNotFoundError where there is no face.
+    """
+    return frame_portrait(*_picture_and_face(path, landmarks), size_px)
+
+
+def load_face_square(path: Path | None, size_px: int, landmarks: Path | None = None) -> Portrait:
+    """The same face as the latent motion space was trained to see it; raises the same."""
+    return crop_portrait(*_picture_and_face(path, landmarks), size_px)
+
+
+def face_in(image: NDArray[np.uint8], config: AvatarConfig, size_px: int) -> Portrait:
+    """The face in `image` ``[H, W, 3]`` RGB as a portrait for `config`'s preset.
+
+    Raises FaceNotFoundError, and MediaError for a face that cannot be used.
+    """
+    latent = PRESETS[config.preset].model.motion_space == "latent"
+    return (crop_portrait if latent else frame_portrait)(image, find_face(image), size_px)
+
+
+def _picture_and_face(
+    path: Path | None, landmarks: Path | None
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Picture ``[H, W, 3]`` and landmarks ``[478, 3]`` px."""
+    path = path or shipped(DEFAULT_PORTRAIT)
+    image = load_image(path)
+    beside = path.with_suffix(LANDMARK_SUFFIX)
+    file = landmarks or (beside if beside.exists() else None)
+    if file is None:
+        return image, find_face(image)
+    points, (width, height) = load_landmark_file(file)
+    if image.shape[:2] != (height, width):
+        raise MediaError(
+            f"landmarks {file}",
+            expected=f"those of a picture of {image.shape[1]} x {image.shape[0]} pixels",
+            got=f"{width} x {height}",
+            remedy="remove the file to have the face found again",
+        )
+    return image, points
+
+
+def build_session(
+    config: AvatarConfig,
+    *,
+    landmarks: Path | None = None,
+    user_audio: bool = True,
+    user_video: bool = True,
+) -> Session:
+    """A session ready for its first block; the face tracker is made only for a user's video."""
+    avatar = load_avatar(config)
+    tracker = FaceMeshTracker if user_video else None
+    codec: MotionCodec
+    if avatar.motion_autoencoder:
+        face = load_face(config, avatar.motion_autoencoder.config.image_size_px, landmarks)
+        codec = LatentCodec(avatar.motion_autoencoder, face, tracker, record=recorded)
+    else:
+        codec = RigCodec(load_face(config, config.image_size_px, landmarks), tracker)
+    engine = MotionEngine(avatar.generator, config.sampling, anchor=config.anchor, record=recorded)
+    return Session(engine, codec, user_audio=user_audio, user_video=user_video)
+
+
+def load_face(config: AvatarConfig, size_px: int, landmarks: Path | None = None) -> Portrait:
+    """The face of `config`'s portrait, framed for its preset; raises as `load_portrait` does."""
+    path = Path(config.portrait) if config.portrait else None
+    latent = PRESETS[config.preset].model.motion_space == "latent"
+    return (load_face_square if latent else load_portrait)(path, size_px, landmarks)

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from avatar_forcing_ros.atomic_write import atomic_write
 from avatar_forcing_ros.config import ModelConfig
 from avatar_forcing_ros.errors import MediaError
-from avatar_forcing_ros.files import whole_file
-from avatar_forcing_ros.model.mel_encoder import BANDS, MEL_PER_FRAME, MelEncoder
+from avatar_forcing_ros.model.audio_encoders import BANDS, MEL_PER_FRAME, MelEncoder
 from avatar_forcing_ros.streaming.audio_window import WAVE_FRAMES, MelWindow, WaveWindow
 from avatar_forcing_ros.timebase import SAMPLES_PER_FRAME
 
@@ -55,7 +55,7 @@ def sound_features(samples: NDArray[np.float32], kind: str = "mel") -> NDArray[n
 
 def save_conversation(path: Path, talk: StoredConversation) -> None:
     """Write `talk` to `path`, whole or not at all."""
-    with whole_file(path) as part, part.open("wb") as file:
+    with atomic_write(path) as part, part.open("wb") as file:
         np.savez(
             file,
             **{f"avatar_{talk.kind}": talk.avatar_sound, f"user_{talk.kind}": talk.user_sound},

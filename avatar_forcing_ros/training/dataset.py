@@ -13,7 +13,7 @@ from torch import Tensor
 
 from avatar_forcing_ros.config import ModelConfig
 from avatar_forcing_ros.errors import MediaError
-from avatar_forcing_ros.model.mel_encoder import MEL_PER_FRAME, SILENCE, MelEncoder
+from avatar_forcing_ros.model.audio_encoders import MEL_PER_FRAME, SILENCE, MelEncoder
 from avatar_forcing_ros.timebase import SAMPLES_PER_FRAME
 from avatar_forcing_ros.training.conversation_file import StoredConversation, load_conversation
 

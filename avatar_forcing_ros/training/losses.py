@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from avatar_forcing_ros.config import ModelConfig
-from avatar_forcing_ros.model.block_masks import condition_mask
+from avatar_forcing_ros.model.attention import condition_mask
 from avatar_forcing_ros.model.flow_matching import (
     TRAINING_TIMESTEPS,
     sigma_at,

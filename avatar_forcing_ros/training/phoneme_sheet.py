@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from avatar_forcing_ros.errors import MediaError
 from avatar_forcing_ros.rig import coefficients
-from avatar_forcing_ros.rig import mesh_indices as mesh
+from avatar_forcing_ros.rig import face_landmarks as mesh
 from avatar_forcing_ros.rig.coefficients import INDEX
 from avatar_forcing_ros.rig.warp_renderer import WarpRenderer
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ

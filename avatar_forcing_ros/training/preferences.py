@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from avatar_forcing_ros.atomic_write import atomic_write
 from avatar_forcing_ros.config import SamplingConfig
 from avatar_forcing_ros.errors import CheckpointError, MediaError
-from avatar_forcing_ros.files import whole_file
 from avatar_forcing_ros.model.generator import MotionGenerator
 from avatar_forcing_ros.training.dataset import Batch, ConversationWindows
 from avatar_forcing_ros.training.rollout import roll_out
@@ -99,7 +99,7 @@ def make_losing_samples(
         talks = [windows.conversations[i] for i in group]
         made = roll_out(model, sampling, talks, user=False, seeds=group)
         for i, motion in zip(group, made, strict=True):
-            with whole_file(_path(folder, i)) as part, part.open("wb") as file:
+            with atomic_write(_path(folder, i)) as part, part.open("wb") as file:
                 np.save(file, motion)
             yield 1
 
@@ -118,7 +118,7 @@ def _require_same_origin(
         "conversations": _digest(motions),
     }
     if not path.exists():
-        with whole_file(path) as part:
+        with atomic_write(path) as part:
             part.write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
     elif json.loads(path.read_text(encoding="utf-8")) != origin:
         raise CheckpointError(

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar_forcing_ros.files import whole_file
+from avatar_forcing_ros.atomic_write import atomic_write
 from avatar_forcing_ros.media_files.writing import Mp4Writer
 from avatar_forcing_ros.rig.warp_renderer import WarpRenderer
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ, SAMPLES_PER_FRAME
@@ -50,7 +50,7 @@ def write_view(
     """
     page = _empty_page(talk, renderers["avatar"].size_px)
     height, width = page.shape[:2]
-    with whole_file(path) as part, Mp4Writer(part, width, height) as writer:
+    with atomic_write(path) as part, Mp4Writer(part, width, height) as writer:
         for first in range(0, talk.frames, _WRITTEN_FRAMES):
             stop = min(first + _WRITTEN_FRAMES, talk.frames)
             pictures = [_frame(talk, renderers, page, i) for i in range(first, stop)]

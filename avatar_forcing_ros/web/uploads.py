@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.errors import MediaError
-from avatar_forcing_ros.media_files.picture_size import picture_size_px
+from avatar_forcing_ros.media_files.image_size import image_size_px
 from avatar_forcing_ros.media_files.reading import decode_audio
 from avatar_forcing_ros.rig.portrait import decode_image
 
@@ -20,7 +20,7 @@ LONGEST_SOUND_S = 60.0
 
 def uploaded_picture(data: bytes) -> NDArray[np.uint8]:
     """The picture ``[H, W, 3]`` RGB in `data`; MediaError for another kind, and by its size."""
-    width, height = picture_size_px(data)
+    width, height = image_size_px(data)
     if not SMALLEST_SIDE_PX <= min(width, height) <= max(width, height) <= LARGEST_SIDE_PX:
         raise MediaError(
             "picture",

@@ -12,7 +12,7 @@ from conformance.fill import values
 from torch import nn
 
 from avatar_forcing_ros.config import PAPER_MODEL
-from avatar_forcing_ros.model.audio_encoder import SpeechEncoder
+from avatar_forcing_ros.model.audio_encoders import SpeechEncoder
 from avatar_forcing_ros.model.flow_transformer import FlowTransformer
 from avatar_forcing_ros.model.motion_autoencoder import MotionAutoencoder
 

@@ -7,7 +7,7 @@ import torch
 from conformance import inputs
 from conformance.conftest import AVATAR_WAVE, USER_WAVE, close, samples_close, stored
 
-from avatar_forcing_ros.model.audio_encoder import SpeechEncoder, whole_clip
+from avatar_forcing_ros.model.audio_encoders import SpeechEncoder, whole_clip
 
 CASES = {
     "two_s": (32_000, 50, AVATAR_WAVE),

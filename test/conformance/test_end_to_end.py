@@ -16,7 +16,7 @@ from conformance.conftest import (
 )
 from conformance.test_sampler import sampled
 
-from avatar_forcing_ros.model.audio_encoder import SpeechEncoder, whole_clip
+from avatar_forcing_ros.model.audio_encoders import SpeechEncoder, whole_clip
 from avatar_forcing_ros.model.flow_transformer import FlowTransformer
 from avatar_forcing_ros.model.motion_autoencoder import MotionAutoencoder
 

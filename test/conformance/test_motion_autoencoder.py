@@ -8,8 +8,7 @@ import torch
 from conformance import inputs
 from conformance.conftest import PORTRAIT, close, images, samples_close, stored
 
-from avatar_forcing_ros.model.motion_autoencoder import MotionAutoencoder
-from avatar_forcing_ros.model.motion_encoder import Appearance
+from avatar_forcing_ros.model.motion_autoencoder import Appearance, MotionAutoencoder
 
 LEVELS = 7
 

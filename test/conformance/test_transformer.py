@@ -6,10 +6,9 @@ import torch
 from conformance.conftest import close, samples_close, stored
 from conformance.inputs import normal
 
-from avatar_forcing_ros.model.attention import KeysValues
+from avatar_forcing_ros.model.attention import KeysValues, rotate, rotation
 from avatar_forcing_ros.model.blocks import BlockKeys
 from avatar_forcing_ros.model.flow_transformer import FlowTransformer
-from avatar_forcing_ros.model.rotary import rotate, rotation
 from avatar_forcing_ros.streaming.kv_cache import KVCache
 
 MOST, RMS = 5e-5, 1e-5

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from avatar_forcing_ros.errors import MediaError
-from avatar_forcing_ros.media_files.picture_size import picture_size_px
+from avatar_forcing_ros.media_files.image_size import image_size_px
 from avatar_forcing_ros.media_files.reading import decode_audio
 
 
@@ -71,13 +71,13 @@ def test_what_is_no_sound_is_refused(data: bytes) -> None:
 @pytest.mark.parametrize("ending", [".png", ".jpg", ".webp"])
 def test_sizes_are_told_by_the_header(ending: str) -> None:
     _, data = cv2.imencode(ending, np.zeros((70, 133, 3), np.uint8))
-    assert picture_size_px(data.tobytes()) == (133, 70)
+    assert image_size_px(data.tobytes()) == (133, 70)
 
 
 def test_sizes_of_lossless_webp() -> None:
     lossless = [cv2.IMWRITE_WEBP_QUALITY, 101]
     _, data = cv2.imencode(".webp", np.zeros((9, 13, 4), np.uint8), lossless)
-    assert picture_size_px(data.tobytes()) == (13, 9)
+    assert image_size_px(data.tobytes()) == (13, 9)
 
 
 @pytest.mark.parametrize("end", [0, 1, 2, 3, 10, 20])
@@ -85,4 +85,4 @@ def test_sizes_of_lossless_webp() -> None:
 def test_a_beginning_that_says_no_size_is_refused(ending: str, end: int) -> None:
     _, data = cv2.imencode(ending, np.zeros((70, 133, 3), np.uint8))
     with pytest.raises(MediaError, match="PNG, JPEG or WebP"):
-        picture_size_px(data.tobytes()[:end])
+        image_size_px(data.tobytes()[:end])

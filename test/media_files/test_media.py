@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 from pathlib import Path
 
@@ -13,7 +12,6 @@ import soundfile
 import toy_people
 
 from avatar_forcing_ros.errors import MediaError, OutputError
-from avatar_forcing_ros.files import whole_file
 from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.media_files.reading import (
     at_frame_rate,
@@ -206,35 +204,6 @@ def test_the_same_frames_give_the_same_file(tmp_path: Path) -> None:
     for name in ("a.mp4", "b.mp4"):
         write_video(tmp_path / name)
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
-
-
-def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
-    path = tmp_path / "out.bin"
-    path.write_text("old")
-
-    def break_off() -> None:
-        with whole_file(path) as part:
-            part.write_text("half")
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        break_off()
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_places_that_cannot_be_written_are_told(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="no ordinary file"), whole_file(Path("/dev/null")):
-        pass
-    with pytest.raises(OutputError), whole_file(tmp_path / "file" / "out.mp4"):
-        pass
-    with pytest.raises(OutputError, match="no ordinary file"), whole_file(tmp_path):
-        pass
-    if os.getuid():  # nothing is read-only for root
-        (tmp_path / "locked").mkdir(mode=0o500)
-        with pytest.raises(OutputError), whole_file(tmp_path / "locked" / "out.mp4"):
-            pass
 
 
 def test_images_need_a_known_ending(tmp_path: Path) -> None:

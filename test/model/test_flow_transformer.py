@@ -7,9 +7,13 @@ import torch
 from tiny import TINY, tiny_generator
 
 from avatar_forcing_ros.config import PAPER_MODEL
-from avatar_forcing_ros.model.attention import cross_attention_mask, self_attention_mask
+from avatar_forcing_ros.model.attention import (
+    cross_attention_mask,
+    rotate,
+    rotation,
+    self_attention_mask,
+)
 from avatar_forcing_ros.model.flow_transformer import FlowTransformer
-from avatar_forcing_ros.model.rotary import rotate, rotation
 
 # of the released model, from its published layout
 PAPER_SHAPES = {

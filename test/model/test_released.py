@@ -26,11 +26,15 @@ from released import (
 )
 
 from avatar_forcing_ros.errors import CheckpointError
-from avatar_forcing_ros.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from avatar_forcing_ros.model.checkpoint import (
+    Checkpoint,
+    Networks,
+    load_checkpoint,
+    save_checkpoint,
+)
 from avatar_forcing_ros.model.generator import MotionGenerator
 from avatar_forcing_ros.model.motion_autoencoder import MotionAutoencoder
 from avatar_forcing_ros.model.released import inspect_released, lacks_speech, load_released
-from avatar_forcing_ros.model.unfilled import Networks
 
 Files = dict[str, Tensors]
 MLP = "flow_transformer.t_embedder.mlp.2.bias"

@@ -9,7 +9,7 @@ import pytest
 from std_msgs.msg import Header
 
 from avatar_forcing_ros.rig.coefficients import vector
-from avatar_forcing_ros.rig.face_geometry import HEAD_FROM_PICTURE, head_rotation
+from avatar_forcing_ros.rig.face_landmarks import HEAD_FROM_PICTURE, head_rotation
 from avatar_forcing_ros.rig.portrait import load_landmark_file
 
 pytest.importorskip("avatar_forcing_ros.msg", reason="own messages are not built")

@@ -11,8 +11,13 @@ from avatar_forcing_ros.perception.head_pose import (
     estimate_pose,
     fit_similarity,
 )
-from avatar_forcing_ros.rig.face_mesh import head_rotation
-from avatar_forcing_ros.rig.mesh_indices import EAR_LEFT, EAR_RIGHT, MOUTH_LEFT, MOUTH_RIGHT
+from avatar_forcing_ros.rig.face_landmarks import (
+    EAR_LEFT,
+    EAR_RIGHT,
+    MOUTH_LEFT,
+    MOUTH_RIGHT,
+    head_rotation,
+)
 
 
 @pytest.mark.parametrize("angles", [(0.3, 0.2, -0.1), (-0.5, 0.0, 0.0), (0.0, -0.4, 0.4)])

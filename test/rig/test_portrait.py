@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from avatar_forcing_ros.errors import MediaError, OutputError
 from avatar_forcing_ros.rig.coefficients import vector
-from avatar_forcing_ros.rig.face_geometry import head_rotation, roll_in_picture, turn_from_camera
+from avatar_forcing_ros.rig.face_landmarks import head_rotation, roll_in_picture, turn_from_camera
 from avatar_forcing_ros.rig.portrait import (
     Portrait,
     frame_portrait,
@@ -127,7 +127,7 @@ def test_a_leaning_face_is_turned_upright(portrait: Portrait, degrees: float) ->
 @pytest.mark.parametrize("degrees", [25.0, 90.0])
 def test_a_leaning_photo_gives_a_level_portrait_that_renders(degrees: float) -> None:
     pytest.importorskip("mediapipe")
-    from avatar_forcing_ros.perception.face_tracker import find_face
+    from avatar_forcing_ros.perception.find_face import find_face
 
     photo = pytest.importorskip("skimage.data").astronaut()
     leaning, _ = _rotated(photo, np.zeros((478, 3), np.float32), degrees)

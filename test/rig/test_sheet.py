@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from avatar_forcing_ros.rig.coefficient_sheet import MOUTH_SHAPES, coefficient_sheet
 from avatar_forcing_ros.rig.portrait import Portrait
-from avatar_forcing_ros.rig.sheet import MOUTH_SHAPES, coefficient_sheet
 
 
 def test_sheet_shows_every_coefficient(portrait: Portrait) -> None:

@@ -18,7 +18,7 @@ from avatar_forcing_ros.errors import (
     OutputError,
 )
 from avatar_forcing_ros.model.released import silent
-from avatar_forcing_ros.runtime.weight_download import fetch_weights
+from avatar_forcing_ros.runtime.weights import fetch_weights
 
 SPEECH = {n: t for n, t in parameters().items() if n.startswith("audio_encoder.wav2vec2.")}
 REST = {n: t for n, t in parameters().items() if n not in SPEECH}

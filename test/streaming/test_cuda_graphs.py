@@ -14,10 +14,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from avatar_forcing_ros.config import AnchorConfig, ModelConfig, SamplingConfig
-from avatar_forcing_ros.model.audio_encoder import SpeechEncoder
+from avatar_forcing_ros.model.audio_encoders import SpeechEncoder
 from avatar_forcing_ros.model.flow_transformer import FlowTransformer
-from avatar_forcing_ros.model.motion_autoencoder import MotionAutoencoder, to_pixels
-from avatar_forcing_ros.model.motion_encoder import Appearance
+from avatar_forcing_ros.model.motion_autoencoder import Appearance, MotionAutoencoder, to_pixels
 from avatar_forcing_ros.streaming.block_sampler import BlockSampler
 from avatar_forcing_ros.streaming.cuda_graphs import KEPT_GRAPHS, KEPT_SHAPES, Recorder, Work
 from avatar_forcing_ros.streaming.motion_anchor import MotionAnchor

@@ -10,7 +10,7 @@ import torch
 from tiny import TINY, TINY_LATENT, part, roll, talk, tiny_engine, tiny_generator
 
 from avatar_forcing_ros.config import ModelConfig, SamplingConfig
-from avatar_forcing_ros.model.mel_encoder import MelEncoder
+from avatar_forcing_ros.model.audio_encoders import MelEncoder
 from avatar_forcing_ros.streaming.audio_window import MelWindow
 from avatar_forcing_ros.streaming.block_sampler import BlockSampler, block_noise
 from avatar_forcing_ros.streaming.engine import BlockInput

@@ -6,7 +6,7 @@ import numpy as np
 
 from avatar_forcing_ros.rig import coefficients
 from avatar_forcing_ros.rig.coefficients import INDEX
-from avatar_forcing_ros.streaming.rig_regression import fit_to_renders, random_poses
+from avatar_forcing_ros.streaming.latent_codec import fit_to_renders, random_poses
 
 
 def test_a_linear_code_is_read() -> None:

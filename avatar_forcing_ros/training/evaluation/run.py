@@ -9,9 +9,9 @@ from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import Any
 
+from avatar_forcing_ros.atomic_write import atomic_write
 from avatar_forcing_ros.config import PRESETS
 from avatar_forcing_ros.errors import CheckpointError
-from avatar_forcing_ros.files import whole_file
 from avatar_forcing_ros.media_files.writing import json_file
 from avatar_forcing_ros.model.checkpoint import Checkpoint, load_checkpoint
 from avatar_forcing_ros.rig import coefficients
@@ -92,7 +92,7 @@ def evaluate(
         figures["model"] = _told_of_model(weights, checkpoint)
         figures["bars"] = all_bars(figures, speed_ms)
         drawn = plots.draw_all(folder, figures, truth, rolled, plan)
-        with whole_file(folder / "evaluation.md") as part:
+        with atomic_write(folder / "evaluation.md") as part:
             part.write_text(page(figures, drawn), encoding="utf-8")
     return figures
 

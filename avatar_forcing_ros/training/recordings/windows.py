@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.perception.user_motion import HOLD_S
-from avatar_forcing_ros.streaming.speech_level import SpeechLevel
+from avatar_forcing_ros.streaming.audio_window import SpeechLevel
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ, SAMPLES_PER_FRAME
 from avatar_forcing_ros.training.recordings.settings import LONGEST_S
 from avatar_forcing_ros.training.recordings.watching import Watched

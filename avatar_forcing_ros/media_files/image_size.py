@@ -8,7 +8,7 @@ JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # markers that carry th
 JPEG_BARE = {0x01, *range(0xD0, 0xD8)}  # markers without a length
 
 
-def picture_size_px(data: bytes) -> tuple[int, int]:
+def image_size_px(data: bytes) -> tuple[int, int]:
     """Width and height of the PNG, JPEG or WebP picture in `data`; MediaError for all else."""
     size = None
     if data[:8] == b"\x89PNG\r\n\x1a\n" and data[12:16] == b"IHDR":
