@@ -1,4 +1,4 @@
-"""Plain values to frozen dataclasses, strictly: every name, type and range is checked and told."""
+"""Plain values to frozen dataclasses, strictly: every name, type and range is checked."""
 
 from __future__ import annotations
 

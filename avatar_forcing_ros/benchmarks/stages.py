@@ -25,7 +25,7 @@ from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.rig import coefficients
 from avatar_forcing_ros.runtime.load import build_session
 from avatar_forcing_ros.runtime.session import Session
-from avatar_forcing_ros.streaming.audio_window import sound_window
+from avatar_forcing_ros.streaming.audio_window import new_audio_window
 from avatar_forcing_ros.streaming.cuda_graphs import recorded
 from avatar_forcing_ros.streaming.engine import BlockInput, MotionEngine
 from avatar_forcing_ros.streaming.state import StreamState
@@ -129,7 +129,7 @@ def _sound(speech: Sound, block: int, frames: int) -> Sound:
 
 @torch.inference_mode()
 def _audio_features(engine: MotionEngine, speech: Sound, repeats: int) -> Figures:
-    window, frames = sound_window(engine.config), engine.config.block_frames
+    window, frames = new_audio_window(engine.config), engine.config.block_frames
     mean = engine.generator.motion_mean
 
     def work(i: int) -> None:

@@ -14,7 +14,7 @@ from aiohttp import web
 from avatar_forcing_ros.config import AvatarConfig
 from avatar_forcing_ros.errors import AvatarForcingError
 from avatar_forcing_ros.runtime.avatar_process import AvatarProcess
-from avatar_forcing_ros.runtime.load import face_in
+from avatar_forcing_ros.runtime.load import portrait_from_image
 from avatar_forcing_ros.web.access import Access
 from avatar_forcing_ros.web.live_stage import LiveStage
 from avatar_forcing_ros.web.server import Server
@@ -47,7 +47,7 @@ def serve(config: AvatarConfig, to_parent: Connection) -> None:
 
 
 async def _serve(avatar: AvatarProcess, config: AvatarConfig, to_parent: Connection) -> None:
-    stage = LiveStage(avatar, lambda p: face_in(p, config, avatar.portrait_size_px))
+    stage = LiveStage(avatar, lambda p: portrait_from_image(p, config, avatar.portrait_size_px))
     runner = web.AppRunner(Server(stage, Access(local=True)).app, access_log=None)
     await runner.setup()
     try:

@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> None:
     config = avatar_config(options)
 
     from avatar_forcing_ros.runtime.avatar_process import AvatarProcess
-    from avatar_forcing_ros.runtime.load import face_in
+    from avatar_forcing_ros.runtime.load import portrait_from_image
     from avatar_forcing_ros.web.live_stage import LiveStage
     from avatar_forcing_ros.web.quiet_log import keep_quiet
     from avatar_forcing_ros.web.serving import Door, serve_until_stopped
@@ -83,7 +83,7 @@ def run(options: argparse.Namespace) -> None:
     avatar = AvatarProcess(partial(_session, config), logging.getLogger(TROUBLES).warning)
 
     def find_face(picture: NDArray[np.uint8]) -> Portrait:
-        return face_in(picture, config, avatar.portrait_size_px)
+        return portrait_from_image(picture, config, avatar.portrait_size_px)
 
     door = Door(access, options.host, options.port, tls)
     try:

@@ -1,4 +1,4 @@
-"""How large a coded picture is, told by its first bytes: before memory is spent on it."""
+"""The size of an encoded image, read from its first bytes before memory is spent on it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ JPEG_BARE = {0x01, *range(0xD0, 0xD8)}  # markers without a length
 
 
 def image_size_px(data: bytes) -> tuple[int, int]:
-    """Width and height of the PNG, JPEG or WebP picture in `data`; MediaError for all else."""
+    """Width and height of the PNG, JPEG or WebP image in `data`; MediaError for all else."""
     size = None
     if data[:8] == b"\x89PNG\r\n\x1a\n" and data[12:16] == b"IHDR":
         size = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
@@ -19,7 +19,7 @@ def image_size_px(data: bytes) -> tuple[int, int]:
         size = _webp(data)
     if size is None or 0 in size:
         raise MediaError(
-            "picture",
+            "image",
             expected="a PNG, JPEG or WebP file",
             got=f"{len(data)} bytes that are none",
             remedy="convert it to PNG or JPEG",

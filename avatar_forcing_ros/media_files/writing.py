@@ -85,21 +85,21 @@ class Mp4Writer:
         self._container.close()
 
     def write(self, pixels: NDArray[np.uint8], audio: NDArray[np.float32]) -> None:
-        """Append frames ``[T, H, W, 3]`` RGB and their sound ``[640 T]``."""
-        for picture in pixels:
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        """Append frames ``[T, H, W, 3]`` RGB and their audio ``[640 T]``."""
+        for image in pixels:
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             frame.pts = self._frames
             self._frames += 1
             self._container.mux(self._video.encode(frame))
-        self._append_sound(audio)
+        self._append_audio(audio)
 
     def hold(self, audio: NDArray[np.float32]) -> None:
-        """Append `audio` ``[640 T]`` alone: the last picture stays for `T` frames."""
+        """Append `audio` ``[640 T]`` alone: the last image stays for `T` frames."""
         self._frames += samples_to_frames(len(audio))
-        self._append_sound(audio)
+        self._append_audio(audio)
 
-    def _append_sound(self, audio: NDArray[np.float32]) -> None:
-        sound = av.AudioFrame.from_ndarray(audio[None], format="fltp", layout="mono")
-        sound.sample_rate, sound.pts = SAMPLE_RATE_HZ, self._samples
+    def _append_audio(self, audio: NDArray[np.float32]) -> None:
+        frame = av.AudioFrame.from_ndarray(audio[None], format="fltp", layout="mono")
+        frame.sample_rate, frame.pts = SAMPLE_RATE_HZ, self._samples
         self._samples += len(audio)
-        self._container.mux(self._audio.encode(sound))
+        self._container.mux(self._audio.encode(frame))

@@ -175,5 +175,5 @@ def parallel_masks(
     clean = torch.cat((own | before, nothing), dim=1)  # [T, 2 T]
     noisy = torch.cat((before, own), dim=1)
     near = (frame[:, None] - frame[None, :]).abs() <= look_ahead_frames
-    told = near & (frame < stop[:, None])  # [T, T]
-    return torch.cat((clean, noisy)), torch.cat((told, told))
+    conditions = near & (frame < stop[:, None])  # [T, T]
+    return torch.cat((clean, noisy)), torch.cat((conditions, conditions))

@@ -24,14 +24,14 @@ from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 BANDS = 80
 HOP_SAMPLES = 160
 WINDOW_SAMPLES = 400
-HISTORY_SAMPLES = WINDOW_SAMPLES - HOP_SAMPLES  # sound before a mel frame's own hop
+HISTORY_SAMPLES = WINDOW_SAMPLES - HOP_SAMPLES  # audio before a mel frame's own hop
 FFT_SAMPLES = 512
 MEL_PER_FRAME = SAMPLES_PER_FRAME // HOP_SAMPLES  # 4
 LOW_HZ, HIGH_HZ = 60.0, 7600.0
 POWER_FLOOR = 1e-7
 LOG_MEAN, LOG_SCALE = -8.0, 4.0  # brings speech near zero mean, unit variance
 _TAPER = np.hanning(WINDOW_SAMPLES).astype(np.float32)
-SILENCE = (float(np.log(POWER_FLOOR)) - LOG_MEAN) / LOG_SCALE  # the value of no sound at all
+SILENCE = (float(np.log(POWER_FLOOR)) - LOG_MEAN) / LOG_SCALE  # the value of silence
 
 
 @lru_cache(maxsize=1)
@@ -49,7 +49,7 @@ def mel_filters() -> NDArray[np.float32]:
 
 
 def mel_power(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Mel power ``[4 T, 80]`` of sound ``[240 + 640 T]``: 240 samples of history come first."""
+    """Mel power ``[4 T, 80]`` of audio ``[240 + 640 T]``: 240 samples of history come first."""
     windows = np.lib.stride_tricks.sliding_window_view(samples, WINDOW_SAMPLES)[::HOP_SAMPLES]
     shaped = windows * _TAPER  # [4T, 400]
     spectrum = np.fft.rfft(shaped, FFT_SAMPLES).astype(np.complex64)  # [4T, 257]
@@ -91,12 +91,12 @@ class MelEncoder(nn.Module):
 
 
 def silent_mel(frames: int) -> NDArray[np.float32]:
-    """The log-mel of `frames` video frames without sound: ``[4 frames, 80]``."""
+    """The log-mel of `frames` video frames without audio: ``[4 frames, 80]``."""
     return np.full((frames * MEL_PER_FRAME, BANDS), SILENCE, np.float32)
 
 
 class SpeechEncoder(nn.Module):
-    """Normalised sound to one feature per video frame."""
+    """Normalised audio to one feature per video frame."""
 
     def __init__(self, config: SpeechEncoderConfig, audio_dim: int) -> None:
         super().__init__()
@@ -116,9 +116,9 @@ class SpeechEncoder(nn.Module):
         """What each transformer layer gives out: ``[B, T, hidden]`` each."""
         net = self.wav2vec2
         frames = samples.shape[-1] // SAMPLES_PER_FRAME
-        heard = net.feature_extractor(samples)  # [B, 512, 2 T - 1]
-        heard = functional.interpolate(heard, size=frames, mode="linear", align_corners=True)
-        hidden, _ = net.feature_projection(heard.transpose(1, 2))  # [B, T, hidden]
+        features = net.feature_extractor(samples)  # [B, 512, 2 T - 1]
+        features = functional.interpolate(features, size=frames, mode="linear", align_corners=True)
+        hidden, _ = net.feature_projection(features.transpose(1, 2))  # [B, T, hidden]
         hidden = net.encoder.layer_norm(hidden + net.encoder.pos_conv_embed(hidden))
         out = []
         for layer in net.encoder.layers:

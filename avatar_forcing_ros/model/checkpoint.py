@@ -1,4 +1,4 @@
-"""Weights in one safetensors file that carries its own configuration, normalization and origin.
+"""Weights in one safetensors file that carries its own configuration, normalisation and origin.
 
 Loading is strict: a missing, extra or differently shaped tensor is an error that names it.
 Networks are made of shapes alone and filled with a file's values: drawing 293 million random
@@ -47,7 +47,7 @@ class Networks(NamedTuple):
         """Give them copies of `tensors`, named and shaped as `tensors()` is, in float32.
 
         They end in evaluation mode without gradients. Copies, because what was read may still be
-        a view of a file, which somebody could cut short while the avatar talks.
+        a view of a file, which may be truncated while the avatar runs.
         """
         own: dict[str, Tensor] = {}
         autoencoders: dict[str, Tensor] = {}
@@ -63,7 +63,7 @@ class Networks(NamedTuple):
         return self
 
 
-def unfilled(config: ModelConfig, *, autoencoder: bool) -> Networks:
+def empty_networks(config: ModelConfig, *, autoencoder: bool) -> Networks:
     """The networks of `config`, whose parameters have shapes and no values yet.
 
     Raises MissingDependencyError where its speech encoder needs a package that is not there.
@@ -213,11 +213,11 @@ def _read(path: Path) -> _Stored:
         )
     values, origin = (_table(path, metadata, name) for name in ("config", "origin"))
     config = from_mapping(ModelConfig, values, f"{path.name} config")
-    # in the rig's space there is nothing to decode: its tensors are told as extra ones there
+    # in the rig's space there is nothing to decode: its tensors are reported as extra ones
     latent = config.motion_space == "latent"
     autoencoder = latent and any(name.startswith(AUTOENCODER_PREFIX) for name in tensors)
     try:
-        networks = unfilled(config, autoencoder=autoencoder)
+        networks = empty_networks(config, autoencoder=autoencoder)
     except (ValueError, RuntimeError) as error:
         raise CheckpointError(
             f"weights {path}",

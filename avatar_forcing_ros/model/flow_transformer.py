@@ -101,8 +101,8 @@ class FlowTransformer(nn.Module):
         whole clip at once, of which a stream would not have had the end yet.
         """
         sight = self._sight(x, past, horizon)
-        told = self.modulation(timestep) if isinstance(timestep, Tensor) else timestep
-        return self._through(x, told, reference, condition, past, sight)
+        modulation = self.modulation(timestep) if isinstance(timestep, Tensor) else timestep
+        return self._run_blocks(x, modulation, reference, condition, past, sight)
 
     def parallel(
         self,
@@ -127,26 +127,26 @@ class FlowTransformer(nn.Module):
         turn = Rotation(once.cos.repeat(2, 1), once.sin.repeat(2, 1))
         sight = Sight(turn, *masks)
         x = torch.cat((clean, noisy), dim=1)  # [B, 2 T, D]
-        told = self.modulation(torch.cat((torch.zeros_like(timestep), timestep), dim=1))
-        velocity, _ = self._through(x, told, reference, condition, None, sight)
+        modulation = self.modulation(torch.cat((torch.zeros_like(timestep), timestep), dim=1))
+        velocity, _ = self._run_blocks(x, modulation, reference, condition, None, sight)
         return velocity[:, frames:]
 
-    def _through(
+    def _run_blocks(
         self,
         x: Tensor,
-        told: Modulation,
+        modulation: Modulation,
         reference: Tensor,
         condition: Tensor,
         past: Sequence[BlockKeys] | None,
         sight: Sight,
     ) -> tuple[Tensor, list[BlockKeys]]:
-        modulation = told.blocks.chunk(6, dim=-1)
+        parts = modulation.blocks.chunk(6, dim=-1)
         hidden = self.x_embedder(x, reference)  # [B, T, H]
         present: list[BlockKeys] = []
         for i, block in enumerate(self.blocks):
-            hidden, keys = block(hidden, modulation, condition, past[i] if past else None, sight)
+            hidden, keys = block(hidden, parts, condition, past[i] if past else None, sight)
             present.append(keys)
-        return self.final_layer(hidden, told.final), present
+        return self.final_layer(hidden, modulation.final), present
 
     def _sight(self, x: Tensor, past: Sequence[BlockKeys] | None, horizon: Tensor | None) -> Sight:
         """Masks and rotations; past frames directly precede the present ones."""

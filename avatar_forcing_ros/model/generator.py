@@ -10,7 +10,7 @@ from avatar_forcing_ros.model.flow_transformer import FlowTransformer
 
 
 class MotionGenerator(nn.Module):
-    """Everything that turns sound and the user's motion into the avatar's motion.
+    """Everything that turns audio and the user's motion into the avatar's motion.
 
     `motion_mean` and `motion_std` ``[D]`` normalise motion and travel with the weights.
     """

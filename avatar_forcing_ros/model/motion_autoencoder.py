@@ -39,7 +39,7 @@ def channels_at(size_px: int, limit: int) -> int:
 
 
 class Appearance(NamedTuple):
-    """What a picture looks like, apart from how its face moves."""
+    """What an image looks like, apart from how its face moves."""
 
     code: Tensor  # [B, D]
     features: tuple[Tensor, ...]  # [B, C, n, n], n = 8 … image size
@@ -89,7 +89,7 @@ class AppearanceEncoder(nn.Module):
 
 
 class MotionEncoder(nn.Module):
-    """Pictures to appearance and to magnitudes along the motion directions."""
+    """Images to appearance and to magnitudes along the motion directions."""
 
     def __init__(self, config: AutoencoderConfig, code_dim: int) -> None:
         super().__init__()
@@ -138,7 +138,7 @@ class Directions(nn.Module):
 
 
 class LearnedConstant(nn.Module):
-    """Where every picture begins."""
+    """Where every image begins."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -190,7 +190,7 @@ class FlowHead(nn.Module):
 
 
 class RgbHead(nn.Module):
-    """Feature to colour, added to the coarser level's picture."""
+    """Feature to colour, added to the coarser level's image."""
 
     def __init__(self, channels: int, *, first: bool) -> None:
         super().__init__()
@@ -206,7 +206,7 @@ class RgbHead(nn.Module):
 
 
 class MotionDecoder(nn.Module):
-    """Appearance and motion to pictures."""
+    """Appearance and motion to images."""
 
     def __init__(self, config: AutoencoderConfig, code_dim: int) -> None:
         super().__init__()
@@ -229,26 +229,26 @@ class MotionDecoder(nn.Module):
             channels = here
 
     def forward(self, appearance: Appearance, motion: Tensor, levels: int | None = None) -> Tensor:
-        """Pictures ``[B, 3, S, S]``, nominally -1…1 and not clamped.
+        """Images ``[B, 3, S, S]``, nominally -1…1 and not clamped.
 
         `appearance` is one portrait's or B of them, `motion` ``[B, D]``. With fewer `levels` than
-        there are it stops early: each level less halves the side of the picture.
+        there are it stops early: each level less halves the side of the image.
         """
         return self.pyramid(appearance, motion, levels)[-1]
 
     def pyramid(
         self, appearance: Appearance, motion: Tensor, levels: int | None = None
     ) -> list[Tensor]:
-        """The pictures of every level, coarse to fine: ``[B, 3, 8, 8]`` and up."""
+        """The images of every level, coarse to fine: ``[B, 3, 8, 8]`` and up."""
         style = appearance.code + motion  # [B, D]
         x = self.conv1(self.input(len(style)), style)
-        pictures: list[Tensor] = []
+        images: list[Tensor] = []
         flow: Tensor | None = None
         for i, feature in enumerate(appearance.features[:levels]):
             x = self.convs[2 * i + 1](self.convs[2 * i](x, style), style)
             warped, x, flow = self.to_flows[i](x, style, feature, flow)
-            pictures.append(self.to_rgbs[i](warped, pictures[-1] if pictures else None))
-        return pictures
+            images.append(self.to_rgbs[i](warped, images[-1] if images else None))
+        return images
 
 
 class MotionAutoencoder(nn.Module):
@@ -261,12 +261,12 @@ class MotionAutoencoder(nn.Module):
         self.dec = MotionDecoder(config, motion_dim)
 
     def encode(self, image: Tensor) -> tuple[Appearance, Tensor]:
-        """Appearance, and motion latents ``[B, D]``, of pictures ``[B, 3, S, S]`` in -1…1."""
+        """Appearance, and motion latents ``[B, D]``, of images ``[B, 3, S, S]`` in -1…1."""
         appearance, magnitudes = self.enc(image)
         return appearance, self.dec.direction(magnitudes)
 
     def decode(self, appearance: Appearance, motion: Tensor, levels: int | None = None) -> Tensor:
-        """Pictures ``[B, 3, S, S]`` of `motion` ``[B, D]`` (see `MotionDecoder`)."""
+        """Images ``[B, 3, S, S]`` of `motion` ``[B, D]`` (see `MotionDecoder`)."""
         return self.dec(appearance, motion, levels)
 
 
@@ -281,7 +281,7 @@ def channels_last(net: MotionAutoencoder) -> MotionAutoencoder:
 
 
 def from_pixels(pixels: Tensor) -> Tensor:
-    """Pictures ``[B, S, S, 3]`` uint8 to the network's ``[B, 3, S, S]`` float32 in -1…1."""
+    """Images ``[B, S, S, 3]`` uint8 to the network's ``[B, 3, S, S]`` float32 in -1…1."""
     return pixels.permute(0, 3, 1, 2).float() / 127.5 - 1.0
 
 

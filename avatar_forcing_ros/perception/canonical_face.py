@@ -1,14 +1,14 @@
-"""The canonical face: what every observed face is compared with to tell how the head is held.
+"""The canonical face: what observed faces are compared with to find the head's pose.
 
-``canonical_face.npy`` ``[478, 3]`` is the mean over FaceMesh's output on frontal pictures, each
+``canonical_face.npy`` ``[478, 3]`` is the mean over FaceMesh's output on frontal images, each
 turned upright and symmetrised by this module. It is made again by
 
-    python -m avatar_forcing_ros.perception.canonical_face PICTURE... --output canonical_face.npy
+    python -m avatar_forcing_ros.perception.canonical_face IMAGE... --output canonical_face.npy
 
-Its axes are those of a picture of a face that looks into the camera: x to the right, y down,
+Its axes are those of an image of a face that looks into the camera: x to the right, y down,
 z away from the camera; its unit is the head width (ear to ear, landmarks 234 and 454), its
 origin the middle between these two. A profile has no line that is level by nature: level is the
-mean of the pictures, whose faces look straight into the camera.
+mean of the images, whose faces look straight into the camera.
 
 The file in the package is the mean over the two drawn portraits in ``models/portraits`` and the
 public-domain photograph of an astronaut that scikit-image brings.
@@ -82,7 +82,7 @@ def _upright(face: Points) -> Points:
     down = np.array([0.0, 1.0, 0.0])
     down = _unit(down - right * (down @ right))  # turned and tipped back, its pitch kept
     away = np.cross(right, down)
-    axes = np.stack([right, down, away])  # [3, 3], rows: the face's axes in the picture's
+    axes = np.stack([right, down, away])  # [3, 3], rows: the face's axes in the image's
     width = np.linalg.norm(mean[EAR_LEFT] - mean[EAR_RIGHT])
     centre = (mean[EAR_LEFT] + mean[EAR_RIGHT]) / 2
     return np.asarray((mean - centre) @ axes.T / width, np.float64)
@@ -93,21 +93,21 @@ def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Make ``canonical_face.npy`` from pictures of frontal faces."""
+    """Make ``canonical_face.npy`` from images of frontal faces."""
     import cv2
 
     from avatar_forcing_ros.perception.find_face import find_face
 
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("pictures", nargs="+", help="frontal faces, neutral or nearly so")
+    parser.add_argument("images", nargs="+", help="frontal faces, neutral or nearly so")
     parser.add_argument("--output", type=Path, default=CANONICAL_FILE)
     options = parser.parse_args(arguments)
     faces = []
-    for name in options.pictures:
-        picture = cv2.imread(name, cv2.IMREAD_COLOR)
-        if picture is None:
-            parser.error(f"{name} is not a readable picture")
-        faces.append(find_face(np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)))
+    for name in options.images:
+        image = cv2.imread(name, cv2.IMREAD_COLOR)
+        if image is None:
+            parser.error(f"{name} is not a readable image")
+        faces.append(find_face(np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)))
     np.save(options.output, make_canonical_face(faces).astype(np.float32))
 
 

@@ -1,4 +1,4 @@
-"""A face in a picture: 478 landmarks, by MediaPipe's FaceMesh behind a protocol of two methods.
+"""The tracker of one face in a video: 478 landmarks, by MediaPipe behind a protocol.
 
 MediaPipe is imported when a tracker is made, never before. Releases that still have the
 `solutions` package carry their models inside the wheel; later ones need FaceLandmarker's model
@@ -22,7 +22,7 @@ from avatar_forcing_ros.perception.mediapipe_import import INSTALL_COMMAND, impo
 from avatar_forcing_ros.perception.solutions_backend import SolutionsBackend
 
 SWITCH_RATIO = 1.3  # another face must be this much wider before the tracker leaves the old one
-LOOK_AROUND_EVERY = 25  # pictures in which MediaPipe has all the faces that it can follow
+LOOK_AROUND_EVERY = 25  # images in which MediaPipe has all the faces that it can follow
 MAX_LOOK_AROUND_FACES = 5  # that it finds when it looks around
 
 Pixels = NDArray[np.uint8]  # [H, W, 3] RGB
@@ -33,7 +33,7 @@ Landmarks = NDArray[np.float32]  # [478, 3] px
 class FaceObservation:
     """One face: `landmarks_px` ``[478, 3]`` float32, seen at `stamp_ns`.
 
-    x to the right and y down in pixels of the picture; z in the same pixels, smaller is nearer to
+    x to the right and y down in pixels of the image; z in the same pixels, smaller is nearer to
     the camera, zero near the head's centre.
     """
 
@@ -42,7 +42,7 @@ class FaceObservation:
 
 
 class FaceTracker(Protocol):
-    """Something that finds one face in each picture of a sequence."""
+    """Something that finds one face in each image of a sequence."""
 
     def track(self, frame: VideoFrame) -> FaceObservation | None:
         """The face in `frame`, or None where there is none."""
@@ -55,7 +55,7 @@ class FaceBackend(Protocol):
     """What finds all faces in an image: one of MediaPipe's two interfaces."""
 
     def faces(self, pixels: Pixels) -> list[Landmarks]:
-        """All faces, each ``[478, 3]`` in parts of the picture's width and height."""
+        """All faces, each ``[478, 3]`` in parts of the image's width and height."""
 
     def close(self) -> None: ...
 
@@ -63,12 +63,12 @@ class FaceBackend(Protocol):
 class FaceMeshTracker:
     """FaceTracker by MediaPipe: the largest face wins, with hysteresis while it stays in view.
 
-    `static_image` treats every picture on its own. The same frames in the same order give the
+    `static_image` treats every image on its own. The same frames in the same order give the
     same landmarks from every fresh tracker.
 
     In a sequence MediaPipe follows the faces that it has and looks for others only while it has
     fewer than `max_faces`. Where it has all of 2 or more, this looks around once in a while, so
-    that somebody who comes nearer than they are gets the floor. `max_faces` of 1 saves some time
+    that a person who comes nearer than they are is noticed. `max_faces` of 1 saves some time
     but keeps to the first face found, large or not.
 
     Raises MissingDependencyError without mediapipe, and MediaError where mediapipe has no models
@@ -85,7 +85,7 @@ class FaceMeshTracker:
     ) -> None:
         self._static_image, self._max_faces = static_image, max_faces
         self._last: Landmarks | None = None
-        self._crowded = 0  # pictures in a row in which nobody new could be noticed
+        self._crowded = 0  # images in a row in which no new face could be noticed
         self._backend = _make_backend(static_image, max_faces, min_confidence, model_path)
         self._around: FaceBackend | None = None
         self._make_around = partial(
@@ -111,7 +111,7 @@ class FaceMeshTracker:
             self._around.close()
 
     def _look_around(self, pixels: Pixels, tracked: list[Landmarks]) -> list[Landmarks]:
-        """The faces to go on with: those `tracked`, unless somebody else has the floor now."""
+        """The faces to go on with: those `tracked`, unless another one is larger by far."""
         if self._around is None:
             self._around = self._make_around()
         chosen = choose_face(_faces(self._around, pixels), self._last)
@@ -140,12 +140,13 @@ def _only(pixels: Pixels, face: Landmarks) -> Pixels:
 
 
 def check_pixels(pixels: Pixels) -> Pixels:
+    """`pixels`, contiguous; raises MediaError for anything but uint8 RGB."""
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.size == 0:
         raise MediaError(
             "video frame",
             expected="uint8 RGB pixels [H, W, 3]",
             got=f"{pixels.dtype} {list(pixels.shape)}",
-            remedy="convert the picture to 8-bit RGB first",
+            remedy="convert the image to 8-bit RGB first",
         )
     return np.ascontiguousarray(pixels)
 
@@ -163,6 +164,7 @@ def choose_face(faces: list[Landmarks], last: Landmarks | None) -> Landmarks | N
 
 
 def same_face(face: Landmarks, last: Landmarks) -> bool:
+    """Whether `face` is near enough to where `last` was to be the same person's."""
     return _distance_px(face, last) < 0.5 * _width_px(last)
 
 

@@ -23,7 +23,7 @@ def find_face(image: Pixels, *, model_path: str | None = None) -> Landmarks:
     """Landmarks ``[478, 3]`` px of the largest face in a portrait `image` ``[H, W, 3]`` uint8 RGB.
 
     Tight faces are looked for again with the border extended, small ones in overlapping parts of
-    the picture. Raises FaceNotFoundError, and what FaceMeshTracker raises.
+    the image. Raises FaceNotFoundError, and what FaceMeshTracker raises.
     """
     pixels = check_pixels(image)
     shrink = min(1.0, MAX_SIDE_PX / max(pixels.shape[:2]))  # padded views cost their square
@@ -33,20 +33,20 @@ def find_face(image: Pixels, *, model_path: str | None = None) -> Landmarks:
         else cv2.resize(pixels, _size(pixels, shrink), interpolation=cv2.INTER_AREA)
     )
     for view, scale, offset_px in _views(np.asarray(small, np.uint8)):
-        found = _settled(view, model_path)
+        found = _refined(view, model_path)
         if found is not None:
             shift = np.array([*offset_px, 0.0], np.float32)
             return np.asarray((found / np.float32(scale) + shift) / shrink, np.float32)
     height, width = pixels.shape[:2]
     raise FaceNotFoundError(
         "portrait",
-        expected="a picture of one face, seen from the front, at least 64 pixels wide",
+        expected="an image of one face, seen from the front, at least 64 pixels wide",
         got=f"{width}x{height} pixels in which no face was found",
-        remedy="take a sharper or closer picture, or give the landmarks in a file beside it",
+        remedy="take a sharper or closer image, or give the landmarks in a file beside it",
     )
 
 
-def _settled(view: Pixels, model_path: str | None) -> Landmarks | None:
+def _refined(view: Pixels, model_path: str | None) -> Landmarks | None:
     """Landmarks after three passes over one still: each pass cuts the face out by the last one."""
     tracker = FaceMeshTracker(max_faces=4, min_confidence=0.4, model_path=model_path)
     try:
@@ -61,15 +61,15 @@ def _settled(view: Pixels, model_path: str | None) -> Landmarks | None:
 
 
 def _views(image: Pixels) -> Iterator[tuple[Pixels, float, tuple[float, float]]]:
-    """The picture, then variants of it: (pixels, scale, corner in the picture's pixels)."""
+    """The image, then variants of it: (pixels, scale, corner in the image's pixels)."""
     height, width = image.shape[:2]
     scale = max(1.0, min(256.0 / min(height, width), MAX_SIDE_PX / max(height, width)))
     yield _scaled(image, scale), scale, (0.0, 0.0)
-    for part in (0.4, 1.0):  # a face that fills the picture
+    for part in (0.4, 1.0):  # a face that fills the image
         pad = int(part * max(height, width))
         padded = cv2.copyMakeBorder(image, pad, pad, pad, pad, cv2.BORDER_REPLICATE)
         yield _scaled(np.asarray(padded, np.uint8), scale), scale, (-float(pad), -float(pad))
-    for part in (0.6, 0.35):  # a face that is small in the picture
+    for part in (0.6, 0.35):  # a face that is small in the image
         side = max(64, int(part * max(height, width)))
         for top in _starts(height, side):
             for left in _starts(width, side):

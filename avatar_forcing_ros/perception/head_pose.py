@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar_forcing_ros.rig.face_landmarks import HEAD_FROM_PICTURE
+from avatar_forcing_ros.rig.face_landmarks import HEAD_FROM_IMAGE
 
 Array = NDArray[np.float64]
 
@@ -30,8 +30,8 @@ class HeadPose:
     """Where and how a head is held.
 
     `angles_rad` ``[3]`` yaw, pitch, roll as ``rig.coefficients`` defines them; `centre_px`
-    ``[3]`` where the canonical face's origin lies in the picture; `width_px` the length of one
-    head width; `rotation` ``[3, 3]`` from the canonical face's axes to the picture's.
+    ``[3]`` where the canonical face's origin lies in the image; `width_px` the length of one
+    head width; `rotation` ``[3, 3]`` from the canonical face's axes to the image's.
     """
 
     angles_rad: Array
@@ -59,8 +59,8 @@ def fit_similarity(source: Array, target: Array) -> tuple[Array, float, Array]:
 
 
 def angles_from_rotation(rotation: Array) -> Array:
-    """Yaw, pitch, roll ``[3]`` in rad of a rotation ``[3, 3]`` in picture axes."""
-    head = HEAD_FROM_PICTURE @ rotation @ HEAD_FROM_PICTURE.T
+    """Yaw, pitch, roll ``[3]`` in rad of a rotation ``[3, 3]`` in image axes."""
+    head = HEAD_FROM_IMAGE @ rotation @ HEAD_FROM_IMAGE.T
     pitch = -np.arcsin(np.clip(head[2, 0], -1.0, 1.0))
     return np.array(
         [np.arctan2(head[1, 0], head[0, 0]), pitch, np.arctan2(head[2, 1], head[2, 2])]

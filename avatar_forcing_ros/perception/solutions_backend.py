@@ -22,7 +22,7 @@ class SolutionsBackend:
                 min_detection_confidence=confidence,
                 min_tracking_confidence=confidence,
             )
-            # the networks load, and talk, in threads of their own: this waits for them
+            # the networks load, and log, in threads of their own: this waits for them
             self._mesh.process(np.zeros((64, 64, 3), np.uint8))
         self._seen_face = False
         self._closed = False

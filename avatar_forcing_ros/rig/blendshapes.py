@@ -217,7 +217,7 @@ def _cheek_raise(s: _Shaper) -> None:
 def displacement_basis(landmarks_px: Array) -> Array:
     """What each expression coefficient does at value 1: ``[17, 478, 3]`` float32, pixels.
 
-    In the picture axes of `landmarks_px` ``[478, 3]``, which should be a neutral face: the moves
+    In the image axes of `landmarks_px` ``[478, 3]``, which should be a neutral face: the moves
     scale with the face's size and turn with its own axes, and blink, cheek_raise and lips_close
     depend on its own gaps. Order: ``coefficients.EXPRESSION``. Raises MediaError for landmarks of
     another shape.
@@ -229,7 +229,7 @@ def displacement_basis(landmarks_px: Array) -> Array:
     for k, name in enumerate(EXPRESSION_NAMES):
         shaper = _Shaper(local, frame)
         _SHAPES[name](shaper)
-        out[k] = shaper.moves @ frame.axes  # face axes -> picture axes
+        out[k] = shaper.moves @ frame.axes  # face axes -> image axes
     return out
 
 

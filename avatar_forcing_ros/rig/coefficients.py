@@ -3,7 +3,7 @@
 One vector of these describes a face, the user's (from tracking) as well as the avatar's (to be
 rendered); the order below is the file format and the order on ``avatar/motion``.
 
-Signs follow the person, never the picture: *left* is the person's own left, which is the right
+Signs follow the person, never the image: *left* is the person's own left, which is the right
 side of an unmirrored image. Head angles are REP-103 rotations of the head frame (x forward out of
 the face, y to the person's left, z up), applied as roll, then pitch, then yaw (fixed axes):
 positive yaw turns the face to the person's left, positive pitch looks down, positive roll tips the

@@ -32,7 +32,7 @@ class EyePainter:
         p = portrait.landmarks
         lids = trace_lids(portrait, eye)
         upper, lower = lids.upper, lids.lower
-        ends = lids.upper[[0, -1]]  # [2, 2] the corners, left and right in the picture
+        ends = lids.upper[[0, -1]]  # [2, 2] the corners, left and right in the image
         self.width_px = float(ends[1, 0] - ends[0, 0])
         margin = 0.22 * self.width_px
         top = float(p[eye.brow_lower, 1].min()) - 2.0
@@ -55,7 +55,7 @@ class EyePainter:
         fade = smooth_step(1.0 - beside / (0.8 * margin))  # 1 over the eye, 0 beside it
         self._upper_moves = fade * (_still_ends(basis[:, lids.upper_ids, 1]) @ to_upper.T)
         self._lower_moves = fade * (_still_ends(basis[:, lids.lower_ids, 1]) @ to_lower.T)
-        # a blink closes each column of the picture; the corners give way a little, as lashes do
+        # a blink closes each column of the image; the corners give way a little, as lashes do
         sag = 0.12 * self._gap_px * fade * (1.0 - gap / (0.5 * self._gap_px)).clip(0.0)
         for k in (coefficients.EXPRESSION_NAMES.index(n) for n in ("blink_left", "blink_right")):
             if np.abs(basis[k, eye.upper]).max() > 0.0:
@@ -76,9 +76,9 @@ class EyePainter:
         self._ball = self._rest  # what the opening shows while the gaze rests
         self._whole_ball = self._complete_eyeball()
 
-    def paint(self, picture: Image, expression: Array) -> None:
-        """Draw the eye for `expression` ``[17]`` into `picture` ``[S, S, 3]``, in place."""
-        roi = picture[self.y0 : self.y1, self.x0 : self.x1]
+    def paint(self, image: Image, expression: Array) -> None:
+        """Draw the eye for `expression` ``[17]`` into `image` ``[S, S, 3]``, in place."""
+        roi = image[self.y0 : self.y1, self.x0 : self.x1]
         gaze = expression @ self._gaze_moves  # [2] px
         upper_move = expression @ self._upper_moves  # [w] px
         lower_move = expression @ self._lower_moves
@@ -224,7 +224,7 @@ def _by_radius(image: Array, known: NDArray[np.bool_], radius: Array) -> Array:
 
 @dataclass(frozen=True)
 class LidCurves:
-    """Both lash lines, from the picture's left to its right, corners included.
+    """Both lash lines, from the image's left to its right, corners included.
 
     `upper`, `lower` ``[9, 2]`` px; `upper_ids`, `lower_ids` the landmarks they come from.
     """
@@ -236,7 +236,7 @@ class LidCurves:
 
 
 def trace_lids(portrait: Portrait, eye: EyeIndices) -> LidCurves:
-    """The lash lines of `eye`, fitted to the picture around its landmarks."""
+    """The lash lines of `eye`, fitted to the image around its landmarks."""
     p = portrait.landmarks[:, :2]
     ends = sorted((eye.outer, eye.inner), key=lambda i: float(p[i, 0]))
     upper_ids, lower_ids = (

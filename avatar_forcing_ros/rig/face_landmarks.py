@@ -93,8 +93,8 @@ EYE_LEFT = EyeIndices(
 
 Array = NDArray[np.float32]
 
-# head axes (x forward, y left, z up) from the picture's (x right, y down, z away); REP-103
-HEAD_FROM_PICTURE: NDArray[np.float64] = np.array([[0, 0, -1], [1, 0, 0], [0, -1, 0]], np.float64)
+# head axes (x forward, y left, z up) from the image's (x right, y down, z away); REP-103
+HEAD_FROM_IMAGE: NDArray[np.float64] = np.array([[0, 0, -1], [1, 0, 0], [0, -1, 0]], np.float64)
 # FaceMesh sees the chin behind the top of the forehead by this angle where a face looks straight
 # into the camera: from 0.17 to 0.22 on the canonical face, both drawn portraits and a photo
 _LEVEL_PITCH_RAD = 0.19
@@ -192,8 +192,8 @@ def face_frame(landmarks_px: Array) -> FaceFrame:
     )
 
 
-def roll_in_picture(landmarks_px: Array) -> float:
-    """The slope of the eye line in the picture, rad; positive turns x towards y (clockwise)."""
+def roll_in_image(landmarks_px: Array) -> float:
+    """The slope of the eye line in the image, rad; positive turns x towards y (clockwise)."""
     x, y, _ = landmarks_px[EYE_LEFT.outer] - landmarks_px[EYE_RIGHT.outer]
     return float(np.arctan2(y, x))
 
@@ -212,7 +212,7 @@ def head_centre(landmarks_px: Array) -> Array:
 
 
 def head_rotation(yaw_rad: float, pitch_rad: float, roll_rad: float) -> Array:
-    """Rotation ``[3, 3]`` of picture coordinates (x right, y down, z away) for a head pose.
+    """Rotation ``[3, 3]`` of image coordinates (x right, y down, z away) for a head pose.
 
     The signs of ``coefficients``: REP-103 axes, roll, then pitch, then yaw about fixed axes.
     Apply as ``points @ rotation.T``.
@@ -223,5 +223,5 @@ def head_rotation(yaw_rad: float, pitch_rad: float, roll_rad: float) -> Array:
     yaw = np.array([[cy, -sy, 0], [sy, cy, 0], [0, 0, 1]])
     pitch = np.array([[cp, 0, sp], [0, 1, 0], [-sp, 0, cp]])
     roll = np.array([[1, 0, 0], [0, cr, -sr], [0, sr, cr]])
-    turn = HEAD_FROM_PICTURE.T @ yaw @ pitch @ roll @ HEAD_FROM_PICTURE
+    turn = HEAD_FROM_IMAGE.T @ yaw @ pitch @ roll @ HEAD_FROM_IMAGE
     return np.asarray(turn, np.float32)

@@ -172,7 +172,7 @@ def _head_mask(p: Array, frame: mesh.FaceFrame, nodes: Array) -> NDArray[np.bool
 
 
 def _local_2d(p: Array, frame: mesh.FaceFrame, nodes: Array) -> Array:
-    """Nodes ``[G, G, 2]`` along the face's axes in the picture plane, from the eyes' middle."""
+    """Nodes ``[G, G, 2]`` along the face's axes in the image plane, from the eyes' middle."""
     across = frame.axes[0, :2] / np.linalg.norm(frame.axes[0, :2])
     axes = np.array([across, [-across[1], across[0]]], np.float32)
     return np.asarray((nodes - frame.origin_px[:2]) @ axes.T, np.float32)

@@ -147,11 +147,11 @@ def _check_preset(checkpoint: Checkpoint, preset: str, path: Path) -> None:
             (model.motion_space == "latent" and checkpoint.motion_autoencoder is not None),
         )
     if not fits:
-        with_pictures = ", with autoencoder" if checkpoint.motion_autoencoder else ""
+        autoencoder = ", with autoencoder" if checkpoint.motion_autoencoder else ""
         raise CheckpointError(
             f"weights {path}",
             expected=expected,
-            got=f"{model.motion_space} motion of width {model.motion_dim}{with_pictures}",
+            got=f"{model.motion_space} motion of width {model.motion_dim}{autoencoder}",
             remedy=f"give weights of the preset '{preset}', or choose their preset",
         )
 
@@ -161,20 +161,20 @@ LANDMARK_SUFFIX = ".landmarks.json"
 
 
 def load_portrait(path: Path | None, size_px: int, landmarks: Path | None = None) -> Portrait:
-    """The face in the picture at `path` (the shipped one if None), framed for the renderer.
+    """The face in the image at `path` (the shipped one if None), framed for the renderer.
 
-    Landmarks come from the file `landmarks`, or from ``NAME.landmarks.json`` beside the picture,
-    or are found in the picture. Raises MediaError, or FaceNotFoundError where there is no face.
+    Landmarks come from the file `landmarks`, or from ``NAME.landmarks.json`` beside the image,
+    or are found in the image. Raises MediaError, or FaceNotFoundError where there is no face.
     """
-    return frame_portrait(*_picture_and_face(path, landmarks), size_px)
+    return frame_portrait(*_image_and_face(path, landmarks), size_px)
 
 
 def load_face_square(path: Path | None, size_px: int, landmarks: Path | None = None) -> Portrait:
     """The same face as the latent motion space was trained to see it; raises the same."""
-    return crop_portrait(*_picture_and_face(path, landmarks), size_px)
+    return crop_portrait(*_image_and_face(path, landmarks), size_px)
 
 
-def face_in(image: NDArray[np.uint8], config: AvatarConfig, size_px: int) -> Portrait:
+def portrait_from_image(image: NDArray[np.uint8], config: AvatarConfig, size_px: int) -> Portrait:
     """The face in `image` ``[H, W, 3]`` RGB as a portrait for `config`'s preset.
 
     Raises FaceNotFoundError, and MediaError for a face that cannot be used.
@@ -183,10 +183,10 @@ def face_in(image: NDArray[np.uint8], config: AvatarConfig, size_px: int) -> Por
     return (crop_portrait if latent else frame_portrait)(image, find_face(image), size_px)
 
 
-def _picture_and_face(
+def _image_and_face(
     path: Path | None, landmarks: Path | None
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Picture ``[H, W, 3]`` and landmarks ``[478, 3]`` px."""
+    """Image ``[H, W, 3]`` and landmarks ``[478, 3]`` px."""
     path = path or shipped(DEFAULT_PORTRAIT)
     image = load_image(path)
     beside = path.with_suffix(LANDMARK_SUFFIX)
@@ -197,7 +197,7 @@ def _picture_and_face(
     if image.shape[:2] != (height, width):
         raise MediaError(
             f"landmarks {file}",
-            expected=f"those of a picture of {image.shape[1]} x {image.shape[0]} pixels",
+            expected=f"those of an image of {image.shape[1]} x {image.shape[0]} pixels",
             got=f"{width} x {height}",
             remedy="remove the file to have the face found again",
         )

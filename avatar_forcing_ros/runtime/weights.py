@@ -27,7 +27,7 @@ from avatar_forcing_ros.model.released import (
     SPEECH_FILES,
     SPEECH_FOLDER,
     TRANSFORMER_FILE,
-    Say,
+    Progress,
     inspect_released,
     lacks_speech,
     load_released,
@@ -40,10 +40,10 @@ SUFFIX = ".safetensors"
 LICENCE_LINES = 6
 
 
-def check_weights(place: Path, config: ModelConfig, say: Say) -> WeightReport:
+def check_weights(place: Path, config: ModelConfig, progress: Progress) -> WeightReport:
     """What there is in a folder of released files, or in a converted file.
 
-    Raises CheckpointError for a file of another kind; all else is told in the report.
+    Raises CheckpointError for a file of another kind; all else is in the report.
     """
     _require_there(place)
     if place.suffix == SUFFIX and not place.is_dir():
@@ -55,11 +55,11 @@ def check_weights(place: Path, config: ModelConfig, say: Say) -> WeightReport:
             got=f"a file that ends in '{place.suffix}'",
             remedy=f"give its folder: avatar-forcing weights check {place.parent}",
         )
-    return inspect_released(place, config, say)
+    return inspect_released(place, config, progress)
 
 
 def convert_weights(
-    folder: Path, output: Path | None, dtype: str, config: ModelConfig, say: Say
+    folder: Path, output: Path | None, dtype: str, config: ModelConfig, progress: Progress
 ) -> Path:
     """Write the released weights in `folder` as one file, whole or not at all; returns its path.
 
@@ -93,11 +93,11 @@ def convert_weights(
             got="one of them",
             remedy="choose another name",
         )
-    generator, autoencoder, origin = load_released(folder, config, say)
-    say("taking fingerprints of the files")
+    generator, autoencoder, origin = load_released(folder, config, progress)
+    progress("taking fingerprints of the files")
     for name, source in origin["sources"].items():
         source["sha256"] = _sha256(folder / name)
-    say(f"writing {output}")
+    progress(f"writing {output}")
     save_checkpoint(output, generator, origin, DTYPES[dtype], autoencoder)
     return output
 
@@ -216,7 +216,7 @@ def fetch_weights(
     speech_repository: str,
     revision: str | None,
     accepted: bool,
-    say: Say,
+    progress: Progress,
 ) -> None:
     """Download the files that are needed, and no others, into `folder`; goes on where it stopped.
 
@@ -233,7 +233,7 @@ def fetch_weights(
             remedy=f"find it from the paper's page, then give --repo or set {REPOSITORY_VARIABLE}",
         )
     if not accepted:
-        say(LICENCE_NOTICE)
+        progress(LICENCE_NOTICE)
         raise ConfigError(
             "the weights' licence",
             expected="your consent to it",
@@ -248,11 +248,11 @@ def fetch_weights(
             remedy="name a folder for the weights alone",
         )
     wanted = (AUTOENCODER_FILE, TRANSFORMER_FILE, *LICENCE_FILES)
-    say(f"downloading from {repository}")
+    progress(f"downloading from {repository}")
     _download(repository, folder, wanted, revision)
     if not lacks_speech(folder):
         return
-    say(f"downloading the speech encoder from {speech_repository}")
+    progress(f"downloading the speech encoder from {speech_repository}")
     for name in SPEECH_FILES:  # one of them is enough, the safe one first
         _download(speech_repository, folder / SPEECH_FOLDER, ("config.json", name), None)
         if (folder / SPEECH_FOLDER / name).is_file():

@@ -24,14 +24,14 @@ class MotionCodec(Protocol):
 
     @property
     def image_size_px(self) -> int:
-        """Side S of the pictures."""
+        """Side S of the images."""
 
     @property
     def drawable_sizes_px(self) -> list[int]:
-        """Sides at which pictures can be computed; the largest is `image_size_px`."""
+        """Sides at which images can be computed; the largest is `image_size_px`."""
 
     def draw_at(self, size_px: int) -> None:
-        """Compute pictures at one of these and enlarge them, to save time; else ValueError."""
+        """Compute images at one of these and enlarge them, to save time; else ValueError."""
 
     @property
     def reference(self) -> NDArray[np.float32]:
@@ -39,13 +39,13 @@ class MotionCodec(Protocol):
 
     @property
     def fit(self) -> dict[str, float]:
-        """How well each coefficient can be told from motion (Pearson's r); empty: exactly."""
+        """How well each coefficient can be read off motion (Pearson's r); empty: exactly."""
 
     def prepare_portrait(self, portrait: Portrait) -> None:
         """Make ready to draw this face."""
 
     def watch(self) -> None:
-        """Load now what the first picture of a user would load; nothing where none is watched."""
+        """Load the face tracker now, not at the user's first frame; does nothing without one."""
 
     def encode_user(self, frame: VideoFrame) -> UserMotion:
         """The motion of the person in the next frame of their video."""
@@ -54,7 +54,7 @@ class MotionCodec(Protocol):
         """Rig coefficients ``[T, K]`` of motion ``[T, D]``, within their ranges."""
 
     def decode(self, motion: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Pictures ``[T, S, S, 3]`` RGB of motion ``[T, D]``."""
+        """Images ``[T, S, S, 3]`` RGB of motion ``[T, D]``."""
 
     def reset(self) -> None:
         """Forget the user."""
@@ -64,22 +64,22 @@ class MotionCodec(Protocol):
 
 
 class UserTracker:
-    """Makes a face tracker when the first picture comes, and a new one for every user."""
+    """Makes a face tracker when the first frame comes, and a new one for every user."""
 
     def __init__(self, make_tracker: Callable[[], FaceTracker] | None) -> None:
-        """`make_tracker` None: no user is watched."""
+        """`make_tracker` None: there is no user's video."""
         self._make = make_tracker
         self._tracker: FaceTracker | None = None
 
     def __call__(self) -> FaceTracker:
-        """The tracker; raises ValueError where no user is watched."""
+        """The tracker; raises ValueError where there is none."""
         if self._make is None:
             raise ValueError("this codec was made without a face tracker")
         self._tracker = self._tracker or self._make()
         return self._tracker
 
     def load(self) -> None:
-        """Make the tracker now, where a user is watched."""
+        """Make the tracker now, if there is one."""
         if self._make:
             self()
 
@@ -96,14 +96,14 @@ class RigCodec:
     def __init__(
         self, portrait: Portrait, make_tracker: Callable[[], FaceTracker] | None = None
     ) -> None:
-        """`make_tracker` makes a face tracker for each user; None where no user is watched."""
+        """`make_tracker` makes a face tracker for each user; None: there is no user's video."""
         self._tracker = UserTracker(make_tracker)
         self._estimator = UserMotionEstimator()
         self.prepare_portrait(portrait)
 
     @property
     def image_size_px(self) -> int:
-        """Side of the portrait and of the pictures."""
+        """Side of the portrait and of the images."""
         return self._size_px
 
     @property
@@ -149,10 +149,10 @@ class RigCodec:
         return np.stack([self.renderer.render(values) for values in self.coefficients(motion)])
 
     def reset(self) -> None:
-        """Meet the next user afresh."""
+        """Begin with a new user."""
         self.close()
         self._estimator.reset()
 
     def close(self) -> None:
-        """End the tracker; the next picture would get a new one."""
+        """End the tracker; the next frame would get a new one."""
         self._tracker.close()

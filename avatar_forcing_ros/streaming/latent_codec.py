@@ -37,13 +37,13 @@ from avatar_forcing_ros.streaming.cuda_graphs import Work
 HOLD_S = 0.2  # a face that is lost for so long was not lost: it blurred, or a hand passed
 FADE_S = 1.0  # then its motion goes over into the absence of a user
 ENCODED_TOGETHER = 8
-SMALLEST_PX = 64  # of a picture that still shows a face
+MIN_SIZE_PX = 64  # of an image that still shows a face
 
 Pixels = NDArray[np.uint8]
 
 
 class LatentCodec:
-    """The person's face crop to a latent; latents on the portrait's appearance to pictures.
+    """The person's face crop to a latent; latents on the portrait's appearance to images.
 
     Work runs on the device and in the type of the autoencoder's weights.
     """
@@ -64,8 +64,8 @@ class LatentCodec:
         self._record = record
         self._tracker = UserTracker(make_tracker)
         self._crop = FaceCrop()
-        self._watch = record(partial(_encode_tensors, autoencoder))
-        self._drawings: dict[int, Work] = {}
+        self._encoder = record(partial(_encode_tensors, autoencoder))
+        self._decoders: dict[int, Work] = {}
         self._basis = autoencoder.dec.direction.basis.float().cpu().numpy()  # [D, directions]
         self._dim = autoencoder.dec.direction.basis.shape[0]
         self._levels = len(autoencoder.dec.to_rgbs)
@@ -75,19 +75,19 @@ class LatentCodec:
 
     @property
     def image_size_px(self) -> int:
-        """Side of the pictures, whatever size they are drawn at."""
+        """Side of the images, whatever size they are drawn at."""
         return self._net.config.image_size_px
 
     @property
     def drawn_size_px(self) -> int:
-        """Side at which pictures are computed before they are brought to `image_size_px`."""
+        """Side at which images are computed before they are brought to `image_size_px`."""
         return self.image_size_px >> (len(self._net.dec.to_rgbs) - self._levels)
 
     @property
     def drawable_sizes_px(self) -> list[int]:
         """Every level of the decoder from 64 pixels up, the full one first."""
         sizes = [self.image_size_px >> k for k in range(len(self._net.dec.to_rgbs))]
-        return [size for size in sizes if size >= min(SMALLEST_PX, self.image_size_px // 2)]
+        return [size for size in sizes if size >= min(MIN_SIZE_PX, self.image_size_px // 2)]
 
     def draw_at(self, size_px: int) -> None:
         """Stop drawing at a smaller level. Raises ValueError for a size that is none."""
@@ -112,7 +112,7 @@ class LatentCodec:
         code_and_features, motion = self._net.encode(self._as_input(portrait.image[None]))
         appearance = Appearance(
             code_and_features.code,
-            tuple(self._laid_out(f) for f in code_and_features.features),
+            tuple(self._to_layout(f) for f in code_and_features.features),
         )
         renderer = WarpRenderer(portrait)
         direct = partial(_encode_tensors, self._net)  # a recording for this once would not pay
@@ -130,7 +130,7 @@ class LatentCodec:
         self._appearance = appearance
         self._reference = motion[0].float().cpu().numpy()
         self.portrait = portrait
-        self._drawings.clear()  # what was recorded of the old face
+        self._decoders.clear()  # what was recorded of the old face
 
     def watch(self) -> None:
         """Make the face tracker."""
@@ -152,31 +152,31 @@ class LatentCodec:
         return UserMotion(self._last.copy(), True)
 
     def coefficients(self, motion: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Rig coefficients ``[T, K]`` as far as the latents tell them (see `fit`).
+        """Rig coefficients ``[T, K]`` as far as they can be read off the latents (see `fit`).
 
-        All-zero latents are nobody, who rests.
+        All-zero latents mean that nobody is there: zeros.
         """
-        somebody = np.any(motion, axis=1, keepdims=True)
-        return (self._regression(self._magnitudes(motion)) * somebody).astype(np.float32)
+        visible = np.any(motion, axis=1, keepdims=True)
+        return (self._regression(self._magnitudes(motion)) * visible).astype(np.float32)
 
     @torch.inference_mode()
     def decode(self, motion: NDArray[np.float32]) -> Pixels:
         """Draw latents ``[T, D]``: ``[T, S, S, 3]`` uint8 RGB."""
         given = torch.from_numpy(np.asarray(motion, np.float32)).to(self._like)
-        if self._levels not in self._drawings:  # each size is recorded once, and kept
-            self._drawings[self._levels] = self._record(
+        if self._levels not in self._decoders:  # each size is recorded once, and kept
+            self._decoders[self._levels] = self._record(
                 partial(_decode_tensors, self._net, self._appearance, self._levels)
             )
-        return np.asarray(self._drawings[self._levels]([given])[0].cpu().numpy(), np.uint8)
+        return np.asarray(self._decoders[self._levels]([given])[0].cpu().numpy(), np.uint8)
 
     def reset(self) -> None:
-        """Meet the next user afresh."""
+        """Begin with a new user."""
         self.close()
         self._crop.reset()
         self._last, self._seen_ns = np.zeros(self._dim, np.float32), None
 
     def close(self) -> None:
-        """End the tracker; the next picture would get a new one."""
+        """End the tracker; the next frame would get a new one."""
         self._tracker.close()
 
     @property
@@ -193,34 +193,34 @@ class LatentCodec:
     def _magnitudes(self, motion: NDArray[np.float32]) -> NDArray[np.float32]:
         return motion @ self._basis
 
-    def _encode(self, pictures: Pixels) -> NDArray[np.float32]:
+    def _encode(self, images: Pixels) -> NDArray[np.float32]:
         """Latents ``[n, D]`` of face squares ``[n, S', S', 3]``."""
-        return self._encode_with(self._watch, pictures)
+        return self._encode_with(self._encoder, images)
 
     @torch.inference_mode()
-    def _encode_with(self, work: Work, pictures: Pixels) -> NDArray[np.float32]:
-        latents = work([self._as_input(pictures)])[0]
+    def _encode_with(self, work: Work, images: Pixels) -> NDArray[np.float32]:
+        latents = work([self._as_input(images)])[0]
         return np.asarray(latents.float().cpu().numpy(), np.float32)
 
-    def _as_input(self, pictures: Pixels) -> Tensor:
+    def _as_input(self, images: Pixels) -> Tensor:
         size = self.image_size_px
-        if pictures.shape[1] != size:
-            pictures = np.stack(
+        if images.shape[1] != size:
+            images = np.stack(
                 [
                     np.asarray(cv2.resize(p, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
-                    for p in pictures
+                    for p in images
                 ]
             )
-        on_device = torch.from_numpy(np.ascontiguousarray(pictures)).to(self._like.device)
-        return self._laid_out(from_pixels(on_device).to(self._like.dtype))
+        on_device = torch.from_numpy(np.ascontiguousarray(images)).to(self._like.device)
+        return self._to_layout(from_pixels(on_device).to(self._like.dtype))
 
-    def _laid_out(self, images: Tensor) -> Tensor:
+    def _to_layout(self, images: Tensor) -> Tensor:
         """Channels last where that is what convolutions are fast with."""
         return images.contiguous(memory_format=torch.channels_last) if images.is_cuda else images
 
 
 def _encode_tensors(net: MotionAutoencoder, tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Pictures ``[n, 3, S, S]`` to latents ``[n, D]``."""
+    """Images ``[n, 3, S, S]`` to latents ``[n, D]``."""
     _, motion = net.encode(tensors[0])
     return [motion]
 
@@ -228,7 +228,7 @@ def _encode_tensors(net: MotionAutoencoder, tensors: Sequence[Tensor]) -> list[T
 def _decode_tensors(
     net: MotionAutoencoder, appearance: Appearance, levels: int, tensors: Sequence[Tensor]
 ) -> list[Tensor]:
-    """Latents ``[n, D]`` to pictures ``[n, S, S, 3]`` uint8, drawn as far as `levels`."""
+    """Latents ``[n, D]`` to images ``[n, S, S, 3]`` uint8, drawn as far as `levels`."""
     drawn, size_px = net.decode(appearance, tensors[0], levels), net.config.image_size_px
     if drawn.shape[-1] != size_px:
         drawn = functional.interpolate(

@@ -37,7 +37,7 @@ def webm(seconds: float) -> bytes:
 
 @pytest.mark.parametrize("data", [sound_file("WAV", 1.0), sound_file("FLAC", 1.0), webm(1.0)])
 def test_sounds_are_read(data: bytes) -> None:
-    samples = decode_audio(data, longest_s=2.0)
+    samples = decode_audio(data, max_s=2.0)
     assert abs(len(samples) - 16_000) < 700
     assert np.abs(samples).max() > 0.2
 
@@ -45,12 +45,12 @@ def test_sounds_are_read(data: bytes) -> None:
 @pytest.mark.parametrize("data", [sound_file("FLAC", 3.0), webm(3.0)])
 def test_a_long_sound_is_refused(data: bytes) -> None:
     with pytest.raises(MediaError, match="at most 2 s"):
-        decode_audio(data, longest_s=2.0)
+        decode_audio(data, max_s=2.0)
 
 
 def test_a_small_file_cannot_take_much_memory() -> None:
     with pytest.raises(MediaError, match="samples a second"):
-        decode_audio(sound_file("WAV", 0.01, 192_000, 8), longest_s=2.0)
+        decode_audio(sound_file("WAV", 0.01, 192_000, 8), max_s=2.0)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_a_small_file_cannot_take_much_memory() -> None:
 )
 def test_what_is_no_sound_is_refused(data: bytes) -> None:
     with pytest.raises(MediaError):
-        decode_audio(data, longest_s=2.0)
+        decode_audio(data, max_s=2.0)
 
 
 @pytest.mark.parametrize("ending", [".png", ".jpg", ".webp"])

@@ -16,8 +16,8 @@ from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.media_files.reading import (
     at_frame_rate,
     read_audio,
-    read_sound_of_video,
     read_video,
+    read_video_audio,
     video_duration_s,
 )
 from avatar_forcing_ros.media_files.writing import Mp4Writer, save_image
@@ -64,10 +64,10 @@ def test_damaged_sound_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="none at"):
         read_audio(tmp_path / "none.wav")
     (tmp_path / "text.wav").write_text("hello")
-    with pytest.raises(MediaError, match="readable sound file"):
+    with pytest.raises(MediaError, match="readable audio file"):
         read_audio(tmp_path / "text.wav")
     (tmp_path / "zero.wav").touch()
-    with pytest.raises(MediaError, match="readable sound file"):
+    with pytest.raises(MediaError, match="readable audio file"):
         read_audio(tmp_path / "zero.wav")
     soundfile.write(tmp_path / "empty.wav", np.zeros(0), 16_000)
     with pytest.raises(MediaError, match="at least one sample"):
@@ -185,7 +185,7 @@ def test_sound_and_pictures_of_a_video_share_one_clock(
     path = tmp_path / "late.mkv"
     shown = [toy_people.picture(0.0, k) for k in range(30)]
     toy_people.write_video(path, shown, sound, stamps, sound_ms)
-    heard = read_sound_of_video(path, channels=2)
+    heard = read_video_audio(path, channels=2)
     for channel, at_ms in enumerate((500, 750)):
         loudest_ms = np.abs(heard[:, channel]).argmax() / 16
         assert loudest_ms == pytest.approx(at_ms + sound_ms - pictures_ms, abs=25)
@@ -194,10 +194,10 @@ def test_sound_and_pictures_of_a_video_share_one_clock(
 def test_missing_channels_and_sound_are_told(tmp_path: Path) -> None:
     write_video(tmp_path / "one.mp4")
     with pytest.raises(MediaError, match="expected 2 channels, got 1"):
-        read_sound_of_video(tmp_path / "one.mp4", channels=2)
+        read_video_audio(tmp_path / "one.mp4", channels=2)
     soundfile.write(tmp_path / "only.wav", np.zeros(100), 16_000)
     with pytest.raises(MediaError, match="without a video track"):
-        read_sound_of_video(tmp_path / "only.wav")
+        read_video_audio(tmp_path / "only.wav")
 
 
 def test_the_same_frames_give_the_same_file(tmp_path: Path) -> None:

@@ -20,16 +20,16 @@ from safetensors.torch import load_file
 
 from avatar_forcing_ros.errors import CheckpointError, ConfigError, OutputError
 from avatar_forcing_ros.model.checkpoint import load_checkpoint
-from avatar_forcing_ros.model.released import silent
+from avatar_forcing_ros.model.released import no_progress
 from avatar_forcing_ros.runtime.weights import as_text, check_weights, convert_weights
 
 
 def check(place: Path) -> str:
-    return as_text(check_weights(place, SMALL_PAPER, silent))
+    return as_text(check_weights(place, SMALL_PAPER, no_progress))
 
 
 def convert(folder: Path, output: Path | None = None, dtype: str = "float32") -> Path:
-    return convert_weights(folder, output, dtype, SMALL_PAPER, silent)
+    return convert_weights(folder, output, dtype, SMALL_PAPER, no_progress)
 
 
 def row(text: str, name: str) -> list[str]:

@@ -164,12 +164,12 @@ def test_a_failed_block_changes_nothing() -> None:
     engine, heard = tiny_engine(), talk(FRAMES)
     state = engine.new_state()
     engine.step(state, part(heard, 0, 5))
-    motion, heard_so_far = state.motion, state.avatar_sound.samples
+    motion, heard_so_far = state.motion, state.avatar_audio.samples
     short = BlockInput(part(heard, 5, 10).avatar_audio, None, heard.user_motion[:3])  # type: ignore[index]
     with pytest.raises(ValueError, match="user_motion lasts 3"):
         engine.step(state, short)
     assert state.motion is motion
-    assert state.avatar_sound.samples is heard_so_far
+    assert state.avatar_audio.samples is heard_so_far
 
 
 def test_missing_user_streams_are_no_silence() -> None:
