@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.media_files.reading import read_audio
-from avatar_forcing_ros.perception.canonical_face import canonical_face
 from avatar_forcing_ros.perception.face_tracker import FaceObservation
+from avatar_forcing_ros.perception.head_pose import canonical_face
 from avatar_forcing_ros.rig import blendshapes
 from avatar_forcing_ros.rig.coefficients import vector
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from avatar_forcing_ros.config import SpeechEncoderConfig
-from avatar_forcing_ros.errors import MissingDependencyError
+from avatar_forcing_ros.errors import missing_package
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 
 BANDS = 80
@@ -128,22 +128,11 @@ class SpeechEncoder(nn.Module):
         return out
 
 
-def whole_clip(samples: Tensor, frames: int) -> Tensor:
-    """`samples` ``[B, n]`` made ``[B, 640 frames]`` by repeating the last one."""
-    missing = frames * SAMPLES_PER_FRAME - samples.shape[-1]
-    return functional.pad(samples, (0, missing), mode="replicate")
-
-
 def _wav2vec2(config: SpeechEncoderConfig) -> Any:
     try:
         from transformers import Wav2Vec2Config, Wav2Vec2Model
     except ModuleNotFoundError as error:
-        raise MissingDependencyError(
-            "speech encoder",
-            expected="the Python package 'transformers'",
-            got=f"no module named '{error.name}'",
-            remedy="run: pip install 'avatar_forcing_ros[paper]'",
-        ) from error
+        raise (missing_package(error) or error) from error
     return Wav2Vec2Model(
         Wav2Vec2Config(
             hidden_size=config.hidden_dim,

@@ -36,6 +36,18 @@ class Findings:
         """Exactly the wanted tensors, all usable."""
         return self.fitting == self.wanted and not self.extra
 
+    def by_kind(self) -> dict[str, Sequence[str]]:
+        """The names of tensors with each kind of fault; wrong shapes with both shapes."""
+        return {
+            "missing": self.missing,
+            "not known": self.extra,
+            "of another shape": [
+                f"{n} ({has} instead of {due})" for n, has, due in self.wrong_shape
+            ],
+            "no floating-point numbers": self.not_float,
+            "with values that are no numbers": self.not_finite,
+        }
+
     def sentences(self) -> list[str]:
         """One for each thing that is wrong."""
         return [

@@ -7,6 +7,8 @@ rotated, scaled and shifted copy of the face itself (least squares, Umeyama 1991
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,8 @@ from numpy.typing import NDArray
 from avatar_forcing_ros.rig.face_landmarks import HEAD_FROM_IMAGE
 
 Array = NDArray[np.float64]
+
+CANONICAL_FILE = Path(__file__).with_name("canonical_face.npy")
 
 # Landmarks that expression hardly moves: forehead, temples, nose bridge and the eyes' corners.
 STABLE: NDArray[np.intp] = np.array(
@@ -42,6 +46,17 @@ class HeadPose:
     def to_face(self, landmarks_px: NDArray[np.floating[Any]]) -> Array:
         """`landmarks_px` ``[N, 3]`` turned back to look at the camera, in head widths."""
         return np.asarray((landmarks_px - self.centre_px) @ self.rotation / self.width_px)
+
+
+@lru_cache(maxsize=1)
+def canonical_face() -> Array:
+    """The mean face ``[478, 3]``, in head widths from the middle between the ears; read-only.
+
+    Its axes are those of an image of a face that looks into the camera. ``tools`` makes the file.
+    """
+    points = np.load(CANONICAL_FILE).astype(np.float64)
+    points.setflags(write=False)
+    return points
 
 
 def fit_similarity(source: Array, target: Array) -> tuple[Array, float, Array]:

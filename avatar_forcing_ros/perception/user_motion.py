@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.errors import MediaError
-from avatar_forcing_ros.perception.canonical_face import canonical_face
 from avatar_forcing_ros.perception.face_tracker import FaceObservation
-from avatar_forcing_ros.perception.head_pose import HeadPose, estimate_pose
+from avatar_forcing_ros.perception.head_pose import HeadPose, canonical_face, estimate_pose
 from avatar_forcing_ros.perception.neutral_face import NeutralFace
 from avatar_forcing_ros.perception.one_euro import OneEuroFilter
 from avatar_forcing_ros.rig import coefficients

@@ -43,16 +43,10 @@ def coefficient_sheet(portrait: Portrait) -> Image:
     rows = [_beside(cells[i : i + _COLUMNS], 4 * _GAP_PX) for i in range(0, len(cells), _COLUMNS)]
     rows.append(_mouth_row(renderer, rows[0].shape[1]))
     page = _below(rows, 2 * _GAP_PX)
-    edge = ((_MARGIN_PX, _MARGIN_PX), (_MARGIN_PX, _MARGIN_PX), (0, 0))
-    framed = np.pad(page, edge)
-    framed[_outside(framed.shape, _MARGIN_PX)] = _PAPER
+    height, width = page.shape[:2]
+    framed = np.full((height + 2 * _MARGIN_PX, width + 2 * _MARGIN_PX, 3), _PAPER, np.uint8)
+    framed[_MARGIN_PX:-_MARGIN_PX, _MARGIN_PX:-_MARGIN_PX] = page
     return framed
-
-
-def _outside(shape: tuple[int, ...], margin_px: int) -> NDArray[np.bool_]:
-    mask = np.ones(shape[:2], bool)
-    mask[margin_px:-margin_px, margin_px:-margin_px] = False
-    return mask
 
 
 def _coefficient_cell(renderer: WarpRenderer, coefficient: Coefficient) -> Image:

@@ -148,15 +148,14 @@ def _face_reach(p: Array, frame: mesh.FaceFrame, nodes: Array) -> Array:
     cell = float(nodes[0, 1, 0] - nodes[0, 0, 0])
     distance = _distance(_polygon(p[mesh.OVAL, :2], nodes), cell)
     reach = 1.0 - smooth_step(distance / (0.36 * frame.height_px))
-    return reach * _edge_ramp(nodes)
+    return reach * smooth_step(_edge_distance() / 8.0)
 
 
-def _edge_ramp(nodes: Array) -> Array:
-    """0 in the outermost two nodes, 1 eight nodes further in."""
+def _edge_distance() -> NDArray[np.float64]:
+    """Nodes ``[G, G]`` from the outermost but one, along the nearer axis."""
     index = np.arange(GRID)
-    inwards = np.minimum(index, GRID - 1 - index)
-    ramp = smooth_step((inwards - 1) / 8.0)
-    return np.asarray(np.minimum(ramp[:, None], ramp[None, :]), np.float32)
+    inwards = np.minimum(index, GRID - 1 - index) - 1
+    return np.asarray(np.minimum(inwards[:, None], inwards[None, :]), np.float64)
 
 
 def _head_mask(p: Array, frame: mesh.FaceFrame, nodes: Array) -> NDArray[np.bool_]:
@@ -192,13 +191,7 @@ def _head_weight(p: Array, frame: mesh.FaceFrame, nodes: Array, head: NDArray[np
     # mostly linear: the steeper a fade, the smaller the motion that folds it
     weight = 0.5 * share + 0.5 * smooth_step(share)
     weight = cv2.GaussianBlur(weight.astype(np.float32), (0, 0), 2.5)
-    return np.asarray(weight * _edge_ramp_narrow(), np.float32)
-
-
-def _edge_ramp_narrow() -> Array:
-    index = np.arange(GRID)
-    ramp = np.clip((np.minimum(index, GRID - 1 - index) - 1) / 4.0, 0.0, 1.0)
-    return np.asarray(np.minimum(ramp[:, None], ramp[None, :]), np.float32)
+    return np.asarray(weight * np.clip(_edge_distance() / 4.0, 0.0, 1.0), np.float32)
 
 
 def _depth(

@@ -17,8 +17,8 @@ from avatar_forcing_ros.errors import (
     CheckpointError,
     ConfigError,
     DownloadError,
-    MissingDependencyError,
     OutputError,
+    missing_package,
 )
 from avatar_forcing_ros.model.checkpoint import inspect_checkpoint, save_checkpoint
 from avatar_forcing_ros.model.released import (
@@ -163,15 +163,7 @@ def _state(file: FileReport) -> str:
         return f"missing, {file.note}" if file.note else "missing"
     if file.trouble:
         return "cannot be read"
-    found = file.findings
-    counts = {
-        "missing": len(found.missing),
-        "not known": len(found.extra),
-        "of another shape": len(found.wrong_shape),
-        "no floating-point numbers": len(found.not_float),
-        "with values that are no numbers": len(found.not_finite),
-    }
-    wrong = [f"{count} {what}" for what, count in counts.items() if count]
+    wrong = [f"{len(names)} {kind}" for kind, names in file.findings.by_kind().items() if names]
     return ", ".join(wrong or [file.note or "complete"])
 
 
@@ -180,15 +172,8 @@ def _details(file: FileReport) -> list[str]:
         return []
     if file.trouble:
         return [f"{file.name}: {file.trouble}"]
-    found = file.findings
-    groups = {
-        "missing": found.missing,
-        "not known": found.extra,
-        "of another shape": [f"{n} ({has} instead of {due})" for n, has, due in found.wrong_shape],
-        "no floating-point numbers": found.not_float,
-        "with values that are no numbers": found.not_finite,
-    }
-    return [f"{file.name}, {what}: {few(names)}" for what, names in groups.items() if names]
+    kinds = file.findings.by_kind()
+    return [f"{file.name}, {kind}: {few(names)}" for kind, names in kinds.items() if names]
 
 
 def _licence(text: str) -> list[str]:
@@ -269,12 +254,7 @@ def _download(repository: str, folder: Path, names: Sequence[str], revision: str
     try:
         from huggingface_hub import snapshot_download
     except ModuleNotFoundError as error:
-        raise MissingDependencyError(
-            "download of weights",
-            expected="the Python package 'huggingface_hub'",
-            got=f"no module named '{error.name}'",
-            remedy="run: pip install 'avatar_forcing_ros[paper]'",
-        ) from error
+        raise (missing_package(error) or error) from error
     try:
         snapshot_download(
             repository, revision=revision, local_dir=str(folder), allow_patterns=list(names)

@@ -21,10 +21,12 @@ class MotionCodec(Protocol):
 
     portrait: Portrait
     """The face that is drawn."""
-
-    @property
-    def image_size_px(self) -> int:
-        """Side S of the images."""
+    image_size_px: int
+    """Side S of the images."""
+    reference: NDArray[np.float32]
+    """The portrait's own motion ``[D]``."""
+    fit: dict[str, float]
+    """How well each coefficient can be read off motion (Pearson's r); empty: exactly."""
 
     @property
     def drawable_sizes_px(self) -> list[int]:
@@ -32,14 +34,6 @@ class MotionCodec(Protocol):
 
     def draw_at(self, size_px: int) -> None:
         """Compute images at one of these and enlarge them, to save time; else ValueError."""
-
-    @property
-    def reference(self) -> NDArray[np.float32]:
-        """The portrait's own motion ``[D]``."""
-
-    @property
-    def fit(self) -> dict[str, float]:
-        """How well each coefficient can be read off motion (Pearson's r); empty: exactly."""
 
     def prepare_portrait(self, portrait: Portrait) -> None:
         """Make ready to draw this face."""
@@ -99,38 +93,25 @@ class RigCodec:
         """`make_tracker` makes a face tracker for each user; None: there is no user's video."""
         self._tracker = UserTracker(make_tracker)
         self._estimator = UserMotionEstimator()
+        self.reference = coefficients.neutral()  # every coefficient is measured from it
+        self.fit: dict[str, float] = {}  # coefficients are what this motion is
         self.prepare_portrait(portrait)
-
-    @property
-    def image_size_px(self) -> int:
-        """Side of the portrait and of the images."""
-        return self._size_px
 
     @property
     def drawable_sizes_px(self) -> list[int]:
         """The portrait's own: a warp of fewer pixels would save little."""
-        return [self._size_px]
+        return [self.image_size_px]
 
     def draw_at(self, size_px: int) -> None:
         """Raises ValueError for any other size."""
-        if size_px != self._size_px:
-            raise ValueError(f"expected {self._size_px} pixels, got {size_px}")
-
-    @property
-    def reference(self) -> NDArray[np.float32]:
-        """A resting face: every coefficient is measured from it."""
-        return coefficients.neutral()
-
-    @property
-    def fit(self) -> dict[str, float]:
-        """Nothing to be fitted: coefficients are what this motion is."""
-        return {}
+        if size_px != self.image_size_px:
+            raise ValueError(f"expected {self.image_size_px} pixels, got {size_px}")
 
     def prepare_portrait(self, portrait: Portrait) -> None:
         """Compute the warp fields of `portrait` (a second or so)."""
         self.portrait = portrait
         self.renderer = WarpRenderer(portrait)
-        self._size_px = len(portrait.image)
+        self.image_size_px = portrait.size_px
 
     def watch(self) -> None:
         """Make the face tracker."""

@@ -39,7 +39,12 @@ FADE_S = 1.0  # then its motion goes over into the absence of a user
 ENCODED_TOGETHER = 8
 MIN_SIZE_PX = 64  # of an image that still shows a face
 
+FITTED_POSES, HELD_OUT_POSES = 64, 16
+RANGE_SHARE = 0.7  # of each coefficient's range; the extremes of all at once are no face
+RIDGE = 1e-2  # of the features' variance
+
 Pixels = NDArray[np.uint8]
+Array = NDArray[np.float64]
 
 
 class LatentCodec:
@@ -60,6 +65,7 @@ class LatentCodec:
 
         `record` may wrap the numeric work of drawing and watching (see `BlockSampler`).
         """
+        self.image_size_px = autoencoder.config.image_size_px  # whatever size is drawn at
         self._net = autoencoder
         self._record = record
         self._tracker = UserTracker(make_tracker)
@@ -74,16 +80,6 @@ class LatentCodec:
         self.prepare_portrait(portrait)
 
     @property
-    def image_size_px(self) -> int:
-        """Side of the images, whatever size they are drawn at."""
-        return self._net.config.image_size_px
-
-    @property
-    def drawn_size_px(self) -> int:
-        """Side at which images are computed before they are brought to `image_size_px`."""
-        return self.image_size_px >> (len(self._net.dec.to_rgbs) - self._levels)
-
-    @property
     def drawable_sizes_px(self) -> list[int]:
         """Every level of the decoder from 64 pixels up, the full one first."""
         sizes = [self.image_size_px >> k for k in range(len(self._net.dec.to_rgbs))]
@@ -96,39 +92,26 @@ class LatentCodec:
             raise ValueError(f"expected one of {sizes} pixels, got {size_px}")
         self._levels = len(self._net.dec.to_rgbs) - sizes.index(size_px)
 
-    @property
-    def reference(self) -> NDArray[np.float32]:
-        """The portrait's own motion latent ``[D]``."""
-        return self._reference
-
-    @property
-    def fit(self) -> dict[str, float]:
-        """Pearson's r of each coefficient, read off latents of poses that were held out."""
-        return self._fit
-
     @torch.inference_mode()
     def prepare_portrait(self, portrait: Portrait) -> None:
         """Encode the portrait, and learn to read rig coefficients off latents of its warps."""
-        code_and_features, motion = self._net.encode(self._as_input(portrait.image[None]))
-        appearance = Appearance(
-            code_and_features.code,
-            tuple(self._to_layout(f) for f in code_and_features.features),
-        )
+        (code, features), motion = self._net.encode(self._as_input(portrait.image[None]))
+        appearance = Appearance(code, tuple(_fast_layout(f) for f in features))
         renderer = WarpRenderer(portrait)
         direct = partial(_encode_tensors, self._net)  # a recording for this once would not pay
 
         def encoded(poses: NDArray[np.float32]) -> NDArray[np.float32]:
             parts = [
-                self._encode_with(direct, np.stack([renderer.render(pose) for pose in part]))
+                self._encode(np.stack([renderer.render(pose) for pose in part]), direct)
                 for part in np.array_split(poses, -(-len(poses) // ENCODED_TOGETHER))
             ]
-            return self._magnitudes(np.concatenate(parts))
+            return np.concatenate(parts) @ self._basis
 
         regression = fit_to_renders(encoded)
         # from here on nothing can fail: the face is either the old one or the new one
-        self._regression, self._fit = regression
+        self._regression, self.fit = regression
         self._appearance = appearance
-        self._reference = motion[0].float().cpu().numpy()
+        self.reference = motion[0].float().cpu().numpy()
         self.portrait = portrait
         self._decoders.clear()  # what was recorded of the old face
 
@@ -148,7 +131,7 @@ class LatentCodec:
             return UserMotion(self._faded(frame.stamp_ns), False)
         square = self._crop.update(seen.landmarks_px)
         face = cut(frame.pixels, square, self.image_size_px)
-        self._last, self._seen_ns = self._encode(face[None])[0], frame.stamp_ns
+        self._last, self._seen_ns = self._encode(face[None], self._encoder)[0], frame.stamp_ns
         return UserMotion(self._last.copy(), True)
 
     def coefficients(self, motion: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -157,7 +140,7 @@ class LatentCodec:
         All-zero latents mean that nobody is there: zeros.
         """
         visible = np.any(motion, axis=1, keepdims=True)
-        return (self._regression(self._magnitudes(motion)) * visible).astype(np.float32)
+        return (self._regression(motion @ self._basis) * visible).astype(np.float32)
 
     @torch.inference_mode()
     def decode(self, motion: NDArray[np.float32]) -> Pixels:
@@ -190,33 +173,24 @@ class LatentCodec:
         part = min(1.0, max(0.0, (lost_s - HOLD_S) / FADE_S))
         return (self._last * (1.0 - part)).astype(np.float32)
 
-    def _magnitudes(self, motion: NDArray[np.float32]) -> NDArray[np.float32]:
-        return motion @ self._basis
-
-    def _encode(self, images: Pixels) -> NDArray[np.float32]:
-        """Latents ``[n, D]`` of face squares ``[n, S', S', 3]``."""
-        return self._encode_with(self._encoder, images)
-
     @torch.inference_mode()
-    def _encode_with(self, work: Work, images: Pixels) -> NDArray[np.float32]:
+    def _encode(self, images: Pixels, work: Work) -> NDArray[np.float32]:
+        """Latents ``[n, D]`` of face squares ``[n, S', S', 3]``, by `work`."""
         latents = work([self._as_input(images)])[0]
         return np.asarray(latents.float().cpu().numpy(), np.float32)
 
     def _as_input(self, images: Pixels) -> Tensor:
-        size = self.image_size_px
-        if images.shape[1] != size:
-            images = np.stack(
-                [
-                    np.asarray(cv2.resize(p, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
-                    for p in images
-                ]
-            )
+        size = self.image_size_px, self.image_size_px
+        if images.shape[1:3] != size:
+            resized = [cv2.resize(i, size, interpolation=cv2.INTER_AREA) for i in images]
+            images = np.stack(resized).astype(np.uint8, copy=False)
         on_device = torch.from_numpy(np.ascontiguousarray(images)).to(self._like.device)
-        return self._to_layout(from_pixels(on_device).to(self._like.dtype))
+        return _fast_layout(from_pixels(on_device).to(self._like.dtype))
 
-    def _to_layout(self, images: Tensor) -> Tensor:
-        """Channels last where that is what convolutions are fast with."""
-        return images.contiguous(memory_format=torch.channels_last) if images.is_cuda else images
+
+def _fast_layout(images: Tensor) -> Tensor:
+    """Channels last where that is what convolutions are fast with."""
+    return images.contiguous(memory_format=torch.channels_last) if images.is_cuda else images
 
 
 def _encode_tensors(net: MotionAutoencoder, tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -235,12 +209,6 @@ def _decode_tensors(
             drawn.float(), size=size_px, mode="bicubic", align_corners=False
         )
     return [to_pixels(drawn)]
-
-
-Array = NDArray[np.float64]
-FITTED_POSES, HELD_OUT_POSES = 64, 16
-RANGE_SHARE = 0.7  # of each coefficient's range; the extremes of all at once are no face
-RIDGE = 1e-2  # of the features' variance
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,13 @@ import torch
 from conformance import inputs
 from conformance.fill import values
 from torch import nn
+from torch.nn import functional
 
 from avatar_forcing_ros.config import PAPER_MODEL
 from avatar_forcing_ros.model.audio_encoders import SpeechEncoder
 from avatar_forcing_ros.model.flow_transformer import FlowTransformer
 from avatar_forcing_ros.model.motion_autoencoder import MotionAutoencoder
+from avatar_forcing_ros.timebase import SAMPLES_PER_FRAME
 
 FOLDER = Path(__file__).parent
 
@@ -74,6 +76,12 @@ def samples_close(
     """The same for a large tensor of which some values and its shape were stored."""
     assert list(found.shape) == told[f"{key}.shape"].tolist()
     close(found.numpy().ravel()[told[f"{key}.idx"]], told[f"{key}.val"], most, rms)
+
+
+def whole_clip(samples: torch.Tensor, frames: int) -> torch.Tensor:
+    """`samples` ``[B, n]`` made ``[B, 640 frames]`` by repeating the last one."""
+    missing = frames * SAMPLES_PER_FRAME - samples.shape[-1]
+    return functional.pad(samples, (0, missing), mode="replicate")
 
 
 def filled(module: nn.Module, prefix: str) -> nn.Module:

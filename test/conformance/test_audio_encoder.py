@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 from conformance import inputs
-from conformance.conftest import AVATAR_WAVE, USER_WAVE, close, samples_close, stored
+from conformance.conftest import AVATAR_WAVE, USER_WAVE, close, samples_close, stored, whole_clip
 
-from avatar_forcing_ros.model.audio_encoders import SpeechEncoder, whole_clip
+from avatar_forcing_ros.model.audio_encoders import SpeechEncoder
 
 CASES = {
     "two_s": (32_000, 50, AVATAR_WAVE),

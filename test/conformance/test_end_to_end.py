@@ -13,10 +13,11 @@ from conformance.conftest import (
     close,
     images,
     stored,
+    whole_clip,
 )
 from conformance.test_sampler import sampled
 
-from avatar_forcing_ros.model.audio_encoders import SpeechEncoder, whole_clip
+from avatar_forcing_ros.model.audio_encoders import SpeechEncoder
 from avatar_forcing_ros.model.flow_transformer import FlowTransformer
 from avatar_forcing_ros.model.motion_autoencoder import MotionAutoencoder
 

@@ -7,8 +7,8 @@ import pytest
 from faces import displace
 from numpy.typing import NDArray
 
-from avatar_forcing_ros.perception.canonical_face import canonical_face
 from avatar_forcing_ros.perception.face_tracker import FaceObservation
+from avatar_forcing_ros.perception.head_pose import canonical_face
 from avatar_forcing_ros.rig import blendshapes
 from avatar_forcing_ros.rig import face_landmarks as mesh
 
