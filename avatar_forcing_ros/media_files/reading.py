@@ -52,8 +52,7 @@ def decode_audio(data: bytes, max_s: float) -> NDArray[np.float32]:
 
 def _to_mono_16k(samples: NDArray[np.float32], rate_hz: int, what: str) -> NDArray[np.float32]:
     """`samples` ``[n, channels]`` as 16 kHz mono ``[n]``."""
-    if samples.size == 0:
-        raise MediaError(what, expected="at least one sample", got="none", remedy=AUDIO_REMEDY)
+    _check_samples(what, samples)
     if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
         raise MediaError(
             what,
@@ -61,12 +60,17 @@ def _to_mono_16k(samples: NDArray[np.float32], rate_hz: int, what: str) -> NDArr
             got=f"{rate_hz} Hz",
             remedy="export the file again",
         )
-    _check_finite(what, samples)
-    mono = Downmix(rate_hz, samples.shape[1])(samples)
-    return np.clip(soxr.resample(mono, rate_hz, SAMPLE_RATE_HZ), -1.0, 1.0).astype(np.float32)
+    return _resampled(Downmix(rate_hz, samples.shape[1])(samples), rate_hz)
 
 
-def _check_finite(what: str, samples: NDArray[np.float32]) -> None:
+def _resampled(samples: NDArray[np.float32], rate_hz: int) -> NDArray[np.float32]:
+    at_16k = soxr.resample(samples, rate_hz, SAMPLE_RATE_HZ)
+    return np.clip(at_16k, -1.0, 1.0).astype(np.float32)
+
+
+def _check_samples(what: str, samples: NDArray[np.float32]) -> None:
+    if samples.size == 0:
+        raise MediaError(what, expected="at least one sample", got="none", remedy=AUDIO_REMEDY)
     broken = int(np.count_nonzero(~np.isfinite(samples)))
     if broken:
         raise MediaError(
@@ -93,10 +97,9 @@ def _decode_audio(
     if isinstance(source, io.BytesIO):
         source.seek(0)
         options = {"format_whitelist": SELF_CONTAINED_FORMATS}
+    file_or_path = str(source) if isinstance(source, Path) else source
     try:
-        with av.open(
-            str(source) if isinstance(source, Path) else source, options=options
-        ) as container:
+        with av.open(file_or_path, options=options) as container:
             if not container.streams.audio:
                 raise _no_audio_track(what)
             stream = container.streams.audio[0]
@@ -118,12 +121,8 @@ def _decode_audio(
 
 
 def _unreadable_audio(what: str, error: Exception) -> MediaError:
-    return MediaError(
-        what,
-        expected="a readable audio file",
-        got=_reason(error),
-        remedy=AUDIO_REMEDY,
-    )
+    got = _reason(error)
+    return MediaError(what, expected="a readable audio file", got=got, remedy=AUDIO_REMEDY)
 
 
 def _check_duration(what: str, duration_s: float, max_s: float) -> None:
@@ -211,13 +210,9 @@ def read_video_audio(path: Path, channels: int = 1) -> NDArray[np.float32]:
                     at += len(samples)
     except (FFmpegError, OSError) as error:
         raise _unreadable_audio(f"audio {path}", error) from error
-    if at == 0:
-        raise MediaError(
-            f"audio {path}", expected="at least one sample", got="none", remedy=AUDIO_REMEDY
-        )
-    audio = np.concatenate(parts).astype(np.float32)
-    _check_finite(f"audio {path}", audio)
-    return np.clip(soxr.resample(audio, rate_hz, SAMPLE_RATE_HZ), -1.0, 1.0).astype(np.float32)
+    audio = np.concatenate(parts) if parts else np.zeros((0, channels), np.float32)
+    _check_samples(f"audio {path}", audio)
+    return _resampled(audio, rate_hz)
 
 
 def _moved(samples: NDArray[np.float32], by: int) -> NDArray[np.float32]:

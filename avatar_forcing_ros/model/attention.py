@@ -39,7 +39,7 @@ def _table(count: int, head_dim: int, device: torch.device, dtype: torch.dtype) 
     return Rotation(angle.cos().to(dtype), angle.sin().to(dtype))
 
 
-def rotation(count: int, head_dim: int, like: Tensor) -> Rotation:
+def rotary_table(count: int, head_dim: int, like: Tensor) -> Rotation:
     """The rotation of `count` consecutive positions, on the device and in the type of `like`."""
     with torch.inference_mode(False):  # a cached table must be usable in training, too
         return _table(count, head_dim, like.device, like.dtype)
@@ -91,16 +91,19 @@ class SelfAttention(nn.Module):
         self.proj = nn.Linear(dim, dim)
 
     def forward(
-        self, x: Tensor, past: KeysValues | None, turn: Rotation, mask: Tensor
+        self, x: Tensor, past: KeysValues | None, rotation: Rotation, mask: Tensor
     ) -> tuple[Tensor, KeysValues]:
-        """`x` ``[B, T, H]``, `turn` for all S + T positions, `mask` ``[T, S + T]``."""
+        """`x` ``[B, T, H]``, `rotation` for all S + T positions, `mask` ``[T, S + T]``."""
         frames = x.shape[1]
         qkv = self.qkv(x).unflatten(-1, (3, self.heads, -1))  # [B, T, 3, heads, head_dim]
         query, key, value = qkv.permute(2, 0, 3, 1, 4)  # [B, heads, T, head_dim] each
         present = KeysValues(key, value)
         seen = present.after(past)  # [B, heads, S + T, head_dim]
         out = functional.scaled_dot_product_attention(
-            rotate(query, turn.last(frames)), rotate(seen.key, turn), seen.value, attn_mask=mask
+            rotate(query, rotation.last(frames)),
+            rotate(seen.key, rotation),
+            seen.value,
+            attn_mask=mask,
         )
         return self.proj(out.transpose(1, 2).flatten(-2)), present
 

@@ -32,6 +32,28 @@ from avatar_forcing_ros.streaming.engine import MotionEngine
 from avatar_forcing_ros.streaming.latent_codec import LatentCodec
 
 SHIPPED_PRESET = "compact"
+DEFAULT_PORTRAIT = "models/portraits/ada.png"
+LANDMARK_SUFFIX = ".landmarks.json"
+
+
+def build_session(
+    config: AvatarConfig,
+    *,
+    landmarks: Path | None = None,
+    user_audio: bool = True,
+    user_video: bool = True,
+) -> Session:
+    """A session ready for its first block; the face tracker is made only for a user's video."""
+    avatar = load_avatar(config)
+    tracker = FaceMeshTracker if user_video else None
+    codec: MotionCodec
+    if avatar.motion_autoencoder:
+        face = load_face(config, avatar.motion_autoencoder.config.image_size_px, landmarks)
+        codec = LatentCodec(avatar.motion_autoencoder, face, tracker, record=recorded)
+    else:
+        codec = RigCodec(load_face(config, config.image_size_px, landmarks), tracker)
+    engine = MotionEngine(avatar.generator, config.sampling, anchor=config.anchor, record=recorded)
+    return Session(engine, codec, user_audio=user_audio, user_video=user_video)
 
 
 def load_avatar(config: AvatarConfig) -> Checkpoint:
@@ -87,17 +109,18 @@ def device_of(config: AvatarConfig) -> str:
     """Where `config` runs."""
     if config.device != "auto":
         return config.device
-    wants_gpu = PRESETS[config.preset].model.motion_space == "latent"
-    return "cuda" if wants_gpu and torch.cuda.is_available() else "cpu"
+    return "cuda" if _is_latent(config) and torch.cuda.is_available() else "cpu"
 
 
 def dtype_of(config: AvatarConfig) -> torch.dtype:
     """The type of weights and activations."""
     on_gpu = device_of(config).startswith("cuda")
-    latent = PRESETS[config.preset].model.motion_space == "latent"
-    if config.precision == "bfloat16" or (config.precision == "auto" and on_gpu and latent):
-        return torch.bfloat16
-    return torch.float32
+    half = config.precision == "auto" and on_gpu and _is_latent(config)
+    return torch.bfloat16 if half or config.precision == "bfloat16" else torch.float32
+
+
+def _is_latent(config: AvatarConfig) -> bool:
+    return PRESETS[config.preset].model.motion_space == "latent"
 
 
 def _weights(config: AvatarConfig) -> Path:
@@ -115,11 +138,9 @@ def _weights(config: AvatarConfig) -> Path:
                 "weights",
                 expected="a .safetensors file, or a folder of released files",
                 got=f"nothing at {path}",
-                remedy="check the path"
-                + (
-                    ", or leave it out to use the weights that ship"
-                    * (config.preset == SHIPPED_PRESET)
-                ),
+                remedy="check the path, or leave it out to use the weights that ship"
+                if config.preset == SHIPPED_PRESET
+                else "check the path",
             )
         return path
     if config.preset == SHIPPED_PRESET:
@@ -137,16 +158,12 @@ def _check_preset(checkpoint: Checkpoint, preset: str, path: Path) -> None:
     model = checkpoint.generator.config
     wanted = PRESETS[preset].model.motion_space
     if wanted == "rig":
-        expected, fits = (
-            f"motion of {coefficients.COUNT} rig coefficients",
-            (model.motion_space == "rig" and model.motion_dim == coefficients.COUNT),
-        )
+        expected = f"motion of {coefficients.COUNT} rig coefficients"
+        fits = model.motion_dim == coefficients.COUNT
     else:
-        expected, fits = (
-            "a latent motion space with its autoencoder",
-            (model.motion_space == "latent" and checkpoint.motion_autoencoder is not None),
-        )
-    if not fits:
+        expected = "a latent motion space with its autoencoder"
+        fits = checkpoint.motion_autoencoder is not None
+    if model.motion_space != wanted or not fits:
         autoencoder = ", with autoencoder" if checkpoint.motion_autoencoder else ""
         raise CheckpointError(
             f"weights {path}",
@@ -156,8 +173,11 @@ def _check_preset(checkpoint: Checkpoint, preset: str, path: Path) -> None:
         )
 
 
-DEFAULT_PORTRAIT = "models/portraits/ada.png"
-LANDMARK_SUFFIX = ".landmarks.json"
+def load_face(config: AvatarConfig, size_px: int, landmarks: Path | None = None) -> Portrait:
+    """The face of `config`'s portrait, framed for its preset; raises as `load_portrait` does."""
+    path = Path(config.portrait) if config.portrait else None
+    load = load_face_square if _is_latent(config) else load_portrait
+    return load(path, size_px, landmarks)
 
 
 def load_portrait(path: Path | None, size_px: int, landmarks: Path | None = None) -> Portrait:
@@ -179,8 +199,8 @@ def portrait_from_image(image: NDArray[np.uint8], config: AvatarConfig, size_px:
 
     Raises FaceNotFoundError, and MediaError for a face that cannot be used.
     """
-    latent = PRESETS[config.preset].model.motion_space == "latent"
-    return (crop_portrait if latent else frame_portrait)(image, find_face(image), size_px)
+    frame = crop_portrait if _is_latent(config) else frame_portrait
+    return frame(image, find_face(image), size_px)
 
 
 def _image_and_face(
@@ -202,30 +222,3 @@ def _image_and_face(
             remedy="remove the file to have the face found again",
         )
     return image, points
-
-
-def build_session(
-    config: AvatarConfig,
-    *,
-    landmarks: Path | None = None,
-    user_audio: bool = True,
-    user_video: bool = True,
-) -> Session:
-    """A session ready for its first block; the face tracker is made only for a user's video."""
-    avatar = load_avatar(config)
-    tracker = FaceMeshTracker if user_video else None
-    codec: MotionCodec
-    if avatar.motion_autoencoder:
-        face = load_face(config, avatar.motion_autoencoder.config.image_size_px, landmarks)
-        codec = LatentCodec(avatar.motion_autoencoder, face, tracker, record=recorded)
-    else:
-        codec = RigCodec(load_face(config, config.image_size_px, landmarks), tracker)
-    engine = MotionEngine(avatar.generator, config.sampling, anchor=config.anchor, record=recorded)
-    return Session(engine, codec, user_audio=user_audio, user_video=user_video)
-
-
-def load_face(config: AvatarConfig, size_px: int, landmarks: Path | None = None) -> Portrait:
-    """The face of `config`'s portrait, framed for its preset; raises as `load_portrait` does."""
-    path = Path(config.portrait) if config.portrait else None
-    latent = PRESETS[config.preset].model.motion_space == "latent"
-    return (load_face_square if latent else load_portrait)(path, size_px, landmarks)

@@ -6,7 +6,7 @@ import torch
 from conformance.conftest import close, samples_close, stored
 from conformance.inputs import normal
 
-from avatar_forcing_ros.model.attention import KeysValues, rotate, rotation
+from avatar_forcing_ros.model.attention import KeysValues, rotary_table, rotate
 from avatar_forcing_ros.model.blocks import BlockKeys
 from avatar_forcing_ros.model.flow_transformer import FlowTransformer
 from avatar_forcing_ros.streaming.kv_cache import KVCache
@@ -72,7 +72,7 @@ def test_a_window_with_caches(transformer: FlowTransformer) -> None:
     The reference stores rotated keys at absolute positions, this cache unrotated ones.
     """
     told = stored("D_transformer")
-    turn = rotation(START + 12, 128, torch.zeros(1))
+    turn = rotary_table(START + 12, 128, torch.zeros(1))
     back = turn._replace(sin=-turn.sin)
     at = slice(START - CACHED, START)
 
