@@ -60,7 +60,7 @@ def picture(jaw: float, number: int) -> Pixels:
 
 
 def pictures(jaw: Iterable[float]) -> list[Pixels]:
-    """One picture for each of `jaw`."""
+    """One image for each of `jaw`."""
     return [picture(value, number) for number, value in enumerate(jaw)]
 
 
@@ -103,7 +103,7 @@ def write_pair(
 
 
 class ToyTracker:
-    """A face tracker for such pictures; `made` counts how many there were."""
+    """A face tracker for such images; `made` counts how many there were."""
 
     made = 0
 
@@ -111,7 +111,7 @@ class ToyTracker:
         type(self).made += 1
 
     def track(self, frame: VideoFrame) -> FaceObservation | None:
-        """A face whose jaw is as open as the picture is bright; none in the dark."""
+        """A face whose jaw is as open as the image is bright; none in the dark."""
         bright = float(frame.pixels[: SIDE_PX // 2 - 4].mean())
         if bright < DARKEST / 2:
             return None

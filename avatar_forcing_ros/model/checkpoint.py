@@ -171,7 +171,7 @@ def inspect_checkpoint(path: Path) -> WeightReport:
     space = stored.networks.generator.config.motion_space
     note = "with its motion autoencoder" if stored.networks.motion_autoencoder else ""
     if space == "latent" and not note:
-        note = "without a motion autoencoder: motion, but no pictures"
+        note = "without a motion autoencoder: motion, but no images"
     file = FileReport(path.name, size_bytes, findings, note=note)
     return WeightReport(str(path), (file,), str(stored.origin.get("licence", "")), space)
 

@@ -62,20 +62,20 @@ def images(numbers: list[int], pattern: dict) -> torch.Tensor:
     return torch.from_numpy(np.stack([inputs.image(k, pattern) for k in numbers]))
 
 
-def close(found: torch.Tensor | np.ndarray, told: np.ndarray, most: float, rms: float) -> None:
+def close(found: torch.Tensor | np.ndarray, expected: np.ndarray, most: float, rms: float) -> None:
     """Every difference at most `most`, their root mean square at most `rms`."""
-    error = np.asarray(found, np.float64) - told
-    assert error.shape == told.shape
+    error = np.asarray(found, np.float64) - expected
+    assert error.shape == expected.shape
     assert np.abs(error).max() <= most
     assert np.sqrt(np.square(error).mean()) <= rms
 
 
 def samples_close(
-    found: torch.Tensor, told: dict[str, np.ndarray], key: str, most: float, rms: float
+    found: torch.Tensor, expected: dict[str, np.ndarray], key: str, most: float, rms: float
 ) -> None:
     """The same for a large tensor of which some values and its shape were stored."""
-    assert list(found.shape) == told[f"{key}.shape"].tolist()
-    close(found.numpy().ravel()[told[f"{key}.idx"]], told[f"{key}.val"], most, rms)
+    assert list(found.shape) == expected[f"{key}.shape"].tolist()
+    close(found.numpy().ravel()[expected[f"{key}.idx"]], expected[f"{key}.val"], most, rms)
 
 
 def whole_clip(samples: torch.Tensor, frames: int) -> torch.Tensor:

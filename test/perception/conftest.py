@@ -1,4 +1,4 @@
-"""Faces without pictures: landmarks by the rig's own geometry."""
+"""Faces without images: landmarks by the rig's own geometry."""
 
 from collections.abc import Callable
 

@@ -48,7 +48,7 @@ def test_landmarks_lie_on_the_face_with_the_near_side_negative(photo_face):
     assert photo_face.shape == (478, 3)
     assert photo_face.dtype == np.float32
     right, left = photo_face[EYE_RIGHT.outer], photo_face[EYE_LEFT.outer]
-    assert 180 < right[0] < left[0] < 270  # the person's left is the picture's right
+    assert 180 < right[0] < left[0] < 270  # the person's left is the image's right
     assert 90 < left[1] < photo_face[NOSE_TIP, 1] < photo_face[CHIN, 1] < 190
     assert photo_face[NOSE_TIP, 2] < left[2]
 
@@ -66,7 +66,7 @@ def test_a_small_face_is_found_where_it_is(photo, photo_face):
     assert np.abs(found - photo_face[:, :2]).mean() < 1.0
 
 
-def test_a_picture_without_a_face_is_refused_with_a_remedy():
+def test_a_image_without_a_face_is_refused_with_a_remedy():
     with pytest.raises(FaceNotFoundError, match=r"portrait: expected .* got 160x120 .*; take"):
         find_face(np.full((120, 160, 3), 128, np.uint8))
 
@@ -75,7 +75,7 @@ def test_a_picture_without_a_face_is_refused_with_a_remedy():
     "pixels",
     [np.zeros((8, 8), np.uint8), np.zeros((8, 8, 3), np.float32), np.zeros((0, 8, 3), np.uint8)],
 )
-def test_what_is_no_picture_is_refused(pixels):
+def test_what_is_no_image_is_refused(pixels):
     with pytest.raises(MediaError, match="uint8 RGB"):
         find_face(pixels)
 
@@ -256,8 +256,8 @@ def test_without_models_and_without_a_file_the_error_says_what_to_set(monkeypatc
         FaceMeshTracker()
 
 
-def test_a_face_is_found_in_a_very_large_picture_and_a_strip_is_survived():
-    """Landmarks are in the picture's own pixels, however far it was shrunk for the search."""
+def test_a_face_is_found_in_a_very_large_image_and_a_strip_is_survived():
+    """Landmarks are in the image's own pixels, however far it was shrunk for the search."""
     photo = data.astronaut()
     large = cv2.resize(photo, None, fx=8, fy=8, interpolation=cv2.INTER_LINEAR)
     small_px, large_px = find_face(photo), find_face(large)

@@ -34,7 +34,7 @@ def test_loudness_of_a_sine_is_three_db_below_its_peak() -> None:
     assert figures.loudness(sine) == pytest.approx(-3.01, abs=0.01)
 
 
-def test_mouth_that_opens_with_the_sound_correlates() -> None:
+def test_mouth_that_opens_with_the_audio_correlates() -> None:
     level = np.abs(np.sin(np.arange(100) / 4.0)) ** 2
     audio = (0.3 * level).repeat(640).astype(np.float32)
     audio *= np.random.default_rng(0).choice([-1.0, 1.0], len(audio)).astype(np.float32)

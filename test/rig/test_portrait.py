@@ -93,7 +93,7 @@ def test_a_face_that_is_cut_off_is_refused(portrait: Portrait) -> None:
     frame_portrait(np.ascontiguousarray(portrait.image[:, :edge]), portrait.landmarks)
 
 
-def test_landmarks_of_another_picture_are_refused(tmp_path: Path, portrait: Portrait) -> None:
+def test_landmarks_of_another_image_are_refused(tmp_path: Path, portrait: Portrait) -> None:
     far = portrait.landmarks + np.float32([400.0, 0.0, 0.0])
     with pytest.raises(MediaError, match="256 x 256 pixels"):
         frame_portrait(portrait.image, far)
@@ -104,7 +104,7 @@ def test_landmarks_of_another_picture_are_refused(tmp_path: Path, portrait: Port
 
 @pytest.mark.parametrize("degrees", [-140.0, -45.0, 8.0, 25.0, 90.0])
 def test_a_leaning_face_is_turned_upright(portrait: Portrait, degrees: float) -> None:
-    """Every picture of a turn is framed as the upright one is."""
+    """Every image of a turn is framed as the upright one is."""
     photo = np.full((420, 420, 3), portrait.image[0, 0], np.uint8)
     photo[82:338, 82:338] = portrait.image
     landmarks = portrait.landmarks + np.float32([82.0, 82.0, 0.0])
@@ -222,7 +222,7 @@ def test_transparent_pixels_are_laid_over_grey(tmp_path: Path, kind: type) -> No
 
 
 def test_load_image_errors(tmp_path: Path) -> None:
-    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "text.png").write_text("no image")
     (tmp_path / "empty.png").touch()
     for name in ("text.png", "empty.png", "absent.png"):
         with pytest.raises(MediaError, match="expected an image file"):

@@ -121,7 +121,7 @@ def test_open_mouth_is_dark_and_a_sealed_one_is_not(
     "name", ["head_roll", "jaw_open", "blink_left", "gaze_x", "smile_left", "head_scale"]
 )
 def test_small_steps_make_small_changes(renderer: WarpRenderer, name: str) -> None:
-    """Nothing pops: no step of a sweep changes the picture by far more than the others."""
+    """Nothing pops: no step of a sweep changes the image by far more than the others."""
     pictures = [_render(renderer, **{name: 0.3 * value / 16}).astype(int) for value in range(17)]
     steps = [np.abs(b - a).mean() for a, b in pairwise(pictures)]
     assert max(steps) < 2.0 * float(np.median(steps)) + 0.01

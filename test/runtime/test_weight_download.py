@@ -154,7 +154,7 @@ def test_each_failure_becomes_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_package_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(MissingDependencyError, match=r"avatar_forcing_ros\[paper\]"):
         fetch(tmp_path)

@@ -147,8 +147,8 @@ def test_the_cache_holds_the_keys_of_the_clean_motion() -> None:
     block = engine.step(state, quiet)
     clean = torch.from_numpy(block.latent)[None]  # [1, N, D]
     transformer = engine.generator.flow_transformer
-    told = state.motion.past_conditions._asdict()
-    condition = transformer.embed_conditions(**told)[:, -frames:]
+    conditions = state.motion.past_conditions._asdict()
+    condition = transformer.embed_conditions(**conditions)[:, -frames:]
     _, keys = transformer(clean, torch.zeros(1, frames), state.reference, condition)
     afresh = empty_cache(TINY).commit(keys, [0.0] * frames)
     for stored, expected in zip(state.motion.cache.tensors(), afresh.tensors(), strict=True):

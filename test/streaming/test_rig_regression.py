@@ -1,4 +1,4 @@
-"""Coefficients read off latents: exact where they are a linear function, and told where not."""
+"""Coefficients read off latents: exact where they are a linear function, reported where not."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_a_linear_code_is_read() -> None:
     assert abs(found[0, INDEX["jaw_open"]] - 0.5) < 0.08
 
 
-def test_what_the_code_does_not_hold_is_told() -> None:
+def test_what_the_code_does_not_hold_is_reported() -> None:
     """A code of yaw alone: yaw is read, nothing else is claimed."""
     yaw = INDEX["head_yaw"]
     _, fit = fit_to_renders(lambda poses: poses[:, [yaw]], 64, 64)
