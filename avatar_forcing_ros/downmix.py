@@ -2,7 +2,7 @@
 
 A stereo recording with one channel's polarity reversed (a cable, a balanced line that is read as
 stereo, a "karaoke" mix) averages to silence. Where that is so the loudest channel is taken alone,
-until the mean has been sound for a while. Decisions are made at fixed places of the stream, so
+until the mean has been usable for a while. Decisions are made at fixed places of the stream, so
 that it does not matter in what pieces it comes, and the weights glide from one to the other.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-WINDOW_S = 0.05  # what one decision looks at: some periods of a voice
+WINDOW_S = 0.05  # what one decision looks at: some pitch periods of speech
 GLIDE_S = 0.02  # from one set of weights to another: a step would click
 # channels that have nothing to do with each other keep 1/n of their power in the mean of n; a mean
 # with less than a tenth of that is no mix of microphones

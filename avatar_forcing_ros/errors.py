@@ -5,6 +5,22 @@ Every message says three things: what was expected, what came, and what to do ab
 
 from __future__ import annotations
 
+import sys
+
+_PACKAGE = __name__.partition(".")[0]
+_EXTRA_PACKAGES = {  # the extras of this package, and what each brings
+    "mediapipe": ("mediapipe",),
+    "ros": ("rosbags",),
+    "display": ("sounddevice",),
+    "web": ("aiohttp", "aiortc", "aioice"),
+    "paper": ("transformers", "huggingface_hub"),
+    "train": ("espeakng_loader", "matplotlib", "PIL", "lightning_fabric", "tensorboard"),
+}
+_GET_ROS = (
+    "source a ROS 2 distribution with this package's workspace (docs.ros.org says how to install "
+    "one), or, on x86-64 with Python 3.10 to 3.12, run 'make ros' in a checkout of this package"
+)
+
 
 class AvatarForcingError(Exception):
     """Base of all errors raised on purpose; the command line prints it as one line."""
@@ -36,7 +52,7 @@ class MediaError(AvatarForcingError):
 
 
 class FaceNotFoundError(MediaError):
-    """A picture in which no face was found."""
+    """An image in which no face was found."""
 
 
 class CheckpointError(AvatarForcingError):
@@ -44,7 +60,7 @@ class CheckpointError(AvatarForcingError):
 
 
 class DownloadError(AvatarForcingError):
-    """A file that could not be had from the network."""
+    """A file that could not be downloaded."""
 
 
 class OutputError(AvatarForcingError):
@@ -57,3 +73,26 @@ class ConversationError(AvatarForcingError):
 
 class MissingDependencyError(AvatarForcingError):
     """An optional package that this function needs is not installed."""
+
+
+def missing_package(error: ImportError) -> MissingDependencyError | None:
+    """The error to show for an import that failed, saying how to install what is missing.
+
+    ROS's packages come together; every other one belongs to an extra of this package. None where
+    a module of this package itself is missing: that is a fault, whose traceback is wanted.
+    """
+    name = error.name or ""
+    package = name.partition(".")[0]
+    if not package or (package == _PACKAGE and name != f"{_PACKAGE}.msg"):
+        return None
+    if package in ("rclpy", _PACKAGE) or package.endswith("_msgs"):
+        return MissingDependencyError(
+            "ROS 2", expected=f"{name} for {sys.executable}", got="none", remedy=_GET_ROS
+        )
+    extra = next((e for e, packages in _EXTRA_PACKAGES.items() if package in packages), "all")
+    return MissingDependencyError(
+        f"Python package '{name}'",
+        expected="it to be installed",
+        got=f"no module of that name for {sys.executable}",
+        remedy=f"run: pip install 'avatar_forcing_ros[{extra}]'",
+    )

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from avatar_forcing_ros.errors import ConfigError
-from avatar_forcing_ros.files import user_path
 from avatar_forcing_ros.launch_arguments import (
     AVATAR,
     CAMERAS,
@@ -21,7 +20,7 @@ from avatar_forcing_ros.launch_arguments import (
     argument_values,
     parameters_of,
 )
-from avatar_forcing_ros.resources import shipped
+from avatar_forcing_ros.resources import shipped, user_path
 
 PACKAGE = __name__.partition(".")[0]
 

@@ -1,4 +1,4 @@
-"""Child processes that end together, and with whoever started them, however that ends."""
+"""Child processes that end together, and with the process that started them."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cache
 from typing import Any, TypeVar, cast, get_type_hints
 
-from avatar_forcing_ros.files import user_path
+from avatar_forcing_ros.resources import user_path
 from avatar_forcing_ros.strict import from_mapping, one_of, require
 
 T = TypeVar("T")

@@ -31,7 +31,7 @@ from avatar_forcing_ros.config import (
 )
 from avatar_forcing_ros.model.generator import MotionGenerator
 from avatar_forcing_ros.model.motion_autoencoder import MotionAutoencoder, channels_last
-from avatar_forcing_ros.runtime.portraits import load_face_square
+from avatar_forcing_ros.runtime.load import load_face_square
 from avatar_forcing_ros.streaming.cuda_graphs import recorded
 from avatar_forcing_ros.streaming.engine import BlockInput, MotionEngine
 from avatar_forcing_ros.streaming.latent_codec import LatentCodec

@@ -1,6 +1,6 @@
 """How well perception gets back what the renderer put in: known coefficients, rendered, tracked.
 
-The pictures come from a function, so that this works with every renderer.
+The images come from a function, so that this works with every renderer.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from conformance.fill import values
 from safetensors.torch import save_file
 
 from avatar_forcing_ros.config import AutoencoderConfig, ModelConfig, SpeechEncoderConfig
-from avatar_forcing_ros.model.unfilled import unfilled
+from avatar_forcing_ros.model.checkpoint import empty_networks
 
 Tensors = dict[str, torch.Tensor]
 
@@ -36,7 +36,7 @@ OLD_SPELLING = ("weight_g", "weight_v")
 
 def parameters(config: ModelConfig = SMALL_PAPER) -> Tensors:
     """Every parameter of the release, by full name, with the conformance values."""
-    names = unfilled(config, autoencoder=True).tensors()
+    names = empty_networks(config, autoencoder=True).tensors()
     return {
         name: torch.from_numpy(values(name, tensor.shape))
         for name, tensor in names.items()

@@ -25,8 +25,8 @@ from tiny import TINY, tiny_generator
 
 from avatar_forcing_ros.cli import main
 from avatar_forcing_ros.config import PRESETS
+from avatar_forcing_ros.errors import missing_package
 from avatar_forcing_ros.media_files.reading import read_audio
-from avatar_forcing_ros.missing_packages import missing_package
 from avatar_forcing_ros.model.checkpoint import save_checkpoint
 from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.rig.coefficients import NAMES

@@ -14,7 +14,6 @@ NAME = PACKAGE.name
 
 LAYER = {
     "errors": 0,
-    "missing_packages": 0,
     "timebase": 0,
     "media": 0,
     "config": 0,
@@ -25,7 +24,7 @@ LAYER = {
     "launch_arguments": 0,
     "launch_plan": 0,
     "process_group": 0,
-    "files": 0,
+    "atomic_write": 0,
     "downmix": 0,
     "model": 1,
     "rig": 1,

@@ -19,7 +19,7 @@ from avatar_forcing_ros.config import (
 from avatar_forcing_ros.model.generator import MotionGenerator
 from avatar_forcing_ros.model.motion_autoencoder import MotionAutoencoder
 from avatar_forcing_ros.rig.portrait import Portrait
-from avatar_forcing_ros.runtime.portraits import load_face_square
+from avatar_forcing_ros.runtime.load import load_face_square
 from avatar_forcing_ros.streaming.engine import BlockInput, MotionEngine
 from avatar_forcing_ros.timebase import SAMPLES_PER_FRAME
 

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.media_files.reading import read_audio
-from avatar_forcing_ros.perception.canonical_face import canonical_face
 from avatar_forcing_ros.perception.face_tracker import FaceObservation
-from avatar_forcing_ros.rig import face_mesh
+from avatar_forcing_ros.perception.head_pose import canonical_face
+from avatar_forcing_ros.rig import blendshapes
 from avatar_forcing_ros.rig.coefficients import vector
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 
@@ -60,7 +60,7 @@ def picture(jaw: float, number: int) -> Pixels:
 
 
 def pictures(jaw: Iterable[float]) -> list[Pixels]:
-    """One picture for each of `jaw`."""
+    """One image for each of `jaw`."""
     return [picture(value, number) for number, value in enumerate(jaw)]
 
 
@@ -103,7 +103,7 @@ def write_pair(
 
 
 class ToyTracker:
-    """A face tracker for such pictures; `made` counts how many there were."""
+    """A face tracker for such images; `made` counts how many there were."""
 
     made = 0
 
@@ -111,7 +111,7 @@ class ToyTracker:
         type(self).made += 1
 
     def track(self, frame: VideoFrame) -> FaceObservation | None:
-        """A face whose jaw is as open as the picture is bright; none in the dark."""
+        """A face whose jaw is as open as the image is bright; none in the dark."""
         bright = float(frame.pixels[: SIDE_PX // 2 - 4].mean())
         if bright < DARKEST / 2:
             return None
@@ -126,7 +126,7 @@ class ToyTracker:
 def _rest() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     middle = [SIDE_PX / 2, SIDE_PX / 2, 0.0]
     rest = (canonical_face() * WIDTH_PX + middle).astype(np.float32)
-    return rest, face_mesh.displacement_basis(rest)
+    return rest, blendshapes.displacement_basis(rest)
 
 
 def _landmarks(jaw: float) -> NDArray[np.float32]:

@@ -22,7 +22,7 @@ from portrait_hair import BACK, FRONT, lay_hair, shade_hair
 from portrait_paint import SIDE, Canvas, mirrored, mix, smoothstep, spline, to_linear, to_srgb
 from portrait_spec import CENTRE_X, PEOPLE, Appearance
 
-from avatar_forcing_ros.perception.face_tracker import find_face
+from avatar_forcing_ros.perception.find_face import find_face
 from avatar_forcing_ros.rig.portrait import save_landmark_file
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from avatar_forcing_ros.files import whole_file
+from avatar_forcing_ros.atomic_write import atomic_write
 from avatar_forcing_ros.media_files.reading import read_audio
 from avatar_forcing_ros.media_files.writing import Mp4Writer
 from avatar_forcing_ros.rig.warp_renderer import WarpRenderer
-from avatar_forcing_ros.runtime.portraits import load_portrait
+from avatar_forcing_ros.runtime.load import load_portrait
 from avatar_forcing_ros.timebase import frames_to_samples
 
 MODELS = Path(__file__).parent.parent / "models"
@@ -28,7 +28,7 @@ def main() -> None:
     speech = np.pad(speech, (0, max(0, frames_to_samples(len(motion)) - len(speech))))
     renderer = WarpRenderer(load_portrait(MODELS / "portraits" / "ben.png", SIZE_PX))
     with (
-        whole_file(MODELS / "demo" / "person.mp4") as part,
+        atomic_write(MODELS / "demo" / "person.mp4") as part,
         Mp4Writer(part, SIZE_PX, SIZE_PX) as video,
     ):
         for i, values in enumerate(motion):

@@ -23,9 +23,9 @@ from avatar_forcing_ros.model.generator import MotionGenerator
 from avatar_forcing_ros.offline.demo import AVATAR_SPEECH, USER_SPEECH
 from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.rig import coefficients
-from avatar_forcing_ros.runtime.build import build_session
+from avatar_forcing_ros.runtime.load import build_session
 from avatar_forcing_ros.runtime.session import Session
-from avatar_forcing_ros.streaming.audio_window import sound_window
+from avatar_forcing_ros.streaming.audio_window import new_audio_window
 from avatar_forcing_ros.streaming.cuda_graphs import recorded
 from avatar_forcing_ros.streaming.engine import BlockInput, MotionEngine
 from avatar_forcing_ros.streaming.state import StreamState
@@ -130,7 +130,7 @@ def _sound(speech: Audio, block: int, frames: int) -> Audio:
 
 @torch.inference_mode()
 def _audio_features(engine: MotionEngine, speech: Audio, repeats: int) -> Percentiles:
-    window, frames = sound_window(engine.config), engine.config.block_frames
+    window, frames = new_audio_window(engine.config), engine.config.block_frames
     mean = engine.generator.motion_mean
 
     def work(i: int) -> None:

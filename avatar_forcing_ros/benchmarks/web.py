@@ -34,7 +34,7 @@ from avatar_forcing_ros.errors import OutputError
 from avatar_forcing_ros.media_files.reading import read_audio
 from avatar_forcing_ros.offline.demo import AVATAR_SPEECH, USER_SPEECH
 from avatar_forcing_ros.resources import shipped
-from avatar_forcing_ros.runtime.build import build_session
+from avatar_forcing_ros.runtime.load import build_session
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLE_RATE_HZ
 from avatar_forcing_ros.web.library_patches import LOOPBACK, install_patches, local_only
 from avatar_forcing_ros.web.server import KEY_HEADER

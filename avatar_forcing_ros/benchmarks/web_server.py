@@ -17,7 +17,7 @@ from aiohttp import web
 from avatar_forcing_ros.config import AvatarConfig
 from avatar_forcing_ros.errors import AvatarForcingError
 from avatar_forcing_ros.runtime.avatar_process import AvatarProcess
-from avatar_forcing_ros.runtime.portraits import face_in
+from avatar_forcing_ros.runtime.load import portrait_from_image
 from avatar_forcing_ros.web.access import Access
 from avatar_forcing_ros.web.backend import LiveBackend
 from avatar_forcing_ros.web.library_patches import LOOPBACK, install_patches
@@ -48,7 +48,9 @@ def serve(config: AvatarConfig, to_parent: Connection) -> None:
 
 
 async def _serve(avatar: AvatarProcess, config: AvatarConfig, to_parent: Connection) -> None:
-    backend = LiveBackend(avatar, lambda image: face_in(image, config, avatar.portrait_size_px))
+    backend = LiveBackend(
+        avatar, lambda image: portrait_from_image(image, config, avatar.portrait_size_px)
+    )
     runner = web.AppRunner(Server(backend, Access(local=True)).app, access_log=None)
     await runner.setup()
     try:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from avatar_forcing_ros.config import AvatarConfig
 from avatar_forcing_ros.media import AvatarBlock, VideoFrame
 from avatar_forcing_ros.perception.user_motion import UserMotion
-from avatar_forcing_ros.runtime.build import build_session
+from avatar_forcing_ros.runtime.load import build_session
 from avatar_forcing_ros.runtime.session import Session
 from avatar_forcing_ros.streaming.codec import MotionCodec
 

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from avatar_forcing_ros.cli.options import add_avatar_options, avatar_config
-from avatar_forcing_ros.files import user_path
+from avatar_forcing_ros.resources import user_path
 from avatar_forcing_ros.strict import require
 
 

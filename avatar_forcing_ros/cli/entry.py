@@ -25,8 +25,7 @@ from avatar_forcing_ros.cli import (
     train,
     weights,
 )
-from avatar_forcing_ros.errors import AvatarForcingError, OutputError
-from avatar_forcing_ros.missing_packages import missing_package
+from avatar_forcing_ros.errors import AvatarForcingError, OutputError, missing_package
 
 COMMANDS = (
     demo,

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from avatar_forcing_ros.files import user_path
+from avatar_forcing_ros.resources import user_path
 
 QUICK = {"conversations": 12, "seconds": 12.0, "drift_minutes": 1.0}
 

@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> None:
     config = avatar_config(options)
 
     from avatar_forcing_ros.runtime.avatar_process import AvatarProcess
-    from avatar_forcing_ros.runtime.portraits import face_in
+    from avatar_forcing_ros.runtime.load import portrait_from_image
     from avatar_forcing_ros.web.backend import LiveBackend
     from avatar_forcing_ros.web.rate_limit import limit_log_rate
 
@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> None:
     avatar = AvatarProcess(partial(_session, config), lambda where, text: warn("%s", text))
 
     def find_face(image: NDArray[np.uint8]) -> Portrait:
-        return face_in(image, config, avatar.portrait_size_px)
+        return portrait_from_image(image, config, avatar.portrait_size_px)
 
     try:
         serve_until_signal(
@@ -71,6 +71,6 @@ def run(options: argparse.Namespace) -> None:
 
 def _session(config: AvatarConfig) -> Session:
     """The avatar's part, made in its own process; here the networks' libraries are not needed."""
-    from avatar_forcing_ros.runtime.build import build_session
+    from avatar_forcing_ros.runtime.load import build_session
 
     return build_session(config)

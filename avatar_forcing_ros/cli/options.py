@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from avatar_forcing_ros.config import AvatarConfig, ServerConfig, merged_config
-from avatar_forcing_ros.files import user_path
+from avatar_forcing_ros.resources import user_path
 from avatar_forcing_ros.settings import Setting, nested, settings_of
 from avatar_forcing_ros.strict import (
     current_names,

@@ -6,7 +6,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING, Any
 
-from avatar_forcing_ros.files import user_path
+from avatar_forcing_ros.resources import user_path
 
 if TYPE_CHECKING:
     from avatar_forcing_ros.training.recordings import Report

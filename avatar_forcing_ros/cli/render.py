@@ -11,7 +11,7 @@ from avatar_forcing_ros.cli.options import add_avatar_options, avatar_config
 from avatar_forcing_ros.cli.progress import ProgressBar
 from avatar_forcing_ros.config import AvatarConfig
 from avatar_forcing_ros.errors import ConfigError, OutputError
-from avatar_forcing_ros.files import user_path
+from avatar_forcing_ros.resources import user_path
 
 REPORTED_FITS = ("head_yaw", "head_pitch", "head_roll", "jaw_open", "smile_left", "blink_left")
 
@@ -58,7 +58,7 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> None:
     """Render, and say how fast and what was seen."""
     from avatar_forcing_ros.offline.render import read_inputs, render
-    from avatar_forcing_ros.runtime.build import build_session
+    from avatar_forcing_ros.runtime.load import build_session
     from avatar_forcing_ros.timebase import FRAME_PERIOD_S
 
     config = avatar_config(options)

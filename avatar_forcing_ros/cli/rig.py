@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from avatar_forcing_ros.config import AvatarConfig
-from avatar_forcing_ros.files import user_path
+from avatar_forcing_ros.resources import user_path
 
 
 def add(commands: Any) -> None:
@@ -25,8 +25,8 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> None:
     """Draw the page."""
     from avatar_forcing_ros.media_files.writing import save_image
-    from avatar_forcing_ros.rig.sheet import coefficient_sheet
-    from avatar_forcing_ros.runtime.portraits import load_portrait
+    from avatar_forcing_ros.rig.coefficient_sheet import coefficient_sheet
+    from avatar_forcing_ros.runtime.load import load_portrait
 
     portrait = load_portrait(options.portrait, AvatarConfig().image_size_px)
     save_image(coefficient_sheet(portrait), options.output)

@@ -8,7 +8,7 @@ from typing import Any
 
 from avatar_forcing_ros.cli import train_view
 from avatar_forcing_ros.config import PRESETS
-from avatar_forcing_ros.files import user_path
+from avatar_forcing_ros.resources import user_path
 
 
 def add(commands: Any) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from avatar_forcing_ros.cli.progress import ProgressBar
 from avatar_forcing_ros.config import AvatarConfig
 from avatar_forcing_ros.errors import ConfigError, OutputError
-from avatar_forcing_ros.files import user_path
+from avatar_forcing_ros.resources import user_path
 
 if TYPE_CHECKING:
     from avatar_forcing_ros.training.visualize import ConversationView
@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> None:
     from avatar_forcing_ros.media_files.writing import save_image
     from avatar_forcing_ros.resources import shipped
     from avatar_forcing_ros.rig.warp_renderer import WarpRenderer
-    from avatar_forcing_ros.runtime.portraits import load_portrait
+    from avatar_forcing_ros.runtime.load import load_portrait
     from avatar_forcing_ros.timebase import FRAME_PERIOD_S
     from avatar_forcing_ros.training.contact_sheet import contact_sheet
     from avatar_forcing_ros.training.visualize import phoneme_sheet, write_video

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from avatar_forcing_ros.config import PAPER_MODEL
-from avatar_forcing_ros.files import user_path
+from avatar_forcing_ros.resources import user_path
 
 NOT_USABLE = 1
 
@@ -89,7 +89,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _fetch(options: argparse.Namespace) -> int:
-    from avatar_forcing_ros.runtime.weight_download import fetch_weights
+    from avatar_forcing_ros.runtime.weights import fetch_weights
 
     fetch_weights(
         options.folder,

@@ -1,1 +1,1 @@
-"""Sound, pictures, video and tables from files and to files."""
+"""Audio, images, video and tables from files and to files."""

@@ -47,9 +47,9 @@ class Mp3Decoder:
 
 
 def looks_like_mp3(data: bytes) -> bool:
-    """Whether `data` holds MP3 frames: a header where the one before says that the next begins.
+    """Whether `data` holds MP3 frames: a header where the one before it announces the next.
 
-    One frame that fills `data` to its end is enough; samples of sound look like that once in
+    One frame that fills `data` to its end is enough; audio samples look like that once in
     some hundred thousand messages.
     """
     at = data.find(b"\xff")

@@ -1,4 +1,4 @@
-"""Sound and pictures from files, in the units that the session wants."""
+"""Audio and video frames from files, in the units that the session takes."""
 
 from __future__ import annotations
 
@@ -21,52 +21,56 @@ from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.sync.image_track import ImageTrack
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ, SAMPLE_RATE_HZ, frame_stamp_ns
 
-LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 1_000, 768_000
-MOST_SAMPLES_A_SECOND = 8 * 48_000  # of all channels, in a file that nobody vouches for
-STAMP_TOLERANCE_S = 0.02  # sound is not moved for less: rounded stamps are no gaps
+MIN_RATE_HZ, MAX_RATE_HZ = 1_000, 768_000
+MAX_SAMPLES_PER_S = 8 * 48_000  # of all channels, in a file from an unknown source
+STAMP_TOLERANCE_S = 0.02  # audio is not moved for less: rounded stamps are no gaps
 # a play list would have FFmpeg open what it names
 SELF_CONTAINED_FORMATS = "aac,flac,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,ogg,wav"
-AUDIO_REMEDY = "give a WAV, FLAC, OGG, MP3 or any file with a sound track that FFmpeg reads"
+AUDIO_REMEDY = "give a WAV, FLAC, OGG, MP3 or any file with an audio track that FFmpeg reads"
 VIDEO_REMEDY = "give an MP4, WebM or any file with a video track that FFmpeg reads"
 
 
 def read_audio(path: Path) -> NDArray[np.float32]:
-    """The sound in `path` as 16 kHz mono ``[n]`` float32, whatever its rate and channels.
+    """The audio in `path` as 16 kHz mono ``[n]`` float32, whatever its rate and channels.
 
     Raises MediaError if it cannot be read, is empty, or holds values that are not numbers.
     """
-    _require_file(path, "sound")
-    samples, rate_hz = _decode_audio(path, f"sound {path}")  # [n, channels]
-    return _speech(samples, rate_hz, f"sound {path}")
+    _check_file(path, "audio")
+    samples, rate_hz = _decode_audio(path, f"audio {path}")  # [n, channels]
+    return _to_mono_16k(samples, rate_hz, f"audio {path}")
 
 
-def decode_audio(data: bytes, longest_s: float) -> NDArray[np.float32]:
-    """The sound in the bytes of a file, as `read_audio` does; no more than `longest_s` is decoded.
+def decode_audio(data: bytes, max_s: float) -> NDArray[np.float32]:
+    """The audio in the bytes of a file, as `read_audio` does; no more than `max_s` is decoded.
 
-    Raises MediaError as `read_audio` does, and for a sound that is longer. Only formats that hold
-    their sound themselves are read, none that names other files.
+    Raises MediaError as `read_audio` does, and for audio that is longer. Only formats that hold
+    their audio themselves are read, none that names other files.
     """
-    samples, rate_hz = _decode_audio(io.BytesIO(data), "sound", longest_s)
-    return _speech(samples, rate_hz, "sound")
+    samples, rate_hz = _decode_audio(io.BytesIO(data), "audio", max_s)
+    return _to_mono_16k(samples, rate_hz, "audio")
 
 
-def _speech(samples: NDArray[np.float32], rate_hz: int, what: str) -> NDArray[np.float32]:
+def _to_mono_16k(samples: NDArray[np.float32], rate_hz: int, what: str) -> NDArray[np.float32]:
     """`samples` ``[n, channels]`` as 16 kHz mono ``[n]``."""
-    if samples.size == 0:
-        raise MediaError(what, expected="at least one sample", got="none", remedy=AUDIO_REMEDY)
-    if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
+    _check_samples(what, samples)
+    if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
         raise MediaError(
             what,
-            expected=f"a sampling rate of {LOWEST_RATE_HZ} … {HIGHEST_RATE_HZ} Hz",
+            expected=f"a sampling rate of {MIN_RATE_HZ} … {MAX_RATE_HZ} Hz",
             got=f"{rate_hz} Hz",
             remedy="export the file again",
         )
-    _require_finite(what, samples)
-    mono = Downmix(rate_hz, samples.shape[1])(samples)
-    return np.clip(soxr.resample(mono, rate_hz, SAMPLE_RATE_HZ), -1.0, 1.0).astype(np.float32)
+    return _resampled(Downmix(rate_hz, samples.shape[1])(samples), rate_hz)
 
 
-def _require_finite(what: str, samples: NDArray[np.float32]) -> None:
+def _resampled(samples: NDArray[np.float32], rate_hz: int) -> NDArray[np.float32]:
+    at_16k = soxr.resample(samples, rate_hz, SAMPLE_RATE_HZ)
+    return np.clip(at_16k, -1.0, 1.0).astype(np.float32)
+
+
+def _check_samples(what: str, samples: NDArray[np.float32]) -> None:
+    if samples.size == 0:
+        raise MediaError(what, expected="at least one sample", got="none", remedy=AUDIO_REMEDY)
     broken = int(np.count_nonzero(~np.isfinite(samples)))
     if broken:
         raise MediaError(
@@ -78,14 +82,14 @@ def _require_finite(what: str, samples: NDArray[np.float32]) -> None:
 
 
 def _decode_audio(
-    source: Path | io.BytesIO, what: str, longest_s: float = math.inf
+    source: Path | io.BytesIO, what: str, max_s: float = math.inf
 ) -> tuple[NDArray[np.float32], int]:
     """Samples ``[n, channels]`` float32 and their rate: by libsndfile, or else by FFmpeg."""
     try:
         with soundfile.SoundFile(source) as file:
-            if longest_s < math.inf:
-                _require_short(what, file.frames / file.samplerate, longest_s)
-                _require_narrow(what, file.samplerate * file.channels)
+            if max_s < math.inf:
+                _check_duration(what, file.frames / file.samplerate, max_s)
+                _check_sample_rate(what, file.samplerate * file.channels)
             return file.read(dtype="float32", always_2d=True), int(file.samplerate)
     except (soundfile.LibsndfileError, TypeError):  # TypeError: headerless, by its ending
         pass
@@ -93,16 +97,15 @@ def _decode_audio(
     if isinstance(source, io.BytesIO):
         source.seek(0)
         options = {"format_whitelist": SELF_CONTAINED_FORMATS}
+    file_or_path = str(source) if isinstance(source, Path) else source
     try:
-        with av.open(
-            str(source) if isinstance(source, Path) else source, options=options
-        ) as container:
+        with av.open(file_or_path, options=options) as container:
             if not container.streams.audio:
-                raise _no_sound_track(what)
+                raise _no_audio_track(what)
             stream = container.streams.audio[0]
             rate_hz = stream.rate
-            if longest_s < math.inf:
-                _require_narrow(what, rate_hz * stream.channels)
+            if max_s < math.inf:
+                _check_sample_rate(what, rate_hz * stream.channels)
             resampler = av.AudioResampler(format="fltp", rate=rate_hz)  # any format to float
             parts: list[NDArray[np.float32]] = []
             count = 0
@@ -110,50 +113,46 @@ def _decode_audio(
                 for part in resampler.resample(frame):
                     parts.append(np.asarray(part.to_ndarray().T, np.float32))  # [n, channels]
                     count += len(parts[-1])
-                _require_short(what, count / rate_hz, longest_s)
+                _check_duration(what, count / rate_hz, max_s)
     except (FFmpegError, OSError) as error:
-        raise _unreadable_sound(what, error) from error
+        raise _unreadable_audio(what, error) from error
     whole = np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
     return whole.astype(np.float32), int(rate_hz)
 
 
-def _unreadable_sound(what: str, error: Exception) -> MediaError:
-    return MediaError(
-        what,
-        expected="a readable sound file",
-        got=_reason(error),
-        remedy=AUDIO_REMEDY,
-    )
+def _unreadable_audio(what: str, error: Exception) -> MediaError:
+    got = _reason(error)
+    return MediaError(what, expected="a readable audio file", got=got, remedy=AUDIO_REMEDY)
 
 
-def _require_short(what: str, lasts_s: float, longest_s: float) -> None:
-    if lasts_s > longest_s:
+def _check_duration(what: str, duration_s: float, max_s: float) -> None:
+    if duration_s > max_s:
         raise MediaError(
             what,
-            expected=f"at most {longest_s:g} s",
+            expected=f"at most {max_s:g} s",
             got="more",
             remedy="cut it into shorter pieces",
         )
 
 
-def _require_narrow(what: str, samples_a_second: int) -> None:
+def _check_sample_rate(what: str, samples_per_s: int) -> None:
     """A small file can hold very much silence of very many channels."""
-    if samples_a_second > MOST_SAMPLES_A_SECOND:
+    if samples_per_s > MAX_SAMPLES_PER_S:
         raise MediaError(
             what,
             expected="at most 8 channels at 48 kHz, or 2 at 192 kHz",
-            got=f"{samples_a_second} samples a second",
+            got=f"{samples_per_s} samples a second",
             remedy="export it as mono or stereo at 48 kHz",
         )
 
 
 def read_video(path: Path) -> Iterator[VideoFrame]:
-    """The pictures in `path` with their stamps, the first of which is 0.
+    """The frames in `path` with their stamps, the first of which is 0.
 
     Raises MediaError at once if the file cannot be read or has no video track, and at the end if
-    that track held no picture.
+    that track held no frame.
     """
-    _require_file(path, "video")
+    _check_file(path, "video")
     try:
         container = av.open(str(path))
     except (FFmpegError, OSError) as error:
@@ -177,25 +176,25 @@ def at_frame_rate(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
             period += 1
 
 
-def read_sound_of_video(path: Path, channels: int = 1) -> NDArray[np.float32]:
-    """The sound in the video `path` ``[n, C]`` at 16 kHz, from its first picture on.
+def read_video_audio(path: Path, channels: int = 1) -> NDArray[np.float32]:
+    """The audio in the video `path` ``[n, C]`` at 16 kHz, from its first frame on.
 
-    Sound is put where its time stamps say: what lies before the first picture is left out, what
+    Samples are put where their time stamps say: what lies before the first frame is left out, what
     is missing is silence. Raises MediaError as `read_audio` and `read_video` do, and for fewer
     than `channels`.
     """
-    first_s = _first_picture_s(path)
+    first_s = _first_frame_s(path)
     parts: list[NDArray[np.float32]] = []
-    at = 0  # samples so far, from the first picture on
+    at = 0  # samples so far, from the first frame on
     try:
         with av.open(str(path)) as container:
             if not container.streams.audio:
-                raise _no_sound_track(f"sound {path}")
+                raise _no_audio_track(f"audio {path}")
             stream = container.streams.audio[0]
             rate_hz = stream.rate
             if stream.channels < channels:
                 raise MediaError(
-                    f"sound {path}",
+                    f"audio {path}",
                     expected=f"{channels} channels",
                     got=str(stream.channels),
                     remedy="give one with a channel for each person",
@@ -204,20 +203,16 @@ def read_sound_of_video(path: Path, channels: int = 1) -> NDArray[np.float32]:
             for frame in container.decode(audio=0):
                 for part in resampler.resample(frame):
                     samples = part.to_ndarray().T.astype(np.float32)  # [n, channels]
-                    told = at if frame.time is None else round((frame.time - first_s) * rate_hz)
-                    if abs(told - at) > STAMP_TOLERANCE_S * rate_hz or at == 0:
-                        samples = _moved(samples, told - at)
+                    start = at if frame.time is None else round((frame.time - first_s) * rate_hz)
+                    if abs(start - at) > STAMP_TOLERANCE_S * rate_hz or at == 0:
+                        samples = _moved(samples, start - at)
                     parts.append(samples)
                     at += len(samples)
     except (FFmpegError, OSError) as error:
-        raise _unreadable_sound(f"sound {path}", error) from error
-    if at == 0:
-        raise MediaError(
-            f"sound {path}", expected="at least one sample", got="none", remedy=AUDIO_REMEDY
-        )
-    sound = np.concatenate(parts).astype(np.float32)
-    _require_finite(f"sound {path}", sound)
-    return np.clip(soxr.resample(sound, rate_hz, SAMPLE_RATE_HZ), -1.0, 1.0).astype(np.float32)
+        raise _unreadable_audio(f"audio {path}", error) from error
+    audio = np.concatenate(parts) if parts else np.zeros((0, channels), np.float32)
+    _check_samples(f"audio {path}", audio)
+    return _resampled(audio, rate_hz)
 
 
 def _moved(samples: NDArray[np.float32], by: int) -> NDArray[np.float32]:
@@ -225,9 +220,9 @@ def _moved(samples: NDArray[np.float32], by: int) -> NDArray[np.float32]:
     return np.pad(samples, ((by, 0), (0, 0))) if by > 0 else samples[-by:]
 
 
-def _first_picture_s(path: Path) -> float:
-    """The time stamp of the first picture in `path`, on the file's own clock."""
-    _require_file(path, "video")
+def _first_frame_s(path: Path) -> float:
+    """The time stamp of the first frame in `path`, on the file's own clock."""
+    _check_file(path, "video")
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
@@ -236,11 +231,11 @@ def _first_picture_s(path: Path) -> float:
                 return frame.time or 0.0
     except (FFmpegError, OSError) as error:
         raise _bad_video(path, _reason(error)) from error
-    raise _bad_video(path, "a video track without a picture")
+    raise _bad_video(path, "a video track without a frame")
 
 
 def video_duration_s(path: Path) -> float:
-    """How long the video in `path` lasts, in seconds; counted where the file does not say."""
+    """How long the video in `path` lasts, in seconds; counted where the file does not state it."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         if stream.duration is not None and stream.time_base is not None:
@@ -265,7 +260,7 @@ def _frames(container: av.container.InputContainer, path: Path) -> Iterator[Vide
         except FFmpegError as error:
             raise _bad_video(path, _reason(error)) from error
     if first_s is None:
-        raise _bad_video(path, "a video track without a picture")
+        raise _bad_video(path, "a video track without a frame")
 
 
 def _upright(pixels: NDArray[np.uint8], rotation_deg: int) -> NDArray[np.uint8]:
@@ -273,14 +268,14 @@ def _upright(pixels: NDArray[np.uint8], rotation_deg: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.rot90(pixels, round(rotation_deg / 90)))
 
 
-def _require_file(path: Path, kind: str) -> None:
+def _check_file(path: Path, kind: str) -> None:
     if not path.is_file():
         raise MediaError(kind, expected="a file", got=f"none at {path}", remedy="check the path")
 
 
-def _no_sound_track(what: str) -> MediaError:
+def _no_audio_track(what: str) -> MediaError:
     return MediaError(
-        what, expected="a sound track", got="a file without one", remedy=AUDIO_REMEDY
+        what, expected="an audio track", got="a file without one", remedy=AUDIO_REMEDY
     )
 
 

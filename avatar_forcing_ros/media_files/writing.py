@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from avatar_forcing_ros.atomic_write import atomic_write
 from avatar_forcing_ros.errors import OutputError
-from avatar_forcing_ros.files import whole_file
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ, SAMPLE_RATE_HZ, samples_to_frames
 
 AUDIO_BIT_RATE = 96_000
@@ -33,7 +33,7 @@ def json_file(path: Path | None) -> Iterator[dict[str, Any]]:
     if path is None:
         yield values
         return
-    with whole_file(path) as part:
+    with atomic_write(path) as part:
         yield values
         part.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
@@ -50,7 +50,7 @@ def save_image(pixels: NDArray[np.uint8], path: Path) -> None:
             got=path.suffix or "no ending",
             remedy="choose another name",
         )
-    with whole_file(path) as part:
+    with atomic_write(path) as part:
         part.write_bytes(data.tobytes())
 
 
@@ -85,21 +85,21 @@ class Mp4Writer:
         self._container.close()
 
     def write(self, pixels: NDArray[np.uint8], audio: NDArray[np.float32]) -> None:
-        """Append frames ``[T, H, W, 3]`` RGB and their sound ``[640 T]``."""
-        for picture in pixels:
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        """Append frames ``[T, H, W, 3]`` RGB and their audio ``[640 T]``."""
+        for image in pixels:
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             frame.pts = self._frames
             self._frames += 1
             self._container.mux(self._video.encode(frame))
-        self._append_sound(audio)
+        self._append_audio(audio)
 
     def hold(self, audio: NDArray[np.float32]) -> None:
-        """Append `audio` ``[640 T]`` alone: the last picture stays for `T` frames."""
+        """Append `audio` ``[640 T]`` alone: the last image stays for `T` frames."""
         self._frames += samples_to_frames(len(audio))
-        self._append_sound(audio)
+        self._append_audio(audio)
 
-    def _append_sound(self, audio: NDArray[np.float32]) -> None:
-        sound = av.AudioFrame.from_ndarray(audio[None], format="fltp", layout="mono")
-        sound.sample_rate, sound.pts = SAMPLE_RATE_HZ, self._samples
+    def _append_audio(self, audio: NDArray[np.float32]) -> None:
+        frame = av.AudioFrame.from_ndarray(audio[None], format="fltp", layout="mono")
+        frame.sample_rate, frame.pts = SAMPLE_RATE_HZ, self._samples
         self._samples += len(audio)
-        self._container.mux(self._audio.encode(sound))
+        self._container.mux(self._audio.encode(frame))

@@ -8,8 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from avatar_forcing_ros.model.attention import CrossAttention, KeysValues, SelfAttention
-from avatar_forcing_ros.model.rotary import Rotation
+from avatar_forcing_ros.model.attention import CrossAttention, KeysValues, Rotation, SelfAttention
 
 NORM_EPS = 1e-6
 TIMESTEP_CHANNELS = 256
@@ -23,14 +22,14 @@ class BlockKeys(NamedTuple):
     cross_attention: KeysValues
 
 
-class Sight(NamedTuple):
+class AttentionContext(NamedTuple):
     """Where everything is, shared by all blocks of one forward pass.
 
-    `turn` rotates the S + T self-attention positions; `self_mask` ``[T, S + T]`` and
+    `rotation` is for the S + T self-attention positions; `self_mask` ``[T, S + T]`` and
     `cross_mask` ``[T, S' + T]`` say what each frame may see (or ``[B, 1, T, …]``).
     """
 
-    turn: Rotation
+    rotation: Rotation
     self_mask: Tensor
     cross_mask: Tensor
 
@@ -112,19 +111,19 @@ class Block(nn.Module):
         modulation: tuple[Tensor, ...],
         condition: Tensor,
         past: BlockKeys | None,
-        sight: Sight,
+        attention: AttentionContext,
     ) -> tuple[Tensor, BlockKeys]:
         """`x`, `condition` and each of the six modulations are ``[B, T, H]``."""
         shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = modulation
         attended, self_keys = self.attn(
             modulate(self.norm1(x), shift_a, scale_a),
             past.self_attention if past else None,
-            sight.turn,
-            sight.self_mask,
+            attention.rotation,
+            attention.self_mask,
         )
         x = x + gate_a * attended
         crossed, cross_keys = self.cross_attn(
-            self.norm2(x), condition, past.cross_attention if past else None, sight.cross_mask
+            self.norm2(x), condition, past.cross_attention if past else None, attention.cross_mask
         )
         x = x + crossed
         x = x + gate_m * self.mlp(modulate(self.norm3(x), shift_m, scale_m))

@@ -1,6 +1,6 @@
-"""What the user does and says, and what the avatar says, as one condition per frame.
+"""The user's motion and audio, and the avatar's audio, as one condition per frame.
 
-The user's motion asks the user's sound, then the avatar's sound asks the user (paper, 3.2).
+The user's motion attends to the user's audio, then the avatar's audio to the user (paper, 3.2).
 The paper's attention has no positions and is unmasked over the frames that are given together. A
 mask may say otherwise (training's does, so that a clip is seen in pieces, as a stream is), and
 with `ages` each head learns how much what is how old concerns it (as in T5, arXiv 1910.10683).
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 NEWEST_FRAMES, OLDEST_FRAMES = -9, 40
-"""Ages that are told apart; beyond them the nearest counts. A frame of the same block may be as
+"""Ages that are distinguished; beyond them the nearest counts. A frame of the same block may be as
 much newer as a block is long."""
 
 
@@ -53,14 +53,14 @@ class DualMotionEncoder(nn.Module):
         may see another (column).
         """
         motion = self.motion_embedder(user_motion)  # [B, T, A]
-        heard, _ = self.dual_modal_attn(
+        attended, _ = self.dual_modal_attn(
             motion,
             user_audio,
             user_audio,
             need_weights=False,
             attn_mask=self._bias(0, motion, mask),
         )
-        user = functional.silu(self.ln1(motion + heard))
+        user = functional.silu(self.ln1(motion + attended))
         seen, _ = self.user_agent_attn(
             avatar_audio, user, user, need_weights=False, attn_mask=self._bias(1, user, mask)
         )

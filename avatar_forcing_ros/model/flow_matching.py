@@ -35,14 +35,14 @@ def sigma_at(timestep: Tensor) -> Tensor:
     return _SIGMAS[distance.argmin(dim=-1)].to(timestep.device)
 
 
-def solver_timesteps(evaluations: int, power: float = 1.0) -> Tensor:
-    """Timesteps that a solver with `evaluations` function evaluations visits, ``[n - 1]`` float32.
+def solver_timesteps(nfe: int, power: float = 1.0) -> Tensor:
+    """Timesteps that a solver with `nfe` function evaluations visits, ``[n - 1]`` float32.
 
     The paper's count includes the pass that fills the cache, and its last timestep is 0, which
     moves nothing: 10 evaluations are 8 steps and one cache pass. A `power` above the paper's 1
     makes the last steps shorter: what the network gets wrong there stays in the motion as jitter.
     """
-    even = np.linspace(TRAINING_TIMESTEPS, 0, evaluations - 1)
+    even = np.linspace(TRAINING_TIMESTEPS, 0, nfe - 1)
     bent = TRAINING_TIMESTEPS * (even / TRAINING_TIMESTEPS) ** power
     return torch.tensor((even if power == 1.0 else bent).tolist(), dtype=torch.float32)
 
@@ -55,9 +55,9 @@ class SolverStep(NamedTuple):
     next_sigma: float
 
 
-def solver_steps(evaluations: int, power: float = 1.0) -> list[SolverStep]:
+def solver_steps(nfe: int, power: float = 1.0) -> list[SolverStep]:
     """The steps that move something, in order (see `solver_timesteps`)."""
-    timesteps = solver_timesteps(evaluations, power)
+    timesteps = solver_timesteps(nfe, power)
     sigmas = sigma_at(timesteps)
     return [
         SolverStep(float(timesteps[k]), float(sigmas[k]), float(sigmas[k + 1]))

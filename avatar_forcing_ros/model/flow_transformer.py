@@ -12,18 +12,22 @@ import torch
 from torch import Tensor, nn
 
 from avatar_forcing_ros.config import ModelConfig
-from avatar_forcing_ros.model.attention import cross_attention_mask, self_attention_mask
-from avatar_forcing_ros.model.block_masks import parallel_masks
+from avatar_forcing_ros.model.attention import (
+    Rotation,
+    cross_attention_mask,
+    parallel_masks,
+    rotary_table,
+    self_attention_mask,
+)
 from avatar_forcing_ros.model.blocks import (
+    AttentionContext,
     Block,
     BlockKeys,
     FinalLayer,
     Modulation,
-    Sight,
     TimestepEmbedder,
 )
 from avatar_forcing_ros.model.dual_motion_encoder import DualMotionEncoder
-from avatar_forcing_ros.model.rotary import Rotation, rotation
 
 
 class MotionEmbedder(nn.Module):
@@ -76,8 +80,10 @@ class FlowTransformer(nn.Module):
 
     def modulation(self, timestep: Tensor) -> Modulation:
         """What `timestep` ``[B, T]`` in 0…1000 does to the blocks and to the final layer."""
-        when = self.t_embedder(timestep)  # [B, T, H]
-        return Modulation(self.adaLN_modulation(when), self.final_layer.adaLN_modulation(when))
+        embedding = self.t_embedder(timestep)  # [B, T, H]
+        return Modulation(
+            self.adaLN_modulation(embedding), self.final_layer.adaLN_modulation(embedding)
+        )
 
     def forward(
         self,
@@ -96,9 +102,9 @@ class FlowTransformer(nn.Module):
         `horizon` ``[B, T]`` is the last frame that each frame may see at all: training shows a
         whole clip at once, of which a stream would not have had the end yet.
         """
-        sight = self._sight(x, past, horizon)
-        told = self.modulation(timestep) if isinstance(timestep, Tensor) else timestep
-        return self._through(x, told, reference, condition, past, sight)
+        attention = self._attention_context(x, past, horizon)
+        modulation = self.modulation(timestep) if isinstance(timestep, Tensor) else timestep
+        return self._run_blocks(x, modulation, reference, condition, past, attention)
 
     def parallel(
         self,
@@ -119,32 +125,34 @@ class FlowTransformer(nn.Module):
         head_dim = self.config.hidden_dim // self.config.heads
         ahead = self.config.look_ahead_frames
         masks = parallel_masks(frames, block_frames, ahead, noisy.device)
-        once = rotation(frames, head_dim, noisy)
-        turn = Rotation(once.cos.repeat(2, 1), once.sin.repeat(2, 1))
-        sight = Sight(turn, *masks)
+        once = rotary_table(frames, head_dim, noisy)
+        rotation = Rotation(once.cos.repeat(2, 1), once.sin.repeat(2, 1))
+        attention = AttentionContext(rotation, *masks)
         x = torch.cat((clean, noisy), dim=1)  # [B, 2 T, D]
-        told = self.modulation(torch.cat((torch.zeros_like(timestep), timestep), dim=1))
-        velocity, _ = self._through(x, told, reference, condition, None, sight)
+        modulation = self.modulation(torch.cat((torch.zeros_like(timestep), timestep), dim=1))
+        velocity, _ = self._run_blocks(x, modulation, reference, condition, None, attention)
         return velocity[:, frames:]
 
-    def _through(
+    def _run_blocks(
         self,
         x: Tensor,
-        told: Modulation,
+        modulation: Modulation,
         reference: Tensor,
         condition: Tensor,
         past: Sequence[BlockKeys] | None,
-        sight: Sight,
+        attention: AttentionContext,
     ) -> tuple[Tensor, list[BlockKeys]]:
-        modulation = told.blocks.chunk(6, dim=-1)
+        parts = modulation.blocks.chunk(6, dim=-1)
         hidden = self.x_embedder(x, reference)  # [B, T, H]
         present: list[BlockKeys] = []
         for i, block in enumerate(self.blocks):
-            hidden, keys = block(hidden, modulation, condition, past[i] if past else None, sight)
+            hidden, keys = block(hidden, parts, condition, past[i] if past else None, attention)
             present.append(keys)
-        return self.final_layer(hidden, told.final), present
+        return self.final_layer(hidden, modulation.final), present
 
-    def _sight(self, x: Tensor, past: Sequence[BlockKeys] | None, horizon: Tensor | None) -> Sight:
+    def _attention_context(
+        self, x: Tensor, past: Sequence[BlockKeys] | None, horizon: Tensor | None
+    ) -> AttentionContext:
         """Masks and rotations; past frames directly precede the present ones."""
         frames = x.shape[1]
         kept = past[0].self_attention.key.shape[2] if past else 0
@@ -159,5 +167,5 @@ class FlowTransformer(nn.Module):
             last = horizon[:, None, :, None]  # [B, 1, T, 1]
             self_mask = self_mask & (seen <= last)  # [B, 1, T, S + T]
             cross_mask = cross_mask & (seen_cross <= last)
-        turn = rotation(kept + frames, self.config.hidden_dim // self.config.heads, x)
-        return Sight(turn, self_mask, cross_mask)
+        rotation = rotary_table(kept + frames, self.config.hidden_dim // self.config.heads, x)
+        return AttentionContext(rotation, self_mask, cross_mask)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from avatar_forcing_ros.config import ModelConfig
-from avatar_forcing_ros.model.audio_encoder import SpeechEncoder
+from avatar_forcing_ros.model.audio_encoders import MelEncoder, SpeechEncoder
 from avatar_forcing_ros.model.flow_transformer import FlowTransformer
-from avatar_forcing_ros.model.mel_encoder import MelEncoder
 
 
 class MotionGenerator(nn.Module):
-    """Everything that turns sound and the user's motion into the avatar's motion.
+    """Everything that turns audio and the user's motion into the avatar's motion.
 
     `motion_mean` and `motion_std` ``[D]`` normalise motion and travel with the weights.
     """

@@ -17,10 +17,14 @@ from torch import Tensor
 
 from avatar_forcing_ros.config import PAPER_MODEL, ModelConfig
 from avatar_forcing_ros.errors import CheckpointError
-from avatar_forcing_ros.model.checkpoint import Checkpoint, read_safetensors
-from avatar_forcing_ros.model.tensor_check import Findings, compare, few
-from avatar_forcing_ros.model.unfilled import AUTOENCODER_PREFIX, Networks, unfilled
-from avatar_forcing_ros.model.weight_report import FileReport, WeightReport
+from avatar_forcing_ros.model.checkpoint import (
+    AUTOENCODER_PREFIX,
+    Checkpoint,
+    Networks,
+    empty_networks,
+    read_safetensors,
+)
+from avatar_forcing_ros.model.weight_report import FileReport, Findings, WeightReport, compare, few
 
 AUTOENCODER_FILE = "motion_autoencoder.pth"
 TRANSFORMER_FILE = "flow_transformer.pth"
@@ -49,11 +53,11 @@ SPELLINGS = (
 )
 """A normalised weight's two parts before and after torch 2.1."""
 
-Say = Callable[[str], None]
+Progress = Callable[[str], None]
 
 
-def silent(stage: str) -> None:
-    """Says nothing of how far the work is."""
+def no_progress(stage: str) -> None:
+    """Reports no progress."""
 
 
 class _Part(NamedTuple):
@@ -64,14 +68,14 @@ class _Part(NamedTuple):
 
 
 def load_released(
-    folder: Path, config: ModelConfig = PAPER_MODEL, say: Say = silent
+    folder: Path, config: ModelConfig = PAPER_MODEL, progress: Progress = no_progress
 ) -> Checkpoint:
     """The networks of `config` with the weights in `folder`, in float32 and evaluation mode.
 
     Raises CheckpointError, naming them, for files or tensors that are missing, damaged or of
     another shape, and for tensors that do not belong to the model.
     """
-    networks, parts = _examine(folder, config, say)
+    networks, parts = _examine(folder, config, progress)
     wrong = [sentence for part in parts for sentence in part.report.sentences()]
     if wrong:
         raise CheckpointError(
@@ -80,7 +84,7 @@ def load_released(
             got=few(wrong),
             remedy=f"see the whole list: avatar-forcing weights check {folder} --json report.json",
         )
-    say("filling the networks")
+    progress("filling the networks")
     wanted = networks.tensors()
     tensors = {n: torch.zeros(t.shape) for n, t in wanted.items() if n.endswith(UNUSED)}
     for part in parts:
@@ -97,10 +101,10 @@ def load_released(
 
 
 def inspect_released(
-    folder: Path, config: ModelConfig = PAPER_MODEL, say: Say = silent
+    folder: Path, config: ModelConfig = PAPER_MODEL, progress: Progress = no_progress
 ) -> WeightReport:
     """What `load_released` would make of `folder`; bad content is reported, not raised."""
-    _, parts = _examine(folder, config, say)
+    _, parts = _examine(folder, config, progress)
     files = tuple(part.report for part in parts)
     licence = _licence_text(folder) or LICENCE_NOTE
     return WeightReport(str(folder), files, licence, config.motion_space)
@@ -115,8 +119,10 @@ def lacks_speech(folder: Path) -> bool:
     return not any(name.startswith(SPEECH_PREFIX) for name in names)
 
 
-def _examine(folder: Path, config: ModelConfig, say: Say) -> tuple[Networks, list[_Part]]:
-    networks = unfilled(config, autoencoder=True)
+def _examine(
+    folder: Path, config: ModelConfig, progress: Progress
+) -> tuple[Networks, list[_Part]]:
+    networks = empty_networks(config, autoencoder=True)
     wanted: dict[str, dict[str, Tensor]] = {"autoencoder": {}, "speech": {}, "transformer": {}}
     for name, tensor in networks.tensors().items():
         if name in NORMALISATION:
@@ -125,13 +131,15 @@ def _examine(folder: Path, config: ModelConfig, say: Say) -> tuple[Networks, lis
         speech = name.startswith(SPEECH_PREFIX)
         part = "autoencoder" if autoencoder else "speech" if speech else "transformer"
         wanted[part][name] = tensor
-    first = _examine_file(folder, AUTOENCODER_FILE, wanted["autoencoder"], say)
-    second = _examine_file(folder, TRANSFORMER_FILE, wanted["transformer"], say, wanted["speech"])
+    first = _examine_file(folder, AUTOENCODER_FILE, wanted["autoencoder"], progress)
+    second = _examine_file(
+        folder, TRANSFORMER_FILE, wanted["transformer"], progress, wanted["speech"]
+    )
     if any(name.startswith(SPEECH_PREFIX) for name in second.tensors):
         return networks, [first, second]
     paths = [f"{SPEECH_FOLDER}/{name}" for name in SPEECH_FILES]
     there = next((path for path in paths if (folder / path).is_file()), None)
-    third = _examine_file(folder, there or paths[0], wanted["speech"], say)
+    third = _examine_file(folder, there or paths[0], wanted["speech"], progress)
     if not there:
         note = f"nor are its tensors in {TRANSFORMER_FILE}"
         third = third._replace(report=replace(third.report, note=note))
@@ -142,7 +150,7 @@ def _examine_file(
     folder: Path,
     name: str,
     wanted: Mapping[str, Tensor],
-    say: Say,
+    progress: Progress,
     optional: Mapping[str, Tensor] | None = None,
 ) -> _Part:
     """The file `name` beside `wanted`; of `optional`, it holds all or nothing."""
@@ -151,7 +159,7 @@ def _examine_file(
     if not path.is_file():
         return _Part(FileReport(name, None, nothing), {})
     size_bytes = path.stat().st_size
-    say(f"reading {name} ({size_bytes / 1e6:.0f} MB)")
+    progress(f"reading {name} ({size_bytes / 1e6:.0f} MB)")
     try:
         given = _read(path)
     except CheckpointError as error:

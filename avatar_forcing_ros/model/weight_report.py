@@ -1,10 +1,100 @@
-"""What was found in files of weights: a value to print, to store and to decide by."""
+"""What is wrong with files of weights, beside the tensors that a network needs."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
-from avatar_forcing_ros.model.tensor_check import Findings
+import torch
+from torch import Tensor
+
+SHOWN_NAMES = 4
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The differences, by name; all empty where the tensors fit."""
+
+    wanted: int
+    """How many tensors the network needs."""
+    missing: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
+    wrong_shape: tuple[tuple[str, list[int], list[int]], ...] = ()
+    """Name, the shape it has, the shape it should have."""
+    not_float: tuple[str, ...] = ()
+    not_finite: tuple[str, ...] = ()
+
+    @property
+    def fitting(self) -> int:
+        """How many of the wanted tensors are there and can be used."""
+        bad = (self.missing, self.wrong_shape, self.not_float, self.not_finite)
+        return self.wanted - sum(map(len, bad))
+
+    @property
+    def good(self) -> bool:
+        """Exactly the wanted tensors, all usable."""
+        return self.fitting == self.wanted and not self.extra
+
+    def by_kind(self) -> dict[str, Sequence[str]]:
+        """The names of tensors with each kind of fault; wrong shapes with both shapes."""
+        return {
+            "missing": self.missing,
+            "not known": self.extra,
+            "of another shape": [
+                f"{n} ({has} instead of {due})" for n, has, due in self.wrong_shape
+            ],
+            "no floating-point numbers": self.not_float,
+            "with values that are no numbers": self.not_finite,
+        }
+
+    def sentences(self) -> list[str]:
+        """One for each thing that is wrong."""
+        return [
+            *(f"{name} is missing" for name in self.missing),
+            *(f"{name} is not part of the network" for name in self.extra),
+            *(f"{name} has shape {has} instead of {due}" for name, has, due in self.wrong_shape),
+            *(f"{name} holds no plain floating-point numbers" for name in self.not_float),
+            *(f"{name} holds values that are no numbers" for name in self.not_finite),
+        ]
+
+
+def compare(wanted: Mapping[str, Tensor], given: Mapping[str, object]) -> Findings:
+    """How `given` differs from `wanted`, whose tensors may be shapes alone (device meta)."""
+    wrong_shape, not_float, not_finite = [], [], []
+    for name, due in wanted.items():
+        if name not in given:
+            continue
+        tensor = given[name]
+        if not _is_plain_float(tensor):
+            not_float.append(name)
+        elif tensor.shape != due.shape:
+            wrong_shape.append((name, list(tensor.shape), list(due.shape)))
+        elif not bool(torch.isfinite(tensor).all()):
+            not_finite.append(name)
+    return Findings(
+        len(wanted),
+        missing=tuple(name for name in wanted if name not in given),
+        extra=tuple(name for name in given if name not in wanted),
+        wrong_shape=tuple(wrong_shape),
+        not_float=tuple(not_float),
+        not_finite=tuple(not_finite),
+    )
+
+
+def few(sentences: Sequence[str], shown: int = SHOWN_NAMES) -> str:
+    """The first of them, and how many more there are."""
+    more = f" and {len(sentences) - shown} more" if len(sentences) > shown else ""
+    return "; ".join(sentences[:shown]) + more
+
+
+def _is_plain_float(value: object) -> TypeGuard[Tensor]:
+    return (
+        isinstance(value, Tensor)
+        and value.layout == torch.strided
+        and not value.is_meta
+        and value.is_floating_point()
+    )
 
 
 @dataclass(frozen=True)

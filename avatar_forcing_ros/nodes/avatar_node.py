@@ -23,7 +23,6 @@ from std_srvs.srv import Trigger
 
 from avatar_forcing_ros.config import AvatarConfig, SamplingConfig
 from avatar_forcing_ros.errors import AvatarForcingError, ConfigError
-from avatar_forcing_ros.files import user_path
 from avatar_forcing_ros.media import AvatarFrame
 from avatar_forcing_ros.node_config import AvatarNodeConfig
 from avatar_forcing_ros.nodes.avatar_inputs import AvatarInputs
@@ -40,9 +39,9 @@ from avatar_forcing_ros.nodes.parameters import (
     refused,
     values,
 )
+from avatar_forcing_ros.resources import user_path
 from avatar_forcing_ros.runtime.avatar import Avatar
-from avatar_forcing_ros.runtime.build import build_session, load_face
-from avatar_forcing_ros.runtime.load import device_of
+from avatar_forcing_ros.runtime.load import build_session, device_of, load_face
 from avatar_forcing_ros.runtime.status import AvatarStatus
 from avatar_forcing_ros.settings import from_flat, settings_of
 from avatar_forcing_ros.strict import override

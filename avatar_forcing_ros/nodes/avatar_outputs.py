@@ -27,8 +27,8 @@ from avatar_forcing_ros.nodes.convert_motion import (
     values_to_transform,
 )
 from avatar_forcing_ros.nodes.diagnostics import ErrorCounter
+from avatar_forcing_ros.rig.blendshapes import FaceOutline
 from avatar_forcing_ros.rig.portrait import Portrait
-from avatar_forcing_ros.runtime.outline import FaceOutline
 
 GAINS = ("pan_gain", "tilt_gain", "roll_gain", "jaw_gain")
 COMPRESSED = "avatar/image_raw/compressed"

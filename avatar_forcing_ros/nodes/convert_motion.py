@@ -23,9 +23,9 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from avatar_forcing_ros.msg import AvatarMotion
 from avatar_forcing_ros.nodes.diagnostics import BadMessage
-from avatar_forcing_ros.rig import mesh_indices as mesh
+from avatar_forcing_ros.rig import face_landmarks as mesh
 from avatar_forcing_ros.rig.coefficients import COUNT, INDEX, NAMES, clip
-from avatar_forcing_ros.rig.face_geometry import HEAD_FROM_PICTURE, head_centre
+from avatar_forcing_ros.rig.face_landmarks import HEAD_FROM_IMAGE, head_centre
 
 Values = NDArray[np.float32]
 
@@ -215,7 +215,7 @@ def landmarks_to_markers(landmarks_px: Values, header: Any, head_width_m: float)
         raise ValueError(f"expected {mesh.LANDMARK_COUNT} landmarks, got {landmarks_px.shape}")
     width_px = np.linalg.norm(landmarks_px[mesh.EAR_LEFT] - landmarks_px[mesh.EAR_RIGHT])
     from_centre = (landmarks_px - head_centre(landmarks_px)).astype(np.float64)
-    points_m = from_centre @ HEAD_FROM_PICTURE.T * (head_width_m / float(width_px))
+    points_m = from_centre @ HEAD_FROM_IMAGE.T * (head_width_m / float(width_px))
     return MarkerArray(
         markers=[
             _line(points_m[outline], header, number) for number, outline in enumerate(OUTLINES)

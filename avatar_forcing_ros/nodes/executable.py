@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from avatar_forcing_ros.missing_packages import missing_package
+from avatar_forcing_ros.errors import missing_package
 
 PACKAGE = __name__.partition(".")[0]
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

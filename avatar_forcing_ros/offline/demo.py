@@ -13,7 +13,7 @@ from avatar_forcing_ros.config import AvatarConfig
 from avatar_forcing_ros.media_files.writing import json_file
 from avatar_forcing_ros.offline.render import Progress, RenderResult, read_inputs, render
 from avatar_forcing_ros.resources import shipped
-from avatar_forcing_ros.runtime.build import build_session
+from avatar_forcing_ros.runtime.load import build_session
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ, frames_to_samples
 from avatar_forcing_ros.training.metrics.behaviour import (
     blinks,

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from avatar_forcing_ros.atomic_write import atomic_write
 from avatar_forcing_ros.errors import MediaError
-from avatar_forcing_ros.files import whole_file
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
 from avatar_forcing_ros.media_files.reading import (
     at_frame_rate,
@@ -120,8 +120,8 @@ def render(
     if inputs.user_audio is not None:
         session.push_user_audio(AudioChunk(inputs.user_audio, SAMPLE_RATE_HZ, 0))
     with ExitStack() as files:
-        video = files.enter_context(whole_file(output)) if output else None
-        arrays = files.enter_context(whole_file(motion)) if motion else None
+        video = files.enter_context(atomic_write(output)) if output else None
+        arrays = files.enter_context(atomic_write(motion)) if motion else None
         result = _Run(session, inputs, video, beside_user).to_end(progress)
         if arrays:
             _write_motion(result, arrays)

@@ -10,8 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar_forcing_ros.rig.face_mesh import EXPRESSION_NAMES, SEAL_JAW, displacement_basis
-from avatar_forcing_ros.rig.mesh_indices import (
+from avatar_forcing_ros.rig.blendshapes import SEAL_JAW, displacement_basis
+from avatar_forcing_ros.rig.coefficients import EXPRESSION_NAMES
+from avatar_forcing_ros.rig.face_landmarks import (
     CHIN,
     EYE_LEFT,
     EYE_RIGHT,

@@ -25,7 +25,7 @@ Landmarks = NDArray[np.float32]  # [478, 3] px
 
 
 class Square(NamedTuple):
-    """Where a crop is, in pixels of its picture; it may reach beyond the border."""
+    """Where a crop is, in pixels of its image; it may reach beyond the border."""
 
     centre_x: float
     centre_y: float
@@ -45,26 +45,26 @@ def _whole_pixels(square: Square) -> tuple[int, int, int]:
     return round(square.centre_x - 0.5 * side), round(square.centre_y - 0.5 * side), side
 
 
-def cut(picture: Pixels, square: Square, size_px: int) -> Pixels:
-    """The `square` of `picture` as ``[size_px, size_px, 3]``; beyond the border its edge."""
-    height, width = picture.shape[:2]
+def cut(image: Pixels, square: Square, size_px: int) -> Pixels:
+    """The `square` of `image` as ``[size_px, size_px, 3]``; beyond the border its edge."""
+    height, width = image.shape[:2]
     left, top, side = _whole_pixels(square)
     xs = np.arange(left, left + side).clip(0, width - 1)
     ys = np.arange(top, top + side).clip(0, height - 1)
     method = cv2.INTER_AREA if side > size_px else cv2.INTER_CUBIC
-    crop = picture[ys[:, None], xs[None, :]]
+    crop = image[ys[:, None], xs[None, :]]
     return np.asarray(cv2.resize(crop, (size_px, size_px), interpolation=method), np.uint8)
 
 
-def crop_portrait(picture: Pixels, landmarks: Landmarks, size_px: int) -> Portrait:
-    """The face's square in `picture` and where its landmarks are in it."""
+def crop_portrait(image: Pixels, landmarks: Landmarks, size_px: int) -> Portrait:
+    """The face's square in `image` and where its landmarks are in it."""
     square = face_square(landmarks)
     left, top, side = _whole_pixels(square)
     scale = size_px / side
     moved = landmarks.astype(np.float64) * scale
     # pixel centres: (x + 0.5) scales, not x
     moved[:, :2] = (landmarks[:, :2] - [left, top] + 0.5) * scale - 0.5
-    return Portrait(cut(picture, square, size_px), moved.astype(np.float32))
+    return Portrait(cut(image, square, size_px), moved.astype(np.float32))
 
 
 class FaceCrop:
@@ -90,7 +90,7 @@ class FaceCrop:
         return len(self._seen) >= DETECTIONS_TO_LOCK
 
     def update(self, landmarks: Landmarks) -> Square:
-        """Take the face ``[478, 3]`` px of the next picture; the square to cut.
+        """Take the face ``[478, 3]`` px of the next image; the square to cut.
 
         Once locked it moves only for a face that has been off its middle for a second.
         """

@@ -7,14 +7,18 @@ rotated, scaled and shifted copy of the face itself (least squares, Umeyama 1991
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar_forcing_ros.rig.face_geometry import HEAD_FROM_PICTURE
+from avatar_forcing_ros.rig.face_landmarks import HEAD_FROM_IMAGE
 
 Array = NDArray[np.float64]
+
+CANONICAL_FILE = Path(__file__).with_name("canonical_face.npy")
 
 # Landmarks that expression hardly moves: forehead, temples, nose bridge and the eyes' corners.
 STABLE: NDArray[np.intp] = np.array(
@@ -30,8 +34,8 @@ class HeadPose:
     """Where and how a head is held.
 
     `angles_rad` ``[3]`` yaw, pitch, roll as ``rig.coefficients`` defines them; `centre_px`
-    ``[3]`` where the canonical face's origin lies in the picture; `width_px` the length of one
-    head width; `rotation` ``[3, 3]`` from the canonical face's axes to the picture's.
+    ``[3]`` where the canonical face's origin lies in the image; `width_px` the length of one
+    head width; `rotation` ``[3, 3]`` from the canonical face's axes to the image's.
     """
 
     angles_rad: Array
@@ -42,6 +46,17 @@ class HeadPose:
     def to_face(self, landmarks_px: NDArray[np.floating[Any]]) -> Array:
         """`landmarks_px` ``[N, 3]`` turned back to look at the camera, in head widths."""
         return np.asarray((landmarks_px - self.centre_px) @ self.rotation / self.width_px)
+
+
+@lru_cache(maxsize=1)
+def canonical_face() -> Array:
+    """The mean face ``[478, 3]``, in head widths from the middle between the ears; read-only.
+
+    Its axes are those of an image of a face that looks into the camera. ``tools`` makes the file.
+    """
+    points = np.load(CANONICAL_FILE).astype(np.float64)
+    points.setflags(write=False)
+    return points
 
 
 def fit_similarity(source: Array, target: Array) -> tuple[Array, float, Array]:
@@ -59,8 +74,8 @@ def fit_similarity(source: Array, target: Array) -> tuple[Array, float, Array]:
 
 
 def angles_from_rotation(rotation: Array) -> Array:
-    """Yaw, pitch, roll ``[3]`` in rad of a rotation ``[3, 3]`` in picture axes."""
-    head = HEAD_FROM_PICTURE @ rotation @ HEAD_FROM_PICTURE.T
+    """Yaw, pitch, roll ``[3]`` in rad of a rotation ``[3, 3]`` in image axes."""
+    head = HEAD_FROM_IMAGE @ rotation @ HEAD_FROM_IMAGE.T
     pitch = -np.arcsin(np.clip(head[2, 0], -1.0, 1.0))
     return np.array(
         [np.arctan2(head[1, 0], head[0, 0]), pitch, np.arctan2(head[2, 1], head[2, 2])]

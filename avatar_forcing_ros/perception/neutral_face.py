@@ -11,9 +11,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar_forcing_ros.perception.canonical_face import canonical_face
 from avatar_forcing_ros.perception.expression import ExpressionSolver, eye_opening
-from avatar_forcing_ros.rig.mesh_indices import EYE_LEFT, EYE_RIGHT, EyeIndices, Indices
+from avatar_forcing_ros.perception.head_pose import canonical_face
+from avatar_forcing_ros.rig.face_landmarks import EYE_LEFT, EYE_RIGHT, EyeIndices, Indices
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ
 
 Array = NDArray[np.float64]

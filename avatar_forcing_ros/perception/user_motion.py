@@ -11,31 +11,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.errors import MediaError
-from avatar_forcing_ros.perception.canonical_face import canonical_face
 from avatar_forcing_ros.perception.face_tracker import FaceObservation
-from avatar_forcing_ros.perception.head_pose import estimate_pose
+from avatar_forcing_ros.perception.head_pose import HeadPose, canonical_face, estimate_pose
 from avatar_forcing_ros.perception.neutral_face import NeutralFace
 from avatar_forcing_ros.perception.one_euro import OneEuroFilter
-from avatar_forcing_ros.perception.place_reference import PlaceReference
 from avatar_forcing_ros.rig import coefficients
-from avatar_forcing_ros.rig.coefficients import COUNT, EXPRESSION, POSE
-from avatar_forcing_ros.rig.face_geometry import check_landmarks
-from avatar_forcing_ros.timebase import FRAME_PERIOD_NS
+from avatar_forcing_ros.rig.coefficients import COUNT, EXPRESSION, POSE, POSE_COUNT
+from avatar_forcing_ros.rig.face_landmarks import check_landmarks, head_centre
+from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, FRAME_RATE_HZ
 
 Array = NDArray[np.float64]
 
 HOLD_S = 0.2  # a face that is lost for so long was not lost: it blurred, or a hand passed
 DECAY_S = 1.0  # then the motion goes back to neutral in this time
 RETURN_S = 0.2  # in which a face that comes back takes over from the decay
-FORGET_S = 3.0  # whoever comes after so long is met afresh
+FORGET_S = 3.0  # after so long a face is taken for a new user
 BACK_S = 1.0  # stamps that go back by more are of a clock that has begun anew, as in a replay
+FIRST_FRAMES = 2 * FRAME_RATE_HZ  # the weight of the first detection
+FOLLOW_FRAMES = 30 * FRAME_RATE_HZ  # a user who goes elsewhere is followed far slower than any
+# gesture: re-centring quickly would remove the very motion that is to be seen
 MIN_FACE_PX = 8.0
-LARGEST_FACE = 2.0  # of the picture's longer side; of a nearer one there is nothing to see
+MAX_FACE_SIZE = 2.0  # of the image's longer side; of a nearer one there is nothing to see
 
-# What tracking loses is given back here. FaceMesh follows less than what pictures show (of a pitch
-# that a rendered picture shows it reports 0.87, of lifted brows and mouth corners about half), and
+# What tracking loses is given back here. FaceMesh follows less than what images show (of a pitch
+# that a rendered image shows it reports 0.87, of lifted brows and mouth corners about half), and
 # the ridge of the least squares takes a share. Each is between the inverse slopes measured on
-# rendered portraits and on exact landmarks, so neither comes back at exactly 1: rendered pictures
+# rendered portraits and on exact landmarks, so neither comes back at exactly 1: rendered images
 # stay below it, exact landmarks may go above. Yaw, roll and blinks need nothing.
 GAINS = {
     "head_pitch": 1.15,
@@ -71,23 +72,23 @@ class UserMotionEstimator:
 
     def reset(self) -> None:
         """Forget the user: resting face, place and motion."""
-        self._meet()
+        self._new_user()
         self._values: Array = np.zeros(COUNT)  # as last given with a visible face
         self._seen_ns: int | None = None
         self._returned: tuple[int, Array] | None = None  # when a face came, and the values before
         self._where: Array | None = None  # the landmarks' middle, and the face's width, px [3]
 
-    def _meet(self) -> None:
+    def _new_user(self) -> None:
         self._neutral = NeutralFace()
-        self._place = PlaceReference()
-        self._raw_expression = np.zeros(COUNT - coefficients.POSE_COUNT)
+        self._place = PoseReference()
+        self._raw_expression = np.zeros(COUNT - POSE_COUNT)
         self._filter = OneEuroFilter(_min_cutoffs_hz(), _speed_gains())
 
     def update(self, observation: FaceObservation | None, stamp_ns: int) -> UserMotion:
         """The user's motion at `stamp_ns`; `observation` is None where no face was found.
 
         Stamps are of one clock; where they go back by more than BACK_S that has begun anew, and
-        the user is met afresh.
+        the user counts as a new one.
         """
         if self._seen_ns is not None and stamp_ns < self._seen_ns - _ns(BACK_S):
             self.reset()
@@ -97,12 +98,12 @@ class UserMotionEstimator:
         if self._seen_ns is not None and stamp_ns - self._seen_ns <= _ns(HOLD_S):
             if self._where is not None and _apart(where, self._where):
                 self._returned = stamp_ns, self._values.copy()
-                self._meet()  # nobody moves that fast: somebody else has the floor
+                self._new_user()  # nobody moves that fast: it is another person
         elif self._seen_ns is not None:
             self._returned = stamp_ns, self._decayed(stamp_ns)
             self._filter.reset()
             if stamp_ns - self._seen_ns > _ns(FORGET_S):
-                self._meet()
+                self._new_user()
         raw = self._read(observation)
         values = self._filter(raw) if self._smooth else raw
         if self._returned is not None:
@@ -134,17 +135,49 @@ class UserMotionEstimator:
         return self._values * (1.0 - part * part * (3.0 - 2.0 * part))
 
 
-def usable(observation: FaceObservation, picture_shape: tuple[int, ...] | None = None) -> bool:
+class PoseReference:
+    """What head x, y, scale and pitch are counted from: the first detection, then a slow mean.
+
+    Yaw and roll need none: a face is symmetric, so that zero can be seen. Pitch does,
+    slowly: cameras sit above or below the eyes, and faces differ in profile.
+    """
+
+    def __init__(self) -> None:
+        self._pivot = np.asarray(head_centre(canonical_face().astype(np.float32)), np.float64)
+        self._seen = 0
+        self._reference = np.zeros(4)  # x px, y px, log of the width in px, pitch rad
+
+    def relative(self, pose: HeadPose) -> Array:
+        """The six pose coefficients of `pose` against the reference so far, `pose` included."""
+        centre_px = pose.centre_px + pose.width_px * pose.rotation @ self._pivot
+        yaw, pitch, roll = pose.angles_rad
+        place = np.array([centre_px[0], centre_px[1], np.log(pose.width_px), pitch])
+        self._learn(place)
+        x_px, y_px, log_width, level = self._reference
+        width_px = np.exp(log_width)
+        left, up = (place[0] - x_px) / width_px, (y_px - place[1]) / width_px
+        out = np.array([yaw, pitch - level, roll, left, up, pose.width_px / width_px - 1.0])
+        return out.reshape(POSE_COUNT)
+
+    def _learn(self, place: Array) -> None:
+        if self._seen == 0:
+            self._reference[:3] = place[:3]  # pitch begins at the canonical face's level
+        share = 1.0 / min(FIRST_FRAMES + self._seen, FOLLOW_FRAMES)
+        self._reference += share * (place - self._reference)
+        self._seen += 1
+
+
+def usable(observation: FaceObservation, image_shape: tuple[int, ...] | None = None) -> bool:
     """Whether the landmarks are a face of some pixels; a tracker may lose its hold.
 
-    With `picture_shape` (height, width, …) a face of several pictures' size is none either.
+    With `image_shape` (height, width, …) a face of several images' size is none either.
     """
     try:
         points = check_landmarks(observation.landmarks_px)
     except MediaError:
         return False
     size_px = np.ptp(points[:, :2], axis=0)
-    if picture_shape is not None and size_px.max() > LARGEST_FACE * max(picture_shape[:2]):
+    if image_shape is not None and size_px.max() > MAX_FACE_SIZE * max(image_shape[:2]):
         return False
     return bool(size_px.min() >= MIN_FACE_PX)
 

@@ -3,7 +3,7 @@
 One vector of these describes a face, the user's (from tracking) as well as the avatar's (to be
 rendered); the order below is the file format and the order on ``avatar/motion``.
 
-Signs follow the person, never the picture: *left* is the person's own left, which is the right
+Signs follow the person, never the image: *left* is the person's own left, which is the right
 side of an unmirrored image. Head angles are REP-103 rotations of the head frame (x forward out of
 the face, y to the person's left, z up), applied as roll, then pitch, then yaw (fixed axes):
 positive yaw turns the face to the person's left, positive pitch looks down, positive roll tips the
@@ -62,6 +62,7 @@ COUNT = len(COEFFICIENTS)  # K = 23
 POSE_COUNT = 6  # the first six move the whole head, the others change the face
 POSE = slice(0, POSE_COUNT)
 EXPRESSION = slice(POSE_COUNT, COUNT)
+EXPRESSION_NAMES = NAMES[EXPRESSION]  # 17
 LOW: NDArray[np.float32] = np.array([c.low for c in COEFFICIENTS], np.float32)
 HIGH: NDArray[np.float32] = np.array([c.high for c in COEFFICIENTS], np.float32)
 

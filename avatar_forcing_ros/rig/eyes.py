@@ -8,16 +8,18 @@ radius, the white by what is seen of it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from itertools import product
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
-from avatar_forcing_ros.rig import face_mesh
-from avatar_forcing_ros.rig.lids import trace_lids
-from avatar_forcing_ros.rig.mesh_indices import EyeIndices
+from avatar_forcing_ros.rig import coefficients
+from avatar_forcing_ros.rig.face_landmarks import EyeIndices
+from avatar_forcing_ros.rig.image_ops import remap, sample, smooth_step
 from avatar_forcing_ros.rig.portrait import Portrait
-from avatar_forcing_ros.rig.sampling import sample, smooth_step
 
 Image = NDArray[np.uint8]
 Array = NDArray[np.float32]
@@ -30,7 +32,7 @@ class EyePainter:
         p = portrait.landmarks
         lids = trace_lids(portrait, eye)
         upper, lower = lids.upper, lids.lower
-        ends = lids.upper[[0, -1]]  # [2, 2] the corners, left and right in the picture
+        ends = lids.upper[[0, -1]]  # [2, 2] the corners, left and right in the image
         self.width_px = float(ends[1, 0] - ends[0, 0])
         margin = 0.22 * self.width_px
         top = float(p[eye.brow_lower, 1].min()) - 2.0
@@ -53,9 +55,9 @@ class EyePainter:
         fade = smooth_step(1.0 - beside / (0.8 * margin))  # 1 over the eye, 0 beside it
         self._upper_moves = fade * (_still_ends(basis[:, lids.upper_ids, 1]) @ to_upper.T)
         self._lower_moves = fade * (_still_ends(basis[:, lids.lower_ids, 1]) @ to_lower.T)
-        # a blink closes each column of the picture; the corners give way a little, as lashes do
+        # a blink closes each column of the image; the corners give way a little, as lashes do
         sag = 0.12 * self._gap_px * fade * (1.0 - gap / (0.5 * self._gap_px)).clip(0.0)
-        for k in (face_mesh.EXPRESSION_NAMES.index(n) for n in ("blink_left", "blink_right")):
+        for k in (coefficients.EXPRESSION_NAMES.index(n) for n in ("blink_left", "blink_right")):
             if np.abs(basis[k, eye.upper]).max() > 0.0:
                 self._upper_moves[k] = 0.9 * gap + sag  # [w]
                 self._lower_moves[k] = -0.1 * gap + sag
@@ -74,9 +76,9 @@ class EyePainter:
         self._ball = self._rest  # what the opening shows while the gaze rests
         self._whole_ball = self._complete_eyeball()
 
-    def paint(self, picture: Image, expression: Array) -> None:
-        """Draw the eye for `expression` ``[17]`` into `picture` ``[S, S, 3]``, in place."""
-        roi = picture[self.y0 : self.y1, self.x0 : self.x1]
+    def paint(self, image: Image, expression: Array) -> None:
+        """Draw the eye for `expression` ``[17]`` into `image` ``[S, S, 3]``, in place."""
+        roi = image[self.y0 : self.y1, self.x0 : self.x1]
         gaze = expression @ self._gaze_moves  # [2] px
         upper_move = expression @ self._upper_moves  # [w] px
         lower_move = expression @ self._lower_moves
@@ -218,3 +220,73 @@ def _by_radius(image: Array, known: NDArray[np.bool_], radius: Array) -> Array:
     return np.stack([np.interp(radius, radii, table[:, c]) for c in range(3)], -1).astype(
         np.float32
     )
+
+
+@dataclass(frozen=True)
+class LidCurves:
+    """Both lash lines, from the image's left to its right, corners included.
+
+    `upper`, `lower` ``[9, 2]`` px; `upper_ids`, `lower_ids` the landmarks they come from.
+    """
+
+    upper: Array
+    lower: Array
+    upper_ids: list[int]
+    lower_ids: list[int]
+
+
+def trace_lids(portrait: Portrait, eye: EyeIndices) -> LidCurves:
+    """The lash lines of `eye`, fitted to the image around its landmarks."""
+    p = portrait.landmarks[:, :2]
+    ends = sorted((eye.outer, eye.inner), key=lambda i: float(p[i, 0]))
+    upper_ids, lower_ids = (
+        [ends[0], *sorted(ids.tolist(), key=lambda i: float(p[i, 0])), ends[1]]
+        for ids in (eye.upper, eye.lower)
+    )
+    upper, lower = p[upper_ids].copy(), p[lower_ids].copy()
+    for curve in (upper, lower):  # corners, too, are tracked inside of the eye
+        curve[[0, -1]] += 0.05 * (curve[[0, -1]] - curve[[-1, 0]])
+    gap_px = float((lower[1:-1, 1] - upper[1:-1, 1]).max())
+    upper[:, 1] += _to_lashes(portrait.image, upper, gap_px)
+    red, _, blue = (portrait.image[..., c].astype(np.float32) for c in range(3))
+    chroma = np.asarray(cv2.GaussianBlur(red - blue, (0, 0), 1.0), np.float32)
+    lower[:, 1] += _to_skin(chroma, lower, gap_px)
+    corners = 0.5 * (upper[[0, -1], 1] + lower[[0, -1], 1])
+    upper[[0, -1], 1] = lower[[0, -1], 1] = corners
+    lower[:, 1] = np.maximum(lower[:, 1], upper[:, 1])
+    return LidCurves(upper, lower, upper_ids, lower_ids)
+
+
+def _to_lashes(image: NDArray[np.uint8], curve: Array, gap_px: float) -> Array:
+    """Vertical shift ``[9]`` px that lays the upper `curve` on the darkest line of the lashes.
+
+    There the lid may end: what it takes along when it closes is lash, never iris.
+    """
+    grey = image.astype(np.float32).mean(-1)
+    light = np.asarray(cv2.GaussianBlur(grey, (0, 0), 0.8), np.float32)
+    steps = np.linspace(-0.4, 0.08, 25, dtype=np.float32) * gap_px
+    places = np.repeat(curve[1:-1, None], len(steps), axis=1)  # [7, 25, 2]
+    places[..., 1] += steps
+    cost = remap(light, places) + 30.0 * (steps / (0.3 * gap_px) + 0.4) ** 2
+    found = steps[cost.argmin(1)]  # [7]
+    along = np.linspace(-1.0, 1.0, 9)
+    smooth = np.polyval(np.polyfit(along[1:-1], found, 2), along)
+    return np.asarray(smooth.clip(-0.4 * gap_px, 0.1 * gap_px), np.float32)
+
+
+def _to_skin(chroma: Array, curve: Array, gap_px: float) -> Array:
+    """Vertical shift ``[9]`` px that lays the lower `curve` where skin colour begins below it."""
+    along = np.linspace(0.0, 1.0, 9, dtype=np.float32)
+    shape = np.stack(  # Lagrange: values at the left, the middle and the right of the curve
+        [(1 - along) * (1 - 2 * along), 4 * along * (1 - along), along * (2 * along - 1)]
+    )
+    middle, ends = np.linspace(-0.1, 0.25, 8) * gap_px, np.linspace(-0.2, 0.25, 7) * gap_px
+    shifts = np.array([np.array(c) @ shape for c in product(ends, middle, ends)])  # [n, 9]
+    places = np.broadcast_to(curve, (len(shifts), *curve.shape)).astype(np.float32)
+    places[..., 1] += shifts
+    step = np.array([0.0, 1.0], np.float32)
+    rise = remap(chroma, places + step) - remap(chroma, places - step)
+    # capped, or one speck of make-up would decide; tracked points lie inside by a tenth
+    score = rise[:, 1:-1].clip(-25.0, 25.0).mean(1)
+    score -= 14.0 * ((shifts / (0.2 * gap_px) - 0.5) ** 2).mean(1)
+    return np.asarray(shifts[score.argmax()], np.float32)

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
-from avatar_forcing_ros.rig import mesh_indices as mesh
-from avatar_forcing_ros.rig.face_mesh import FaceFrame, face_frame
+from avatar_forcing_ros.rig import face_landmarks as mesh
+from avatar_forcing_ros.rig.face_landmarks import FaceFrame, face_frame
+from avatar_forcing_ros.rig.image_ops import remap, sample
 from avatar_forcing_ros.rig.portrait import Portrait
-from avatar_forcing_ros.rig.sampling import remap, sample
 from avatar_forcing_ros.rig.teeth import MouthTextures, mouth_textures
 
 Image = NDArray[np.uint8]
@@ -47,8 +47,8 @@ def lip_gap_px(landmarks: Array, frame: FaceFrame) -> Array:
     return np.asarray(gap, np.float32)
 
 
-def settle_lips(portrait: Portrait) -> Portrait:
-    """The portrait with its lip landmarks laid where the picture shows the lips.
+def refine_lips(portrait: Portrait) -> Portrait:
+    """The portrait with its lip landmarks laid where the image shows the lips.
 
     Closed lips get one common inner line, the visible seam, out to where it ends; the rims of open
     lips move a little into the lips, so that no tooth sticks to them.
@@ -56,25 +56,25 @@ def settle_lips(portrait: Portrait) -> Portrait:
     p = portrait.landmarks
     frame = face_frame(p)
     down = frame.axes[1, :2] / np.linalg.norm(frame.axes[1, :2])
-    settled = p.copy()
+    refined = p.copy()
     if lip_gap_px(p, frame).max() > CLOSED_GAP * frame.height_px:
         rim = 0.006 * frame.height_px * np.sin(np.linspace(0, np.pi, 11))[:, None] * down
-        settled[mesh.INNER_UPPER, :2] -= rim
-        settled[mesh.INNER_LOWER, :2] += rim
-        return replace(portrait, landmarks=settled)
+        refined[mesh.INNER_UPPER, :2] -= rim
+        refined[mesh.INNER_LOWER, :2] += rim
+        return replace(portrait, landmarks=refined)
     grey = np.asarray(portrait.image.mean(-1), np.float32)
     grey = np.asarray(cv2.GaussianBlur(grey, (0, 0), 0.8), np.float32)
-    _stretch_to_corners(settled, grey, down, frame)
-    line = 0.5 * (settled[mesh.INNER_UPPER] + settled[mesh.INNER_LOWER])  # [11, 3]
+    _stretch_to_corners(refined, grey, down, frame)
+    line = 0.5 * (refined[mesh.INNER_UPPER] + refined[mesh.INNER_LOWER])  # [11, 3]
     offset, _ = _seam(grey, line[:, :2], down, 0.025 * frame.height_px)
     smooth = np.convolve(np.pad(offset, 1, mode="edge"), [0.15, 0.7, 0.15], mode="valid")
     smooth[[0, -1]] = 0.0
     line[:, :2] += smooth[:, None] * down
     for rows in (mesh.LIP_UPPER, mesh.LIP_LOWER):
-        move = line - settled[rows[-1]]
+        move = line - refined[rows[-1]]
         for row, share in zip(rows[1:], (0.2, 0.55, 1.0), strict=True):
-            settled[row[1:-1]] += share * move[1:-1]
-    return replace(portrait, landmarks=settled)
+            refined[row[1:-1]] += share * move[1:-1]
+    return replace(portrait, landmarks=refined)
 
 
 def _seam(grey: Array, line: Array, down: Array, reach_px: float) -> tuple[Array, Array]:

@@ -1,4 +1,4 @@
-"""The picture that is brought to life, with its 478 landmarks: reading, framing, saving."""
+"""The image that is brought to life, with its 478 landmarks: reading, framing, saving."""
 
 from __future__ import annotations
 
@@ -13,28 +13,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.errors import MediaError, OutputError
-from avatar_forcing_ros.rig import face_mesh
-from avatar_forcing_ros.rig.face_geometry import roll_in_picture, turn_from_camera
-from avatar_forcing_ros.rig.mesh_indices import OVAL
+from avatar_forcing_ros.rig import face_landmarks as mesh
+from avatar_forcing_ros.rig.face_landmarks import OVAL, roll_in_image, turn_from_camera
 
 Image = NDArray[np.uint8]
 Array = NDArray[np.float32]
 
 DEFAULT_SIZE_PX = 512
-PICTURE_FILE = "a picture file (PNG, JPEG, WebP, BMP)"
+IMAGE_FILE = "an image file (PNG, JPEG, WebP, BMP)"
 PADDING = 1.15  # of the face box, half of it on each side: room for hair, shoulders and motion
 _CENTRE_HEIGHT = 0.52  # of the crop: the middle of the face; hair needs more room than it seems
 _WHOLE_MARGIN = 0.15  # of the side, around the face of a square that is kept whole
 _LEVEL_RAD = np.radians(3.0)  # an eye line that leans less stays as it is
 _MAX_TURN_RAD = 0.5  # the far eye of a face turned further is too narrow to blink
 _MAX_OUTSIDE = 0.15  # of the face's area beyond the photo's border
-_BEYOND = 0.5  # of the picture's size, that a landmark may lie outside of it
+_BEYOND = 0.5  # of the image's size, that a landmark may lie outside of it
 _BEHIND_GREY = 128  # what shows through transparent pixels
 
 
 @dataclass(frozen=True)
 class Portrait:
-    """A square picture and its face.
+    """A square image and its face.
 
     `image` ``[S, S, 3]`` uint8 RGB; `landmarks` ``[478, 3]`` float32 pixels of `image`, z away
     from the viewer in pixels too.
@@ -50,38 +49,38 @@ class Portrait:
 
 
 def load_image(path: str | Path) -> Image:
-    """The picture at `path`, upright by its EXIF tag, ``[H, W, 3]`` uint8 RGB.
+    """The image at `path`, upright by its EXIF tag, ``[H, W, 3]`` uint8 RGB.
 
-    Transparent pixels are laid over grey; such a picture's EXIF tag is not read. Raises
-    MediaError if it is missing or no picture.
+    Transparent pixels are laid over grey; such an image's EXIF tag is not read. Raises
+    MediaError if it is missing or no image.
     """
     source = Path(path)
     try:
         data = source.read_bytes()
     except OSError as error:
         raise MediaError(
-            str(source), expected=PICTURE_FILE, got=error.strerror or "an unreadable file",
+            str(source), expected=IMAGE_FILE, got=error.strerror or "an unreadable file",
             remedy="check the path",
         ) from None  # fmt: skip
     return decode_image(data, str(source))
 
 
 def decode_image(data: bytes, what: str) -> Image:
-    """The picture in the bytes of a file, as `load_image` does; `what` names it in errors."""
+    """The image in the bytes of a file, as `load_image` does; `what` names it in errors."""
     coded = np.frombuffer(data, np.uint8)
     bgr = None
     with contextlib.suppress(cv2.error):  # a size that it refuses to hold
         bgr = _decode(coded) if coded.size else None
     if bgr is None:
         raise MediaError(
-            what, expected=PICTURE_FILE, got=f"{coded.size} bytes that are none",
+            what, expected=IMAGE_FILE, got=f"{coded.size} bytes that are none",
             remedy="convert it to PNG or JPEG",
         )  # fmt: skip
     return np.ascontiguousarray(bgr[..., ::-1], dtype=np.uint8)
 
 
 def _decode(data: Image) -> Image | None:
-    """The coded picture `data` ``[N]`` as BGR ``[H, W, 3]``, None where it is none."""
+    """The coded image `data` ``[N]`` as BGR ``[H, W, 3]``, None where it is none."""
     # JPEG has no alpha; of all others only the whole decoding tells
     raw = None if data[:2].tobytes() == b"\xff\xd8" else cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     if raw is not None and raw.ndim == 3 and raw.shape[2] == 4:
@@ -97,10 +96,10 @@ def _decode(data: Image) -> Image | None:
 
 
 def load_landmark_file(path: str | Path) -> tuple[Array, tuple[int, int]]:
-    """Landmarks ``[478, 3]`` float32 px and the (width, height) of the picture they belong to.
+    """Landmarks ``[478, 3]`` float32 px and the (width, height) of the image they belong to.
 
     Raises MediaError if the file is missing, not of the form that ``save_landmark_file`` writes,
-    or holds points that are no face or far outside of the picture.
+    or holds points that are no face or far outside of the image.
     """
     source = Path(path)
     remedy = "write it with `save_landmark_file`, or remove it to have the face found again"
@@ -120,7 +119,7 @@ def load_landmark_file(path: str | Path) -> tuple[Array, tuple[int, int]]:
             got=f"{type(error).__name__} ({str(error)[:80]})", remedy=remedy,
         ) from None  # fmt: skip
     try:
-        return _check_within(face_mesh.check_landmarks(points), *size), size
+        return _check_within(mesh.check_landmarks(points), *size), size
     except MediaError as error:
         raise MediaError(
             str(source), expected=error.expected, got=error.got, remedy=remedy
@@ -130,8 +129,8 @@ def load_landmark_file(path: str | Path) -> tuple[Array, tuple[int, int]]:
 def save_landmark_file(
     path: str | Path, landmarks_px: Array, image_width_px: int, image_height_px: int
 ) -> None:
-    """Write `landmarks_px` ``[478, 3]`` beside a picture of the given size; OutputError if not."""
-    points = face_mesh.check_landmarks(landmarks_px)
+    """Write `landmarks_px` ``[478, 3]`` beside an image of the given size; OutputError if not."""
+    points = mesh.check_landmarks(landmarks_px)
     document = {
         "image_width": int(image_width_px),
         "image_height": int(image_height_px),
@@ -151,7 +150,7 @@ def frame_portrait(image: Image, landmarks: Array, size: int = DEFAULT_SIZE_PX) 
 
     `image` ``[H, W, 3]`` uint8 RGB, `landmarks` ``[478, 3]`` px of it. A face that leans is turned
     upright by its eye line. The square is the face box padded by PADDING; where it leaves the
-    photo, the edge is continued and blurred. A picture that is already such a square is kept
+    photo, the edge is continued and blurred. An image that is already such a square is kept
     whole. Raises MediaError for another kind of image, and for a face that is turned away or lies
     outside of the photo.
     """
@@ -161,9 +160,9 @@ def frame_portrait(image: Image, landmarks: Array, size: int = DEFAULT_SIZE_PX) 
             got=f"{image.dtype} {image.shape}", remedy="load it with load_image",
         )  # fmt: skip
     height, width = image.shape[:2]
-    points = _check_within(face_mesh.check_landmarks(landmarks), width, height)
+    points = _check_within(mesh.check_landmarks(landmarks), width, height)
     _check_inside(points, width, height)
-    roll = roll_in_picture(points)
+    roll = roll_in_image(points)
     leans = abs(roll) >= _LEVEL_RAD
     pivot = points[:, :2].mean(0).astype(np.float64)
     if leans:
@@ -186,14 +185,14 @@ def frame_portrait(image: Image, landmarks: Array, size: int = DEFAULT_SIZE_PX) 
 
 
 def _check_within(points: Array, width: int, height: int) -> Array:
-    """`points` as they are; MediaError if one is far outside of a picture of that size."""
+    """`points` as they are; MediaError if one is far outside of an image of that size."""
     size = np.array([width, height], np.float32)
     beyond = np.maximum(-points[:, :2], points[:, :2] - size) / np.maximum(size, 1.0)
     if beyond.max() > _BEYOND:
         x, y = points[int(beyond.max(1).argmax()), :2]
         raise MediaError(
-            "face landmarks", expected=f"points within the picture of {width} x {height} pixels",
-            got=f"one at ({x:.0f}, {y:.0f})", remedy="use the landmarks of this very picture",
+            "face landmarks", expected=f"points within the image of {width} x {height} pixels",
+            got=f"one at ({x:.0f}, {y:.0f})", remedy="use the landmarks of this very image",
         )  # fmt: skip
     return points
 
@@ -206,9 +205,9 @@ def _check_inside(points: Array, width: int, height: int) -> None:
     outside = 1.0 - seen / max(float(cv2.contourArea(hull)), 1e-6)
     if outside > _MAX_OUTSIDE:
         raise MediaError(
-            "portrait", expected="a face that lies within the picture",
+            "portrait", expected="a face that lies within the image",
             got=f"one of which {100 * outside:.0f} % are cut off",
-            remedy="choose a picture of the whole head",
+            remedy="choose an image of the whole head",
         )  # fmt: skip
 
 
@@ -219,7 +218,7 @@ def _check_frontal(points: Array) -> None:
         raise MediaError(
             "portrait", expected="a face that looks at the camera",
             got=f"one turned by {abs(np.degrees(turn)):.0f} degrees",
-            remedy="choose a picture from the front",
+            remedy="choose an image from the front",
         )  # fmt: skip
 
 
@@ -248,7 +247,7 @@ def _face_square(points: Array) -> tuple[int, int, int]:
 
 
 def _turn(angle_rad: float) -> NDArray[np.float64]:
-    """Matrix ``[2, 2]`` that turns columns (x, y) of a picture from x towards y."""
+    """Matrix ``[2, 2]`` that turns columns (x, y) of an image from x towards y."""
     c, s = np.cos(angle_rad), np.sin(angle_rad)
     return np.array([[c, -s], [s, c]])
 

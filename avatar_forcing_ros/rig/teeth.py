@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar_forcing_ros.rig import mesh_indices as mesh
-from avatar_forcing_ros.rig.face_mesh import FaceFrame
+from avatar_forcing_ros.rig import face_landmarks as mesh
+from avatar_forcing_ros.rig.face_landmarks import FaceFrame
+from avatar_forcing_ros.rig.image_ops import fill_outline, sample
 from avatar_forcing_ros.rig.portrait import Portrait
-from avatar_forcing_ros.rig.sampling import fill_outline, sample
 
 Array = NDArray[np.float32]
 

@@ -2,7 +2,7 @@
 
 Per frame: eyes are edited in the portrait's own pixels; the coefficients' fields are summed on a
 coarse grid, the head's rotation under a weak perspective is added where the head's weight says so,
-the sum is inverted by fixed-point steps, and one remap draws the picture. The mouth is put
+the sum is inverted by fixed-point steps, and one remap draws the image. The mouth is put
 together apart, at full resolution: the upper lip by the upper field, the lower lip by the lower
 one, and between them what an open mouth shows.
 """
@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.errors import MediaError
-from avatar_forcing_ros.rig import coefficients, face_mesh
-from avatar_forcing_ros.rig import mesh_indices as mesh
+from avatar_forcing_ros.rig import blendshapes, coefficients
+from avatar_forcing_ros.rig import face_landmarks as mesh
 from avatar_forcing_ros.rig.eyes import EyePainter
-from avatar_forcing_ros.rig.fields import GRID, build_fields
-from avatar_forcing_ros.rig.mouth import MouthPainter, MouthWarp, settle_lips
+from avatar_forcing_ros.rig.image_ops import remap
+from avatar_forcing_ros.rig.mouth import MouthPainter, MouthWarp, refine_lips
 from avatar_forcing_ros.rig.portrait import Portrait
-from avatar_forcing_ros.rig.sampling import remap
+from avatar_forcing_ros.rig.warp_fields import GRID, build_fields
 
 Image = NDArray[np.uint8]
 Array = NDArray[np.float32]
@@ -33,8 +33,8 @@ _VIEW_DISTANCE = 6.0  # head widths from the eye to the head: weak perspective
 _NO_MAP = np.empty(0, np.float32)
 _MAX_STRAIN = 0.8  # a displacement that changes by 1 px per px folds
 _PUCKER_SHADE = 0.65  # of the light inside the mouth that rounded lips take away
-_PUCKER = face_mesh.EXPRESSION_NAMES.index("mouth_pucker")
-_CLOSE = face_mesh.EXPRESSION_NAMES.index("lips_close")
+_PUCKER = coefficients.EXPRESSION_NAMES.index("mouth_pucker")
+_CLOSE = coefficients.EXPRESSION_NAMES.index("lips_close")
 
 
 @dataclass(frozen=True)
@@ -53,17 +53,17 @@ class WarpRenderer:
     """
 
     def __init__(self, portrait: Portrait) -> None:
-        settled = settle_lips(portrait)
-        self.portrait = settled
-        self.frame = face_mesh.face_frame(settled.landmarks)
-        self.basis = face_mesh.displacement_basis(settled.landmarks)  # [17, 478, 3]
-        self._fields = build_fields(settled, self.basis)
-        self._centre = face_mesh.head_centre(settled.landmarks)
+        refined = refine_lips(portrait)
+        self.portrait = refined
+        self.frame = mesh.face_frame(refined.landmarks)
+        self.basis = blendshapes.displacement_basis(refined.landmarks)  # [17, 478, 3]
+        self._fields = build_fields(refined, self.basis)
+        self._centre = mesh.head_centre(refined.landmarks)
         self._eyes = [
-            EyePainter(settled, self.basis, eye) for eye in (mesh.EYE_RIGHT, mesh.EYE_LEFT)
+            EyePainter(refined, self.basis, eye) for eye in (mesh.EYE_RIGHT, mesh.EYE_LEFT)
         ]
-        self._mouth = MouthPainter(settled, self.frame)
-        self._source = settled.image.copy()
+        self._mouth = MouthPainter(refined, self.frame)
+        self._source = refined.image.copy()
         self._room_px = self._measure_room()
         offset = self._fields.nodes - self._centre[:2]  # [G, G, 2]
         view_px = np.float32(_VIEW_DISTANCE * self.frame.width_px)
@@ -73,14 +73,14 @@ class WarpRenderer:
 
     @property
     def size_px(self) -> int:
-        """Side length S of the pictures."""
+        """Side length S of the images."""
         return self.portrait.size_px
 
     def render(self, values: NDArray[np.floating[Any]]) -> Image:
-        """The picture ``[S, S, 3]`` uint8 RGB for coefficients ``[K]``, clipped to their range.
+        """The image ``[S, S, 3]`` uint8 RGB for coefficients ``[K]``, clipped to their range.
 
         Head angles are followed up to 0.34 rad, softened beyond and never exceed 0.48 rad; shifts
-        beyond the picture's margins are approached softly too.
+        beyond the image's margins are approached softly too.
         Raises MediaError for another shape or for NaN.
         """
         checked = _check(values)
@@ -90,7 +90,7 @@ class WarpRenderer:
             eye.paint(self._source, expression)
 
         moves = np.tensordot(expression, self.basis, axes=1)  # [478, 3]
-        sealing = face_mesh.seal_lips(
+        sealing = blendshapes.seal_lips(
             self.portrait.landmarks + moves, self.frame.axes[1], float(expression[_CLOSE])
         )
         head = self._head_field(pose)  # [G, G, 2]
@@ -132,7 +132,7 @@ class WarpRenderer:
             np.float32,
         )
         grow = _saturate(nearer, float(self._room_px.min()) / (0.8 * self.frame.height_px))
-        return HeadPose(face_mesh.head_rotation(yaw, pitch, roll), shift, 1.0 + grow)
+        return HeadPose(mesh.head_rotation(yaw, pitch, roll), shift, 1.0 + grow)
 
     def _measure_room(self) -> Array:
         """How far the head may shift along x and y (px) before the fade around it would fold."""
@@ -149,7 +149,7 @@ class WarpRenderer:
         moved += self._centre[:2] + pose.shift_px
         moved -= self._fields.nodes
         moved *= self._fields.weight[..., None]
-        # poses add up: the whole is held back where it would fold the picture
+        # poses add up: the whole is held back where it would fold the image
         strain = self._strain(moved)
         if strain > _MAX_STRAIN:
             moved *= np.float32(_MAX_STRAIN / strain)

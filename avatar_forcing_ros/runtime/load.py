@@ -1,21 +1,59 @@
-"""Weights that a configuration asks for, on its device and in its precision."""
+"""From a configuration to weights, portraits and a ready session."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import threadpoolctl
 import torch
+from numpy.typing import NDArray
 
 from avatar_forcing_ros.config import PRESETS, AvatarConfig
-from avatar_forcing_ros.errors import CheckpointError, ConfigError
+from avatar_forcing_ros.errors import CheckpointError, ConfigError, MediaError
 from avatar_forcing_ros.model.checkpoint import Checkpoint, load_checkpoint
 from avatar_forcing_ros.model.motion_autoencoder import channels_last
 from avatar_forcing_ros.model.released import load_released
+from avatar_forcing_ros.perception.face_crop import crop_portrait
+from avatar_forcing_ros.perception.face_tracker import FaceMeshTracker
+from avatar_forcing_ros.perception.find_face import find_face
 from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.rig import coefficients
+from avatar_forcing_ros.rig.portrait import (
+    Portrait,
+    frame_portrait,
+    load_image,
+    load_landmark_file,
+)
+from avatar_forcing_ros.runtime.session import Session
+from avatar_forcing_ros.streaming.codec import MotionCodec, RigCodec
+from avatar_forcing_ros.streaming.cuda_graphs import recorded
+from avatar_forcing_ros.streaming.engine import MotionEngine
+from avatar_forcing_ros.streaming.latent_codec import LatentCodec
 
 SHIPPED_PRESET = "compact"
+DEFAULT_PORTRAIT = "models/portraits/ada.png"
+LANDMARK_SUFFIX = ".landmarks.json"
+
+
+def build_session(
+    config: AvatarConfig,
+    *,
+    landmarks: Path | None = None,
+    user_audio: bool = True,
+    user_video: bool = True,
+) -> Session:
+    """A session ready for its first block; the face tracker is made only for a user's video."""
+    avatar = load_avatar(config)
+    tracker = FaceMeshTracker if user_video else None
+    codec: MotionCodec
+    if avatar.motion_autoencoder:
+        face = load_face(config, avatar.motion_autoencoder.config.image_size_px, landmarks)
+        codec = LatentCodec(avatar.motion_autoencoder, face, tracker, record=recorded)
+    else:
+        codec = RigCodec(load_face(config, config.image_size_px, landmarks), tracker)
+    engine = MotionEngine(avatar.generator, config.sampling, anchor=config.anchor, record=recorded)
+    return Session(engine, codec, user_audio=user_audio, user_video=user_video)
 
 
 def load_avatar(config: AvatarConfig) -> Checkpoint:
@@ -71,17 +109,18 @@ def device_of(config: AvatarConfig) -> str:
     """Where `config` runs."""
     if config.device != "auto":
         return config.device
-    wants_gpu = PRESETS[config.preset].model.motion_space == "latent"
-    return "cuda" if wants_gpu and torch.cuda.is_available() else "cpu"
+    return "cuda" if _is_latent(config) and torch.cuda.is_available() else "cpu"
 
 
 def dtype_of(config: AvatarConfig) -> torch.dtype:
     """The type of weights and activations."""
     on_gpu = device_of(config).startswith("cuda")
-    latent = PRESETS[config.preset].model.motion_space == "latent"
-    if config.precision == "bfloat16" or (config.precision == "auto" and on_gpu and latent):
-        return torch.bfloat16
-    return torch.float32
+    half = config.precision == "auto" and on_gpu and _is_latent(config)
+    return torch.bfloat16 if half or config.precision == "bfloat16" else torch.float32
+
+
+def _is_latent(config: AvatarConfig) -> bool:
+    return PRESETS[config.preset].model.motion_space == "latent"
 
 
 def _weights(config: AvatarConfig) -> Path:
@@ -99,11 +138,9 @@ def _weights(config: AvatarConfig) -> Path:
                 "weights",
                 expected="a .safetensors file, or a folder of released files",
                 got=f"nothing at {path}",
-                remedy="check the path"
-                + (
-                    ", or leave it out to use the weights that ship"
-                    * (config.preset == SHIPPED_PRESET)
-                ),
+                remedy="check the path, or leave it out to use the weights that ship"
+                if config.preset == SHIPPED_PRESET
+                else "check the path",
             )
         return path
     if config.preset == SHIPPED_PRESET:
@@ -121,20 +158,67 @@ def _check_preset(checkpoint: Checkpoint, preset: str, path: Path) -> None:
     model = checkpoint.generator.config
     wanted = PRESETS[preset].model.motion_space
     if wanted == "rig":
-        expected, fits = (
-            f"motion of {coefficients.COUNT} rig coefficients",
-            (model.motion_space == "rig" and model.motion_dim == coefficients.COUNT),
-        )
+        expected = f"motion of {coefficients.COUNT} rig coefficients"
+        fits = model.motion_dim == coefficients.COUNT
     else:
-        expected, fits = (
-            "a latent motion space with its autoencoder",
-            (model.motion_space == "latent" and checkpoint.motion_autoencoder is not None),
-        )
-    if not fits:
-        with_pictures = ", with autoencoder" if checkpoint.motion_autoencoder else ""
+        expected = "a latent motion space with its autoencoder"
+        fits = checkpoint.motion_autoencoder is not None
+    if model.motion_space != wanted or not fits:
+        autoencoder = ", with autoencoder" if checkpoint.motion_autoencoder else ""
         raise CheckpointError(
             f"weights {path}",
             expected=expected,
-            got=f"{model.motion_space} motion of width {model.motion_dim}{with_pictures}",
+            got=f"{model.motion_space} motion of width {model.motion_dim}{autoencoder}",
             remedy=f"give weights of the preset '{preset}', or choose their preset",
         )
+
+
+def load_face(config: AvatarConfig, size_px: int, landmarks: Path | None = None) -> Portrait:
+    """The face of `config`'s portrait, framed for its preset; raises as `load_portrait` does."""
+    path = Path(config.portrait) if config.portrait else None
+    load = load_face_square if _is_latent(config) else load_portrait
+    return load(path, size_px, landmarks)
+
+
+def load_portrait(path: Path | None, size_px: int, landmarks: Path | None = None) -> Portrait:
+    """The face in the image at `path` (the shipped one if None), framed for the renderer.
+
+    Landmarks come from the file `landmarks`, or from ``NAME.landmarks.json`` beside the image,
+    or are found in the image. Raises MediaError, or FaceNotFoundError where there is no face.
+    """
+    return frame_portrait(*_image_and_face(path, landmarks), size_px)
+
+
+def load_face_square(path: Path | None, size_px: int, landmarks: Path | None = None) -> Portrait:
+    """The same face as the latent motion space was trained to see it; raises the same."""
+    return crop_portrait(*_image_and_face(path, landmarks), size_px)
+
+
+def portrait_from_image(image: NDArray[np.uint8], config: AvatarConfig, size_px: int) -> Portrait:
+    """The face in `image` ``[H, W, 3]`` RGB as a portrait for `config`'s preset.
+
+    Raises FaceNotFoundError, and MediaError for a face that cannot be used.
+    """
+    frame = crop_portrait if _is_latent(config) else frame_portrait
+    return frame(image, find_face(image), size_px)
+
+
+def _image_and_face(
+    path: Path | None, landmarks: Path | None
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Image ``[H, W, 3]`` and landmarks ``[478, 3]`` px."""
+    path = path or shipped(DEFAULT_PORTRAIT)
+    image = load_image(path)
+    beside = path.with_suffix(LANDMARK_SUFFIX)
+    file = landmarks or (beside if beside.exists() else None)
+    if file is None:
+        return image, find_face(image)
+    points, (width, height) = load_landmark_file(file)
+    if image.shape[:2] != (height, width):
+        raise MediaError(
+            f"landmarks {file}",
+            expected=f"those of an image of {image.shape[1]} x {image.shape[0]} pixels",
+            got=f"{width} x {height}",
+            remedy="remove the file to have the face found again",
+        )
+    return image, points

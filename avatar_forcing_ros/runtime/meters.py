@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar_forcing_ros.streaming.speech_level import SpeechLevel
+from avatar_forcing_ros.streaming.audio_window import SpeechLevel
 from avatar_forcing_ros.timebase import SAMPLES_PER_FRAME
 
 KEPT_BLOCKS = 250

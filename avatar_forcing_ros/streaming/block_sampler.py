@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from avatar_forcing_ros.config import SamplingConfig
-from avatar_forcing_ros.model.block_masks import block_span, condition_mask
+from avatar_forcing_ros.model.attention import block_span, condition_mask
 from avatar_forcing_ros.model.blocks import BlockKeys, Modulation
 from avatar_forcing_ros.model.flow_matching import (
     extrapolation,

@@ -21,31 +21,25 @@ class MotionCodec(Protocol):
 
     portrait: Portrait
     """The face that is drawn."""
-
-    @property
-    def image_size_px(self) -> int:
-        """Side S of the pictures."""
+    image_size_px: int
+    """Side S of the images."""
+    reference: NDArray[np.float32]
+    """The portrait's own motion ``[D]``."""
+    fit: dict[str, float]
+    """How well each coefficient can be read off motion (Pearson's r); empty: exactly."""
 
     @property
     def drawable_sizes_px(self) -> list[int]:
-        """Sides at which pictures can be computed; the largest is `image_size_px`."""
+        """Sides at which images can be computed; the largest is `image_size_px`."""
 
     def draw_at(self, size_px: int) -> None:
-        """Compute pictures at one of these and enlarge them, to save time; else ValueError."""
-
-    @property
-    def reference(self) -> NDArray[np.float32]:
-        """The portrait's own motion ``[D]``."""
-
-    @property
-    def fit(self) -> dict[str, float]:
-        """How well each coefficient can be told from motion (Pearson's r); empty: exactly."""
+        """Compute images at one of these and enlarge them, to save time; else ValueError."""
 
     def prepare_portrait(self, portrait: Portrait) -> None:
         """Make ready to draw this face."""
 
     def watch(self) -> None:
-        """Load now what the first picture of a user would load; nothing where none is watched."""
+        """Load the face tracker now, not at the user's first frame; does nothing without one."""
 
     def encode_user(self, frame: VideoFrame) -> UserMotion:
         """The motion of the person in the next frame of their video."""
@@ -54,7 +48,7 @@ class MotionCodec(Protocol):
         """Rig coefficients ``[T, K]`` of motion ``[T, D]``, within their ranges."""
 
     def decode(self, motion: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Pictures ``[T, S, S, 3]`` RGB of motion ``[T, D]``."""
+        """Images ``[T, S, S, 3]`` RGB of motion ``[T, D]``."""
 
     def reset(self) -> None:
         """Forget the user."""
@@ -64,22 +58,22 @@ class MotionCodec(Protocol):
 
 
 class UserTracker:
-    """Makes a face tracker when the first picture comes, and a new one for every user."""
+    """Makes a face tracker when the first frame comes, and a new one for every user."""
 
     def __init__(self, make_tracker: Callable[[], FaceTracker] | None) -> None:
-        """`make_tracker` None: no user is watched."""
+        """`make_tracker` None: there is no user's video."""
         self._make = make_tracker
         self._tracker: FaceTracker | None = None
 
     def __call__(self) -> FaceTracker:
-        """The tracker; raises ValueError where no user is watched."""
+        """The tracker; raises ValueError where there is none."""
         if self._make is None:
             raise ValueError("this codec was made without a face tracker")
         self._tracker = self._tracker or self._make()
         return self._tracker
 
     def load(self) -> None:
-        """Make the tracker now, where a user is watched."""
+        """Make the tracker now, if there is one."""
         if self._make:
             self()
 
@@ -96,41 +90,28 @@ class RigCodec:
     def __init__(
         self, portrait: Portrait, make_tracker: Callable[[], FaceTracker] | None = None
     ) -> None:
-        """`make_tracker` makes a face tracker for each user; None where no user is watched."""
+        """`make_tracker` makes a face tracker for each user; None: there is no user's video."""
         self._tracker = UserTracker(make_tracker)
         self._estimator = UserMotionEstimator()
+        self.reference = coefficients.neutral()  # every coefficient is measured from it
+        self.fit: dict[str, float] = {}  # coefficients are what this motion is
         self.prepare_portrait(portrait)
-
-    @property
-    def image_size_px(self) -> int:
-        """Side of the portrait and of the pictures."""
-        return self._size_px
 
     @property
     def drawable_sizes_px(self) -> list[int]:
         """The portrait's own: a warp of fewer pixels would save little."""
-        return [self._size_px]
+        return [self.image_size_px]
 
     def draw_at(self, size_px: int) -> None:
         """Raises ValueError for any other size."""
-        if size_px != self._size_px:
-            raise ValueError(f"expected {self._size_px} pixels, got {size_px}")
-
-    @property
-    def reference(self) -> NDArray[np.float32]:
-        """A resting face: every coefficient is measured from it."""
-        return coefficients.neutral()
-
-    @property
-    def fit(self) -> dict[str, float]:
-        """Nothing to be fitted: coefficients are what this motion is."""
-        return {}
+        if size_px != self.image_size_px:
+            raise ValueError(f"expected {self.image_size_px} pixels, got {size_px}")
 
     def prepare_portrait(self, portrait: Portrait) -> None:
         """Compute the warp fields of `portrait` (a second or so)."""
         self.portrait = portrait
         self.renderer = WarpRenderer(portrait)
-        self._size_px = len(portrait.image)
+        self.image_size_px = portrait.size_px
 
     def watch(self) -> None:
         """Make the face tracker."""
@@ -149,10 +130,10 @@ class RigCodec:
         return np.stack([self.renderer.render(values) for values in self.coefficients(motion)])
 
     def reset(self) -> None:
-        """Meet the next user afresh."""
+        """Begin with a new user."""
         self.close()
         self._estimator.reset()
 
     def close(self) -> None:
-        """End the tracker; the next picture would get a new one."""
+        """End the tracker; the next frame would get a new one."""
         self._tracker.close()

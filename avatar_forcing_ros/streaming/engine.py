@@ -1,4 +1,4 @@
-"""Block in, block out: sound and the user's motion to the avatar's motion."""
+"""Block in, block out: audio and the user's motion to the avatar's motion."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from avatar_forcing_ros.config import AnchorConfig, SamplingConfig
 from avatar_forcing_ros.media import MotionBlock
 from avatar_forcing_ros.model.generator import MotionGenerator
-from avatar_forcing_ros.streaming.audio_window import SoundWindow, sound_window
+from avatar_forcing_ros.streaming.audio_window import AudioWindow, new_audio_window
 from avatar_forcing_ros.streaming.block_sampler import BlockSampler, block_noise
 from avatar_forcing_ros.streaming.cuda_graphs import Work
 from avatar_forcing_ros.streaming.kv_cache import empty_cache
@@ -27,7 +27,7 @@ KEPT_SAMPLERS = 8
 
 @dataclass(frozen=True)
 class BlockInput:
-    """What was heard and seen during the N frames of one block.
+    """The inputs of the N frames of one block.
 
     `avatar_audio` and `user_audio` ``[640 N]`` float32 at 16 kHz; `user_motion` ``[N, D]`` in its
     own units. None means that there is no such input, which the model knows how to do without.
@@ -100,8 +100,8 @@ class MotionEngine:
         return StreamState(
             MotionState.empty(self.config, start),
             reference=start,
-            avatar_sound=sound_window(self.config),
-            user_sound=sound_window(self.config),
+            avatar_audio=new_audio_window(self.config),
+            user_audio=new_audio_window(self.config),
             seed=self.sampling.seed if seed is None else seed,
         )
 
@@ -114,15 +114,15 @@ class MotionEngine:
         """How many frames the next block of `state` has."""
         return self.sampler.frames(state.motion)
 
-    def step(self, state: StreamState, heard: BlockInput) -> MotionBlock:
+    def step(self, state: StreamState, inputs: BlockInput) -> MotionBlock:
         """Make the next block and move `state` past it.
 
         Raises ValueError where the inputs do not last exactly one block; `state` stays then.
         """
-        return self.step_many([state], [heard])[0]
+        return self.step_many([state], [inputs])[0]
 
     def step_many(
-        self, states: Sequence[StreamState], heard: Sequence[BlockInput]
+        self, states: Sequence[StreamState], inputs: Sequence[BlockInput]
     ) -> list[MotionBlock]:
         """The next block of each conversation; those that have come equally far are one batch.
 
@@ -130,39 +130,39 @@ class MotionEngine:
         Raises ValueError as `step` does; all states stay then.
         """
         groups: dict[tuple[int, ...], list[int]] = {}
-        for i, (state, told) in enumerate(zip(states, heard, strict=True)):
-            told.check(self.frames(state))
-            groups.setdefault(self._fitting(state.motion).extent, []).append(i)
+        for i, (state, given) in enumerate(zip(states, inputs, strict=True)):
+            given.check(self.frames(state))
+            groups.setdefault(self._with_valid_cache(state.motion).extent, []).append(i)
         blocks: dict[int, MotionBlock] = {}
         for members in groups.values():
-            made = self._step_group([states[i] for i in members], [heard[i] for i in members])
+            made = self._step_group([states[i] for i in members], [inputs[i] for i in members])
             blocks |= dict(zip(members, made, strict=True))
         return [blocks[i] for i in range(len(states))]
 
     @torch.inference_mode()
     def _step_group(
-        self, states: Sequence[StreamState], heard: Sequence[BlockInput]
+        self, states: Sequence[StreamState], inputs: Sequence[BlockInput]
     ) -> list[MotionBlock]:
         start = time.perf_counter()
         frames = self.frames(states[0])
-        before = [self._fitting(state.motion) for state in states]
-        avatars = [state.avatar_sound.clone() for state in states]
-        users = [state.user_sound.clone() for state in states]
-        voice = self._listen(avatars, [told.avatar_audio for told in heard], frames)
-        others = self._listen(users, [told.user_audio for told in heard], frames)
+        before = [self._with_valid_cache(state.motion) for state in states]
+        avatar_windows = [state.avatar_audio.clone() for state in states]
+        user_windows = [state.user_audio.clone() for state in states]
+        avatar = self._audio_features(avatar_windows, [b.avatar_audio for b in inputs], frames)
+        user = self._audio_features(user_windows, [b.user_audio for b in inputs], frames)
         conditions = Conditions(
-            avatar_audio=voice[:, -frames:],
-            user_audio=others[:, -frames:],
-            user_motion=torch.cat([self._watch(told.user_motion, frames) for told in heard]),
+            avatar_audio=avatar[:, -frames:],
+            user_audio=user[:, -frames:],
+            user_motion=torch.cat([self._motion_features(b.user_motion, frames) for b in inputs]),
         )
-        # what was heard before stands where nothing is heard now, beside whom it may be
-        theirs = [
-            others[i] if told.user_audio is not None else others[i, -frames:]
-            for i, told in enumerate(heard)
+        # without user audio the features of the past stay, whatever else is in the batch
+        known = [
+            user[i] if b.user_audio is not None else user[i, -frames:]
+            for i, b in enumerate(inputs)
         ]
         revised = [
-            replace(m, past_conditions=_revised(m.past_conditions, voice[i], user, frames))
-            for i, (m, user) in enumerate(zip(before, theirs, strict=True))
+            replace(m, past_conditions=_revised(m.past_conditions, avatar[i], known[i], frames))
+            for i, m in enumerate(before)
         ]
         noise = torch.cat(
             [
@@ -177,58 +177,59 @@ class MotionEngine:
         motion = self.generator.denormalise(latent).cpu().numpy()
         latents = latent.to("cpu", copy=True).numpy()  # the state's own is not to be written to
         for i, state in enumerate(states):
-            state.motion, state.avatar_sound, state.user_sound = after[i], avatars[i], users[i]
+            state.motion = after[i]
+            state.avatar_audio, state.user_audio = avatar_windows[i], user_windows[i]
         took_s = time.perf_counter() - start
         return [
             MotionBlock(m.block, m.frame, latents[i], motion[i], took_s)
             for i, m in enumerate(before)
         ]
 
-    def _fitting(self, motion: MotionState) -> MotionState:
+    def _with_valid_cache(self, motion: MotionState) -> MotionState:
         """`motion`, without its keys where they were made for other guidance rows."""
         if motion.cache.shown in ((), self.sampler.shown):
             return motion
         return replace(motion, cache=empty_cache(self.config))
 
-    def _watch(self, motion: NDArray[np.float32] | None, frames: int) -> Tensor:
+    def _motion_features(self, motion: NDArray[np.float32] | None, frames: int) -> Tensor:
         """The user's motion ``[1, N, D]``, normalised; zeros where there is no such input."""
         if motion is None:
             return self.generator.motion_mean.new_zeros(1, frames, self.config.motion_dim)
         return self.generator.normalise(self._tensor(motion)[None])
 
-    def _listen(
+    def _audio_features(
         self,
-        windows: Sequence[SoundWindow],
-        sounds: Sequence[NDArray[np.float32] | None],
+        windows: Sequence[AudioWindow],
+        audio: Sequence[NDArray[np.float32] | None],
         frames: int,
     ) -> Tensor:
         """Audio features ``[B, M, A]``, M at least N; zeros where there is no such input.
 
-        An encoder that looks around itself gives out frames before the new ones, too: as they
-        look now that more of their future has been heard.
+        An encoder that looks both ways gives out frames before the new ones, too: their features
+        now that more of their future is known.
         """
-        heard = [i for i, sound in enumerate(sounds) if sound is not None]
-        if not heard:
-            return self.generator.motion_mean.new_zeros(len(sounds), frames, self.config.audio_dim)
-        given = [windows[i].push(sound) for i, sound in enumerate(sounds) if sound is not None]
-        features = self._encode_audio([self._tensor(np.stack(given))])[0]  # [heard, M, A]
-        if len(heard) == len(sounds):
+        present = [i for i, samples in enumerate(audio) if samples is not None]
+        if not present:
+            return self.generator.motion_mean.new_zeros(len(audio), frames, self.config.audio_dim)
+        given = [windows[i].push(x) for i, x in enumerate(audio) if x is not None]
+        features = self._encode_audio([self._tensor(np.stack(given))])[0]  # [present, M, A]
+        if len(present) == len(audio):
             return features
-        out = features.new_zeros(len(sounds), *features.shape[1:])
-        out[heard] = features
+        out = features.new_zeros(len(audio), *features.shape[1:])
+        out[present] = features
         return out
 
     def _tensor(self, array: NDArray[np.float32]) -> Tensor:
         return torch.from_numpy(np.asarray(array, np.float32)).to(self.generator.motion_mean)
 
 
-def _revised(past: Conditions, voice: Tensor, user: Tensor, frames: int) -> Conditions:
+def _revised(past: Conditions, avatar: Tensor, user: Tensor, frames: int) -> Conditions:
     """`past` ``[1, P, …]`` with what is now known better of its newest frames.
 
-    `voice` and `user` ``[M, A]`` end with the `frames` new ones.
+    `avatar` and `user` ``[M, A]`` end with the `frames` new ones.
     """
 
-    def mended(known: Tensor, features: Tensor) -> Tensor:
+    def updated(known: Tensor, features: Tensor) -> Tensor:
         count = min(known.shape[1], features.shape[0] - frames)
         if not count:
             return known
@@ -236,5 +237,5 @@ def _revised(past: Conditions, voice: Tensor, user: Tensor, frames: int) -> Cond
         return torch.cat((known[:, :-count], better), dim=1)
 
     return past._replace(
-        avatar_audio=mended(past.avatar_audio, voice), user_audio=mended(past.user_audio, user)
+        avatar_audio=updated(past.avatar_audio, avatar), user_audio=updated(past.user_audio, user)
     )

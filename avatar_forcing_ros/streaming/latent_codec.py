@@ -1,8 +1,14 @@
-"""Motion as latents of the motion autoencoder: learned pixels in, learned pixels out."""
+"""Motion as latents of the motion autoencoder: learned pixels in, learned pixels out.
+
+Rig coefficients are read off the opaque latents by ridge regression. The portrait warped by known
+coefficients and encoded gives pairs of latent and coefficients; what the latents know of head
+angles and mouth is linear enough to be read off, and how well is measured on held-out pairs.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import cv2
@@ -13,27 +19,36 @@ from torch import Tensor
 from torch.nn import functional
 
 from avatar_forcing_ros.media import VideoFrame
-from avatar_forcing_ros.model.motion_autoencoder import MotionAutoencoder, from_pixels, to_pixels
-from avatar_forcing_ros.model.motion_encoder import Appearance
+from avatar_forcing_ros.model.motion_autoencoder import (
+    Appearance,
+    MotionAutoencoder,
+    from_pixels,
+    to_pixels,
+)
 from avatar_forcing_ros.perception.face_crop import FaceCrop, cut
 from avatar_forcing_ros.perception.face_tracker import FaceTracker
 from avatar_forcing_ros.perception.user_motion import UserMotion, usable
+from avatar_forcing_ros.rig import coefficients
 from avatar_forcing_ros.rig.portrait import Portrait
 from avatar_forcing_ros.rig.warp_renderer import WarpRenderer
 from avatar_forcing_ros.streaming.codec import UserTracker
 from avatar_forcing_ros.streaming.cuda_graphs import Work
-from avatar_forcing_ros.streaming.rig_regression import fit_to_renders
 
 HOLD_S = 0.2  # a face that is lost for so long was not lost: it blurred, or a hand passed
 FADE_S = 1.0  # then its motion goes over into the absence of a user
 ENCODED_TOGETHER = 8
-SMALLEST_PX = 64  # of a picture that still shows a face
+MIN_SIZE_PX = 64  # of an image that still shows a face
+
+FITTED_POSES, HELD_OUT_POSES = 64, 16
+RANGE_SHARE = 0.7  # of each coefficient's range; the extremes of all at once are no face
+RIDGE = 1e-2  # of the features' variance
 
 Pixels = NDArray[np.uint8]
+Array = NDArray[np.float64]
 
 
 class LatentCodec:
-    """The person's face crop to a latent; latents on the portrait's appearance to pictures.
+    """The person's face crop to a latent; latents on the portrait's appearance to images.
 
     Work runs on the device and in the type of the autoencoder's weights.
     """
@@ -50,12 +65,13 @@ class LatentCodec:
 
         `record` may wrap the numeric work of drawing and watching (see `BlockSampler`).
         """
+        self.image_size_px = autoencoder.config.image_size_px  # whatever size is drawn at
         self._net = autoencoder
         self._record = record
         self._tracker = UserTracker(make_tracker)
         self._crop = FaceCrop()
-        self._watch = record(partial(_encode_tensors, autoencoder))
-        self._drawings: dict[int, Work] = {}
+        self._encoder = record(partial(_encode_tensors, autoencoder))
+        self._decoders: dict[int, Work] = {}
         self._basis = autoencoder.dec.direction.basis.float().cpu().numpy()  # [D, directions]
         self._dim = autoencoder.dec.direction.basis.shape[0]
         self._levels = len(autoencoder.dec.to_rgbs)
@@ -64,20 +80,10 @@ class LatentCodec:
         self.prepare_portrait(portrait)
 
     @property
-    def image_size_px(self) -> int:
-        """Side of the pictures, whatever size they are drawn at."""
-        return self._net.config.image_size_px
-
-    @property
-    def drawn_size_px(self) -> int:
-        """Side at which pictures are computed before they are brought to `image_size_px`."""
-        return self.image_size_px >> (len(self._net.dec.to_rgbs) - self._levels)
-
-    @property
     def drawable_sizes_px(self) -> list[int]:
         """Every level of the decoder from 64 pixels up, the full one first."""
         sizes = [self.image_size_px >> k for k in range(len(self._net.dec.to_rgbs))]
-        return [size for size in sizes if size >= min(SMALLEST_PX, self.image_size_px // 2)]
+        return [size for size in sizes if size >= min(MIN_SIZE_PX, self.image_size_px // 2)]
 
     def draw_at(self, size_px: int) -> None:
         """Stop drawing at a smaller level. Raises ValueError for a size that is none."""
@@ -86,41 +92,28 @@ class LatentCodec:
             raise ValueError(f"expected one of {sizes} pixels, got {size_px}")
         self._levels = len(self._net.dec.to_rgbs) - sizes.index(size_px)
 
-    @property
-    def reference(self) -> NDArray[np.float32]:
-        """The portrait's own motion latent ``[D]``."""
-        return self._reference
-
-    @property
-    def fit(self) -> dict[str, float]:
-        """Pearson's r of each coefficient, read off latents of poses that were held out."""
-        return self._fit
-
     @torch.inference_mode()
     def prepare_portrait(self, portrait: Portrait) -> None:
         """Encode the portrait, and learn to read rig coefficients off latents of its warps."""
-        code_and_features, motion = self._net.encode(self._as_input(portrait.image[None]))
-        appearance = Appearance(
-            code_and_features.code,
-            tuple(self._laid_out(f) for f in code_and_features.features),
-        )
+        (code, features), motion = self._net.encode(self._as_input(portrait.image[None]))
+        appearance = Appearance(code, tuple(_fast_layout(f) for f in features))
         renderer = WarpRenderer(portrait)
         direct = partial(_encode_tensors, self._net)  # a recording for this once would not pay
 
         def encoded(poses: NDArray[np.float32]) -> NDArray[np.float32]:
             parts = [
-                self._encode_with(direct, np.stack([renderer.render(pose) for pose in part]))
+                self._encode(np.stack([renderer.render(pose) for pose in part]), direct)
                 for part in np.array_split(poses, -(-len(poses) // ENCODED_TOGETHER))
             ]
-            return self._magnitudes(np.concatenate(parts))
+            return np.concatenate(parts) @ self._basis
 
         regression = fit_to_renders(encoded)
         # from here on nothing can fail: the face is either the old one or the new one
-        self._regression, self._fit = regression
+        self._regression, self.fit = regression
         self._appearance = appearance
-        self._reference = motion[0].float().cpu().numpy()
+        self.reference = motion[0].float().cpu().numpy()
         self.portrait = portrait
-        self._drawings.clear()  # what was recorded of the old face
+        self._decoders.clear()  # what was recorded of the old face
 
     def watch(self) -> None:
         """Make the face tracker."""
@@ -138,35 +131,35 @@ class LatentCodec:
             return UserMotion(self._faded(frame.stamp_ns), False)
         square = self._crop.update(seen.landmarks_px)
         face = cut(frame.pixels, square, self.image_size_px)
-        self._last, self._seen_ns = self._encode(face[None])[0], frame.stamp_ns
+        self._last, self._seen_ns = self._encode(face[None], self._encoder)[0], frame.stamp_ns
         return UserMotion(self._last.copy(), True)
 
     def coefficients(self, motion: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Rig coefficients ``[T, K]`` as far as the latents tell them (see `fit`).
+        """Rig coefficients ``[T, K]`` as far as they can be read off the latents (see `fit`).
 
-        All-zero latents are nobody, who rests.
+        All-zero latents mean that nobody is there: zeros.
         """
-        somebody = np.any(motion, axis=1, keepdims=True)
-        return (self._regression(self._magnitudes(motion)) * somebody).astype(np.float32)
+        visible = np.any(motion, axis=1, keepdims=True)
+        return (self._regression(motion @ self._basis) * visible).astype(np.float32)
 
     @torch.inference_mode()
     def decode(self, motion: NDArray[np.float32]) -> Pixels:
         """Draw latents ``[T, D]``: ``[T, S, S, 3]`` uint8 RGB."""
         given = torch.from_numpy(np.asarray(motion, np.float32)).to(self._like)
-        if self._levels not in self._drawings:  # each size is recorded once, and kept
-            self._drawings[self._levels] = self._record(
+        if self._levels not in self._decoders:  # each size is recorded once, and kept
+            self._decoders[self._levels] = self._record(
                 partial(_decode_tensors, self._net, self._appearance, self._levels)
             )
-        return np.asarray(self._drawings[self._levels]([given])[0].cpu().numpy(), np.uint8)
+        return np.asarray(self._decoders[self._levels]([given])[0].cpu().numpy(), np.uint8)
 
     def reset(self) -> None:
-        """Meet the next user afresh."""
+        """Begin with a new user."""
         self.close()
         self._crop.reset()
         self._last, self._seen_ns = np.zeros(self._dim, np.float32), None
 
     def close(self) -> None:
-        """End the tracker; the next picture would get a new one."""
+        """End the tracker; the next frame would get a new one."""
         self._tracker.close()
 
     @property
@@ -180,37 +173,28 @@ class LatentCodec:
         part = min(1.0, max(0.0, (lost_s - HOLD_S) / FADE_S))
         return (self._last * (1.0 - part)).astype(np.float32)
 
-    def _magnitudes(self, motion: NDArray[np.float32]) -> NDArray[np.float32]:
-        return motion @ self._basis
-
-    def _encode(self, pictures: Pixels) -> NDArray[np.float32]:
-        """Latents ``[n, D]`` of face squares ``[n, S', S', 3]``."""
-        return self._encode_with(self._watch, pictures)
-
     @torch.inference_mode()
-    def _encode_with(self, work: Work, pictures: Pixels) -> NDArray[np.float32]:
-        latents = work([self._as_input(pictures)])[0]
+    def _encode(self, images: Pixels, work: Work) -> NDArray[np.float32]:
+        """Latents ``[n, D]`` of face squares ``[n, S', S', 3]``, by `work`."""
+        latents = work([self._as_input(images)])[0]
         return np.asarray(latents.float().cpu().numpy(), np.float32)
 
-    def _as_input(self, pictures: Pixels) -> Tensor:
-        size = self.image_size_px
-        if pictures.shape[1] != size:
-            pictures = np.stack(
-                [
-                    np.asarray(cv2.resize(p, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
-                    for p in pictures
-                ]
-            )
-        on_device = torch.from_numpy(np.ascontiguousarray(pictures)).to(self._like.device)
-        return self._laid_out(from_pixels(on_device).to(self._like.dtype))
+    def _as_input(self, images: Pixels) -> Tensor:
+        size = self.image_size_px, self.image_size_px
+        if images.shape[1:3] != size:
+            resized = [cv2.resize(i, size, interpolation=cv2.INTER_AREA) for i in images]
+            images = np.stack(resized).astype(np.uint8, copy=False)
+        on_device = torch.from_numpy(np.ascontiguousarray(images)).to(self._like.device)
+        return _fast_layout(from_pixels(on_device).to(self._like.dtype))
 
-    def _laid_out(self, images: Tensor) -> Tensor:
-        """Channels last where that is what convolutions are fast with."""
-        return images.contiguous(memory_format=torch.channels_last) if images.is_cuda else images
+
+def _fast_layout(images: Tensor) -> Tensor:
+    """Channels last where that is what convolutions are fast with."""
+    return images.contiguous(memory_format=torch.channels_last) if images.is_cuda else images
 
 
 def _encode_tensors(net: MotionAutoencoder, tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Pictures ``[n, 3, S, S]`` to latents ``[n, D]``."""
+    """Images ``[n, 3, S, S]`` to latents ``[n, D]``."""
     _, motion = net.encode(tensors[0])
     return [motion]
 
@@ -218,10 +202,69 @@ def _encode_tensors(net: MotionAutoencoder, tensors: Sequence[Tensor]) -> list[T
 def _decode_tensors(
     net: MotionAutoencoder, appearance: Appearance, levels: int, tensors: Sequence[Tensor]
 ) -> list[Tensor]:
-    """Latents ``[n, D]`` to pictures ``[n, S, S, 3]`` uint8, drawn as far as `levels`."""
+    """Latents ``[n, D]`` to images ``[n, S, S, 3]`` uint8, drawn as far as `levels`."""
     drawn, size_px = net.decode(appearance, tensors[0], levels), net.config.image_size_px
     if drawn.shape[-1] != size_px:
         drawn = functional.interpolate(
             drawn.float(), size=size_px, mode="bicubic", align_corners=False
         )
     return [to_pixels(drawn)]
+
+
+@dataclass(frozen=True)
+class RigRegression:
+    """A linear map from motion magnitudes ``[T, M]`` to coefficients ``[T, K]``."""
+
+    feature_mean: Array  # [M]
+    feature_scale: Array  # [M]
+    slope: Array  # [M, K]
+    offset: Array  # [K]
+
+    @classmethod
+    def fit(cls, features: Array, values: Array) -> RigRegression:
+        """From pairs of `features` ``[n, M]`` and `values` ``[n, K]``."""
+        mean = features.mean(axis=0)
+        scale = np.maximum(features.std(axis=0), 1e-9)
+        x = (features - mean) / scale
+        offset = values.mean(axis=0)
+        gram = x.T @ x + RIDGE * len(x) * np.eye(x.shape[1])
+        return cls(mean, scale, np.linalg.solve(gram, x.T @ (values - offset)), offset)
+
+    def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Coefficients ``[T, K]`` within the rig's ranges."""
+        x = (features - self.feature_mean) / self.feature_scale
+        return coefficients.clip((x @ self.slope + self.offset).astype(np.float32))
+
+
+def random_poses(count: int, seed: int = 0) -> NDArray[np.float32]:
+    """Coefficients ``[count, K]`` for a fit: few move at a time, as in a face."""
+    rng = np.random.default_rng(seed)
+    span = rng.uniform(coefficients.LOW, coefficients.HIGH, (count, coefficients.COUNT))
+    moved = rng.random(span.shape) < 0.5
+    return (RANGE_SHARE * span * moved).astype(np.float32)
+
+
+def fit_to_renders(
+    encode: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    fitted: int = FITTED_POSES,
+    held_out: int = HELD_OUT_POSES,
+) -> tuple[RigRegression, dict[str, float]]:
+    """A regression, and the correlation of each coefficient on poses that it did not see.
+
+    `encode` draws coefficients ``[n, K]`` and gives their motion magnitudes ``[n, M]``.
+    """
+    poses = random_poses(fitted + held_out)
+    features = encode(poses).astype(np.float64)
+    regression = RigRegression.fit(features[:fitted], poses[:fitted].astype(np.float64))
+    found = regression(features[fitted:].astype(np.float32))
+    return regression, {
+        name: _correlation(found[:, k], poses[fitted:, k])
+        for k, name in enumerate(coefficients.NAMES)
+    }
+
+
+def _correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    """Pearson's r; 0 where one of them does not move."""
+    a, b = a - a.mean(), b - b.mean()
+    scale = float(np.sqrt((a * a).sum() * (b * b).sum()))
+    return float((a * b).sum()) / scale if scale > 1e-12 else 0.0

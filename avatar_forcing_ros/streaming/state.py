@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from avatar_forcing_ros.config import ModelConfig
-from avatar_forcing_ros.streaming.audio_window import SoundWindow
+from avatar_forcing_ros.streaming.audio_window import AudioWindow
 from avatar_forcing_ros.streaming.kv_cache import KVCache, empty_cache
 from avatar_forcing_ros.streaming.motion_anchor import AnchorState
 
 
 class Conditions(NamedTuple):
-    """What the transformer is told about T frames of B conversations."""
+    """The transformer's conditions for T frames of B conversations."""
 
     avatar_audio: Tensor  # [B, T, A]
     user_audio: Tensor  # [B, T, A]
@@ -82,16 +82,16 @@ class MotionState:
 
 @dataclass
 class StreamState:
-    """One conversation: motion so far, its face, both sound streams' recent past, its seed."""
+    """One conversation: motion so far, its face, both audio streams' recent past, its seed."""
 
     motion: MotionState
     reference: Tensor  # [1, D] the portrait's own motion, normalised
-    avatar_sound: SoundWindow
-    user_sound: SoundWindow
+    avatar_audio: AudioWindow
+    user_audio: AudioWindow
     seed: int = 0
 
     def clone(self) -> StreamState:
         """An independent copy: both go on from here without touching each other."""
         return replace(
-            self, avatar_sound=self.avatar_sound.clone(), user_sound=self.user_sound.clone()
+            self, avatar_audio=self.avatar_audio.clone(), user_audio=self.user_audio.clone()
         )

@@ -19,10 +19,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from avatar_forcing_ros.atomic_write import atomic_write
 from avatar_forcing_ros.config import ModelConfig
 from avatar_forcing_ros.errors import MediaError
-from avatar_forcing_ros.files import whole_file
-from avatar_forcing_ros.model.mel_encoder import BANDS, MEL_PER_FRAME, SILENCE, MelEncoder
+from avatar_forcing_ros.model.audio_encoders import BANDS, MEL_PER_FRAME, SILENCE, MelEncoder
 from avatar_forcing_ros.streaming.audio_window import WAVE_FRAMES, MelWindow, WaveWindow
 from avatar_forcing_ros.timebase import SAMPLES_PER_FRAME
 
@@ -60,7 +60,7 @@ def audio_features(samples: NDArray[np.float32], kind: str = "mel") -> NDArray[n
 def save_conversation(path: Path, conversation: StoredConversation) -> None:
     """Write `conversation` to `path`, whole or not at all."""
     kind = conversation.kind
-    with whole_file(path) as part, part.open("wb") as file:
+    with atomic_write(path) as part, part.open("wb") as file:
         np.savez(
             file,
             **{f"avatar_{kind}": conversation.avatar_audio},

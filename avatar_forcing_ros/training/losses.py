@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from avatar_forcing_ros.config import ModelConfig
-from avatar_forcing_ros.model.block_masks import condition_mask
+from avatar_forcing_ros.model.attention import condition_mask
 from avatar_forcing_ros.model.flow_matching import (
     TRAINING_TIMESTEPS,
     sigma_at,

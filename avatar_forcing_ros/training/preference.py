@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from avatar_forcing_ros.atomic_write import atomic_write
 from avatar_forcing_ros.config import SamplingConfig
 from avatar_forcing_ros.errors import CheckpointError, MediaError
-from avatar_forcing_ros.files import whole_file
 from avatar_forcing_ros.model.generator import MotionGenerator
 from avatar_forcing_ros.training.dataset import Batch, ConversationWindows
 from avatar_forcing_ros.training.losses import (
@@ -170,7 +170,7 @@ def make_losing_samples(
         conversations = [windows.conversations[i] for i in group]
         made = roll_out_features(model, sampling, conversations, user=False, seeds=group)
         for i, motion in zip(group, made, strict=True):
-            with whole_file(_sample_path(folder, i)) as part, part.open("wb") as file:
+            with atomic_write(_sample_path(folder, i)) as part, part.open("wb") as file:
                 np.save(file, motion)
             yield 1
 
@@ -190,7 +190,7 @@ def _require_same_origin(
     }
     stored = path.read_text(encoding="utf-8") if path.exists() else ""
     if not stored:
-        with whole_file(path) as part:
+        with atomic_write(path) as part:
             part.write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
     elif json.loads(stored.replace("(evaluations=", "(nfe=")) != origin:  # its old name
         raise CheckpointError(

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avatar_forcing_ros.config import SamplingConfig
+from avatar_forcing_ros.model.audio_encoders import MEL_PER_FRAME, SILENCE, MelEncoder
 from avatar_forcing_ros.model.generator import MotionGenerator
-from avatar_forcing_ros.model.mel_encoder import MEL_PER_FRAME, SILENCE, MelEncoder
 from avatar_forcing_ros.rig import coefficients
 from avatar_forcing_ros.streaming.block_sampler import BlockSampler, block_noise
 from avatar_forcing_ros.streaming.engine import BlockInput, MotionEngine

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from avatar_forcing_ros.config import PRESETS, ModelConfig
 from avatar_forcing_ros.errors import CheckpointError, ConfigError
-from avatar_forcing_ros.model.audio_encoder import SpeechEncoder
+from avatar_forcing_ros.model.audio_encoders import SpeechEncoder
 from avatar_forcing_ros.model.checkpoint import Checkpoint, load_checkpoint
 from avatar_forcing_ros.model.generator import MotionGenerator
 from avatar_forcing_ros.strict import from_mapping, read_yaml

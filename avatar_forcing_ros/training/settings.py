@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from avatar_forcing_ros.config import PRESETS, ModelConfig
 from avatar_forcing_ros.errors import ConfigError
-from avatar_forcing_ros.files import user_path
+from avatar_forcing_ros.resources import user_path
 from avatar_forcing_ros.strict import one_of, require
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ
 

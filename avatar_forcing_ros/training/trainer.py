@@ -21,8 +21,8 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from avatar_forcing_ros.atomic_write import atomic_write
 from avatar_forcing_ros.errors import CheckpointError
-from avatar_forcing_ros.files import whole_file
 from avatar_forcing_ros.model.checkpoint import Checkpoint, save_checkpoint
 from avatar_forcing_ros.model.generator import MotionGenerator
 from avatar_forcing_ros.training.losses import FlowMatching
@@ -169,7 +169,7 @@ class Trainer:
                 "average": self.average.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
             }
-            with whole_file(self.state_path) as part:
+            with atomic_write(self.state_path) as part:
                 torch.save(state, part)
             save_checkpoint(
                 self.folder / "generator.safetensors",

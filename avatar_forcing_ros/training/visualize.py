@@ -14,12 +14,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from avatar_forcing_ros.atomic_write import atomic_write
 from avatar_forcing_ros.config import ModelConfig
 from avatar_forcing_ros.errors import MediaError
-from avatar_forcing_ros.files import whole_file
 from avatar_forcing_ros.media_files.writing import Mp4Writer
 from avatar_forcing_ros.rig import coefficients
-from avatar_forcing_ros.rig import mesh_indices as mesh
+from avatar_forcing_ros.rig import face_landmarks as mesh
 from avatar_forcing_ros.rig.coefficients import INDEX
 from avatar_forcing_ros.rig.warp_renderer import WarpRenderer
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ, SAMPLES_PER_FRAME
@@ -181,7 +181,7 @@ def write_video(
     height, width = page.shape[:2]
     silence = np.zeros(view.frames * SAMPLES_PER_FRAME, np.float32)
     samples = silence if view.audio is None else view.audio
-    with whole_file(path) as part, Mp4Writer(part, width, height) as writer:
+    with atomic_write(path) as part, Mp4Writer(part, width, height) as writer:
         for first in range(0, view.frames, _FRAMES_AT_A_TIME):
             stop = min(first + _FRAMES_AT_A_TIME, view.frames)
             images = [_video_frame(view, renderers, page, i) for i in range(first, stop)]

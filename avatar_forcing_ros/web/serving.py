@@ -13,7 +13,7 @@ from aiohttp import web
 
 from avatar_forcing_ros.config import ServerConfig
 from avatar_forcing_ros.errors import OutputError
-from avatar_forcing_ros.files import user_path
+from avatar_forcing_ros.resources import user_path
 from avatar_forcing_ros.web.access import Access, access_for, tls_context
 from avatar_forcing_ros.web.backend import AvatarBackend
 from avatar_forcing_ros.web.library_patches import install_patches, limit_connections

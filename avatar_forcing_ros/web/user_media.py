@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from avatar_forcing_ros.downmix import Downmix
 from avatar_forcing_ros.errors import MediaError
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
-from avatar_forcing_ros.media_files.picture_size import picture_size_px
+from avatar_forcing_ros.media_files.image_size import image_size_px
 from avatar_forcing_ros.media_files.reading import decode_audio
 from avatar_forcing_ros.rig.portrait import decode_image
 from avatar_forcing_ros.sync.clock_mapping import RemoteClock
@@ -121,7 +121,7 @@ class Microphone:
 
 def uploaded_image(data: bytes) -> NDArray[np.uint8]:
     """The image ``[H, W, 3]`` RGB in `data`; MediaError for another format or size."""
-    width, height = picture_size_px(data)
+    width, height = image_size_px(data)
     size = f"{width} x {height}"
     if not MIN_SIDE_PX <= min(width, height) <= max(width, height) <= MAX_SIDE_PX:
         raise MediaError(

@@ -10,11 +10,13 @@ import torch
 from conformance import inputs
 from conformance.fill import values
 from torch import nn
+from torch.nn import functional
 
 from avatar_forcing_ros.config import PAPER_MODEL
-from avatar_forcing_ros.model.audio_encoder import SpeechEncoder
+from avatar_forcing_ros.model.audio_encoders import SpeechEncoder
 from avatar_forcing_ros.model.flow_transformer import FlowTransformer
 from avatar_forcing_ros.model.motion_autoencoder import MotionAutoencoder
+from avatar_forcing_ros.timebase import SAMPLES_PER_FRAME
 
 FOLDER = Path(__file__).parent
 
@@ -60,20 +62,26 @@ def images(numbers: list[int], pattern: dict) -> torch.Tensor:
     return torch.from_numpy(np.stack([inputs.image(k, pattern) for k in numbers]))
 
 
-def close(found: torch.Tensor | np.ndarray, told: np.ndarray, most: float, rms: float) -> None:
+def close(found: torch.Tensor | np.ndarray, expected: np.ndarray, most: float, rms: float) -> None:
     """Every difference at most `most`, their root mean square at most `rms`."""
-    error = np.asarray(found, np.float64) - told
-    assert error.shape == told.shape
+    error = np.asarray(found, np.float64) - expected
+    assert error.shape == expected.shape
     assert np.abs(error).max() <= most
     assert np.sqrt(np.square(error).mean()) <= rms
 
 
 def samples_close(
-    found: torch.Tensor, told: dict[str, np.ndarray], key: str, most: float, rms: float
+    found: torch.Tensor, expected: dict[str, np.ndarray], key: str, most: float, rms: float
 ) -> None:
     """The same for a large tensor of which some values and its shape were stored."""
-    assert list(found.shape) == told[f"{key}.shape"].tolist()
-    close(found.numpy().ravel()[told[f"{key}.idx"]], told[f"{key}.val"], most, rms)
+    assert list(found.shape) == expected[f"{key}.shape"].tolist()
+    close(found.numpy().ravel()[expected[f"{key}.idx"]], expected[f"{key}.val"], most, rms)
+
+
+def whole_clip(samples: torch.Tensor, frames: int) -> torch.Tensor:
+    """`samples` ``[B, n]`` made ``[B, 640 frames]`` by repeating the last one."""
+    missing = frames * SAMPLES_PER_FRAME - samples.shape[-1]
+    return functional.pad(samples, (0, missing), mode="replicate")
 
 
 def filled(module: nn.Module, prefix: str) -> nn.Module:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 from conformance import inputs
-from conformance.conftest import AVATAR_WAVE, USER_WAVE, close, samples_close, stored
+from conformance.conftest import AVATAR_WAVE, USER_WAVE, close, samples_close, stored, whole_clip
 
-from avatar_forcing_ros.model.audio_encoder import SpeechEncoder, whole_clip
+from avatar_forcing_ros.model.audio_encoders import SpeechEncoder
 
 CASES = {
     "two_s": (32_000, 50, AVATAR_WAVE),
@@ -19,14 +19,14 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_features(speech_encoder: SpeechEncoder, case: str) -> None:
     samples, frames, pattern = CASES[case]
-    told = stored("C_audio")
+    expected = stored("C_audio")
     wave = torch.from_numpy(inputs.wave(samples, pattern))[None]
     with torch.inference_mode():
         clip = whole_clip(wave, frames)
         features = speech_encoder(clip)
         layers = speech_encoder.hidden_states(clip)
-    close(features, told[f"{case}.features"], 5e-5, 1e-5)
-    kept = [n for n in range(1, 13) if f"{case}.layer{n}.val" in told]
+    close(features, expected[f"{case}.features"], 5e-5, 1e-5)
+    kept = [n for n in range(1, 13) if f"{case}.layer{n}.val" in expected]
     assert kept
     for n in kept:
-        samples_close(layers[n - 1], told, f"{case}.layer{n}", 5e-5, 1e-5)
+        samples_close(layers[n - 1], expected, f"{case}.layer{n}", 5e-5, 1e-5)

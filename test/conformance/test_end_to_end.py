@@ -1,4 +1,4 @@
-"""Sound and pictures in, pictures out, all networks in a row: the reference's numbers (set G)."""
+"""Audio and images in, images out, all networks in a row: the reference's numbers (set G)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from conformance.conftest import (
     close,
     images,
     stored,
+    whole_clip,
 )
 from conformance.test_sampler import sampled
 
-from avatar_forcing_ros.model.audio_encoder import SpeechEncoder, whole_clip
+from avatar_forcing_ros.model.audio_encoders import SpeechEncoder
 from avatar_forcing_ros.model.flow_transformer import FlowTransformer
 from avatar_forcing_ros.model.motion_autoencoder import MotionAutoencoder
 
@@ -27,7 +28,7 @@ FRAMES = 12
 def test_end_to_end(
     autoencoder: MotionAutoencoder, speech_encoder: SpeechEncoder, transformer: FlowTransformer
 ) -> None:
-    told = stored("G_inference")
+    expected = stored("G_inference")
 
     def heard(samples: int, pattern: dict) -> torch.Tensor:
         wave = torch.from_numpy(inputs.wave(samples, pattern))[None]
@@ -40,18 +41,18 @@ def test_end_to_end(
         "user_wa": heard(7380, USER_WAVE).numpy(),
         "user_lam": magnitudes.numpy(),
     }
-    close(conditions["avatar_wa"], told["avatar_wa"], 5e-5, 1e-5)
-    close(conditions["user_wa"], told["user_wa"], 5e-5, 1e-5)
-    close(conditions["user_lam"], told["user_lam"], 2e-5, 2e-5)
+    close(conditions["avatar_wa"], expected["avatar_wa"], 5e-5, 1e-5)
+    close(conditions["user_wa"], expected["user_wa"], 5e-5, 1e-5)
+    close(conditions["user_lam"], expected["user_lam"], 2e-5, 2e-5)
     motion = sampled(transformer, conditions, reference.numpy(), 4, 1604)
-    close(motion, told["motion"], 1e-4, 1e-5)
+    close(motion, expected["motion"], 1e-4, 1e-5)
     pictures = np.concatenate(
         [autoencoder.decode(portrait, torch.from_numpy(m)).numpy() for m in motion[0][:, None]]
     )
-    area = inputs.area64(pictures[told["frames"]]) - told["image_area64"]
+    area = inputs.area64(pictures[expected["frames"]]) - expected["image_area64"]
     assert np.quantile(np.abs(area), 0.999) <= 1e-3
     assert np.sqrt(np.square(area).mean()) <= 1e-4
-    assert list(pictures.shape) == told["image.shape"].tolist()
-    # single pixels move by rounding alone, because the warp amplifies it: only the rms is told
-    error = pictures.ravel()[told["image.idx"]] - told["image.val"]
+    assert list(pictures.shape) == expected["image.shape"].tolist()
+    # single pixels move by rounding alone, because the warp amplifies it: only the rms is checked
+    error = pictures.ravel()[expected["image.idx"]] - expected["image.val"]
     assert np.sqrt(np.square(error).mean()) <= 5e-4

@@ -1,4 +1,4 @@
-"""Pictures to latents and back give the reference's numbers (sets A and B)."""
+"""Images to latents and back give the reference's numbers (sets A and B)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import torch
 from conformance import inputs
 from conformance.conftest import PORTRAIT, close, images, samples_close, stored
 
-from avatar_forcing_ros.model.motion_autoencoder import MotionAutoencoder
-from avatar_forcing_ros.model.motion_encoder import Appearance
+from avatar_forcing_ros.model.motion_autoencoder import Appearance, MotionAutoencoder
 
 LEVELS = 7
 
@@ -21,31 +20,31 @@ def encoded(autoencoder: MotionAutoencoder) -> tuple[Appearance, torch.Tensor]:
 
 
 def test_encoder(autoencoder: MotionAutoencoder, encoded: tuple[Appearance, torch.Tensor]) -> None:
-    told = stored("A_motion_encoder")
+    expected = stored("A_motion_encoder")
     appearance, magnitudes = encoded
-    close(appearance.code, told["s_r"], 1e-5, 1e-5)
-    close(magnitudes, told["lam"], 2e-5, 2e-5)
-    close(autoencoder.dec.direction(magnitudes), told["r"], 1e-5, 1e-5)
+    close(appearance.code, expected["s_r"], 1e-5, 1e-5)
+    close(magnitudes, expected["lam"], 2e-5, 2e-5)
+    close(autoencoder.dec.direction(magnitudes), expected["r"], 1e-5, 1e-5)
     assert len(appearance.features) == LEVELS
     for i, feature in enumerate(appearance.features):
-        samples_close(feature, told, f"feat{i}", 1e-5, 1e-5)
+        samples_close(feature, expected, f"feat{i}", 1e-5, 1e-5)
 
 
 def test_directions(autoencoder: MotionAutoencoder) -> None:
-    told = stored("A_motion_encoder")
+    expected = stored("A_motion_encoder")
     direction = autoencoder.dec.direction
-    close(direction.basis, told["Q"], 1e-6, 1e-6)
-    latent = direction(torch.from_numpy(told["lam_stated"]))
-    close(latent, told["r_of_lam_stated"], 1e-5, 1e-5)
-    close(latent @ direction.basis, told["lam_stated"], 1e-5, 1e-5)  # orthonormal
+    close(direction.basis, expected["Q"], 1e-6, 1e-6)
+    latent = direction(torch.from_numpy(expected["lam_stated"]))
+    close(latent, expected["r_of_lam_stated"], 1e-5, 1e-5)
+    close(latent @ direction.basis, expected["lam_stated"], 1e-5, 1e-5)  # orthonormal
 
 
 def test_decoder(autoencoder: MotionAutoencoder, encoded: tuple[Appearance, torch.Tensor]) -> None:
-    """The picture, and at every level the flow head's three results and the colours."""
-    told = stored("B_decoder")
+    """The image, and at every level the flow head's three results and the colours."""
+    expected = stored("B_decoder")
     both, _ = encoded
     portrait = Appearance(both.code[:1], tuple(f[:1] for f in both.features))
-    motion = torch.from_numpy(told["r_d"])
+    motion = torch.from_numpy(expected["r_d"])
     heads: dict[int, tuple[torch.Tensor, ...]] = {}
     hooks = [
         head.register_forward_hook(lambda _, __, out, i=i: heads.update({i: out}))
@@ -55,12 +54,12 @@ def test_decoder(autoencoder: MotionAutoencoder, encoded: tuple[Appearance, torc
         pictures = autoencoder.dec.pyramid(portrait, motion)
     for hook in hooks:
         hook.remove()
-    samples_close(pictures[-1], told, "image", 1e-3, 3e-5)
-    close(inputs.area64(pictures[-1].numpy()), told["image_area64"], 2e-4, 1e-5)
+    samples_close(pictures[-1], expected, "image", 1e-3, 3e-5)
+    close(inputs.area64(pictures[-1].numpy()), expected["image_area64"], 2e-4, 1e-5)
     for i, picture in enumerate(pictures):
-        samples_close(picture, told, f"L{i}.rgb", 1e-3, 3e-5)
+        samples_close(picture, expected, f"L{i}.rgb", 1e-3, 3e-5)
         for name, found in zip(("feat_warp", "out", "raw_flow"), heads[i], strict=True):
-            samples_close(found, told, f"L{i}.{name}", 1e-3, 3e-4)
+            samples_close(found, expected, f"L{i}.{name}", 1e-3, 3e-4)
 
 
 def test_a_smaller_picture_is_a_level_of_the_full_one(
@@ -79,6 +78,6 @@ def test_a_smaller_picture_is_a_level_of_the_full_one(
 
 
 def test_stated_inputs_are_those_that_were_stored() -> None:
-    told = stored("A_motion_encoder")
-    drawn = images([0, 3], PORTRAIT).numpy().ravel()[told["image.idx"]]
-    assert np.array_equal(drawn, told["image.val"])
+    expected = stored("A_motion_encoder")
+    drawn = images([0, 3], PORTRAIT).numpy().ravel()[expected["image.idx"]]
+    assert np.array_equal(drawn, expected["image.val"])

@@ -22,14 +22,14 @@ def shapes(network: torch.nn.Module, prefix: str = "") -> dict[str, list[int]]:
 def test_the_motion_autoencoder_has_the_releases_names() -> None:
     with torch.device("meta"):
         network = MotionAutoencoder(PAPER_MODEL.autoencoder, PAPER_MODEL.motion_dim)
-    told = MANIFEST["motion_autoencoder.pth"]
-    assert len(told) == 177
-    assert shapes(network, "motion_autoencoder.") == told
+    expected = MANIFEST["motion_autoencoder.pth"]
+    assert len(expected) == 177
+    assert shapes(network, "motion_autoencoder.") == expected
 
 
 def test_the_generator_has_the_releases_names() -> None:
     with torch.device("meta"):
         network = MotionGenerator(PAPER_MODEL)
-    told = MANIFEST["flow_transformer.pth"] | MANIFEST["wav2vec2"]
-    assert len(told) == 150 + 211
-    assert shapes(network) == told | OURS
+    expected = MANIFEST["flow_transformer.pth"] | MANIFEST["wav2vec2"]
+    assert len(expected) == 150 + 211
+    assert shapes(network) == expected | OURS

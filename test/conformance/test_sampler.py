@@ -24,7 +24,7 @@ MOST, RMS = 1e-4, 1e-5
 
 def sampled(
     transformer: FlowTransformer,
-    told: dict[str, np.ndarray],
+    conditions: dict[str, np.ndarray],
     reference: np.ndarray,
     evaluations: int,
     noise_seed: int,
@@ -33,19 +33,19 @@ def sampled(
 
     sampling = replace(PRESETS["paper"].sampling, nfe=evaluations)
     sampler, noise = BlockSampler(transformer, sampling), NoiseSource(noise_seed)
-    total = told["avatar_wa"].shape[1]
+    total = conditions["avatar_wa"].shape[1]
     basis = stored("A_motion_encoder")["Q"]
-    user_motion = (told["user_lam"] @ basis.T)[None]
+    user_motion = (conditions["user_lam"] @ basis.T)[None]
     # what is shorter than the blocks is continued by its last frame
-    conditions = [
+    padded = [
         torch.from_numpy(np.pad(p, ((0, 0), (0, total + 60 - p.shape[1]), (0, 0)), "edge"))
-        for p in (told["avatar_wa"], told["user_wa"], user_motion)
+        for p in (conditions["avatar_wa"], conditions["user_wa"], user_motion)
     ]
     portrait = torch.from_numpy(reference)
     state, out = MotionState.empty(PAPER_MODEL, portrait), []
     while state.frame < total:
         frames = sampler.frames(state)
-        here = Conditions(*(c[:, state.frame : state.frame + frames] for c in conditions))
+        here = Conditions(*(c[:, state.frame : state.frame + frames] for c in padded))
         drawn = torch.from_numpy(noise(1, frames, PAPER_MODEL.motion_dim))
         block, state = sampler.next_block(state, portrait, here, drawn)
         out.append(block)
@@ -54,13 +54,13 @@ def sampled(
 
 @pytest.mark.parametrize(("evaluations", "noise_seed"), [(10, 1601), (4, 1602)])
 def test_sampled_motion(transformer: FlowTransformer, evaluations: int, noise_seed: int) -> None:
-    told = stored("F_sample")
-    found = sampled(transformer, told, told["r_s"], evaluations, noise_seed)
-    close(found, told[f"nfe{evaluations}"], MOST, RMS)
+    expected = stored("F_sample")
+    found = sampled(transformer, expected, expected["r_s"], evaluations, noise_seed)
+    close(found, expected[f"nfe{evaluations}"], MOST, RMS)
 
 
 def test_inputs_of_unequal_length(transformer: FlowTransformer) -> None:
     """57 frames, no multiple of the block; the user's video ends after 49 of them."""
-    told = stored("F_sample_edge")
-    found = sampled(transformer, told, stored("F_sample")["r_s"], 4, 1603)
-    close(found, told["nfe4"], MOST, RMS)
+    expected = stored("F_sample_edge")
+    found = sampled(transformer, expected, stored("F_sample")["r_s"], 4, 1603)
+    close(found, expected["nfe4"], MOST, RMS)

@@ -6,17 +6,16 @@ import torch
 from conformance.conftest import close, samples_close, stored
 from conformance.inputs import normal
 
-from avatar_forcing_ros.model.attention import KeysValues
+from avatar_forcing_ros.model.attention import KeysValues, rotary_table, rotate
 from avatar_forcing_ros.model.blocks import BlockKeys
 from avatar_forcing_ros.model.flow_transformer import FlowTransformer
-from avatar_forcing_ros.model.rotary import rotate, rotation
 from avatar_forcing_ros.streaming.kv_cache import KVCache
 
 MOST, RMS = 5e-5, 1e-5
 CACHED, START = 38, 88  # frames in the cache, position of the first new token
 
 
-def told_normal(seed: int, shape: tuple[int, ...], scale: float) -> torch.Tensor:
+def normal_tensor(seed: int, shape: tuple[int, ...], scale: float) -> torch.Tensor:
     return torch.from_numpy(normal(seed, shape, scale))
 
 
@@ -24,9 +23,9 @@ def told_normal(seed: int, shape: tuple[int, ...], scale: float) -> torch.Tensor
 def test_condition_encoder(transformer: FlowTransformer) -> None:
     shape = (2, 12, 512)
     out = transformer.embed_conditions(
-        user_audio=told_normal(1300, shape, 0.5),
-        user_motion=told_normal(1301, shape, 0.3),
-        avatar_audio=told_normal(1302, shape, 0.5),
+        user_audio=normal_tensor(1300, shape, 0.5),
+        user_motion=normal_tensor(1301, shape, 0.3),
+        avatar_audio=normal_tensor(1302, shape, 0.5),
     )
     close(out, stored("D_transformer")["D1.out"], MOST, RMS)
 
@@ -34,7 +33,7 @@ def test_condition_encoder(transformer: FlowTransformer) -> None:
 @torch.inference_mode()
 def test_a_window_without_cache(transformer: FlowTransformer) -> None:
     """The velocity, and what every sub-layer of every block adds before gate and residual."""
-    told, shape = stored("D_transformer"), (2, 50, 512)
+    expected, shape = stored("D_transformer"), (2, 50, 512)
     parts: dict[str, torch.Tensor] = {}
 
     def keep(name: str):
@@ -50,20 +49,20 @@ def test_a_window_without_cache(transformer: FlowTransformer) -> None:
         modules[f"block{i}.out"] = block
     hooks = [module.register_forward_hook(keep(name)) for name, module in modules.items()]
     condition = transformer.embed_conditions(
-        user_audio=told_normal(1312, shape, 0.5),
-        user_motion=told_normal(1313, shape, 0.3),
-        avatar_audio=told_normal(1311, shape, 0.5),
+        user_audio=normal_tensor(1312, shape, 0.5),
+        user_motion=normal_tensor(1313, shape, 0.3),
+        avatar_audio=normal_tensor(1311, shape, 0.5),
     )
-    x, reference = told_normal(1310, shape, 1.0), told_normal(1314, (2, 512), 0.3)
-    velocity, _ = transformer(x, torch.from_numpy(told["D2.t"]), reference, condition)
+    x, reference = normal_tensor(1310, shape, 1.0), normal_tensor(1314, (2, 512), 0.3)
+    velocity, _ = transformer(x, torch.from_numpy(expected["D2.t"]), reference, condition)
     for hook in hooks:
         hook.remove()
-    close(velocity, told["D2.out"], MOST, RMS)
-    samples_close(parts.pop("t_embed").flatten(0, 1), told, "D2.t_embed", MOST, RMS)
-    checked = [name for name in parts if f"D2.{name}.val" in told]
+    close(velocity, expected["D2.out"], MOST, RMS)
+    samples_close(parts.pop("t_embed").flatten(0, 1), expected, "D2.t_embed", MOST, RMS)
+    checked = [name for name in parts if f"D2.{name}.val" in expected]
     assert len(checked) >= 4 * len(transformer.blocks)
     for name in checked:
-        samples_close(parts[name], told, f"D2.{name}", MOST, RMS)
+        samples_close(parts[name], expected, f"D2.{name}", MOST, RMS)
 
 
 @torch.inference_mode()
@@ -72,34 +71,34 @@ def test_a_window_with_caches(transformer: FlowTransformer) -> None:
 
     The reference stores rotated keys at absolute positions, this cache unrotated ones.
     """
-    told = stored("D_transformer")
-    turn = rotation(START + 12, 128, torch.zeros(1))
+    expected = stored("D_transformer")
+    turn = rotary_table(START + 12, 128, torch.zeros(1))
     back = turn._replace(sin=-turn.sin)
     at = slice(START - CACHED, START)
 
     def self_keys(layer: int) -> KeysValues:
-        rotated = told_normal(1330 + layer, (3, 8, CACHED, 128), 1.0)
+        rotated = normal_tensor(1330 + layer, (3, 8, CACHED, 128), 1.0)
         key = rotate(rotated, type(back)(back.cos[at], back.sin[at]))
-        return KeysValues(key, told_normal(1340 + layer, (3, 8, CACHED, 128), 1.0))
+        return KeysValues(key, normal_tensor(1340 + layer, (3, 8, CACHED, 128), 1.0))
 
     def cross_keys(layer: int) -> KeysValues:
         return KeysValues(
-            told_normal(1350 + layer, (3, 8, 2, 128), 1.0),
-            told_normal(1360 + layer, (3, 8, 2, 128), 1.0),
+            normal_tensor(1350 + layer, (3, 8, 2, 128), 1.0),
+            normal_tensor(1360 + layer, (3, 8, 2, 128), 1.0),
         )
 
     blocks = tuple(BlockKeys(self_keys(i), cross_keys(i)) for i in range(8))
     cache = KVCache(CACHED, 2, 2, blocks=blocks)
     timestep = torch.tensor([0.0] * 2 + [750.0] * 10).expand(3, -1)
-    reference = told_normal(1322, (1, 512), 0.3).expand(3, -1)
+    reference = normal_tensor(1322, (1, 512), 0.3).expand(3, -1)
     velocity, keys = transformer(
-        told_normal(1320, (3, 12, 512), 1.0),
+        normal_tensor(1320, (3, 12, 512), 1.0),
         timestep,
         reference,
-        told_normal(1321, (3, 12, 1024), 0.7),
+        normal_tensor(1321, (3, 12, 1024), 0.7),
         cache.peek(),
     )
-    close(velocity, told["D3.out"], MOST, RMS)
+    close(velocity, expected["D3.out"], MOST, RMS)
     after = cache.commit(keys, [0.0] * 12)
     at = slice(START + 12 - 2 - CACHED, START + 12 - 2)
     for i, block in enumerate(after.blocks):
@@ -110,4 +109,4 @@ def test_a_window_with_caches(transformer: FlowTransformer) -> None:
             ("cross.k", block.cross_attention.key),
             ("cross.v", block.cross_attention.value),
         ):
-            samples_close(found, told, f"D3.cache{i}.{name}", MOST, RMS)
+            samples_close(found, expected, f"D3.cache{i}.{name}", MOST, RMS)

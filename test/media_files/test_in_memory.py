@@ -11,11 +11,11 @@ import pytest
 import soundfile
 
 from avatar_forcing_ros.errors import MediaError
-from avatar_forcing_ros.media_files.picture_size import picture_size_px
+from avatar_forcing_ros.media_files.image_size import image_size_px
 from avatar_forcing_ros.media_files.reading import decode_audio
 
 
-def sound_file(kind: str, seconds: float, rate_hz: int = 24_000, channels: int = 1) -> bytes:
+def audio_file(kind: str, seconds: float, rate_hz: int = 24_000, channels: int = 1) -> bytes:
     data = io.BytesIO()
     tone = 0.3 * np.sin(np.arange(round(seconds * rate_hz)) * 2 * np.pi * 200 / rate_hz)
     soundfile.write(data, np.tile(tone[:, None], channels), rate_hz, format=kind)
@@ -35,22 +35,22 @@ def webm(seconds: float) -> bytes:
     return data.getvalue()
 
 
-@pytest.mark.parametrize("data", [sound_file("WAV", 1.0), sound_file("FLAC", 1.0), webm(1.0)])
-def test_sounds_are_read(data: bytes) -> None:
-    samples = decode_audio(data, longest_s=2.0)
+@pytest.mark.parametrize("data", [audio_file("WAV", 1.0), audio_file("FLAC", 1.0), webm(1.0)])
+def test_audio_is_read(data: bytes) -> None:
+    samples = decode_audio(data, max_s=2.0)
     assert abs(len(samples) - 16_000) < 700
     assert np.abs(samples).max() > 0.2
 
 
-@pytest.mark.parametrize("data", [sound_file("FLAC", 3.0), webm(3.0)])
-def test_a_long_sound_is_refused(data: bytes) -> None:
+@pytest.mark.parametrize("data", [audio_file("FLAC", 3.0), webm(3.0)])
+def test_long_audio_is_refused(data: bytes) -> None:
     with pytest.raises(MediaError, match="at most 2 s"):
-        decode_audio(data, longest_s=2.0)
+        decode_audio(data, max_s=2.0)
 
 
 def test_a_small_file_cannot_take_much_memory() -> None:
     with pytest.raises(MediaError, match="samples a second"):
-        decode_audio(sound_file("WAV", 0.01, 192_000, 8), longest_s=2.0)
+        decode_audio(audio_file("WAV", 0.01, 192_000, 8), max_s=2.0)
 
 
 @pytest.mark.parametrize(
@@ -60,29 +60,29 @@ def test_a_small_file_cannot_take_much_memory() -> None:
         bytes(1_000),
         b"#EXTM3U\n#EXTINF:1,\nfile:///etc/hostname\n#EXT-X-ENDLIST\n",
         b"ffconcat version 1.0\nfile /etc/hostname\n",
-        sound_file("WAV", 0.5)[:30],
+        audio_file("WAV", 0.5)[:30],
     ],
 )
-def test_what_is_no_sound_is_refused(data: bytes) -> None:
+def test_what_is_no_audio_is_refused(data: bytes) -> None:
     with pytest.raises(MediaError):
-        decode_audio(data, longest_s=2.0)
+        decode_audio(data, max_s=2.0)
 
 
 @pytest.mark.parametrize("ending", [".png", ".jpg", ".webp"])
-def test_sizes_are_told_by_the_header(ending: str) -> None:
+def test_sizes_are_read_from_the_header(ending: str) -> None:
     _, data = cv2.imencode(ending, np.zeros((70, 133, 3), np.uint8))
-    assert picture_size_px(data.tobytes()) == (133, 70)
+    assert image_size_px(data.tobytes()) == (133, 70)
 
 
 def test_sizes_of_lossless_webp() -> None:
     lossless = [cv2.IMWRITE_WEBP_QUALITY, 101]
     _, data = cv2.imencode(".webp", np.zeros((9, 13, 4), np.uint8), lossless)
-    assert picture_size_px(data.tobytes()) == (13, 9)
+    assert image_size_px(data.tobytes()) == (13, 9)
 
 
 @pytest.mark.parametrize("end", [0, 1, 2, 3, 10, 20])
 @pytest.mark.parametrize("ending", [".png", ".jpg", ".webp"])
-def test_a_beginning_that_says_no_size_is_refused(ending: str, end: int) -> None:
+def test_a_beginning_without_a_size_is_refused(ending: str, end: int) -> None:
     _, data = cv2.imencode(ending, np.zeros((70, 133, 3), np.uint8))
     with pytest.raises(MediaError, match="PNG, JPEG or WebP"):
-        picture_size_px(data.tobytes()[:end])
+        image_size_px(data.tobytes()[:end])

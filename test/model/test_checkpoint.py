@@ -49,7 +49,7 @@ def test_what_was_saved_comes_back(saved: Path) -> None:
     assert not any(p.requires_grad for p in generator.parameters())
 
 
-def test_missing_and_extra_names_are_told(saved: Path) -> None:
+def test_missing_and_extra_names_are_reported(saved: Path) -> None:
     tensors = load_file(saved)
     tensors["flow_transformer.t_embedder.mlp.3.bias"] = tensors.pop(
         "flow_transformer.t_embedder.mlp.2.bias"
@@ -61,7 +61,7 @@ def test_missing_and_extra_names_are_told(saved: Path) -> None:
     assert "mlp.3.bias is not part of the network" in caught.value.got
 
 
-def test_another_shape_is_told(saved: Path) -> None:
+def test_another_shape_is_reported(saved: Path) -> None:
     tensors = load_file(saved)
     tensors["motion_mean"] = torch.zeros(7)
     rewrite(saved, tensors)
@@ -69,7 +69,7 @@ def test_another_shape_is_told(saved: Path) -> None:
         load_checkpoint(saved)
 
 
-def test_broken_values_are_told(saved: Path) -> None:
+def test_broken_values_are_reported(saved: Path) -> None:
     tensors = load_file(saved)
     tensors["motion_std"][3] = float("nan")
     rewrite(saved, tensors)
@@ -77,7 +77,7 @@ def test_broken_values_are_told(saved: Path) -> None:
         load_checkpoint(saved)
 
 
-def test_broken_metadata_is_told(saved: Path) -> None:
+def test_broken_metadata_is_reported(saved: Path) -> None:
     tensors = load_file(saved)
     form = {"format": FORMAT, "config": "{", "origin": "{}"}
     save_file(tensors, saved, form)
@@ -101,7 +101,7 @@ def test_foreign_files_are_refused(tmp_path: Path) -> None:
         load_checkpoint(other)
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="can be written"):
         save_checkpoint(tmp_path / "file" / "w.safetensors", tiny_generator(), {})
@@ -149,10 +149,10 @@ def test_a_latent_generator_may_come_alone(tmp_path: Path) -> None:
     assert load_checkpoint(path).motion_autoencoder is None
     (file,) = inspect_checkpoint(path).files
     assert file.usable
-    assert "no pictures" in file.note
+    assert "no images" in file.note
 
 
-def test_half_an_autoencoder_is_told(latent: Path) -> None:
+def test_half_an_autoencoder_is_reported(latent: Path) -> None:
     tensors = load_file(latent)
     del tensors[AUTOENCODER_BIAS]
     rewrite(latent, tensors)
@@ -201,7 +201,7 @@ def test_an_inspection_tells_what_loading_would_refuse(saved: Path, latent: Path
         "weights.safetensors: motion_mean has shape [7] instead of [23]"
     ]
     saved.write_text("not weights")
-    (told,) = inspect_checkpoint(saved).sentences()
-    assert "unreadable content" in told
+    (sentence,) = inspect_checkpoint(saved).sentences()
+    assert "unreadable content" in sentence
     saved.unlink()
     assert inspect_checkpoint(saved).sentences() == ["weights.safetensors is missing"]

@@ -45,10 +45,10 @@ def test_schedules_are_the_references(golden: dict[str, np.ndarray]) -> None:
     rows = golden["schedule"]  # evaluations, step, timestep, index, sigma
     assert len(rows) == 300
     for evaluations in np.unique(rows[:, 0]).astype(int):
-        told = rows[rows[:, 0] == evaluations]
+        expected = rows[rows[:, 0] == evaluations]
         timesteps = solver_timesteps(evaluations)
-        assert timesteps.tolist() == told[:, 2].tolist()
-        assert np.abs(sigma_at(timesteps).numpy() - told[:, 4]).max() <= PASS_MAX
+        assert timesteps.tolist() == expected[:, 2].tolist()
+        assert np.abs(sigma_at(timesteps).numpy() - expected[:, 4]).max() <= PASS_MAX
 
 
 def test_steps_are_the_references(golden: dict[str, np.ndarray]) -> None:

@@ -7,9 +7,13 @@ import torch
 from tiny import TINY, tiny_generator
 
 from avatar_forcing_ros.config import PAPER_MODEL
-from avatar_forcing_ros.model.attention import cross_attention_mask, self_attention_mask
+from avatar_forcing_ros.model.attention import (
+    cross_attention_mask,
+    rotary_table,
+    rotate,
+    self_attention_mask,
+)
 from avatar_forcing_ros.model.flow_transformer import FlowTransformer
-from avatar_forcing_ros.model.rotary import rotate, rotation
 
 # of the released model, from its published layout
 PAPER_SHAPES = {
@@ -67,7 +71,7 @@ def test_masks_follow_positions() -> None:
 def test_only_the_distance_of_positions_matters() -> None:
     generator = torch.Generator().manual_seed(0)
     query, key = torch.randn(2, 1, 1, 1, 16, generator=generator)
-    table = rotation(200, 16, query)
+    table = rotary_table(200, 16, query)
 
     def meet(p: int, q: int) -> torch.Tensor:
         at = [type(table)(table.cos[i : i + 1], table.sin[i : i + 1]) for i in (p, q)]

@@ -26,11 +26,15 @@ from released import (
 )
 
 from avatar_forcing_ros.errors import CheckpointError
-from avatar_forcing_ros.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from avatar_forcing_ros.model.checkpoint import (
+    Checkpoint,
+    Networks,
+    load_checkpoint,
+    save_checkpoint,
+)
 from avatar_forcing_ros.model.generator import MotionGenerator
 from avatar_forcing_ros.model.motion_autoencoder import MotionAutoencoder
 from avatar_forcing_ros.model.released import inspect_released, lacks_speech, load_released
-from avatar_forcing_ros.model.unfilled import Networks
 
 Files = dict[str, Tensors]
 MLP = "flow_transformer.t_embedder.mlp.2.bias"
@@ -147,8 +151,8 @@ def test_both_spellings_of_the_normalised_weight_are_read(tmp_path: Path) -> Non
     for mine, theirs in zip(results(spelled), results(respelled), strict=True):
         assert torch.equal(mine, theirs)
     here[WEIGHT_NORM + NEW_SPELLING[0]] = here[WEIGHT_NORM + OLD_SPELLING[0]]
-    told = refusal(write_release(tmp_path / "both", files))
-    assert "weight_g is not part of the network" in told
+    message = refusal(write_release(tmp_path / "both", files))
+    assert "weight_g is not part of the network" in message
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
@@ -258,12 +262,12 @@ def test_many_faults_are_counted(tmp_path: Path) -> None:
 
 
 def test_missing_files_are_named(tmp_path: Path) -> None:
-    told = refusal(tmp_path / "nowhere")
+    message = refusal(tmp_path / "nowhere")
     for name in (AUTOENCODER, TRANSFORMER, "wav2vec2-base-960h/model.safetensors"):
-        assert f"{name} is missing" in told
+        assert f"{name} is missing" in message
 
 
-def test_a_file_cut_short_is_told(release: Path) -> None:
+def test_a_file_cut_short_is_reported(release: Path) -> None:
     path = release / TRANSFORMER
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert f"{TRANSFORMER}: a file that is damaged or holds something else" in refusal(release)
@@ -309,7 +313,7 @@ def test_the_trap_would_have_worked(tmp_path: Path) -> None:
     assert (tmp_path / "marker").exists()
 
 
-def test_a_file_without_a_table_is_told(release: Path) -> None:
+def test_a_file_without_a_table_is_reported(release: Path) -> None:
     torch.save(torch.zeros(3), release / TRANSFORMER)
     assert f"{TRANSFORMER}: a Tensor" in refusal(release)
     with zipfile.ZipFile(release / TRANSFORMER, "w") as other:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from avatar_forcing_ros.nodes import avatar_node
-from avatar_forcing_ros.runtime.build import build_session
+from avatar_forcing_ros.runtime.load import build_session
 from avatar_forcing_ros.runtime.session import Session
 
 

@@ -16,7 +16,7 @@ from std_msgs.msg import Header
 from avatar_forcing_ros.nodes import convert_motion as convert
 from avatar_forcing_ros.nodes.diagnostics import BadMessage
 from avatar_forcing_ros.rig.coefficients import COUNT, HIGH, LOW, NAMES, vector
-from avatar_forcing_ros.rig.face_geometry import HEAD_FROM_PICTURE, head_rotation
+from avatar_forcing_ros.rig.face_landmarks import HEAD_FROM_IMAGE, head_rotation
 from avatar_forcing_ros.rig.portrait import load_landmark_file
 
 LANDMARKS = Path(__file__).parents[2] / "models" / "portraits" / "ada.landmarks.json"
@@ -203,7 +203,7 @@ def test_three_turns_at_once_are_the_rigs() -> None:
     yaw, pitch, roll = 0.5, -0.3, 0.4
     values = vector(head_yaw=yaw, head_pitch=pitch, head_roll=roll)
     q = convert.values_to_transform(values, Header(), "avatar_head", WIDTH_M).transform.rotation
-    turn = HEAD_FROM_PICTURE @ head_rotation(yaw, pitch, roll) @ HEAD_FROM_PICTURE.T
+    turn = HEAD_FROM_IMAGE @ head_rotation(yaw, pitch, roll) @ HEAD_FROM_IMAGE.T
     got = np.stack([rotated(q, axis) for axis in np.eye(3)], axis=1)
     assert np.abs(got - turn).max() < 1e-6
     assert q.x**2 + q.y**2 + q.z**2 + q.w**2 == pytest.approx(1.0)

@@ -23,7 +23,7 @@ from avatar_forcing_ros.nodes.perception_node import PerceptionNode
 from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.rig.coefficients import INDEX, NAMES, vector
 from avatar_forcing_ros.rig.warp_renderer import WarpRenderer
-from avatar_forcing_ros.runtime.portraits import load_portrait
+from avatar_forcing_ros.runtime.load import load_portrait
 from avatar_forcing_ros.runtime.session import Session
 
 PATIENCE_S = 40.0

@@ -1,4 +1,4 @@
-"""Faces without pictures: landmarks by the rig's own geometry."""
+"""Faces without images: landmarks by the rig's own geometry."""
 
 from collections.abc import Callable
 
@@ -7,9 +7,10 @@ import pytest
 from faces import displace
 from numpy.typing import NDArray
 
-from avatar_forcing_ros.perception.canonical_face import canonical_face
 from avatar_forcing_ros.perception.face_tracker import FaceObservation
-from avatar_forcing_ros.rig import face_mesh
+from avatar_forcing_ros.perception.head_pose import canonical_face
+from avatar_forcing_ros.rig import blendshapes
+from avatar_forcing_ros.rig import face_landmarks as mesh
 
 Landmarks = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 WIDTH_PX = 180.0
@@ -21,13 +22,13 @@ def landmarks() -> Landmarks:
     # another person than the canonical one: a longer face
     face = canonical_face() * [1.0, 1.06, 1.0]
     rest = (face * WIDTH_PX + [320.0, 240.0, 0.0]).astype(np.float32)
-    basis = face_mesh.displacement_basis(rest)
-    pivot = face_mesh.head_centre(rest)
+    basis = blendshapes.displacement_basis(rest)
+    pivot = mesh.head_centre(rest)
 
     def make(values: NDArray[np.float32]) -> NDArray[np.float32]:
         yaw, pitch, roll, left, up, nearer = (float(v) for v in values[:6])
         face = displace(rest, basis, values[6:])
-        turned = (face - pivot) @ face_mesh.head_rotation(yaw, pitch, roll).T * (1.0 + nearer)
+        turned = (face - pivot) @ mesh.head_rotation(yaw, pitch, roll).T * (1.0 + nearer)
         shift = np.array([left * WIDTH_PX, -up * WIDTH_PX, 0.0])
         return np.asarray(turned + pivot + shift, np.float32)
 

@@ -1,4 +1,4 @@
-"""The crop of a face: twice its box, square, averaged over the first pictures and then locked."""
+"""The crop of a face: twice its box, square, averaged over the first images and then locked."""
 
 from __future__ import annotations
 

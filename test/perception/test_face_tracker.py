@@ -1,3 +1,5 @@
+"""The face tracker by MediaPipe: which face it takes, where landmarks lie, what it refuses."""
+
 import builtins
 import os
 import subprocess
@@ -11,9 +13,16 @@ import pytest
 
 from avatar_forcing_ros.errors import FaceNotFoundError, MediaError, MissingDependencyError
 from avatar_forcing_ros.media import VideoFrame
-from avatar_forcing_ros.perception import face_tracker
-from avatar_forcing_ros.perception.face_tracker import FaceMeshTracker, find_face
-from avatar_forcing_ros.rig.mesh_indices import CHIN, EYE_LEFT, EYE_RIGHT, NOSE_TIP
+from avatar_forcing_ros.perception.face_tracker import (
+    LOOK_AROUND_EVERY,
+    FaceMeshTracker,
+    choose_face,
+    same_face,
+)
+from avatar_forcing_ros.perception.find_face import find_face
+from avatar_forcing_ros.perception.landmarker_backend import MODEL_PATH_VARIABLE
+from avatar_forcing_ros.perception.mediapipe_import import quiet_mediapipe
+from avatar_forcing_ros.rig.face_landmarks import CHIN, EYE_LEFT, EYE_RIGHT, NOSE_TIP
 
 pytest.importorskip("mediapipe")
 data = pytest.importorskip("skimage.data")
@@ -39,7 +48,7 @@ def test_landmarks_lie_on_the_face_with_the_near_side_negative(photo_face):
     assert photo_face.shape == (478, 3)
     assert photo_face.dtype == np.float32
     right, left = photo_face[EYE_RIGHT.outer], photo_face[EYE_LEFT.outer]
-    assert 180 < right[0] < left[0] < 270  # the person's left is the picture's right
+    assert 180 < right[0] < left[0] < 270  # the person's left is the image's right
     assert 90 < left[1] < photo_face[NOSE_TIP, 1] < photo_face[CHIN, 1] < 190
     assert photo_face[NOSE_TIP, 2] < left[2]
 
@@ -57,7 +66,7 @@ def test_a_small_face_is_found_where_it_is(photo, photo_face):
     assert np.abs(found - photo_face[:, :2]).mean() < 1.0
 
 
-def test_a_picture_without_a_face_is_refused_with_a_remedy():
+def test_a_image_without_a_face_is_refused_with_a_remedy():
     with pytest.raises(FaceNotFoundError, match=r"portrait: expected .* got 160x120 .*; take"):
         find_face(np.full((120, 160, 3), 128, np.uint8))
 
@@ -66,7 +75,7 @@ def test_a_picture_without_a_face_is_refused_with_a_remedy():
     "pixels",
     [np.zeros((8, 8), np.uint8), np.zeros((8, 8, 3), np.float32), np.zeros((0, 8, 3), np.uint8)],
 )
-def test_what_is_no_picture_is_refused(pixels):
+def test_what_is_no_image_is_refused(pixels):
     with pytest.raises(MediaError, match="uint8 RGB"):
         find_face(pixels)
 
@@ -106,19 +115,16 @@ def test_a_nearer_third_person_gets_the_floor_while_two_are_tracked(photo, third
     for stamp in range(3):
         before = tracker.track(VideoFrame(crowd(photo), stamp)).landmarks_px
     canvas = crowd(photo, third)
-    seen = [
-        tracker.track(VideoFrame(canvas, stamp))
-        for stamp in range(face_tracker.LOOK_AROUND_EVERY + 5)
-    ]
+    seen = [tracker.track(VideoFrame(canvas, stamp)) for stamp in range(LOOK_AROUND_EVERY + 5)]
     tracker.close()
     assert all(one is not None for one in seen)  # the floor is passed on without a gap
     after = seen[-1].landmarks_px
     if taken:
         assert abs(after[:, 0].mean() - 256) < 30
         assert np.ptp(after[:, 0]) > 1.4 * np.ptp(before[:, 0])
-        assert face_tracker._same(after, seen[-5].landmarks_px)
+        assert same_face(after, seen[-5].landmarks_px)
     else:
-        assert face_tracker._same(after, before)
+        assert same_face(after, before)
 
 
 def test_a_face_stays_chosen_until_another_is_clearly_larger():
@@ -126,11 +132,11 @@ def test_a_face_stays_chosen_until_another_is_clearly_larger():
     one[1] = 100.0
     near = (one * 1.2 + [300, 0, 0]).astype(np.float32)
     larger = (one * 1.5 + [300, 0, 0]).astype(np.float32)
-    assert face_tracker._choose([one, near], None) is near
-    assert face_tracker._choose([near, one], one) is one
-    assert face_tracker._choose([one, larger], one) is larger
-    assert face_tracker._choose([near], one) is near
-    assert face_tracker._choose([], one) is None
+    assert choose_face([one, near], None) is near
+    assert choose_face([near, one], one) is one
+    assert choose_face([one, larger], one) is larger
+    assert choose_face([near], one) is near
+    assert choose_face([], one) is None
 
 
 def test_the_same_frames_give_the_same_landmarks_from_fresh_trackers(photo):
@@ -164,8 +170,6 @@ def test_nothing_is_written_to_standard_error(photo, capfd):
 
 
 def test_other_lines_on_standard_error_pass(capfd):
-    from avatar_forcing_ros.perception.quiet import quiet_mediapipe
-
     with quiet_mediapipe():
         os.write(2, b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\nmine\n")
     assert capfd.readouterr().err == "mine\n"
@@ -233,7 +237,7 @@ def test_without_models_in_mediapipe_the_model_file_is_used(monkeypatch, tmp_pat
     monkeypatch.setitem(sys.modules, "mediapipe", fake_mediapipe(calls))
     model = tmp_path / "face_landmarker.task"
     model.write_bytes(b"model")
-    monkeypatch.setenv(face_tracker.MODEL_PATH_VARIABLE, str(model))
+    monkeypatch.setenv(MODEL_PATH_VARIABLE, str(model))
     tracker = FaceMeshTracker()
     frames = [VideoFrame(np.zeros((40, 80, 3), np.uint8), 7) for _ in range(2)]
     seen = [tracker.track(frame) for frame in frames]
@@ -247,13 +251,13 @@ def test_without_models_in_mediapipe_the_model_file_is_used(monkeypatch, tmp_pat
 
 def test_without_models_and_without_a_file_the_error_says_what_to_set(monkeypatch):
     monkeypatch.setitem(sys.modules, "mediapipe", fake_mediapipe([]))
-    monkeypatch.delenv(face_tracker.MODEL_PATH_VARIABLE, raising=False)
-    with pytest.raises(MediaError, match=face_tracker.MODEL_PATH_VARIABLE):
+    monkeypatch.delenv(MODEL_PATH_VARIABLE, raising=False)
+    with pytest.raises(MediaError, match=MODEL_PATH_VARIABLE):
         FaceMeshTracker()
 
 
-def test_a_face_is_found_in_a_very_large_picture_and_a_strip_is_survived():
-    """Landmarks are in the picture's own pixels, however far it was shrunk for the search."""
+def test_a_face_is_found_in_a_very_large_image_and_a_strip_is_survived():
+    """Landmarks are in the image's own pixels, however far it was shrunk for the search."""
     photo = data.astronaut()
     large = cv2.resize(photo, None, fx=8, fy=8, interpolation=cv2.INTER_LINEAR)
     small_px, large_px = find_face(photo), find_face(large)

@@ -1,4 +1,4 @@
-"""A person's left is left, from the picture to the coefficients, and a mirror swaps the sides."""
+"""A person's left is left, from the image to the coefficients, and a mirror swaps the sides."""
 
 from contextlib import closing
 from pathlib import Path
@@ -77,7 +77,7 @@ def test_what_goes_to_the_left_keeps_its_sign_and_a_mirror_flips_it(sides, move,
         ("smile", "smile_left", "smile_right"),
     ],
 )
-def test_what_the_left_side_does_is_told_of_the_left_side(sides, move, left, right):
+def test_what_the_left_side_does_is_reported_of_the_left_side(sides, move, left, right):
     seen, mirrored = (side[move] for side in sides)
     assert seen[INDEX[left]] > seen[INDEX[right]] + 0.15
     assert mirrored[INDEX[right]] > mirrored[INDEX[left]] + 0.15

@@ -1,3 +1,5 @@
+"""The One-Euro filter: smooth at rest, less than a frame late in motion, the first value as is."""
+
 import numpy as np
 
 from avatar_forcing_ros.perception.one_euro import OneEuroFilter

@@ -1,3 +1,5 @@
+"""A user's coefficients from landmarks: right in sign and size, causal, neutral at rest."""
+
 import numpy as np
 import pytest
 from recovery import (

@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avatar_forcing_ros.rig import face_mesh
-from avatar_forcing_ros.rig import mesh_indices as mesh
+from avatar_forcing_ros.rig import face_landmarks as mesh
 from avatar_forcing_ros.rig.portrait import (
     Portrait,
     frame_portrait,
@@ -34,7 +33,7 @@ def renderer(portrait: Portrait) -> WarpRenderer:
 @pytest.fixture(scope="session")
 def smiling(portrait: Portrait) -> Portrait:
     """The same face with parted lips and white teeth between them."""
-    frame = face_mesh.face_frame(portrait.landmarks)
+    frame = mesh.face_frame(portrait.landmarks)
     bow = np.sin(np.linspace(0.0, np.pi, 11))[:, None] * 0.04 * frame.height_px * frame.axes[1]
     landmarks = portrait.landmarks.copy()
     line = 0.5 * (landmarks[mesh.INNER_UPPER] + landmarks[mesh.INNER_LOWER])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from avatar_forcing_ros.errors import MediaError, OutputError
 from avatar_forcing_ros.rig.coefficients import vector
-from avatar_forcing_ros.rig.face_geometry import head_rotation, roll_in_picture, turn_from_camera
+from avatar_forcing_ros.rig.face_landmarks import head_rotation, roll_in_image, turn_from_camera
 from avatar_forcing_ros.rig.portrait import (
     Portrait,
     frame_portrait,
@@ -87,13 +87,13 @@ def test_a_square_photo_with_its_face_at_the_side_is_framed_anew(portrait: Portr
 
 def test_a_face_that_is_cut_off_is_refused(portrait: Portrait) -> None:
     middle = int(portrait.landmarks[:, 0].mean())
-    with pytest.raises(MediaError, match=r"within the picture, got one of which [45]\d %"):
+    with pytest.raises(MediaError, match=r"within the image, got one of which [45]\d %"):
         frame_portrait(np.ascontiguousarray(portrait.image[:, :middle]), portrait.landmarks)
     edge = int(portrait.landmarks[:, 0].max()) - 8  # a cheek is no loss
     frame_portrait(np.ascontiguousarray(portrait.image[:, :edge]), portrait.landmarks)
 
 
-def test_landmarks_of_another_picture_are_refused(tmp_path: Path, portrait: Portrait) -> None:
+def test_landmarks_of_another_image_are_refused(tmp_path: Path, portrait: Portrait) -> None:
     far = portrait.landmarks + np.float32([400.0, 0.0, 0.0])
     with pytest.raises(MediaError, match="256 x 256 pixels"):
         frame_portrait(portrait.image, far)
@@ -104,15 +104,15 @@ def test_landmarks_of_another_picture_are_refused(tmp_path: Path, portrait: Port
 
 @pytest.mark.parametrize("degrees", [-140.0, -45.0, 8.0, 25.0, 90.0])
 def test_a_leaning_face_is_turned_upright(portrait: Portrait, degrees: float) -> None:
-    """Every picture of a turn is framed as the upright one is."""
+    """Every image of a turn is framed as the upright one is."""
     photo = np.full((420, 420, 3), portrait.image[0, 0], np.uint8)
     photo[82:338, 82:338] = portrait.image
     landmarks = portrait.landmarks + np.float32([82.0, 82.0, 0.0])
     turned, turned_landmarks = _rotated(photo, landmarks, degrees)
-    assert abs(np.degrees(roll_in_picture(turned_landmarks)) - degrees) < 2.0
+    assert abs(np.degrees(roll_in_image(turned_landmarks)) - degrees) < 2.0
     framed = frame_portrait(turned, turned_landmarks, 256)
-    assert abs(roll_in_picture(framed.landmarks)) < 0.01
-    level, level_landmarks = _rotated(photo, landmarks, -np.degrees(roll_in_picture(landmarks)))
+    assert abs(roll_in_image(framed.landmarks)) < 0.01
+    level, level_landmarks = _rotated(photo, landmarks, -np.degrees(roll_in_image(landmarks)))
     expected = frame_portrait(level, level_landmarks, 256)
     np.testing.assert_allclose(
         framed.landmarks - framed.landmarks[1],
@@ -127,14 +127,14 @@ def test_a_leaning_face_is_turned_upright(portrait: Portrait, degrees: float) ->
 @pytest.mark.parametrize("degrees", [25.0, 90.0])
 def test_a_leaning_photo_gives_a_level_portrait_that_renders(degrees: float) -> None:
     pytest.importorskip("mediapipe")
-    from avatar_forcing_ros.perception.face_tracker import find_face
+    from avatar_forcing_ros.perception.find_face import find_face
 
     photo = pytest.importorskip("skimage.data").astronaut()
     leaning, _ = _rotated(photo, np.zeros((478, 3), np.float32), degrees)
     framed = frame_portrait(leaning, find_face(leaning), 256)
-    assert abs(roll_in_picture(framed.landmarks)) < 0.01
+    assert abs(roll_in_image(framed.landmarks)) < 0.01
     again = find_face(framed.image)
-    assert abs(roll_in_picture(again)) < 0.05
+    assert abs(roll_in_image(again)) < 0.05
     assert np.abs(again - framed.landmarks)[:, :2].mean() < 3.0
     picture = WarpRenderer(framed).render(vector(blink_left=1.0, jaw_open=0.6, head_yaw=0.3))
     assert picture.shape == (256, 256, 3)
@@ -222,10 +222,10 @@ def test_transparent_pixels_are_laid_over_grey(tmp_path: Path, kind: type) -> No
 
 
 def test_load_image_errors(tmp_path: Path) -> None:
-    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "text.png").write_text("no image")
     (tmp_path / "empty.png").touch()
     for name in ("text.png", "empty.png", "absent.png"):
-        with pytest.raises(MediaError, match="expected a picture file"):
+        with pytest.raises(MediaError, match="expected an image file"):
             load_image(tmp_path / name)
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from avatar_forcing_ros.errors import AvatarForcingError
-from avatar_forcing_ros.rig import coefficients, face_mesh
-from avatar_forcing_ros.rig import mesh_indices as mesh
+from avatar_forcing_ros.rig import coefficients
+from avatar_forcing_ros.rig import face_landmarks as mesh
 from avatar_forcing_ros.rig.coefficients import vector
 from avatar_forcing_ros.rig.portrait import Portrait
 from avatar_forcing_ros.rig.warp_renderer import WarpRenderer
@@ -62,7 +62,7 @@ def test_border_never_moves(renderer: WarpRenderer, portrait: Portrait, seed: in
 
 def test_jaw_and_shoulders_are_strangers(renderer: WarpRenderer, portrait: Portrait) -> None:
     chin = portrait.landmarks[mesh.CHIN, 1]
-    frame = face_mesh.face_frame(portrait.landmarks)
+    frame = mesh.face_frame(portrait.landmarks)
     below = int(chin + 0.5 * frame.height_px)
     assert below < portrait.size_px - 4
     picture = _render(renderer, jaw_open=1.0)
@@ -109,7 +109,7 @@ def test_gaze_moves_the_dark_of_the_eye(renderer: WarpRenderer, portrait: Portra
 def test_open_mouth_is_dark_and_a_sealed_one_is_not(
     renderer: WarpRenderer, portrait: Portrait
 ) -> None:
-    frame = face_mesh.face_frame(portrait.landmarks)
+    frame = mesh.face_frame(portrait.landmarks)
     inside = portrait.landmarks[13] + 0.06 * frame.height_px * frame.axes[1]
     opened = _patch(_render(renderer, jaw_open=0.9), inside, 1)
     sealed = _patch(_render(renderer, jaw_open=0.9, lips_close=1.0), inside, 1)
@@ -121,7 +121,7 @@ def test_open_mouth_is_dark_and_a_sealed_one_is_not(
     "name", ["head_roll", "jaw_open", "blink_left", "gaze_x", "smile_left", "head_scale"]
 )
 def test_small_steps_make_small_changes(renderer: WarpRenderer, name: str) -> None:
-    """Nothing pops: no step of a sweep changes the picture by far more than the others."""
+    """Nothing pops: no step of a sweep changes the image by far more than the others."""
     pictures = [_render(renderer, **{name: 0.3 * value / 16}).astype(int) for value in range(17)]
     steps = [np.abs(b - a).mean() for a, b in pairwise(pictures)]
     assert max(steps) < 2.0 * float(np.median(steps)) + 0.01

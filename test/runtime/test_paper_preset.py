@@ -20,7 +20,7 @@ from avatar_forcing_ros.model.checkpoint import save_checkpoint
 from avatar_forcing_ros.offline.render import RenderInputs, RenderResult, render
 from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.rig.coefficients import NAMES
-from avatar_forcing_ros.runtime.build import build_session
+from avatar_forcing_ros.runtime.load import build_session
 
 FRAMES = 75  # a first block of 50 and more than two of 10
 

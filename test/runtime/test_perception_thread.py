@@ -17,8 +17,8 @@ from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.perception.face_tracker import FaceMeshTracker
 from avatar_forcing_ros.perception.user_motion import UserMotion
 from avatar_forcing_ros.rig import coefficients
+from avatar_forcing_ros.runtime.load import load_portrait
 from avatar_forcing_ros.runtime.perception_thread import PerceptionThread
-from avatar_forcing_ros.runtime.portraits import load_portrait
 from avatar_forcing_ros.streaming.codec import RigCodec
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS
 

@@ -13,7 +13,7 @@ from avatar_forcing_ros.media import AudioChunk
 from avatar_forcing_ros.media_files.reading import read_audio
 from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.rig.coefficients import INDEX, NAMES
-from avatar_forcing_ros.runtime.build import build_session
+from avatar_forcing_ros.runtime.load import build_session
 from avatar_forcing_ros.timebase import samples_to_frames
 from avatar_forcing_ros.training.metrics.behaviour import best_lag, blinks, mouth_opening
 

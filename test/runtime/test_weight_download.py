@@ -17,8 +17,8 @@ from avatar_forcing_ros.errors import (
     MissingDependencyError,
     OutputError,
 )
-from avatar_forcing_ros.model.released import silent
-from avatar_forcing_ros.runtime.weight_download import fetch_weights
+from avatar_forcing_ros.model.released import no_progress
+from avatar_forcing_ros.runtime.weights import fetch_weights
 
 SPEECH = {n: t for n, t in parameters().items() if n.startswith("audio_encoder.wav2vec2.")}
 REST = {n: t for n, t in parameters().items() if n not in SPEECH}
@@ -57,7 +57,7 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], Any]:
 
 
 def fetch(folder: Path, repo: str | None = "them/theirs", accepted: bool = True) -> None:
-    fetch_weights(folder, repo, "speech/one", "v1", accepted, silent)
+    fetch_weights(folder, repo, "speech/one", "v1", accepted, no_progress)
 
 
 def test_only_what_is_needed_is_asked_for(use: Callable[[Any], Any], tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_each_failure_becomes_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_package_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(MissingDependencyError, match=r"avatar_forcing_ros\[paper\]"):
         fetch(tmp_path)

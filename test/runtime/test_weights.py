@@ -20,16 +20,16 @@ from safetensors.torch import load_file
 
 from avatar_forcing_ros.errors import CheckpointError, ConfigError, OutputError
 from avatar_forcing_ros.model.checkpoint import load_checkpoint
-from avatar_forcing_ros.model.released import silent
+from avatar_forcing_ros.model.released import no_progress
 from avatar_forcing_ros.runtime.weights import as_text, check_weights, convert_weights
 
 
 def check(place: Path) -> str:
-    return as_text(check_weights(place, SMALL_PAPER, silent))
+    return as_text(check_weights(place, SMALL_PAPER, no_progress))
 
 
 def convert(folder: Path, output: Path | None = None, dtype: str = "float32") -> Path:
-    return convert_weights(folder, output, dtype, SMALL_PAPER, silent)
+    return convert_weights(folder, output, dtype, SMALL_PAPER, no_progress)
 
 
 def row(text: str, name: str) -> list[str]:
@@ -73,7 +73,7 @@ def test_each_fault_has_its_line(tmp_path: Path) -> None:
     assert text.splitlines()[-1].startswith("Not usable. Next: download the files that are wrong")
 
 
-def test_an_empty_folder_is_told_how_to_fill(tmp_path: Path) -> None:
+def test_an_empty_folder_is_reported_how_to_fill(tmp_path: Path) -> None:
     text = check(tmp_path)
     assert row(text, AUTOENCODER)[-1] == "missing"
     assert f"avatar-forcing weights fetch {tmp_path} --repo OWNER/NAME" in text
@@ -95,7 +95,7 @@ def test_a_converted_file_is_understood(tmp_path: Path) -> None:
         check(tmp_path / "release" / AUTOENCODER)
 
 
-def test_stages_of_long_work_are_told(tmp_path: Path) -> None:
+def test_stages_of_long_work_are_reported(tmp_path: Path) -> None:
     stages: list[str] = []
     folder = write_release(tmp_path)
     convert_weights(folder, None, "float32", SMALL_PAPER, stages.append)
@@ -118,7 +118,7 @@ def test_the_type_of_number_is_chosen(dtype: str, tmp_path: Path) -> None:
     assert loaded.origin["sources"][TRANSFORMER]["sha256"] == digest
 
 
-def test_no_file_is_made_of_unsound_weights(tmp_path: Path) -> None:
+def test_no_file_is_made_of_unaudio_weights(tmp_path: Path) -> None:
     files = split(parameters())
     del files[TRANSFORMER]["flow_transformer.final_layer.linear.bias"]
     folder = write_release(tmp_path / "release", files)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from avatar_forcing_ros.model.mel_encoder import SILENCE
-from avatar_forcing_ros.streaming.audio_window import MelWindow, WaveWindow
-from avatar_forcing_ros.streaming.speech_level import SpeechLevel
+from avatar_forcing_ros.model.audio_encoders import SILENCE
+from avatar_forcing_ros.streaming.audio_window import MelWindow, SpeechLevel, WaveWindow
 
 
 def voice(frames: int, level: float, seed: int = 0) -> np.ndarray:

@@ -26,8 +26,8 @@ def test_later_input_never_changes_earlier_output(stream: str) -> None:
     at = change * (1 if stream == "user_motion" else 640)
     whole[stream][at:] = getattr(other, stream)[at:]
     before, after = (
-        roll(tiny_engine(config=TINY_CAUSAL), told, BLOCKS)
-        for told in (heard, BlockInput(**whole))
+        roll(tiny_engine(config=TINY_CAUSAL), conditions, BLOCKS)
+        for conditions in (heard, BlockInput(**whole))
     )
     assert before[:change].tobytes() == after[:change].tobytes()
     # the very first frame of the block already answers
@@ -59,10 +59,10 @@ def test_what_is_remembered_is_what_recomputing_everything_finds() -> None:
     drawn = torch.Generator().manual_seed(1)
     for k in range(6):  # as many as are remembered
         widths = (config.audio_dim, config.audio_dim, config.motion_dim)
-        told = Conditions(*(torch.randn(1, LENGTH, n, generator=drawn) for n in widths))
+        conditions = Conditions(*(torch.randn(1, LENGTH, n, generator=drawn) for n in widths))
         noise = block_noise(0, k, LENGTH, config.motion_dim)
-        a, one = with_cache.next_block(states[0], reference, told, noise)
-        b, two = without.next_block(states[1], reference, told, noise)
+        a, one = with_cache.next_block(states[0], reference, conditions, noise)
+        b, two = without.next_block(states[1], reference, conditions, noise)
         torch.testing.assert_close(a, b, atol=2e-5, rtol=0)
         states = one, two
 

@@ -7,7 +7,7 @@ import numpy as np
 from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.perception.face_tracker import FaceMeshTracker
 from avatar_forcing_ros.rig.coefficients import INDEX, vector
-from avatar_forcing_ros.runtime.portraits import load_portrait
+from avatar_forcing_ros.runtime.load import load_portrait
 from avatar_forcing_ros.streaming.codec import RigCodec
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS
 

@@ -14,10 +14,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from avatar_forcing_ros.config import AnchorConfig, ModelConfig, SamplingConfig
-from avatar_forcing_ros.model.audio_encoder import SpeechEncoder
+from avatar_forcing_ros.model.audio_encoders import SpeechEncoder
 from avatar_forcing_ros.model.flow_transformer import FlowTransformer
-from avatar_forcing_ros.model.motion_autoencoder import MotionAutoencoder, to_pixels
-from avatar_forcing_ros.model.motion_encoder import Appearance
+from avatar_forcing_ros.model.motion_autoencoder import Appearance, MotionAutoencoder, to_pixels
 from avatar_forcing_ros.streaming.block_sampler import BlockSampler
 from avatar_forcing_ros.streaming.cuda_graphs import KEPT_GRAPHS, KEPT_SHAPES, Recorder, Work
 from avatar_forcing_ros.streaming.motion_anchor import MotionAnchor
@@ -67,9 +66,13 @@ def test_old_recordings_make_room() -> None:
         for _ in range(3):
             assert run.replayed([torch.ones(size)])[0].tolist() == [2.0] * size
     assert len(tape.recorded) == KEPT_GRAPHS + 2
-    assert len(run._recordings) == KEPT_GRAPHS
-    run.replayed([torch.ones(KEPT_GRAPHS + 2)])
+    for size in range(3, KEPT_GRAPHS + 3):  # these are kept,
+        run.replayed([torch.ones(size)])
     assert len(tape.recorded) == KEPT_GRAPHS + 2
+    for _ in range(2):  # the one used least recently is not
+        run.replayed([torch.ones(2)])
+    assert tape.recorded[-1] == (2,)
+    assert len(tape.recorded) == KEPT_GRAPHS + 3
 
 
 def test_shapes_that_come_once_take_no_recordings_place() -> None:
@@ -84,7 +87,6 @@ def test_shapes_that_come_once_take_no_recordings_place() -> None:
     for size in (1, 2) * 2:
         assert run.replayed([torch.ones(size)])[0].tolist() == [2.0] * size
     assert tape.recorded == [(1,), (2,)]
-    assert len(run._seen) == KEPT_SHAPES
     run.replayed([torch.ones(100)])  # so long ago that it counts as never
     assert len(tape.recorded) == 2
     run.replayed([torch.ones(100 + KEPT_SHAPES + 9)])
@@ -138,23 +140,23 @@ def test_a_block_never_leaves_the_device(guidance: str, config: ModelConfig) -> 
         )
         reference = torch.zeros(1, TINY.motion_dim, device="meta")
         state = MotionState.empty(config, reference)
-        told = Conditions(
+        conditions = Conditions(
             *(
                 torch.zeros(1, config.block_frames, w, device="meta")
                 for w in (TINY.audio_dim, TINY.audio_dim, TINY.motion_dim)
             )
         )
         noise = torch.zeros(1, config.block_frames, TINY.motion_dim, device="meta")
-        _, state = sampler.next_block(state, reference, told, noise)
+        _, state = sampler.next_block(state, reference, conditions, noise)
         watch.seen.clear()  # timesteps are sent to the device once
         watch.count = 0
-        block, _ = sampler.next_block(state, reference, told, noise)
+        block, _ = sampler.next_block(state, reference, conditions, noise)
     assert watch.seen == []
     assert watch.count > 200
     assert block.device.type == "meta"
 
 
-def test_sound_never_leaves_the_device() -> None:
+def test_audio_never_leaves_the_device() -> None:
     with torch.device("meta"):
         encoder = SpeechEncoder(TINY_LATENT.speech_encoder, TINY_LATENT.audio_dim).eval()
         sound = torch.zeros(2, 60 * 640)
@@ -166,7 +168,7 @@ def test_sound_never_leaves_the_device() -> None:
     assert features.device.type == "meta"
 
 
-def test_pictures_never_leave_the_device() -> None:
+def test_images_never_leave_the_device() -> None:
     config, dim = TINY_LATENT.autoencoder, TINY_LATENT.motion_dim
     size = config.image_size_px
     with torch.device("meta"):

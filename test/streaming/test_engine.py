@@ -10,7 +10,7 @@ import torch
 from tiny import TINY, TINY_LATENT, part, roll, talk, tiny_engine, tiny_generator
 
 from avatar_forcing_ros.config import ModelConfig, SamplingConfig
-from avatar_forcing_ros.model.mel_encoder import MelEncoder
+from avatar_forcing_ros.model.audio_encoders import MelEncoder
 from avatar_forcing_ros.streaming.audio_window import MelWindow
 from avatar_forcing_ros.streaming.block_sampler import BlockSampler, block_noise
 from avatar_forcing_ros.streaming.engine import BlockInput
@@ -147,8 +147,8 @@ def test_the_cache_holds_the_keys_of_the_clean_motion() -> None:
     block = engine.step(state, quiet)
     clean = torch.from_numpy(block.latent)[None]  # [1, N, D]
     transformer = engine.generator.flow_transformer
-    told = state.motion.past_conditions._asdict()
-    condition = transformer.embed_conditions(**told)[:, -frames:]
+    conditions = state.motion.past_conditions._asdict()
+    condition = transformer.embed_conditions(**conditions)[:, -frames:]
     _, keys = transformer(clean, torch.zeros(1, frames), state.reference, condition)
     afresh = empty_cache(TINY).commit(keys, [0.0] * frames)
     for stored, expected in zip(state.motion.cache.tensors(), afresh.tensors(), strict=True):
@@ -164,12 +164,12 @@ def test_a_failed_block_changes_nothing() -> None:
     engine, heard = tiny_engine(), talk(FRAMES)
     state = engine.new_state()
     engine.step(state, part(heard, 0, 5))
-    motion, heard_so_far = state.motion, state.avatar_sound.samples
+    motion, heard_so_far = state.motion, state.avatar_audio.samples
     short = BlockInput(part(heard, 5, 10).avatar_audio, None, heard.user_motion[:3])  # type: ignore[index]
     with pytest.raises(ValueError, match="user_motion lasts 3"):
         engine.step(state, short)
     assert state.motion is motion
-    assert state.avatar_sound.samples is heard_so_far
+    assert state.avatar_audio.samples is heard_so_far
 
 
 def test_missing_user_streams_are_no_silence() -> None:

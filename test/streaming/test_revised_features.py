@@ -36,14 +36,14 @@ def features_of(sound: np.ndarray, block: int, engine: MotionEngine) -> torch.Te
 
 
 @pytest.mark.parametrize("without", [None, "user_audio"])
-def test_the_past_is_told_as_it_sounds_with_its_future(
+def test_the_past_is_reported_as_it_audios_with_its_future(
     without: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = tiny_engine(FEW, config=TINY_LATENT)
-    solve, told = engine.sampler.next_blocks, []
+    solve, seen = engine.sampler.next_blocks, []
 
     def noted(states, reference, conditions, noise):
-        told.append(states[0].past_conditions)
+        seen.append(states[0].past_conditions)
         return solve(states, reference, conditions, noise)
 
     monkeypatch.setattr(engine.sampler, "next_blocks", noted)
@@ -54,7 +54,7 @@ def test_the_past_is_told_as_it_sounds_with_its_future(
         if k == 2 and without:
             heard = replace(heard, **{without: None})
         engine.step(state, heard)
-    last: Conditions = told[-1]
+    last: Conditions = seen[-1]
     assert last.frames == PAST
     for name in ("avatar_audio", "user_audio"):
         before, now = getattr(known, name), getattr(last, name)
@@ -67,7 +67,7 @@ def test_the_past_is_told_as_it_sounds_with_its_future(
     assert torch.equal(last.user_motion, known.user_motion)
 
 
-def test_who_has_no_sound_keeps_their_own_past_beside_whom_it_may_be() -> None:
+def test_who_has_no_audio_keeps_their_own_past_beside_whom_it_may_be() -> None:
     """Alone nothing is heard at all; in a batch the others' features have another length."""
     engine = tiny_engine(FEW, config=TINY_LATENT)
     together = [engine.new_state(seed=k) for k in range(2)]

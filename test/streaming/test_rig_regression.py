@@ -1,4 +1,4 @@
-"""Coefficients read off latents: exact where they are a linear function, and told where not."""
+"""Coefficients read off latents: exact where they are a linear function, reported where not."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from avatar_forcing_ros.rig import coefficients
 from avatar_forcing_ros.rig.coefficients import INDEX
-from avatar_forcing_ros.streaming.rig_regression import fit_to_renders, random_poses
+from avatar_forcing_ros.streaming.latent_codec import fit_to_renders, random_poses
 
 
 def test_a_linear_code_is_read() -> None:
@@ -19,7 +19,7 @@ def test_a_linear_code_is_read() -> None:
     assert abs(found[0, INDEX["jaw_open"]] - 0.5) < 0.08
 
 
-def test_what_the_code_does_not_hold_is_told() -> None:
+def test_what_the_code_does_not_hold_is_reported() -> None:
     """A code of yaw alone: yaw is read, nothing else is claimed."""
     yaw = INDEX["head_yaw"]
     _, fit = fit_to_renders(lambda poses: poses[:, [yaw]], 64, 64)

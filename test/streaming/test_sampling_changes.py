@@ -44,16 +44,19 @@ def test_only_the_samplers_used_last_are_kept() -> None:
     engine = tiny_engine(PLAIN)
     plain = engine.sampler
     others = [replace(PLAIN, nfe=4 + k) for k in range(2 * KEPT_SAMPLERS)]
+    made = []
     for sampling in others:
         engine.set_sampling(sampling)
+        made.append(engine.sampler)
         assert len(engine.sampler.steps) == sampling.nfe - 2
         engine.set_sampling(PLAIN)
         assert engine.sampler is plain
-        assert len(engine._samplers) <= KEPT_SAMPLERS
-    newest = [engine._samplers[sampling] for sampling in others[-KEPT_SAMPLERS + 1 :]]
-    for sampling, sampler in zip(others[-KEPT_SAMPLERS + 1 :], newest, strict=True):
+    newest = len(others) - (KEPT_SAMPLERS - 1)  # besides the plain one
+    for sampling, sampler in list(zip(others, made, strict=True))[newest:]:
         engine.set_sampling(sampling)
         assert engine.sampler is sampler
+    engine.set_sampling(others[newest - 1])
+    assert engine.sampler is not made[newest - 1]
 
 
 def test_one_conversation_may_have_gone_on_with_other_guidance_before_another() -> None:

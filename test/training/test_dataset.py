@@ -10,7 +10,7 @@ import pytest
 from tiny import TINY, TINY_LATENT
 
 from avatar_forcing_ros.errors import ConfigError, MediaError
-from avatar_forcing_ros.model.mel_encoder import SILENCE
+from avatar_forcing_ros.model.audio_encoders import SILENCE
 from avatar_forcing_ros.rig.coefficients import COUNT
 from avatar_forcing_ros.streaming.audio_window import MelWindow
 from avatar_forcing_ros.training.dataset import (

@@ -11,7 +11,7 @@ import torch
 from tiny import TINY, TINY_CAUSAL, tiny_generator
 
 from avatar_forcing_ros.config import ModelConfig
-from avatar_forcing_ros.model.block_masks import condition_mask
+from avatar_forcing_ros.model.attention import condition_mask
 from avatar_forcing_ros.training.dataset import ConversationWindows
 from avatar_forcing_ros.training.losses import (
     Corruption,

@@ -8,7 +8,7 @@ import pytest
 import torch
 from tiny import TINY_CAUSAL, tiny_generator
 
-from avatar_forcing_ros.model.block_masks import condition_mask
+from avatar_forcing_ros.model.attention import condition_mask
 from avatar_forcing_ros.model.flow_transformer import FlowTransformer
 from avatar_forcing_ros.streaming.kv_cache import empty_cache
 

@@ -20,7 +20,7 @@ from avatar_forcing_ros.model.checkpoint import save_checkpoint
 from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.rig.coefficients import INDEX, vector
 from avatar_forcing_ros.rig.warp_renderer import WarpRenderer
-from avatar_forcing_ros.runtime.portraits import load_portrait
+from avatar_forcing_ros.runtime.load import load_portrait
 from avatar_forcing_ros.timebase import frames_to_samples
 from avatar_forcing_ros.training.dataset import (
     ConversationWindows,

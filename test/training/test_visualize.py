@@ -17,7 +17,7 @@ from avatar_forcing_ros.errors import MediaError
 from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.rig.coefficients import COUNT, INDEX, vector
 from avatar_forcing_ros.rig.warp_renderer import WarpRenderer
-from avatar_forcing_ros.runtime.portraits import load_portrait
+from avatar_forcing_ros.runtime.load import load_portrait
 from avatar_forcing_ros.training.contact_sheet import WIDTH_PX, contact_sheet, find_highlights
 from avatar_forcing_ros.training.dataset import (
     StoredConversation,

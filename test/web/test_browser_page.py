@@ -177,7 +177,7 @@ def test_without_espeak_the_box_explains_and_bad_files_are_reported(
     bad = {"name": "bad.wav", "mimeType": "audio/wav", "buffer": b"no sound"}
     visit.page.set_input_files("#audio-file", bad)
     visit.until("document.querySelector('#status').className === 'error'")
-    assert "readable sound" in visit.page.inner_text("#status")
+    assert "readable audio" in visit.page.inner_text("#status")
 
 
 def test_a_dropped_audio_file_is_spoken(visit: Visit, standing: Standing) -> None:

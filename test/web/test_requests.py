@@ -30,9 +30,9 @@ PLAY_LIST = (
     b"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nfile:///etc/hostname\n#EXT-X-ENDLIST\n"
 )
 REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
-    ("/api/speak_audio", {"data": b""}, 422, "readable sound"),
-    ("/api/speak_audio", {"data": b"\x00\xff" * 500}, 422, "readable sound"),
-    ("/api/speak_audio", {"data": PLAY_LIST}, 422, "readable sound"),
+    ("/api/speak_audio", {"data": b""}, 422, "readable audio"),
+    ("/api/speak_audio", {"data": b"\x00\xff" * 500}, 422, "readable audio"),
+    ("/api/speak_audio", {"data": PLAY_LIST}, 422, "readable audio"),
     ("/api/speak_audio", {"data": bytes(MAX_UPLOAD_BYTES + 1)}, 413, "8 MB"),
     ("/api/portrait", {"data": b"GIF89a" + bytes(100)}, 422, "PNG, JPEG or WebP"),
     ("/api/portrait", {"data": png_header(100_000, 100_000)}, 422, "100000 x 100000"),

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 import numpy as np
 from tqdm import tqdm
 
+from avatar_forcing_ros.atomic_write import atomic_write
 from avatar_forcing_ros.config import PRESETS, AnchorConfig, SamplingConfig
 from avatar_forcing_ros.errors import CheckpointError
-from avatar_forcing_ros.files import whole_file
 from avatar_forcing_ros.media_files.writing import json_file
 from avatar_forcing_ros.model.checkpoint import Checkpoint, load_checkpoint
 from avatar_forcing_ros.rig import coefficients
@@ -119,7 +119,7 @@ def evaluate(
         speed_name = f"block of {SPEED_BLOCK_FRAMES} frames, {SPEED_NFE} evaluations, ms"
         metrics["thresholds"] = report.thresholds(metrics, speed_name, speed_ms)
         drawn = plots.draw_all(folder, metrics, truth, rollouts, plan)
-        with whole_file(folder / "evaluation.md") as part:
+        with atomic_write(folder / "evaluation.md") as part:
             part.write_text(report.page(metrics, drawn), encoding="utf-8")
     return metrics
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from avatar_forcing_ros.files import whole_file
+from avatar_forcing_ros.atomic_write import atomic_write
 from avatar_forcing_ros.rig.coefficients import INDEX
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ
 from avatar_forcing_ros.training.evaluation.metrics_table import (
@@ -47,7 +47,7 @@ def draw_all(
     if any(name.startswith("nfe_") for name in metrics["ablations"]):
         drawn["compute.png"] = compute(metrics)
     for name, figure in drawn.items():
-        with whole_file(folder / name) as part:
+        with atomic_write(folder / name) as part:
             figure.savefig(part, dpi=DPI)
     return list(drawn)
 

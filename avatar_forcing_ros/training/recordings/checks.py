@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.perception.user_motion import HOLD_S
-from avatar_forcing_ros.streaming.speech_level import SpeechLevel
+from avatar_forcing_ros.streaming.audio_window import SpeechLevel
 from avatar_forcing_ros.timebase import FRAME_PERIOD_S, FRAME_RATE_HZ, SAMPLES_PER_FRAME
 from avatar_forcing_ros.training.metrics.behaviour import loudness, mouth_speech_r, runs
 from avatar_forcing_ros.training.recordings.motion import Span, TrackedVideo

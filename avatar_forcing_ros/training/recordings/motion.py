@@ -23,8 +23,8 @@ from avatar_forcing_ros.errors import CheckpointError
 from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.media_files.reading import (
     at_frame_rate,
-    read_sound_of_video,
     read_video,
+    read_video_audio,
 )
 from avatar_forcing_ros.model.checkpoint import load_checkpoint
 from avatar_forcing_ros.model.motion_autoencoder import MotionAutoencoder, from_pixels
@@ -91,9 +91,9 @@ def read_audio(a: Source, b: Source) -> tuple[NDArray[np.float32], NDArray[np.fl
     Raises MediaError, also for a shared video without two channels.
     """
     if a.half is None:
-        first, second = (read_sound_of_video(source.path).mean(axis=1) for source in (a, b))
+        first, second = (read_video_audio(source.path).mean(axis=1) for source in (a, b))
         return first, second
-    both = read_sound_of_video(a.path, channels=2)
+    both = read_video_audio(a.path, channels=2)
     return both[:, 0], both[:, 1]
 
 

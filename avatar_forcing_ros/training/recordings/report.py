@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from avatar_forcing_ros.files import whole_file
+from avatar_forcing_ros.atomic_write import atomic_write
 from avatar_forcing_ros.media_files.writing import json_file
 from avatar_forcing_ros.training.recordings.layouts import Recording
 from avatar_forcing_ros.training.settings import PrepareSettings
@@ -98,7 +98,7 @@ class Report:
                 "windows": self.windows,
                 "files": 2 * self.windows,
             }
-        with whole_file(folder / "report.md") as part:
+        with atomic_write(folder / "report.md") as part:
             part.write_text(self._page(), encoding="utf-8")
 
     def _page(self) -> str:

@@ -7,16 +7,16 @@ import pytest
 from faces import displace
 
 from avatar_forcing_ros.errors import MediaError
-from avatar_forcing_ros.rig import coefficients, face_mesh
-from avatar_forcing_ros.rig import mesh_indices as mesh
+from avatar_forcing_ros.rig import blendshapes, coefficients
+from avatar_forcing_ros.rig import face_landmarks as mesh
 from avatar_forcing_ros.rig.portrait import Portrait
 
-INDEX = {name: k for k, name in enumerate(face_mesh.EXPRESSION_NAMES)}
+INDEX = {name: k for k, name in enumerate(coefficients.EXPRESSION_NAMES)}
 
 
 @pytest.fixture(scope="module")
 def basis(portrait: Portrait) -> np.ndarray:
-    return face_mesh.displacement_basis(portrait.landmarks)
+    return blendshapes.displacement_basis(portrait.landmarks)
 
 
 def test_basis_has_one_row_for_each_expression_coefficient(basis: np.ndarray) -> None:
@@ -27,10 +27,10 @@ def test_basis_has_one_row_for_each_expression_coefficient(basis: np.ndarray) ->
 
 
 def test_basis_scales_moves_and_turns_with_the_face(portrait: Portrait, basis: np.ndarray) -> None:
-    turn = face_mesh.head_rotation(0.4, -0.2, 0.5)
+    turn = mesh.head_rotation(0.4, -0.2, 0.5)
     other = 1.7 * portrait.landmarks @ turn.T + np.float32([30.0, -12.0, 5.0])
     np.testing.assert_allclose(
-        face_mesh.displacement_basis(other), 1.7 * basis @ turn.T, atol=0.02
+        blendshapes.displacement_basis(other), 1.7 * basis @ turn.T, atol=0.02
     )
 
 
@@ -50,7 +50,7 @@ def test_basis_scales_moves_and_turns_with_the_face(portrait: Portrait, basis: n
         ("lower_lip_down", 14, 1, +1),
         ("blink_left", 386, 1, +1),
         ("blink_right", 159, 1, +1),
-        ("gaze_x", 473, 0, +1),  # the person's left is the picture's right
+        ("gaze_x", 473, 0, +1),  # the person's left is the image's right
         ("gaze_x", 468, 0, +1),
         ("gaze_y", 473, 1, -1),
         ("brow_up_left", 334, 1, -1),
@@ -96,15 +96,15 @@ def test_lips_never_cross(portrait: Portrait, basis: np.ndarray) -> None:
 
 def test_head_rotation_follows_the_sign_convention() -> None:
     nose, crown = np.float32([0, 0, -1]), np.float32([0, -1, 0])
-    assert (face_mesh.head_rotation(0.3, 0, 0) @ nose)[0] > 0.2  # to the person's left
-    assert (face_mesh.head_rotation(0, 0.3, 0) @ nose)[1] > 0.2  # down
-    assert (face_mesh.head_rotation(0, 0, 0.3) @ crown)[0] < -0.2  # to the right shoulder
-    both = face_mesh.head_rotation(0.3, 0.2, 0.1)
+    assert (mesh.head_rotation(0.3, 0, 0) @ nose)[0] > 0.2  # to the person's left
+    assert (mesh.head_rotation(0, 0.3, 0) @ nose)[1] > 0.2  # down
+    assert (mesh.head_rotation(0, 0, 0.3) @ crown)[0] < -0.2  # to the right shoulder
+    both = mesh.head_rotation(0.3, 0.2, 0.1)
     np.testing.assert_allclose(
         both,
-        face_mesh.head_rotation(0.3, 0, 0)
-        @ face_mesh.head_rotation(0, 0.2, 0)
-        @ face_mesh.head_rotation(0, 0, 0.1),
+        mesh.head_rotation(0.3, 0, 0)
+        @ mesh.head_rotation(0, 0.2, 0)
+        @ mesh.head_rotation(0, 0, 0.1),
         atol=1e-6,
     )
 
@@ -152,16 +152,17 @@ def test_points_that_are_no_face_are_refused(
     portrait: Portrait, change: Callable[..., np.ndarray], flaw: str
 ) -> None:
     with pytest.raises(MediaError, match=rf"expected .* got .*({flaw})"):
-        face_mesh.displacement_basis(change(portrait.landmarks))
+        blendshapes.displacement_basis(change(portrait.landmarks))
 
 
 @pytest.mark.parametrize("angles", [(1.2, 0.0, 0.0), (-0.9, 0.4, 0.0), (0.0, -0.8, 3.0)])
 def test_a_turned_or_flat_face_is_still_a_face(
     portrait: Portrait, angles: tuple[float, float, float]
 ) -> None:
-    turned = portrait.landmarks @ face_mesh.head_rotation(*angles).T
-    face_mesh.check_landmarks(turned)
-    face_mesh.check_landmarks(portrait.landmarks * [1.0, 1.0, 0.0])
+    turned = portrait.landmarks @ mesh.head_rotation(*angles).T
+    for points in (turned, portrait.landmarks * np.float32([1.0, 1.0, 0.0])):
+        np.testing.assert_array_equal(mesh.check_landmarks(points), points)
+        assert np.isfinite(blendshapes.displacement_basis(points)).all()
 
 
 def _expression(**values: float) -> np.ndarray:
@@ -170,5 +171,5 @@ def _expression(**values: float) -> np.ndarray:
 
 def _gap(portrait: Portrait, basis: np.ndarray, **values: float) -> np.ndarray:
     moved = displace(portrait.landmarks, basis, _expression(**values))
-    down = face_mesh.face_frame(portrait.landmarks).axes[1]
+    down = mesh.face_frame(portrait.landmarks).axes[1]
     return np.asarray((moved[mesh.INNER_LOWER] - moved[mesh.INNER_UPPER]) @ down)

@@ -65,13 +65,13 @@ def upside_down() -> Portrait:
 
 
 def drawn_afresh(face: Portrait, motion: NDArray[np.float32], size_px: int) -> NDArray[np.uint8]:
-    """The pictures of a codec that never drew another face, nor at another size."""
+    """The images of a codec that never drew another face, nor at another size."""
     codec = LatentCodec(tiny_autoencoder(), face)
     codec.draw_at(size_px)
     return codec.decode(motion)
 
 
-def test_pictures_from_recordings_show_the_face_and_size_that_were_asked_for() -> None:
+def test_images_from_recordings_show_the_face_and_size_that_were_asked_for() -> None:
     freezer = Freezer()
     codec = LatentCodec(tiny_autoencoder(), ada_square(SIZE), record=freezer.record)
     motion = codec.reference * np.linspace(0.5, 1.5, 3, dtype=np.float32)[:, None]
@@ -91,7 +91,7 @@ def test_pictures_from_recordings_show_the_face_and_size_that_were_asked_for() -
 
 
 class Still:
-    """A tracker that finds ADA's landmarks in every picture."""
+    """A tracker that finds ADA's landmarks in every image."""
 
     def track(self, frame: VideoFrame) -> FaceObservation:
         return FaceObservation(ada_square(SIZE).landmarks, frame.stamp_ns)

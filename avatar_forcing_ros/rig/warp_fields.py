@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import RBFInterpolator
 
-from avatar_forcing_ros.rig import face_mesh
-from avatar_forcing_ros.rig import mesh_indices as mesh
+from avatar_forcing_ros.rig import coefficients
+from avatar_forcing_ros.rig import face_landmarks as mesh
+from avatar_forcing_ros.rig.image_ops import fill_outline, smooth_step
 from avatar_forcing_ros.rig.portrait import Portrait
-from avatar_forcing_ros.rig.sampling import fill_outline, smooth_step
 
 Array = NDArray[np.float32]
 
@@ -54,7 +54,7 @@ def grid_nodes(size_px: int) -> Array:
 def build_fields(portrait: Portrait, basis: Array) -> WarpFields:
     """Spread `basis` ``[17, 478, 3]`` of `portrait` over the grid; takes some 0.5 s."""
     p = portrait.landmarks
-    frame = face_mesh.face_frame(p)
+    frame = mesh.face_frame(p)
     nodes = grid_nodes(portrait.size_px)
     reach = _face_reach(p, frame, nodes)  # [G, G]
     rows, columns = np.nonzero(reach > 0)
@@ -84,11 +84,11 @@ def _without_eyes(basis: Array) -> Array:
         for ids in (eye.upper, eye.lower, eye.iris):
             out[:, ids] = 0.0
     for name in ("blink_left", "blink_right", "gaze_x", "gaze_y"):
-        out[face_mesh.EXPRESSION_NAMES.index(name)] = 0.0
+        out[coefficients.EXPRESSION_NAMES.index(name)] = 0.0
     return out
 
 
-def _seal_moves(p: Array, frame: face_mesh.FaceFrame) -> Array:
+def _seal_moves(p: Array, frame: mesh.FaceFrame) -> Array:
     """One pixel down for each inner lip column, both lips: ``[9, 478, 3]``; see seal_lips."""
     out = np.zeros((SEAL_COLUMNS, mesh.LANDMARK_COUNT, 3), np.float32)
     for column in range(SEAL_COLUMNS):
@@ -97,7 +97,7 @@ def _seal_moves(p: Array, frame: face_mesh.FaceFrame) -> Array:
     return out
 
 
-def _known_landmarks(p: Array, frame: face_mesh.FaceFrame, lower: bool) -> NDArray[np.intp]:
+def _known_landmarks(p: Array, frame: mesh.FaceFrame, lower: bool) -> NDArray[np.intp]:
     """The landmarks that the upper (or `lower`) field interpolates."""
     local = frame.local(p)
     corners = local[[mesh.MOUTH_RIGHT, mesh.MOUTH_LEFT]]
@@ -143,23 +143,22 @@ def _polygon(points: Array, nodes: Array) -> NDArray[np.bool_]:
     return fill_outline((points - nodes[0, 0]) / cell, (GRID, GRID)) > 127
 
 
-def _face_reach(p: Array, frame: face_mesh.FaceFrame, nodes: Array) -> Array:
+def _face_reach(p: Array, frame: mesh.FaceFrame, nodes: Array) -> Array:
     """1 in the face, falling to 0 around it: how far expressions are felt, ``[G, G]``."""
     cell = float(nodes[0, 1, 0] - nodes[0, 0, 0])
     distance = _distance(_polygon(p[mesh.OVAL, :2], nodes), cell)
     reach = 1.0 - smooth_step(distance / (0.36 * frame.height_px))
-    return reach * _edge_ramp(nodes)
+    return reach * smooth_step(_edge_distance() / 8.0)
 
 
-def _edge_ramp(nodes: Array) -> Array:
-    """0 in the outermost two nodes, 1 eight nodes further in."""
+def _edge_distance() -> NDArray[np.float64]:
+    """Nodes ``[G, G]`` from the outermost but one, along the nearer axis."""
     index = np.arange(GRID)
-    inwards = np.minimum(index, GRID - 1 - index)
-    ramp = smooth_step((inwards - 1) / 8.0)
-    return np.asarray(np.minimum(ramp[:, None], ramp[None, :]), np.float32)
+    inwards = np.minimum(index, GRID - 1 - index) - 1
+    return np.asarray(np.minimum(inwards[:, None], inwards[None, :]), np.float64)
 
 
-def _head_mask(p: Array, frame: face_mesh.FaceFrame, nodes: Array) -> NDArray[np.bool_]:
+def _head_mask(p: Array, frame: mesh.FaceFrame, nodes: Array) -> NDArray[np.bool_]:
     """The nodes that are surely head, hair and ears included."""
     local = _local_2d(p, frame, nodes)
     top, chin = frame.local(p[[mesh.FOREHEAD_TOP, mesh.CHIN]])[:, 1]
@@ -171,16 +170,14 @@ def _head_mask(p: Array, frame: face_mesh.FaceFrame, nodes: Array) -> NDArray[np
     return np.asarray((x * x + y * y) < 1.0) | _polygon(p[mesh.OVAL, :2], nodes)
 
 
-def _local_2d(p: Array, frame: face_mesh.FaceFrame, nodes: Array) -> Array:
-    """Nodes ``[G, G, 2]`` along the face's axes in the picture plane, from the eyes' middle."""
+def _local_2d(p: Array, frame: mesh.FaceFrame, nodes: Array) -> Array:
+    """Nodes ``[G, G, 2]`` along the face's axes in the image plane, from the eyes' middle."""
     across = frame.axes[0, :2] / np.linalg.norm(frame.axes[0, :2])
     axes = np.array([across, [-across[1], across[0]]], np.float32)
     return np.asarray((nodes - frame.origin_px[:2]) @ axes.T, np.float32)
 
 
-def _head_weight(
-    p: Array, frame: face_mesh.FaceFrame, nodes: Array, head: NDArray[np.bool_]
-) -> Array:
+def _head_weight(p: Array, frame: mesh.FaceFrame, nodes: Array, head: NDArray[np.bool_]) -> Array:
     """1 on the head, 0 at the border and on the shoulders, smooth between, ``[G, G]``."""
     local = _local_2d(p, frame, nodes)
     chin = frame.local(p[[mesh.CHIN]])[0, 1]
@@ -194,20 +191,14 @@ def _head_weight(
     # mostly linear: the steeper a fade, the smaller the motion that folds it
     weight = 0.5 * share + 0.5 * smooth_step(share)
     weight = cv2.GaussianBlur(weight.astype(np.float32), (0, 0), 2.5)
-    return np.asarray(weight * _edge_ramp_narrow(), np.float32)
-
-
-def _edge_ramp_narrow() -> Array:
-    index = np.arange(GRID)
-    ramp = np.clip((np.minimum(index, GRID - 1 - index) - 1) / 4.0, 0.0, 1.0)
-    return np.asarray(np.minimum(ramp[:, None], ramp[None, :]), np.float32)
+    return np.asarray(weight * np.clip(_edge_distance() / 4.0, 0.0, 1.0), np.float32)
 
 
 def _depth(
-    p: Array, frame: face_mesh.FaceFrame, nodes: Array, head: NDArray[np.bool_], size_px: int
+    p: Array, frame: mesh.FaceFrame, nodes: Array, head: NDArray[np.bool_], size_px: int
 ) -> Array:
     """Pixels behind the head's centre (negative in front), no steeper than MAX_DEPTH_SLOPE."""
-    relative = p[:468, 2] - face_mesh.head_centre(p)[2]
+    relative = p[:468, 2] - mesh.head_centre(p)[2]
     cell = float(size_px / GRID)
     far = nodes[_distance(head, cell) > 0.1 * frame.width_px][::37]
     points = np.concatenate([p[:468, :2], far])
@@ -222,7 +213,7 @@ def _depth(
     return np.asarray(cv2.GaussianBlur(depth, (0, 0), 1.5), np.float32)
 
 
-def _below_lips(p: Array, frame: face_mesh.FaceFrame, nodes: Array) -> Array:
+def _below_lips(p: Array, frame: mesh.FaceFrame, nodes: Array) -> Array:
     """0 above the lip line and its extension to both sides, 1 below, ``[G, G]``."""
     local = _local_2d(p, frame, nodes)
     line = 0.5 * (frame.local(p[mesh.INNER_UPPER]) + frame.local(p[mesh.INNER_LOWER]))

@@ -1,4 +1,4 @@
-"""Where files are, and files written whole or not at all."""
+"""Files that are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -11,17 +11,8 @@ from pathlib import Path
 from avatar_forcing_ros.errors import OutputError
 
 
-def user_path(text: str) -> Path:
-    """The path that somebody wrote, ``~`` being their home.
-
-    A shell reads ``~`` at the beginning of a word only, so not in ``portrait:=~/me.jpg``, nor in
-    ``--portrait=~/me.jpg``, and there is none where a YAML file or a launch file is read.
-    """
-    return Path(os.path.expanduser(text))
-
-
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that takes its name only when all went well.
 
     A link is followed. Raises OutputError at once if the file could not be written.

@@ -1,30 +1,37 @@
-"""Causal log-mel features: what the compact model hears.
+"""Audio features, one vector a video frame: by causal log-mel convolutions, or by wav2vec 2.0.
 
-Mel frame m (10 ms) looks at the 25 ms of sound that end with its own 10 ms, so four mel frames
-make one video frame and nothing later is needed.
+`MelEncoder` is that of the compact model. Mel frame m (10 ms) looks at the 25 ms of audio that end
+with its own 10 ms, so four mel frames make one video frame and nothing later is needed.
+`SpeechEncoder` is that of the released model (wav2vec 2.0, arXiv 2006.11477, by `transformers`):
+the hidden states of all its layers go through one projection.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
+from avatar_forcing_ros.config import SpeechEncoderConfig
+from avatar_forcing_ros.errors import missing_package
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 
 BANDS = 80
 HOP_SAMPLES = 160
 WINDOW_SAMPLES = 400
-HISTORY_SAMPLES = WINDOW_SAMPLES - HOP_SAMPLES  # sound before a mel frame's own hop
+HISTORY_SAMPLES = WINDOW_SAMPLES - HOP_SAMPLES  # audio before a mel frame's own hop
 FFT_SAMPLES = 512
 MEL_PER_FRAME = SAMPLES_PER_FRAME // HOP_SAMPLES  # 4
 LOW_HZ, HIGH_HZ = 60.0, 7600.0
 POWER_FLOOR = 1e-7
 LOG_MEAN, LOG_SCALE = -8.0, 4.0  # brings speech near zero mean, unit variance
 _TAPER = np.hanning(WINDOW_SAMPLES).astype(np.float32)
-SILENCE = (float(np.log(POWER_FLOOR)) - LOG_MEAN) / LOG_SCALE  # the value of no sound at all
+SILENCE = (float(np.log(POWER_FLOOR)) - LOG_MEAN) / LOG_SCALE  # the value of silence
 
 
 @lru_cache(maxsize=1)
@@ -42,7 +49,7 @@ def mel_filters() -> NDArray[np.float32]:
 
 
 def mel_power(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Mel power ``[4 T, 80]`` of sound ``[240 + 640 T]``: 240 samples of history come first."""
+    """Mel power ``[4 T, 80]`` of audio ``[240 + 640 T]``: 240 samples of history come first."""
     windows = np.lib.stride_tricks.sliding_window_view(samples, WINDOW_SAMPLES)[::HOP_SAMPLES]
     shaped = windows * _TAPER  # [4T, 400]
     spectrum = np.fft.rfft(shaped, FFT_SAMPLES).astype(np.complex64)  # [4T, 257]
@@ -84,5 +91,55 @@ class MelEncoder(nn.Module):
 
 
 def silent_mel(frames: int) -> NDArray[np.float32]:
-    """The log-mel of `frames` video frames without sound: ``[4 frames, 80]``."""
+    """The log-mel of `frames` video frames without audio: ``[4 frames, 80]``."""
     return np.full((frames * MEL_PER_FRAME, BANDS), SILENCE, np.float32)
+
+
+class SpeechEncoder(nn.Module):
+    """Normalised audio to one feature per video frame."""
+
+    def __init__(self, config: SpeechEncoderConfig, audio_dim: int) -> None:
+        super().__init__()
+        self.wav2vec2 = _wav2vec2(config)
+        self.audio_projection = nn.Sequential(
+            nn.Linear(config.layers * config.hidden_dim, audio_dim),
+            nn.LayerNorm(audio_dim),
+            nn.SiLU(),
+        )
+
+    def forward(self, samples: Tensor) -> Tensor:
+        """`samples` ``[B, 640 T]`` of about unit variance to features ``[B, T, A]``."""
+        layers = self.hidden_states(samples)
+        return self.audio_projection(torch.cat(layers, dim=-1))
+
+    def hidden_states(self, samples: Tensor) -> list[Tensor]:
+        """What each transformer layer gives out: ``[B, T, hidden]`` each."""
+        net = self.wav2vec2
+        frames = samples.shape[-1] // SAMPLES_PER_FRAME
+        features = net.feature_extractor(samples)  # [B, 512, 2 T - 1]
+        features = functional.interpolate(features, size=frames, mode="linear", align_corners=True)
+        hidden, _ = net.feature_projection(features.transpose(1, 2))  # [B, T, hidden]
+        hidden = net.encoder.layer_norm(hidden + net.encoder.pos_conv_embed(hidden))
+        out = []
+        for layer in net.encoder.layers:
+            result = layer(hidden)
+            hidden = result[0] if isinstance(result, tuple) else result  # transformers below 5
+            out.append(hidden)
+        return out
+
+
+def _wav2vec2(config: SpeechEncoderConfig) -> Any:
+    try:
+        from transformers import Wav2Vec2Config, Wav2Vec2Model
+    except ModuleNotFoundError as error:
+        raise (missing_package(error) or error) from error
+    return Wav2Vec2Model(
+        Wav2Vec2Config(
+            hidden_size=config.hidden_dim,
+            num_hidden_layers=config.layers,
+            num_attention_heads=config.heads,
+            intermediate_size=config.feed_forward_dim,
+            conv_dim=(config.conv_dim,) * 7,
+            num_conv_pos_embedding_groups=config.position_groups,
+        )
+    )

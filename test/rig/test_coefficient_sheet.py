@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from avatar_forcing_ros.rig.coefficient_sheet import MOUTH_SHAPES, coefficient_sheet
 from avatar_forcing_ros.rig.portrait import Portrait
-from avatar_forcing_ros.rig.sheet import MOUTH_SHAPES, coefficient_sheet
 
 
 def test_sheet_shows_every_coefficient(portrait: Portrait) -> None:
@@ -11,5 +11,5 @@ def test_sheet_shows_every_coefficient(portrait: Portrait) -> None:
     assert page.dtype == np.uint8
     assert page.ndim == 3
     assert set(MOUTH_SHAPES) == set("aiuomf")
-    # pictures, not paper, fill most of the page
+    # images, not paper, fill most of the page
     assert (np.abs(page.astype(int) - page[0, 0]).max(-1) > 6).mean() > 0.6

@@ -43,16 +43,10 @@ def coefficient_sheet(portrait: Portrait) -> Image:
     rows = [_beside(cells[i : i + _COLUMNS], 4 * _GAP_PX) for i in range(0, len(cells), _COLUMNS)]
     rows.append(_mouth_row(renderer, rows[0].shape[1]))
     page = _below(rows, 2 * _GAP_PX)
-    edge = ((_MARGIN_PX, _MARGIN_PX), (_MARGIN_PX, _MARGIN_PX), (0, 0))
-    framed = np.pad(page, edge)
-    framed[_outside(framed.shape, _MARGIN_PX)] = _PAPER
+    height, width = page.shape[:2]
+    framed = np.full((height + 2 * _MARGIN_PX, width + 2 * _MARGIN_PX, 3), _PAPER, np.uint8)
+    framed[_MARGIN_PX:-_MARGIN_PX, _MARGIN_PX:-_MARGIN_PX] = page
     return framed
-
-
-def _outside(shape: tuple[int, ...], margin_px: int) -> NDArray[np.bool_]:
-    mask = np.ones(shape[:2], bool)
-    mask[margin_px:-margin_px, margin_px:-margin_px] = False
-    return mask
 
 
 def _coefficient_cell(renderer: WarpRenderer, coefficient: Coefficient) -> Image:
@@ -62,8 +56,8 @@ def _coefficient_cell(renderer: WarpRenderer, coefficient: Coefficient) -> Image
     is_pose = coefficient.name in coefficients.NAMES[coefficients.POSE]
     tiles = []
     for value in values:
-        picture = renderer.render(coefficients.vector(**{coefficient.name: value}))
-        tile = _tile(picture if is_pose else _face(renderer, picture))
+        image = renderer.render(coefficients.vector(**{coefficient.name: value}))
+        tile = _tile(image if is_pose else _face(renderer, image))
         label = f"{value:+.2f}".rstrip("0").rstrip(".") if value else "0"
         tiles.append(_tagged(tile, label))
     strip = _beside(tiles, _GAP_PX)
@@ -76,16 +70,16 @@ def _mouth_row(renderer: WarpRenderer, width_px: int) -> Image:
     side = (width_px - (count - 1) * _GAP_PX) // count
     tiles = []
     for name, values in MOUTH_SHAPES.items():
-        picture = renderer.render(coefficients.vector(**values))
-        tiles.append(_tagged(_tile(_face(renderer, picture, lower=True), side), name))
+        image = renderer.render(coefficients.vector(**values))
+        tiles.append(_tagged(_tile(_face(renderer, image, lower=True), side), name))
     strip = _beside(tiles, _GAP_PX)
     row = np.full((strip.shape[0], width_px, 3), _PAPER, np.uint8)
     row[:, : strip.shape[1]] = strip
     return _below([_caption("mouth shapes", "combinations as in speech", width_px), row], 0)
 
 
-def _face(renderer: WarpRenderer, picture: Image, lower: bool = False) -> Image:
-    """The square around the face, or around its `lower` half, of a rendered picture."""
+def _face(renderer: WarpRenderer, image: Image, lower: bool = False) -> Image:
+    """The square around the face, or around its `lower` half, of a rendered image."""
     points = renderer.portrait.landmarks[:468, :2]
     low, high = points.min(0), points.max(0)
     side = (0.62 if lower else 1.06) * float((high - low).max())
@@ -94,12 +88,12 @@ def _face(renderer: WarpRenderer, picture: Image, lower: bool = False) -> Image:
         centre[1] = high[1] + 0.07 * side - 0.5 * side
     size = renderer.size_px
     x, y = (int(np.clip(c - 0.5 * side, 0, size - 1)) for c in centre)
-    return picture[y : y + int(side), x : x + int(side)]
+    return image[y : y + int(side), x : x + int(side)]
 
 
-def _tile(picture: Image, side_px: int = _TILE_PX) -> Image:
-    method = cv2.INTER_AREA if picture.shape[0] > side_px else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(picture, (side_px, side_px), interpolation=method), np.uint8)
+def _tile(image: Image, side_px: int = _TILE_PX) -> Image:
+    method = cv2.INTER_AREA if image.shape[0] > side_px else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(image, (side_px, side_px), interpolation=method), np.uint8)
 
 
 def _tagged(tile: Image, label: str) -> Image:

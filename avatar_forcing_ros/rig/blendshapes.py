@@ -1,11 +1,8 @@
-"""The 478-point face mesh and what each coefficient does to it.
+"""What each expression coefficient does to the 478 landmarks of a face.
 
-The points are those of MediaPipe FaceMesh with refined irises, in pixels: x to the right of the
-picture, y down, z away from the viewer in the same unit. ``displacement_basis`` is the only
-definition of the expression coefficients: the renderer applies it forwards, perception inverts it
-by least squares. It is linear except for one thing, lips that meet, which is ``seal_lips``.
-
-*Left* is the person's own left, the right side of an unmirrored picture.
+``displacement_basis`` is the only definition of the expression coefficients: the renderer applies
+it forwards, perception inverts it by least squares. It is linear except for one thing, lips that
+meet, which is ``seal_lips``. For the axes of landmarks see `face_landmarks`.
 """
 
 from __future__ import annotations
@@ -16,15 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar_forcing_ros.rig import coefficients
-from avatar_forcing_ros.rig.face_geometry import (
-    FaceFrame,
-    check_landmarks,
-    face_frame,
-    head_centre,
-    head_rotation,
-)
-from avatar_forcing_ros.rig.mesh_indices import (
+from avatar_forcing_ros.rig.coefficients import EXPRESSION, EXPRESSION_NAMES
+from avatar_forcing_ros.rig.face_landmarks import (
     CHIN,
     EYE_LEFT,
     EYE_RIGHT,
@@ -38,24 +28,15 @@ from avatar_forcing_ros.rig.mesh_indices import (
     MOUTH_RIGHT,
     NOSE_BASE,
     EyeIndices,
+    FaceFrame,
     Indices,
+    check_landmarks,
+    face_frame,
 )
-
-__all__ = [
-    "EXPRESSION_NAMES",
-    "SEAL_JAW",
-    "FaceFrame",
-    "check_landmarks",
-    "displacement_basis",
-    "face_frame",
-    "head_centre",
-    "head_rotation",
-    "seal_lips",
-]
+from avatar_forcing_ros.rig.image_ops import smooth_step
+from avatar_forcing_ros.rig.portrait import Portrait
 
 Array = NDArray[np.float32]
-
-EXPRESSION_NAMES = coefficients.NAMES[coefficients.EXPRESSION]  # 17 names
 
 # One cell of the lip profiles: position along the lip, -1 right corner … 1 left corner.
 _ALONG = np.linspace(-1.0, 1.0, 11, dtype=np.float32)
@@ -125,10 +106,10 @@ def _jaw_open(s: _Shaper) -> None:
     half_mouth = 0.5 * (p[MOUTH_LEFT, 0] - p[MOUTH_RIGHT, 0])
     across = np.abs(p[skin, 0] - corner[0])
     # beside the mouth the cheek stretches from the nose down; below it the chin moves as one
-    beside = _smooth(p[skin, 1], p[NOSE_BASE, 1], p[CHIN, 1])
+    beside = _ramp(p[skin, 1], p[NOSE_BASE, 1], p[CHIN, 1])
     below = (p[skin, 1] > corner[1]).astype(np.float32)
-    mix = _smooth(across, 0.5 * half_mouth, 1.3 * half_mouth)
-    hinge = 1.0 - _smooth(across, 0.15 * s.width, 0.52 * s.width)
+    mix = _ramp(across, 0.5 * half_mouth, 1.3 * half_mouth)
+    hinge = 1.0 - _ramp(across, 0.15 * s.width, 0.52 * s.width)
     s.add(skin, (below * (1 - mix) + beside * mix) * hinge, down=0.125, inward=0.04)
 
 
@@ -236,7 +217,7 @@ def _cheek_raise(s: _Shaper) -> None:
 def displacement_basis(landmarks_px: Array) -> Array:
     """What each expression coefficient does at value 1: ``[17, 478, 3]`` float32, pixels.
 
-    In the picture axes of `landmarks_px` ``[478, 3]``, which should be a neutral face: the moves
+    In the image axes of `landmarks_px` ``[478, 3]``, which should be a neutral face: the moves
     scale with the face's size and turn with its own axes, and blink, cheek_raise and lips_close
     depend on its own gaps. Order: ``coefficients.EXPRESSION``. Raises MediaError for landmarks of
     another shape.
@@ -248,7 +229,7 @@ def displacement_basis(landmarks_px: Array) -> Array:
     for k, name in enumerate(EXPRESSION_NAMES):
         shaper = _Shaper(local, frame)
         _SHAPES[name](shaper)
-        out[k] = shaper.moves @ frame.axes  # face axes -> picture axes
+        out[k] = shaper.moves @ frame.axes  # face axes -> image axes
     return out
 
 
@@ -291,9 +272,9 @@ def seal_lips(displaced_px: Array, down: Array, lips_close: float) -> Array:
     return moves
 
 
-def _smooth(x: NDArray[np.floating[Any]], low: float, high: float) -> Array:
-    t = np.clip((x - low) / (high - low), 0.0, 1.0)
-    return np.asarray(t * t * (3 - 2 * t), np.float32)
+def _ramp(x: NDArray[np.floating[Any]], low: float, high: float) -> Array:
+    """0 below `low`, 1 above `high`, smooth between."""
+    return smooth_step((x - low) / (high - low))
 
 
 @cache
@@ -306,3 +287,16 @@ def _is_brow() -> NDArray[np.bool_]:
     rows = [e.brow_upper for e in (EYE_RIGHT, EYE_LEFT)]
     rows += [e.brow_lower for e in (EYE_RIGHT, EYE_LEFT)]
     return np.isin(np.arange(468), np.concatenate(rows))
+
+
+class FaceOutline:
+    """A portrait's landmarks under any expression, without the head's pose."""
+
+    def __init__(self, portrait: Portrait) -> None:
+        self._landmarks = portrait.landmarks
+        self._basis = displacement_basis(portrait.landmarks)
+
+    def landmarks(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Pixels ``[478, 3]`` of the portrait for coefficients ``[K]``."""
+        moved = np.tensordot(values[EXPRESSION], self._basis, axes=1)
+        return np.asarray(self._landmarks + moved, np.float32)

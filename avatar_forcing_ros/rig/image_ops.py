@@ -1,4 +1,4 @@
-"""Reading pictures and fields between their pixels; coverage of outlines."""
+"""Reading images and fields between their pixels; coverage of outlines."""
 
 from __future__ import annotations
 

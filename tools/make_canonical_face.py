@@ -1,14 +1,15 @@
-"""The canonical face: what every observed face is compared with to tell how the head is held.
+#!/usr/bin/env python3
 
-``canonical_face.npy`` ``[478, 3]`` is the mean over FaceMesh's output on frontal pictures, each
-turned upright and symmetrised by this module. It is made again by
+"""Make the canonical face, which observed faces are compared with to find the head's pose.
 
-    python -m avatar_forcing_ros.perception.canonical_face PICTURE... --output canonical_face.npy
+    python tools/make_canonical_face.py IMAGE...
 
-Its axes are those of a picture of a face that looks into the camera: x to the right, y down,
-z away from the camera; its unit is the head width (ear to ear, landmarks 234 and 454), its
-origin the middle between these two. A profile has no line that is level by nature: level is the
-mean of the pictures, whose faces look straight into the camera.
+writes ``avatar_forcing_ros/perception/canonical_face.npy`` ``[478, 3]``: the mean over FaceMesh's
+output on frontal images, each turned upright and symmetrised. Its axes are those of an image of a
+face that looks into the camera: x to the right, y down, z away from the camera; its unit is the
+head width (ear to ear, landmarks 234 and 454), its origin the middle between these two. A profile
+has no line that is level by nature: level is the mean of the images, whose faces look straight
+into the camera.
 
 The file in the package is the mean over the two drawn portraits in ``models/portraits`` and the
 public-domain photograph of an astronaut that scikit-image brings.
@@ -18,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,20 +26,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from avatar_forcing_ros.perception.head_pose import fit_similarity
-from avatar_forcing_ros.rig.mesh_indices import EAR_LEFT, EAR_RIGHT
+from avatar_forcing_ros.perception.find_face import find_face
+from avatar_forcing_ros.perception.head_pose import CANONICAL_FILE, fit_similarity
+from avatar_forcing_ros.rig.face_landmarks import EAR_LEFT, EAR_RIGHT
+from avatar_forcing_ros.rig.portrait import load_image
 
 Points = NDArray[np.float64]  # [478, 3]
-
-CANONICAL_FILE = Path(__file__).with_name("canonical_face.npy")
-
-
-@lru_cache(maxsize=1)
-def canonical_face() -> Points:
-    """The canonical face ``[478, 3]`` in head widths; read-only."""
-    points = np.load(CANONICAL_FILE).astype(np.float64)
-    points.setflags(write=False)
-    return points
 
 
 def make_canonical_face(faces: Sequence[NDArray[np.floating[Any]]]) -> Points:
@@ -82,7 +74,7 @@ def _upright(face: Points) -> Points:
     down = np.array([0.0, 1.0, 0.0])
     down = _unit(down - right * (down @ right))  # turned and tipped back, its pitch kept
     away = np.cross(right, down)
-    axes = np.stack([right, down, away])  # [3, 3], rows: the face's axes in the picture's
+    axes = np.stack([right, down, away])  # [3, 3], rows: the face's axes in the image's
     width = np.linalg.norm(mean[EAR_LEFT] - mean[EAR_RIGHT])
     centre = (mean[EAR_LEFT] + mean[EAR_RIGHT]) / 2
     return np.asarray((mean - centre) @ axes.T / width, np.float64)
@@ -92,22 +84,13 @@ def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(vector / np.linalg.norm(vector), np.float64)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Make ``canonical_face.npy`` from pictures of frontal faces."""
-    import cv2
-
-    from avatar_forcing_ros.perception.face_tracker import find_face
-
+def main() -> None:
+    """Make ``canonical_face.npy`` from images of frontal faces."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("pictures", nargs="+", help="frontal faces, neutral or nearly so")
+    parser.add_argument("images", nargs="+", type=Path, help="neutral frontal faces, or nearly so")
     parser.add_argument("--output", type=Path, default=CANONICAL_FILE)
-    options = parser.parse_args(arguments)
-    faces = []
-    for name in options.pictures:
-        picture = cv2.imread(name, cv2.IMREAD_COLOR)
-        if picture is None:
-            parser.error(f"{name} is not a readable picture")
-        faces.append(find_face(np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)))
+    options = parser.parse_args()
+    faces = [find_face(load_image(path)) for path in options.images]
     np.save(options.output, make_canonical_face(faces).astype(np.float32))
 
 

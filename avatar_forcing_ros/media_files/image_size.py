@@ -1,4 +1,4 @@
-"""How large a coded picture is, told by its first bytes: before memory is spent on it."""
+"""The size of an encoded image, read from its first bytes before memory is spent on it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # markers that carry th
 JPEG_BARE = {0x01, *range(0xD0, 0xD8)}  # markers without a length
 
 
-def picture_size_px(data: bytes) -> tuple[int, int]:
-    """Width and height of the PNG, JPEG or WebP picture in `data`; MediaError for all else."""
+def image_size_px(data: bytes) -> tuple[int, int]:
+    """Width and height of the PNG, JPEG or WebP image in `data`; MediaError for all else."""
     size = None
     if data[:8] == b"\x89PNG\r\n\x1a\n" and data[12:16] == b"IHDR":
         size = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
@@ -19,7 +19,7 @@ def picture_size_px(data: bytes) -> tuple[int, int]:
         size = _webp(data)
     if size is None or 0 in size:
         raise MediaError(
-            "picture",
+            "image",
             expected="a PNG, JPEG or WebP file",
             got=f"{len(data)} bytes that are none",
             remedy="convert it to PNG or JPEG",

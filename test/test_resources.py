@@ -10,7 +10,7 @@ import pytest
 
 from avatar_forcing_ros.cli.entry import build_parser
 from avatar_forcing_ros.config import AvatarConfig, merged_config
-from avatar_forcing_ros.files import user_path
+from avatar_forcing_ros.resources import user_path
 from avatar_forcing_ros.training.settings import PrepareSettings
 
 ELSEWHERE = ("avatar-forcing bag ",)  # a shell hands its folders over as words of their own
