@@ -113,11 +113,11 @@ def stages(avatar: Avatar, repeats: int) -> dict[str, dict[str, float]]:
     latents = avatar.engine.step(state, heard).motion
 
     def whole() -> None:
-        codec._encode(avatar.faces)
+        codec.encode(avatar.faces)
         codec.decode(avatar.engine.step(state, heard).motion)
 
     return {
-        "user frames": timed(lambda: codec._encode(avatar.faces), repeats),
+        "user frames": timed(lambda: codec.encode(avatar.faces), repeats),
         "sound and motion": timed(lambda: avatar.engine.step(state, heard), repeats),
         "pictures": timed(lambda: codec.decode(latents), repeats),
         "whole block": timed(whole, repeats),

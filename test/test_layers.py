@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,12 @@ def test_a_forbidden_import_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyP
     bad = tmp_path / "rig" / "bad.py"
     bad.write_text(f"import torch\nfrom {NAME}.runtime import session\n")
     assert len(violations(bad)) == 2
+
+
+def test_the_architecture_page_names_what_there_is() -> None:
+    """Each file in backticks, from the root or from the package."""
+    text = (Path(__file__).parent.parent / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([\w/.]+\.(?:py|md|txt))`", text)
+    assert len(named) > 30
+    roots = (PACKAGE, PACKAGE.parent)
+    assert [n for n in named if not any((root / n).is_file() for root in roots)] == []

@@ -102,7 +102,7 @@ class LatentCodec:
 
         def encoded(poses: NDArray[np.float32]) -> NDArray[np.float32]:
             parts = [
-                self._encode(np.stack([renderer.render(pose) for pose in part]), direct)
+                self.encode(np.stack([renderer.render(pose) for pose in part]), direct)
                 for part in np.array_split(poses, -(-len(poses) // ENCODED_TOGETHER))
             ]
             return np.concatenate(parts) @ self._basis
@@ -131,7 +131,7 @@ class LatentCodec:
             return UserMotion(self._faded(frame.stamp_ns), False)
         square = self._crop.update(seen.landmarks_px)
         face = cut(frame.pixels, square, self.image_size_px)
-        self._last, self._seen_ns = self._encode(face[None], self._encoder)[0], frame.stamp_ns
+        self._last, self._seen_ns = self.encode(face[None])[0], frame.stamp_ns
         return UserMotion(self._last.copy(), True)
 
     def coefficients(self, motion: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -174,9 +174,9 @@ class LatentCodec:
         return (self._last * (1.0 - part)).astype(np.float32)
 
     @torch.inference_mode()
-    def _encode(self, images: Pixels, work: Work) -> NDArray[np.float32]:
-        """Latents ``[n, D]`` of face squares ``[n, S', S', 3]``, by `work`."""
-        latents = work([self._as_input(images)])[0]
+    def encode(self, images: Pixels, work: Work | None = None) -> NDArray[np.float32]:
+        """Latents ``[n, D]`` of face squares ``[n, S', S', 3]``, by `work` or as recorded."""
+        latents = (work or self._encoder)([self._as_input(images)])[0]
         return np.asarray(latents.float().cpu().numpy(), np.float32)
 
     def _as_input(self, images: Pixels) -> Tensor:
