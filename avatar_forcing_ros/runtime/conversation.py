@@ -141,20 +141,20 @@ class Conversation:
     def status(self) -> AvatarStatus:
         """What the conversation and its session have counted."""
         session = self.session
-        voice, user = session.avatar_audio_track, session.user_audio_track
+        avatar, user = session.avatar_audio_track, session.user_audio_track
         motion, images = session.user_motion, session.user_frames
         return AvatarStatus(
             blocks=self.blocks,
             skipped_blocks=self.skipped_blocks,
             undrawn_frames=self.undrawn_frames,
-            filled_audio_samples=voice.filled_samples + user.filled_samples,
+            filled_audio_samples=avatar.filled_samples + user.filled_samples,
             filled_user_frames=images.filled_frames or motion.filled_frames,
             dropped_user_audio_samples=user.dropped_samples,
-            dropped_avatar_audio_samples=voice.dropped_samples,
+            dropped_avatar_audio_samples=avatar.dropped_samples,
             dropped_user_frames=images.dropped_frames + motion.dropped_frames,
-            sanitized_samples=voice.sanitized_samples + user.sanitized_samples,
+            sanitized_samples=avatar.sanitized_samples + user.sanitized_samples,
             refused_inputs=self.refused_inputs,
-            waiting_avatar_audio_samples=voice.waiting_samples,
+            waiting_avatar_audio_samples=avatar.waiting_samples,
             face_visible=session.face_visible,
             microphone_chunk_ms=self.microphone.chunk_ns / 1e6,
             microphone_wait_ms=self.microphone.wait_ns(self.deadline_ns) / 1e6,

@@ -1,9 +1,9 @@
 """What a block of the full-size model costs on a GPU, stage by stage, beside the same work eager.
 
-Weights are random: speed does not depend on them. On a machine without CUDA the same script runs
-a small model on the CPU, which checks the script and says nothing about a GPU.
+Weights are random: speed does not depend on them. On a machine without CUDA the same program runs
+a small model on the CPU, which checks it and says nothing about a GPU.
 
-    python benchmarks/paper_gpu.py --json paper_gpu.json
+    python -m avatar_forcing_ros.benchmarks.paper_gpu --json paper_gpu.json
 """
 
 from __future__ import annotations
@@ -75,20 +75,20 @@ class Avatar:
         self.codec = LatentCodec(net, face, record=record)
         self.faces = np.repeat(face.image[None], model.block_frames, axis=0)
         rng = np.random.default_rng(0)
-        sound = 0.1 * rng.standard_normal((2, 64 * SAMPLES_PER_FRAME)).astype(np.float32)
+        audio = 0.1 * rng.standard_normal((2, 64 * SAMPLES_PER_FRAME)).astype(np.float32)
         motion = 0.1 * rng.standard_normal((64, model.motion_dim)).astype(np.float32)
-        self.sound, self.motion = sound, motion
+        self.audio, self.motion = audio, motion
 
-    def heard(self, frames: int) -> BlockInput:
+    def inputs(self, frames: int) -> BlockInput:
         count = frames * SAMPLES_PER_FRAME
-        return BlockInput(self.sound[0, :count], self.sound[1, :count], self.motion[:frames])
+        return BlockInput(self.audio[0, :count], self.audio[1, :count], self.motion[:frames])
 
     def states(self, conversations: int) -> list[Any]:
         """Conversations whose caches are full."""
         states = [self.engine.new_state(seed=k) for k in range(conversations)]
         for _ in range(WARM_UP_BLOCKS):
             frames = self.engine.frames(states[0])
-            self.engine.step_many(states, [self.heard(frames)] * conversations)
+            self.engine.step_many(states, [self.inputs(frames)] * conversations)
         return states
 
 
@@ -109,34 +109,36 @@ def stages(avatar: Avatar, repeats: int) -> dict[str, dict[str, float]]:
     """A block of one conversation in its parts, and as a whole."""
     frames = avatar.model.block_frames
     (state,) = avatar.states(1)
-    heard, codec = avatar.heard(frames), avatar.codec
-    latents = avatar.engine.step(state, heard).motion
+    inputs, codec = avatar.inputs(frames), avatar.codec
+    latents = avatar.engine.step(state, inputs).motion
 
     def whole() -> None:
         codec.encode(avatar.faces)
-        codec.decode(avatar.engine.step(state, heard).motion)
+        codec.decode(avatar.engine.step(state, inputs).motion)
 
     return {
         "user frames": timed(lambda: codec.encode(avatar.faces), repeats),
-        "sound and motion": timed(lambda: avatar.engine.step(state, heard), repeats),
-        "pictures": timed(lambda: codec.decode(latents), repeats),
+        "audio and motion": timed(lambda: avatar.engine.step(state, inputs), repeats),
+        "images": timed(lambda: codec.decode(latents), repeats),
         "whole block": timed(whole, repeats),
     }
 
 
-def conversations_at_real_time(avatar: Avatar, most: int, repeats: int) -> list[dict[str, float]]:
-    """Motion and pictures of k conversations in turns of a block, for growing k.
+def conversations_at_real_time(
+    avatar: Avatar, max_conversations: int, repeats: int
+) -> list[dict[str, float]]:
+    """Motion and images of k conversations in turns of a block, for growing k.
 
     All show one portrait, so the memory of k portraits is not in it. User frames are left out:
-    they may be watched elsewhere. Ends where a turn takes longer than the block lasts.
+    they may be tracked elsewhere. Ends where a turn takes longer than the block lasts.
     """
     frames, rows, k = avatar.model.block_frames, [], 1
     block_ms = 1000 * frames * FRAME_PERIOD_S
-    while k <= most:
-        states, heard = avatar.states(k), [avatar.heard(frames)] * k
+    while k <= max_conversations:
+        states, inputs = avatar.states(k), [avatar.inputs(frames)] * k
 
         def turn() -> None:
-            for block in avatar.engine.step_many(states, heard):  # noqa: B023
+            for block in avatar.engine.step_many(states, inputs):  # noqa: B023
                 avatar.codec.decode(block.motion)
 
         row = {"conversations": k, **timed(turn, max(3, repeats // 5))}
@@ -154,11 +156,11 @@ def conversations_at_real_time(avatar: Avatar, most: int, repeats: int) -> list[
 
 
 def work_of_a_block(avatar: Avatar) -> dict[str, float]:
-    """Operations of a block with pictures, and the least bytes: every weight once a pass."""
+    """Operations of a block with images, and the fewest bytes: every weight once a pass."""
     state = avatar.states(1)[0]
-    heard = avatar.heard(avatar.model.block_frames)
+    inputs = avatar.inputs(avatar.model.block_frames)
     with FlopCounterMode(display=False) as counter:
-        avatar.codec.decode(avatar.engine.step(state, heard).motion)
+        avatar.codec.decode(avatar.engine.step(state, inputs).motion)
     size = next(avatar.engine.generator.parameters()).element_size()
     passes = len(avatar.engine.sampler.steps) + 1
 
@@ -185,7 +187,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--small", action="store_true", help="a small model; always so on a CPU")
     parser.add_argument("--repeats", type=int, default=50)
-    parser.add_argument("--most", type=int, default=64, help="conversations tried")
+    parser.add_argument("--max-conversations", type=int, default=64, help="conversations tried")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     on_gpu = options.device.startswith("cuda")
@@ -195,20 +197,20 @@ def main() -> None:
         if on_gpu
         else platform.processor() or platform.machine()
     )
-    figures: dict[str, Any] = {
+    report: dict[str, Any] = {
         "device": name,
         "torch": torch.__version__,
         "model": "paper" if model is PAPER.model else "small (says nothing about the paper's)",
         "block_frames": model.block_frames,
-        "evaluations": PAPER.sampling.nfe,
-        "picture_px": model.autoencoder.image_size_px,
+        "nfe": PAPER.sampling.nfe,
+        "image_px": model.autoencoder.image_size_px,
     }
     ways = {"eager float32": (torch.float32, False), "eager bfloat16": (torch.bfloat16, False),
             "recorded bfloat16": (torch.bfloat16, True)}  # fmt: skip
     if not on_gpu:
         ways = {"eager float32": ways["eager float32"]}
-    print(json.dumps(figures, indent=1))
-    figures["stages"] = {}
+    print(json.dumps(report, indent=1))
+    report["stages"] = {}
     avatar: Avatar | None = None
     for way, (dtype, graphs) in ways.items():
         avatar = None  # before its successor is made, or both would be counted
@@ -217,19 +219,21 @@ def main() -> None:
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats(options.device)
         avatar = Avatar(model, options.device, dtype, graphs=graphs)
-        figures["stages"][way] = stages(avatar, options.repeats)
+        report["stages"][way] = stages(avatar, options.repeats)
         if on_gpu:
             peak = torch.cuda.max_memory_allocated(options.device) / 1e9
-            figures["stages"][way]["peak_memory_gb"] = round(peak, 2)
-        print(way, json.dumps(figures["stages"][way], indent=1), flush=True)
+            report["stages"][way]["peak_memory_gb"] = round(peak, 2)
+        print(way, json.dumps(report["stages"][way], indent=1), flush=True)
         if not graphs:
-            figures["work"] = work_of_a_block(avatar)
-            figures["floors"] = floors(figures["work"], name)
+            report["work"] = work_of_a_block(avatar)
+            report["floors"] = floors(report["work"], name)
     assert avatar
-    figures["conversations"] = conversations_at_real_time(avatar, options.most, options.repeats)
-    print(json.dumps({key: figures[key] for key in ("work", "floors")}, indent=1))
+    report["conversations"] = conversations_at_real_time(
+        avatar, options.max_conversations, options.repeats
+    )
+    print(json.dumps({key: report[key] for key in ("work", "floors")}, indent=1))
     if options.json:
-        options.json.write_text(json.dumps(figures, indent=1))
+        options.json.write_text(json.dumps(report, indent=1))
 
 
 if __name__ == "__main__":
