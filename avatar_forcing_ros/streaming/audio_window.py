@@ -12,7 +12,6 @@ import copy
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +27,6 @@ from avatar_forcing_ros.model.audio_encoders import (
 from avatar_forcing_ros.timebase import FRAME_PERIOD_S, SAMPLES_PER_FRAME
 
 SILENCE_DB = -100.0
-Window = TypeVar("Window", bound="AudioWindow")
 
 
 @dataclass
@@ -86,7 +84,7 @@ class AudioWindow(ABC):
     def push(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """Take the next T frames of audio ``[640 T]``; returns the encoder's input."""
 
-    def clone(self: Window) -> Window:
+    def clone(self) -> AudioWindow:
         """An independent copy."""
         return replace(self, level=copy.copy(self.level))
 

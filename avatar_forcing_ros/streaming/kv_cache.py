@@ -95,19 +95,16 @@ def empty_cache(config: ModelConfig) -> KVCache:
     return KVCache(config.cache_frames, config.context_frames, config.look_ahead_frames)
 
 
-def join(caches: Sequence[KVCache]) -> KVCache:
-    """Caches of the same length as one, conversations one after another."""
-    if len(caches) == 1:
-        return caches[0]
-    columns = zip(*(cache.tensors() for cache in caches), strict=True)
-    return caches[0].with_tensors([torch.cat(column) for column in columns])
+def join(several: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+    """Tensors of several conversations, one after another in the first dimension."""
+    if len(several) == 1:
+        return list(several[0])
+    return [torch.cat(column) for column in zip(*several, strict=True)]
 
 
-def split(cache: KVCache, conversations: int) -> list[KVCache]:
+def split(tensors: Sequence[Tensor], conversations: int) -> list[list[Tensor]]:
     """The reverse of `join`; each gets memory of its own."""
     if conversations == 1:
-        return [cache]
-    columns = [tensor.chunk(conversations) for tensor in cache.tensors()]
-    return [
-        cache.with_tensors([column[i].clone() for column in columns]) for i in range(conversations)
-    ]
+        return [list(tensors)]
+    columns = [tensor.chunk(conversations) for tensor in tensors]
+    return [[column[i].clone() for column in columns] for i in range(conversations)]

@@ -61,8 +61,8 @@ def test_what_is_remembered_is_what_recomputing_everything_finds() -> None:
         widths = (config.audio_dim, config.audio_dim, config.motion_dim)
         conditions = Conditions(*(torch.randn(1, LENGTH, n, generator=drawn) for n in widths))
         noise = block_noise(0, k, LENGTH, config.motion_dim)
-        a, one = with_cache.next_block(states[0], reference, conditions, noise)
-        b, two = without.next_block(states[1], reference, conditions, noise)
+        a, (one,) = with_cache.next_blocks([states[0]], reference, conditions, noise)
+        b, (two,) = without.next_blocks([states[1]], reference, conditions, noise)
         torch.testing.assert_close(a, b, atol=2e-5, rtol=0)
         states = one, two
 

@@ -147,10 +147,10 @@ def test_a_block_never_leaves_the_device(guidance: str, config: ModelConfig) -> 
             )
         )
         noise = torch.zeros(1, config.block_frames, TINY.motion_dim, device="meta")
-        _, state = sampler.next_block(state, reference, conditions, noise)
+        _, (state,) = sampler.next_blocks([state], reference, conditions, noise)
         watch.seen.clear()  # timesteps are sent to the device once
         watch.count = 0
-        block, _ = sampler.next_block(state, reference, conditions, noise)
+        block, _ = sampler.next_blocks([state], reference, conditions, noise)
     assert watch.seen == []
     assert watch.count > 200
     assert block.device.type == "meta"

@@ -97,9 +97,9 @@ def test_position_does_not_matter() -> None:
     widths = (TINY.audio_dim, TINY.audio_dim, TINY.motion_dim)
     conditions = Conditions(*(torch.randn(1, 5, width, generator=drawn) for width in widths))
     noise = block_noise(0, 8, 5, TINY.motion_dim)
-    near, _ = engine.sampler.next_block(state.motion, state.reference, conditions, noise)
+    near, _ = engine.sampler.next_blocks([state.motion], state.reference, conditions, noise)
     late = replace(state.motion, frame=50_000_000, block=10_000_000)
-    far, after = engine.sampler.next_block(late, state.reference, conditions, noise)
+    far, (after,) = engine.sampler.next_blocks([late], state.reference, conditions, noise)
     assert torch.equal(near, far)
     assert after.frame == 50_000_005
 
@@ -122,8 +122,8 @@ def test_the_cache_remembers_what_recomputing_finds() -> None:
     for k in range(7):
         conditions = Conditions(*(s[:, :5] for s in silence))
         noise = block_noise(0, k, 5, config.motion_dim)
-        a, one = with_cache.next_block(states[0], reference, conditions, noise)
-        b, two = without.next_block(states[1], reference, conditions, noise)
+        a, (one,) = with_cache.next_blocks([states[0]], reference, conditions, noise)
+        b, (two,) = without.next_blocks([states[1]], reference, conditions, noise)
         torch.testing.assert_close(a, b, atol=2e-5, rtol=0)
         states = one, two
 
