@@ -139,7 +139,7 @@ class BlockSampler:
         ]
 
     def _solve_tensors(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        """All steps and the pass that fills the cache; no value is looked at by the host."""
+        """All steps and the pass that fills the cache; the host reads no value."""
         context, noise, reference, *rest = tensors
         history, table = Conditions(*rest[:3]), Modulation(*rest[3:5])
         moments = 5 + len(AnchorState._fields)
@@ -193,7 +193,7 @@ class BlockSampler:
         )
 
     def _condition_mask(self, frames: int, device: torch.device) -> Tensor | None:
-        """Who sees whom among the conditions of a window that ends with a block."""
+        """Which conditions attend to which others, for a window that ends with a block."""
         config = self.transformer.config
         if not config.block_causal:
             return None
@@ -203,7 +203,7 @@ class BlockSampler:
         )
 
     def _horizon(self, context: int, new: int, device: torch.device) -> Tensor | None:
-        """The last frame that each of a window's frames may see ``[1, C + N]``; None: any."""
+        """The last frame that each of a window's may attend to ``[1, C + N]``; None: any."""
         length = self.transformer.config.block_frames
         if not self.transformer.config.block_causal or not context:
             return None

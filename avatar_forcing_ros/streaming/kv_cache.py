@@ -1,4 +1,4 @@
-"""Attention keys of past frames: looked at while denoising, extended once a block is clean."""
+"""Attention keys of past frames: attended to while denoising, extended once a block is clean."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class KVCache:
     capacity: int
     context_frames: int
     reach_frames: int
-    """How far back conditions are seen: so many of their keys are kept."""
+    """How far back conditions attend: so many of their keys are kept."""
     shown: tuple[tuple[bool, bool], ...] = ()
     """What each guidance row was shown (avatar audio, user) when the keys were made."""
     blocks: tuple[BlockKeys, ...] = ()
@@ -62,12 +62,12 @@ class KVCache:
         blocks = []
         for i, keys in enumerate(present):
             past = self.blocks[i].self_attention if self.blocks else None
-            seen = keys.self_attention.after(past)
-            stop = seen.key.shape[2] - drop
+            joined = keys.self_attention.after(past)
+            stop = joined.key.shape[2] - drop
             cross_stop = keys.cross_attention.key.shape[2] - drop
             blocks.append(
                 BlockKeys(
-                    _kept(seen, max(0, stop - self.capacity), stop),
+                    _kept(joined, max(0, stop - self.capacity), stop),
                     _kept(
                         keys.cross_attention, max(0, cross_stop - self.reach_frames), cross_stop
                     ),

@@ -241,7 +241,7 @@ def fit_to_renders(
     fitted: int = FITTED_POSES,
     held_out: int = HELD_OUT_POSES,
 ) -> tuple[RigRegression, dict[str, float]]:
-    """A regression, and the correlation of each coefficient on poses that it did not see.
+    """A regression, and the correlation of each coefficient on held-out poses.
 
     `encode` draws coefficients ``[n, K]`` and gives their motion magnitudes ``[n, M]``.
     """
