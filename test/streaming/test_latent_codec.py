@@ -115,7 +115,7 @@ def test_a_reset_forgets_where_the_last_face_was() -> None:
     """A crop that was locked on somebody near would cut too much around somebody far."""
     near = ada_square(SIZE).landmarks
     far = near * np.float32(0.5) + np.float32([20.0, 4.0, 0.0])
-    found = [far, near, far]
+    landmarks = [far, near, far]
     codec = LatentCodec(tiny_autoencoder(), ada_square(SIZE), lambda: SeesAda(landmarks.pop(0)))
     runs = []
     for _ in range(3):

@@ -113,7 +113,7 @@ def test_what_does_not_fit_is_counted_and_a_long_one_ends(monkeypatch: pytest.Mo
         recorder.file()
 
 
-def test_no_room_for_the_file_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_no_room_for_the_file_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
     with pytest.raises(OutputError, match="TMPDIR"):
         Recorder().start()
