@@ -97,9 +97,9 @@ def openings(visit: Visit, count: int) -> list[float]:
     """How far the mouth is open in `count` images, as a share of the face's height."""
     tracker, found = FaceMeshTracker(), []
     for _ in range(count):
-        found = tracker.track(VideoFrame(np.ascontiguousarray(image(visit)), 0))
-        if found:
-            at = found.landmarks_px[:, :2]
+        face = tracker.track(VideoFrame(np.ascontiguousarray(image(visit)), 0))
+        if face:
+            at = face.landmarks_px[:, :2]
             gap = np.linalg.norm(at[UPPER_LIP] - at[LOWER_LIP])
             found.append(float(gap / np.linalg.norm(at[FOREHEAD] - at[CHIN])))
         visit.page.wait_for_timeout(60)
