@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> None:
     from avatar_forcing_ros.runtime.avatar_process import AvatarProcess
     from avatar_forcing_ros.runtime.load import portrait_from_image
     from avatar_forcing_ros.web.backend import LiveBackend
-    from avatar_forcing_ros.web.rate_limit import limit_log_rate
+    from avatar_forcing_ros.web.middleware import limit_log_rate
 
     limit_log_rate()
     warn = logging.getLogger(WARNINGS).warning

@@ -69,7 +69,7 @@ class Avatar:
         self._wait_for_the_last()
         config = config or LiveConfig()
         self._session.reset()
-        self._session.codec.watch()
+        self._session.codec.load_tracker()
         pacer = Pacer(
             self.now_ns, on_frame, partial(self._on_warning, "pacer"), keep_pace=config.keep_pace
         )

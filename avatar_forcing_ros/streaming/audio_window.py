@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import dataclass, field
-from typing import Protocol
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,26 +74,25 @@ UNIT_VARIANCE = 10.0
 """Gain from the target of `SpeechLevel`, -20 dB, to the unit variance that wav2vec 2.0 takes."""
 
 
-class AudioWindow(Protocol):
+@dataclass
+class AudioWindow(ABC):
     """The recent past of one audio stream."""
 
+    level: SpeechLevel = field(default_factory=SpeechLevel)
+
+    @abstractmethod
     def push(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """Take the next T frames of audio ``[640 T]``; returns the encoder's input."""
 
     def clone(self) -> AudioWindow:
         """An independent copy."""
-
-
-def new_audio_window(config: ModelConfig) -> AudioWindow:
-    """A window before the first audio, for the audio encoder of `config`."""
-    return WaveWindow() if config.audio_encoder == "wav2vec2" else MelWindow()
+        return replace(self, level=copy.copy(self.level))
 
 
 @dataclass
-class MelWindow:
+class MelWindow(AudioWindow):
     """Log-mel of the newest frames and of as many before as the encoder reaches back."""
 
-    level: SpeechLevel = field(default_factory=SpeechLevel)
     samples: NDArray[np.float32] = field(
         default_factory=lambda: np.zeros(HISTORY_SAMPLES, np.float32)
     )
@@ -109,19 +108,14 @@ class MelWindow:
         self.mel = window[-len(self.mel) :]
         return window
 
-    def clone(self) -> MelWindow:
-        """An independent copy."""
-        return MelWindow(copy.copy(self.level), self.samples, self.mel)
-
 
 @dataclass
-class WaveWindow:
+class WaveWindow(AudioWindow):
     """The newest 2.4 s of audio, brought to unit variance by the running speech level.
 
     The gain moves linearly from frame to frame, so there is no step in it.
     """
 
-    level: SpeechLevel = field(default_factory=SpeechLevel)
     samples: NDArray[np.float32] = field(
         default_factory=lambda: np.zeros(WAVE_FRAMES * SAMPLES_PER_FRAME, np.float32)
     )
@@ -140,6 +134,7 @@ class WaveWindow:
         ramp = np.linspace(before, self.gain, SAMPLES_PER_FRAME + 1, dtype=np.float32)[1:]
         return frame * ramp
 
-    def clone(self) -> WaveWindow:
-        """An independent copy."""
-        return WaveWindow(copy.copy(self.level), self.samples, self.gain)
+
+def new_audio_window(config: ModelConfig) -> AudioWindow:
+    """A window before the first audio, for the audio encoder of `config`."""
+    return WaveWindow() if config.audio_encoder == "wav2vec2" else MelWindow()

@@ -23,9 +23,8 @@ from avatar_forcing_ros.model.flow_matching import (
     step,
 )
 from avatar_forcing_ros.model.flow_transformer import FlowTransformer
-from avatar_forcing_ros.streaming import kv_cache
 from avatar_forcing_ros.streaming.cuda_graphs import Work
-from avatar_forcing_ros.streaming.kv_cache import KVCache, empty_cache
+from avatar_forcing_ros.streaming.kv_cache import KVCache, empty_cache, join, split
 from avatar_forcing_ros.streaming.motion_anchor import AnchorState, MotionAnchor
 from avatar_forcing_ros.streaming.state import Conditions, MotionState
 
@@ -86,16 +85,6 @@ class BlockSampler:
         config = self.transformer.config
         return config.block_frames if state.block else config.first_block_frames
 
-    def next_block(
-        self, state: MotionState, reference: Tensor, conditions: Conditions, noise: Tensor
-    ) -> tuple[Tensor, MotionState]:
-        """The new frames' motion ``[1, N, D]`` and the state after them.
-
-        `reference` ``[1, D]``; `conditions` of the N new frames; `noise` ``[1, N, D]``.
-        """
-        motion, after = self.next_blocks([state], reference, conditions, noise)
-        return motion, after[0]
-
     @torch.inference_mode()
     def next_blocks(
         self,
@@ -104,15 +93,18 @@ class BlockSampler:
         conditions: Conditions,
         noise: Tensor,
     ) -> tuple[Tensor, list[MotionState]]:
-        """The same for B conversations that have come equally far (`MotionState.extent`)."""
-        history = conditions.after(Conditions.join([state.past_conditions for state in states]))
+        """The new frames' motion ``[B, N, D]`` and the states after them.
+
+        The B conversations have come equally far (`MotionState.extent`). `reference` ``[B, D]``;
+        `conditions` of the N new frames; `noise` ``[B, N, D]``.
+        """
+        history = conditions.after(Conditions(*join([s.past_conditions for s in states])))
         context = torch.cat([state.context for state in states])  # [B, C, D]
-        anchor = AnchorState(
-            *(torch.cat(part) for part in zip(*(s.anchor for s in states), strict=True))
-        )
-        cache = replace(kv_cache.join([state.cache for state in states]), shown=self.shown)
+        anchor = join([state.anchor for state in states])
+        cache = replace(states[0].cache, shown=self.shown)
+        keys = join([state.cache.tensors() for state in states])
         table = self.transformer.modulation(self._levels(noise.device))  # [1, 1 + steps, …]
-        inputs = [context, noise, reference, *history, *table, *anchor, *cache.tensors()]
+        inputs = [context, noise, reference, *history, *table, *anchor, *keys]
         motion, *rest = self._solve(inputs)
         moments = len(AnchorState._fields)
         solved = _Solved(motion, AnchorState(*rest[:moments]), cache.with_tensors(rest[moments:]))
@@ -129,19 +121,17 @@ class BlockSampler:
         self, states: Sequence[MotionState], solved: _Solved, history: Conditions, frames: int
     ) -> list[MotionState]:
         keep = min(self.context_frames, solved.motion.shape[1])
-        past = history.last(min(self.history_frames, history.frames)).split()
+        past = split(history.last(min(self.history_frames, history.frames)), len(states))
         context = solved.motion[:, solved.motion.shape[1] - keep :]
-        anchors = [
-            AnchorState(*parts) for parts in zip(*(p.split(1) for p in solved.anchor), strict=True)
-        ]
-        caches = kv_cache.split(solved.cache, len(states))
+        anchors = split(solved.anchor, len(states))
+        keys = split(solved.cache.tensors(), len(states))
         return [
             replace(
                 state,
-                cache=caches[i],
+                cache=solved.cache.with_tensors(keys[i]),
                 context=context[i : i + 1],
-                past_conditions=past[i],
-                anchor=anchors[i],
+                past_conditions=Conditions(*past[i]),
+                anchor=AnchorState(*anchors[i]),
                 frame=state.frame + frames,
                 block=state.block + 1,
             )
@@ -149,7 +139,7 @@ class BlockSampler:
         ]
 
     def _solve_tensors(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        """All steps and the pass that fills the cache; no value is looked at by the host."""
+        """All steps and the pass that fills the cache; the host reads no value."""
         context, noise, reference, *rest = tensors
         history, table = Conditions(*rest[:3]), Modulation(*rest[3:5])
         moments = 5 + len(AnchorState._fields)
@@ -203,7 +193,7 @@ class BlockSampler:
         )
 
     def _condition_mask(self, frames: int, device: torch.device) -> Tensor | None:
-        """Who sees whom among the conditions of a window that ends with a block."""
+        """Which conditions attend to which others, for a window that ends with a block."""
         config = self.transformer.config
         if not config.block_causal:
             return None
@@ -213,7 +203,7 @@ class BlockSampler:
         )
 
     def _horizon(self, context: int, new: int, device: torch.device) -> Tensor | None:
-        """The last frame that each of a window's frames may see ``[1, C + N]``; None: any."""
+        """The last frame that each of a window's may attend to ``[1, C + N]``; None: any."""
         length = self.transformer.config.block_frames
         if not self.transformer.config.block_causal or not context:
             return None

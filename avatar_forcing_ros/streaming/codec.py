@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.media import VideoFrame
-from avatar_forcing_ros.perception.face_tracker import FaceTracker
+from avatar_forcing_ros.perception.face_tracker import FaceObservation, FaceTracker
 from avatar_forcing_ros.perception.user_motion import UserMotion, UserMotionEstimator
 from avatar_forcing_ros.rig import coefficients
 from avatar_forcing_ros.rig.portrait import Portrait
@@ -38,7 +38,7 @@ class MotionCodec(Protocol):
     def prepare_portrait(self, portrait: Portrait) -> None:
         """Make ready to draw this face."""
 
-    def watch(self) -> None:
+    def load_tracker(self) -> None:
         """Load the face tracker now, not at the user's first frame; does nothing without one."""
 
     def encode_user(self, frame: VideoFrame) -> UserMotion:
@@ -57,41 +57,41 @@ class MotionCodec(Protocol):
         """Give back what a reset would take up again."""
 
 
-class UserTracker:
+class TrackingCodec:
     """Makes a face tracker when the first frame comes, and a new one for every user."""
 
     def __init__(self, make_tracker: Callable[[], FaceTracker] | None) -> None:
         """`make_tracker` None: there is no user's video."""
-        self._make = make_tracker
+        self._make_tracker = make_tracker
         self._tracker: FaceTracker | None = None
 
-    def __call__(self) -> FaceTracker:
-        """The tracker; raises ValueError where there is none."""
-        if self._make is None:
-            raise ValueError("this codec was made without a face tracker")
-        self._tracker = self._tracker or self._make()
-        return self._tracker
-
-    def load(self) -> None:
+    def load_tracker(self) -> None:
         """Make the tracker now, if there is one."""
-        if self._make:
-            self()
+        if self._make_tracker and not self._tracker:
+            self._tracker = self._make_tracker()
+
+    def track(self, frame: VideoFrame) -> FaceObservation | None:
+        """The face in `frame`. Raises ValueError if made without a tracker."""
+        self.load_tracker()
+        if self._tracker is None:
+            raise ValueError("this codec was made without a face tracker")
+        return self._tracker.track(frame)
 
     def close(self) -> None:
-        """End the tracker: it would look first where the last user's face was."""
+        """End the tracker, which would look first where the last user's face was."""
         if self._tracker:
             self._tracker.close()
         self._tracker = None
 
 
-class RigCodec:
+class RigCodec(TrackingCodec):
     """Motion as rig coefficients: face tracking in, warped portrait out."""
 
     def __init__(
         self, portrait: Portrait, make_tracker: Callable[[], FaceTracker] | None = None
     ) -> None:
         """`make_tracker` makes a face tracker for each user; None: there is no user's video."""
-        self._tracker = UserTracker(make_tracker)
+        super().__init__(make_tracker)
         self._estimator = UserMotionEstimator()
         self.reference = coefficients.neutral()  # every coefficient is measured from it
         self.fit: dict[str, float] = {}  # coefficients are what this motion is
@@ -113,13 +113,9 @@ class RigCodec:
         self.renderer = WarpRenderer(portrait)
         self.image_size_px = portrait.size_px
 
-    def watch(self) -> None:
-        """Make the face tracker."""
-        self._tracker.load()
-
     def encode_user(self, frame: VideoFrame) -> UserMotion:
         """Track the face in `frame`. Raises ValueError if made without a tracker."""
-        return self._estimator.update(self._tracker().track(frame), frame.stamp_ns)
+        return self._estimator.update(self.track(frame), frame.stamp_ns)
 
     def coefficients(self, motion: NDArray[np.float32]) -> NDArray[np.float32]:
         """`motion` itself, within the rig's ranges."""
@@ -133,7 +129,3 @@ class RigCodec:
         """Begin with a new user."""
         self.close()
         self._estimator.reset()
-
-    def close(self) -> None:
-        """End the tracker; the next frame would get a new one."""
-        self._tracker.close()

@@ -1,7 +1,7 @@
 """Numeric work recorded once and replayed: thousands of kernel launches become one.
 
 A block of the full-size model is some thousand small kernels, and launching them one by one takes
-longer than running them. Work of fixed shapes that never looks at a value on the host can be
+longer than running them. Work of fixed shapes that never reads a value on the host can be
 recorded as a CUDA graph.
 """
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 Work = Callable[[Sequence[Tensor]], list[Tensor]]
-"""Tensors in, tensors out, no value looked at by the host: what a device can record."""
+"""Tensors in, tensors out, no value read by the host: what a device can record."""
 WARM_UP_RUNS = 3
 KEPT_GRAPHS = 4  # each holds its own working memory
 KEPT_SHAPES = 32
@@ -35,7 +35,7 @@ class Recorder:
     def __init__(self, work: Work, record: Callable[[Work, Sequence[Tensor]], Work]) -> None:
         self._work, self._record = work, record
         self._recordings: OrderedDict[tuple[object, ...], Work] = OrderedDict()
-        self._seen: OrderedDict[tuple[object, ...], None] = OrderedDict()  # not recorded yet
+        self._unrecorded: OrderedDict[tuple[object, ...], None] = OrderedDict()
 
     def __call__(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         """The outputs for `inputs`, in memory of their own."""
@@ -47,12 +47,12 @@ class Recorder:
         """The same wherever the inputs are."""
         key = tuple((t.shape, t.dtype, t.device) for t in inputs)
         if key not in self._recordings:
-            if key not in self._seen:
-                self._seen[key] = None
-                if len(self._seen) > KEPT_SHAPES:
-                    self._seen.popitem(last=False)
+            if key not in self._unrecorded:
+                self._unrecorded[key] = None
+                if len(self._unrecorded) > KEPT_SHAPES:
+                    self._unrecorded.popitem(last=False)
                 return self._work(inputs)
-            del self._seen[key]
+            del self._unrecorded[key]
             if len(self._recordings) >= KEPT_GRAPHS:  # its memory is free for the new one
                 self._recordings.popitem(last=False)
             self._recordings[key] = self._record(self._work, inputs)

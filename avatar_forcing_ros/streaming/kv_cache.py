@@ -1,4 +1,4 @@
-"""Attention keys of past frames: looked at while denoising, extended once a block is clean."""
+"""Attention keys of past frames: attended to while denoising, extended once a block is clean."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class KVCache:
     capacity: int
     context_frames: int
     reach_frames: int
-    """How far back conditions are seen: so many of their keys are kept."""
+    """How far back conditions attend: so many of their keys are kept."""
     shown: tuple[tuple[bool, bool], ...] = ()
     """What each guidance row was shown (avatar audio, user) when the keys were made."""
     blocks: tuple[BlockKeys, ...] = ()
@@ -62,12 +62,12 @@ class KVCache:
         blocks = []
         for i, keys in enumerate(present):
             past = self.blocks[i].self_attention if self.blocks else None
-            seen = keys.self_attention.after(past)
-            stop = seen.key.shape[2] - drop
+            joined = keys.self_attention.after(past)
+            stop = joined.key.shape[2] - drop
             cross_stop = keys.cross_attention.key.shape[2] - drop
             blocks.append(
                 BlockKeys(
-                    _kept(seen, max(0, stop - self.capacity), stop),
+                    _kept(joined, max(0, stop - self.capacity), stop),
                     _kept(
                         keys.cross_attention, max(0, cross_stop - self.reach_frames), cross_stop
                     ),
@@ -95,19 +95,16 @@ def empty_cache(config: ModelConfig) -> KVCache:
     return KVCache(config.cache_frames, config.context_frames, config.look_ahead_frames)
 
 
-def join(caches: Sequence[KVCache]) -> KVCache:
-    """Caches of the same length as one, conversations one after another."""
-    if len(caches) == 1:
-        return caches[0]
-    columns = zip(*(cache.tensors() for cache in caches), strict=True)
-    return caches[0].with_tensors([torch.cat(column) for column in columns])
+def join(several: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+    """Tensors of several conversations, one after another in the first dimension."""
+    if len(several) == 1:
+        return list(several[0])
+    return [torch.cat(column) for column in zip(*several, strict=True)]
 
 
-def split(cache: KVCache, conversations: int) -> list[KVCache]:
+def split(tensors: Sequence[Tensor], conversations: int) -> list[list[Tensor]]:
     """The reverse of `join`; each gets memory of its own."""
     if conversations == 1:
-        return [cache]
-    columns = [tensor.chunk(conversations) for tensor in cache.tensors()]
-    return [
-        cache.with_tensors([column[i].clone() for column in columns]) for i in range(conversations)
-    ]
+        return [list(tensors)]
+    columns = [tensor.chunk(conversations) for tensor in tensors]
+    return [[column[i].clone() for column in columns] for i in range(conversations)]

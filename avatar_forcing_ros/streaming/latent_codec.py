@@ -31,7 +31,7 @@ from avatar_forcing_ros.perception.user_motion import UserMotion, usable
 from avatar_forcing_ros.rig import coefficients
 from avatar_forcing_ros.rig.portrait import Portrait
 from avatar_forcing_ros.rig.warp_renderer import WarpRenderer
-from avatar_forcing_ros.streaming.codec import UserTracker
+from avatar_forcing_ros.streaming.codec import TrackingCodec
 from avatar_forcing_ros.streaming.cuda_graphs import Work
 
 HOLD_S = 0.2  # a face that is lost for so long was not lost: it blurred, or a hand passed
@@ -47,7 +47,7 @@ Pixels = NDArray[np.uint8]
 Array = NDArray[np.float64]
 
 
-class LatentCodec:
+class LatentCodec(TrackingCodec):
     """The person's face crop to a latent; latents on the portrait's appearance to images.
 
     Work runs on the device and in the type of the autoencoder's weights.
@@ -63,12 +63,12 @@ class LatentCodec:
     ) -> None:
         """`portrait` is a face's square as `face_crop.crop_portrait` cuts it.
 
-        `record` may wrap the numeric work of drawing and watching (see `BlockSampler`).
+        `record` may wrap the numeric work of drawing and tracking (see `BlockSampler`).
         """
+        super().__init__(make_tracker)
         self.image_size_px = autoencoder.config.image_size_px  # whatever size is drawn at
         self._net = autoencoder
         self._record = record
-        self._tracker = UserTracker(make_tracker)
         self._crop = FaceCrop()
         self._encoder = record(partial(_encode_tensors, autoencoder))
         self._decoders: dict[int, Work] = {}
@@ -76,7 +76,7 @@ class LatentCodec:
         self._dim = autoencoder.dec.direction.basis.shape[0]
         self._levels = len(autoencoder.dec.to_rgbs)
         self._last = np.zeros(self._dim, np.float32)
-        self._seen_ns: int | None = None
+        self._found_ns: int | None = None
         self.prepare_portrait(portrait)
 
     @property
@@ -115,10 +115,6 @@ class LatentCodec:
         self.portrait = portrait
         self._decoders.clear()  # what was recorded of the old face
 
-    def watch(self) -> None:
-        """Make the face tracker."""
-        self._tracker.load()
-
     def encode_user(self, frame: VideoFrame) -> UserMotion:
         """The latent of the face in `frame`.
 
@@ -126,12 +122,12 @@ class LatentCodec:
         what the generator knows as nobody being there. Raises ValueError if made without a
         tracker.
         """
-        seen = self._tracker().track(frame)
-        if seen is None or not usable(seen, frame.pixels.shape):
+        face = self.track(frame)
+        if face is None or not usable(face, frame.pixels.shape):
             return UserMotion(self._faded(frame.stamp_ns), False)
-        square = self._crop.update(seen.landmarks_px)
-        face = cut(frame.pixels, square, self.image_size_px)
-        self._last, self._seen_ns = self.encode(face[None])[0], frame.stamp_ns
+        square = self._crop.update(face.landmarks_px)
+        crop = cut(frame.pixels, square, self.image_size_px)
+        self._last, self._found_ns = self.encode(crop[None])[0], frame.stamp_ns
         return UserMotion(self._last.copy(), True)
 
     def coefficients(self, motion: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -156,20 +152,16 @@ class LatentCodec:
         """Begin with a new user."""
         self.close()
         self._crop.reset()
-        self._last, self._seen_ns = np.zeros(self._dim, np.float32), None
-
-    def close(self) -> None:
-        """End the tracker; the next frame would get a new one."""
-        self._tracker.close()
+        self._last, self._found_ns = np.zeros(self._dim, np.float32), None
 
     @property
     def _like(self) -> Tensor:
         return self._net.dec.direction.basis
 
     def _faded(self, stamp_ns: int) -> NDArray[np.float32]:
-        if self._seen_ns is None:
+        if self._found_ns is None:
             return self._last.copy()
-        lost_s = (stamp_ns - self._seen_ns) / 1e9
+        lost_s = (stamp_ns - self._found_ns) / 1e9
         part = min(1.0, max(0.0, (lost_s - HOLD_S) / FADE_S))
         return (self._last * (1.0 - part)).astype(np.float32)
 
@@ -249,7 +241,7 @@ def fit_to_renders(
     fitted: int = FITTED_POSES,
     held_out: int = HELD_OUT_POSES,
 ) -> tuple[RigRegression, dict[str, float]]:
-    """A regression, and the correlation of each coefficient on poses that it did not see.
+    """A regression, and the correlation of each coefficient on held-out poses.
 
     `encode` draws coefficients ``[n, K]`` and gives their motion magnitudes ``[n, M]``.
     """

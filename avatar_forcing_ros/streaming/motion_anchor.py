@@ -28,11 +28,11 @@ class AnchorState(NamedTuple):
     mean: Tensor  # [B, D] slow mean
     recent: Tensor  # [B, D] faster mean
     variance: Tensor  # [B, D] around the faster mean, over a long time
-    frames: Tensor  # [B, 1] seen so far, float
+    frames: Tensor  # [B, 1] so far, float
 
     @classmethod
     def new(cls, reference: Tensor) -> AnchorState:
-        """At the reference ``[B, D]``, having seen nothing."""
+        """At the reference ``[B, D]``, before any motion."""
         start = reference.float()
         return cls(start, start, torch.zeros_like(start), start.new_zeros(len(start), 1))
 
@@ -53,7 +53,7 @@ class MotionAnchor:
         """The block `motion` ``[B, N, D]``, pulled to `reference` ``[B, D]`` where it strayed.
 
         The pull begins at zero at the block's border and grows along the block. Within the dead
-        band, and until a mean's worth of frames has been seen, the motion stays as it is, bit for
+        band, and until a mean's worth of frames has passed, the motion stays as it is, bit for
         bit.
         """
         frames = motion.shape[1]
@@ -75,11 +75,11 @@ class MotionAnchor:
 def _moved(state: AnchorState, motion: Tensor, mean_frames: float) -> AnchorState:
     """`state` after the frames of `motion` ``[B, N, D]``."""
     frames = motion.shape[1]
-    seen = state.frames + frames
+    total = state.frames + frames
 
     def weight(over_frames: float) -> Tensor:
         """Early on all frames weigh alike, later the newest decide: ``[B, 1]``."""
-        return torch.clamp(frames / seen, min=1.0 - math.exp(-frames / over_frames))
+        return torch.clamp(frames / total, min=1.0 - math.exp(-frames / over_frames))
 
     now = motion.mean(dim=1)
     mean = state.mean + weight(mean_frames) * (now - state.mean)
@@ -88,4 +88,4 @@ def _moved(state: AnchorState, motion: Tensor, mean_frames: float) -> AnchorStat
     variance = state.variance + weight(mean_frames * SPREAD_TO_MEAN_TIME) * (
         spread - state.variance
     )
-    return AnchorState(mean, recent, variance, seen)
+    return AnchorState(mean, recent, variance, total)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -34,15 +33,6 @@ class Conditions(NamedTuple):
     def last(self, frames: int) -> Conditions:
         """The newest `frames`."""
         return Conditions(*(part[:, part.shape[1] - frames :] for part in self))
-
-    def split(self) -> list[Conditions]:
-        """Each conversation's own."""
-        return [Conditions(*parts) for parts in zip(*(p.split(1) for p in self), strict=True)]
-
-    @classmethod
-    def join(cls, several: Sequence[Conditions]) -> Conditions:
-        """Conversations one after another; all have the same frames."""
-        return cls(*(torch.cat(parts) for parts in zip(*several, strict=True)))
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ _MS = 1_000_000
 _DISORDER_NS = 500 * _MS  # stamps of one stream that go back by more begin a new conversation
 _HEADROOM_NS = 20 * _MS  # how much more than needed the offset grows, at least
 _PATIENCE_NS = 500 * _MS  # how long growing waits for a pause between words
-_WINDOW_NS = 5_000 * _MS  # over which spare time is looked at
+_WINDOW_NS = 5_000 * _MS  # over which spare time is measured
 _SPARE_NS = 10 * _MS
 _SHRINK_NS = (20 * _MS, 100 * _MS)  # least and most in one window
 _SILENT_NS = 1_000 * _MS  # after which a stream of audio counts as ended
@@ -145,7 +145,7 @@ class Playout:
     def push_audio(self, stamp_ns: int, samples: Samples, arrival_ns: int) -> None:
         """Audio ``[n]``, 16 kHz, has come.
 
-        `arrival_ns` is the first local time at which it could be heard: that of its arrival, plus
+        `arrival_ns` is the first local time at which it could be played: that of its arrival, plus
         what the speaker's buffers hold. What was known already is dropped; samples that are not
         finite become silence.
         """
@@ -190,7 +190,7 @@ class Playout:
         return frame
 
     def audio_for(self, now_ns: int, count: int) -> Samples:
-        """The audio ``[count]`` of which the first sample is heard at `now_ns`."""
+        """The audio ``[count]`` of which the first sample is played at `now_ns`."""
         self._pulled_ns = now_ns
         if not self._playing and not self._begin_audio(now_ns, count):
             return self._fader.fade(np.zeros(count, np.float32), np.zeros(count, np.bool_))

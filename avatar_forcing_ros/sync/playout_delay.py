@@ -8,7 +8,7 @@ from avatar_forcing_ros.media import AvatarFrame
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 
 HEADROOM_NS = 8_000_000
-SHRINK_NS = 4_000_000  # a frame: motion is a tenth faster for a while, which nobody sees
+SHRINK_NS = 4_000_000  # a frame: motion is a tenth faster for a while, which nobody notices
 KNOWN_BLOCKS = 40
 OUT_OF_BLOCKS = 20  # one may be late: it is not planned for
 

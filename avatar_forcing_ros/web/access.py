@@ -36,7 +36,7 @@ class RefusedError(AvatarForcingError):
 class Access:
     """What every request has to satisfy. `token` is empty where none is required.
 
-    `open_to_viewers`: watching needs no token; talking with the avatar always does.
+    `open_to_viewers`: viewing needs no token; talking with the avatar always does.
     """
 
     local: bool

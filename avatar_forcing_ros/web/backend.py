@@ -28,16 +28,16 @@ Mode = Literal["live", "telepresence"]
 
 
 class AvatarBackend(Protocol):
-    """Methods may be called in any thread, and return at once unless they say otherwise."""
+    """Methods may be called in any thread, and return at once unless stated otherwise."""
 
     mode: Mode
     """Whether the speaker talks with the avatar, or through it."""
     wants_camera: bool
-    """Whether it looks at the speaker's camera."""
+    """Whether it follows the speaker's camera."""
     has_view: bool
-    """Whether there is a second video: what the robot sees."""
+    """Whether there is a second video: the robot's camera."""
     has_robot_audio: bool
-    """Whether the speaker hears the robot's microphone instead of the avatar."""
+    """Whether the speaker gets the robot's microphone instead of the avatar."""
 
     @property
     def running(self) -> bool:

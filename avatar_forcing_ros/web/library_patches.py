@@ -9,7 +9,7 @@
   outside whose sender's address is one of its own.
 - **Jitter buffers** (aiortc): its own hold a frame until a packet of the next one comes (40 ms)
   and audio until four more packets have come (80 ms), or sixteen after a loss. A conversation
-  cannot wait. A frame's last packet says that it is the last (the marker bit, RFC 7741 and
+  cannot wait. A frame's last packet carries the marker bit ( RFC 7741 and
   RFC 6184); audio is placed by its stamps later on, where a gap stays a gap.
 - **VP8** (aiortc): `video_encoder.FaceEncoder` in place of its own.
 - **Connections** (aiohttp): `limit_connections` bounds their number.
@@ -71,7 +71,7 @@ def offered_addresses(use_ipv4: bool, use_ipv6: bool) -> list[str]:
 
 
 class GuardedProtocol(_StunProtocol):
-    """In place of aioice's socket; one made within `local_only` hears this machine alone."""
+    """In place of aioice's socket; one made within `local_only` accepts this machine alone."""
 
     def __init__(self, receiver: Any) -> None:
         super().__init__(receiver)

@@ -129,7 +129,7 @@ class Peer:
         return sum(one.packetsReceived for one in reports if one.type == "transport")
 
     async def become_viewer(self) -> None:
-        """Only watch from now on: camera and microphone are followed no more."""
+        """Only view from now on: camera and microphone are followed no more."""
         self.role = "viewer"
         await self._unfollow()
         if not self.connected:  # a connection that is still being made would follow them again

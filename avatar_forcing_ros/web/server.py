@@ -121,13 +121,13 @@ class Server:
         return web.json_response({"turn": await self.sessions.hand_over(_key(request))})
 
     async def _speak_text(self, request: web.Request) -> web.Response:
-        """Text for the avatar to say."""
+        """Text for the avatar to speak."""
         turn = self._require_speaker(request)
         text = speech.sanitized_text((await _json_body(request)).get("text"))
         return self._push_speech(await speech.synthesize(text), turn)
 
     async def _speak_audio(self, request: web.Request) -> web.Response:
-        """Audio for the avatar to say, a file of any format."""
+        """Audio for the avatar to speak, a file of any format."""
         turn = self._require_speaker(request)
         samples = await asyncio.to_thread(uploaded_audio, await request.read())
         return self._push_speech(samples, turn)
@@ -230,7 +230,7 @@ def backend_state(backend: AvatarBackend) -> dict[str, Any]:
 
 
 def required_capacity(backend: AvatarBackend, samples: int) -> float:
-    """How many seconds of speech wait with `samples` more; MediaError where they cannot be said.
+    """How many seconds of speech wait with `samples` more; MediaError where they cannot be spoken.
 
     The one place where that is checked: backends take whatever is pushed.
     """

@@ -17,7 +17,7 @@ from avatar_forcing_ros.resources import user_path
 from avatar_forcing_ros.web.access import Access, access_for, tls_context
 from avatar_forcing_ros.web.backend import AvatarBackend
 from avatar_forcing_ros.web.library_patches import install_patches, limit_connections
-from avatar_forcing_ros.web.rate_limit import limit_log_rate
+from avatar_forcing_ros.web.middleware import limit_log_rate
 from avatar_forcing_ros.web.server import Server
 
 SHUTDOWN_S = 2.0  # for requests that are being answered

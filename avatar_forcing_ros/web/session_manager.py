@@ -61,7 +61,7 @@ class TurnQueue:
         return self.is_free or key in (self.holder, reserved_for)
 
     def state(self, key: str) -> dict[str, Any]:
-        """The state as `key` sees it, for the page."""
+        """The state for `key`, as the page shows it."""
         reserved = self._reserved
         offered = reserved is not None and reserved.is_offer and reserved.key == key
         return {"held": not self.is_free, "waiting": self.waiting, "offered": offered}
@@ -205,7 +205,7 @@ class SessionManager:
         return self._turn.state(key)
 
     async def hand_over(self, key: str) -> dict[str, Any]:
-        """The speaker hands the turn to the first in line, and watches; the turn's state then.
+        """Make the first in line the next speaker, the speaker a viewer; the turn's state then.
 
         RefusedError for everybody but the speaker (403) and where nobody waits (409).
         """

@@ -38,15 +38,15 @@ T = TypeVar("T")
 
 
 def speaker_audio(frame: AvatarFrame) -> NDArray[np.float32]:
-    """What a speaker hears ``[640]``: the robot's microphone where there is one, else the avatar.
+    """A speaker's audio ``[640]``: the robot's microphone where there is one, else the avatar.
 
-    Whoever speaks through the avatar does not hear themselves.
+    Whoever speaks through the avatar does not get their own speech back.
     """
     return frame.audio if frame.robot_audio is None else frame.robot_audio
 
 
 def viewer_audio(frame: AvatarFrame) -> NDArray[np.float32]:
-    """What a viewer hears ``[640]``: the avatar and the robot's microphone."""
+    """A viewer's audio ``[640]``: the avatar and the robot's microphone."""
     return frame.audio if frame.robot_audio is None else mix(frame.audio, frame.robot_audio)
 
 
@@ -132,7 +132,7 @@ class AvatarVideo(_FedTrack[tuple[int, AvatarFrame]]):
 class AvatarAudio(_FedTrack[tuple[int, AvatarFrame]]):
     """The audio of each frame, 16 kHz; missing frames are silence of their length.
 
-    `pick` says which audio ``[640]`` of a frame it is. It is given out by 20 ms, one RTP packet
+    `pick` gives the audio ``[640]`` of a frame. It is given out by 20 ms, one RTP packet
     each, since aiortc stamps all packets of a longer piece alike, and a browser plays the first of
     them alone. A frame's second half is held back until its time: the time of sending is what a
     browser aligns audio and video by.
@@ -178,7 +178,7 @@ class AvatarAudio(_FedTrack[tuple[int, AvatarFrame]]):
 
 
 class ViewVideo(_FedTrack[VideoFrame]):
-    """What the robot sees, at most 15 Hz: it shares the line and the machine with the avatar."""
+    """The robot's camera, at most 15 Hz: it shares the line and the machine with the avatar."""
 
     kind = "video"
     max_waiting = 1

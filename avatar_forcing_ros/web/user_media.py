@@ -102,7 +102,7 @@ class Microphone:
                 return
             self.received += 1
             stamp_ns = self._clock.stamp_ns(_media_ns(frame), self._now_ns())
-            frame.pts = None  # else the resampler would fill gaps itself; stamps tell of them
+            frame.pts = None  # else the resampler would fill gaps itself; stamps show them
             try:
                 parts = resampler.resample(frame)
             except (ValueError, FFmpegError):  # the sender changed rate or channels

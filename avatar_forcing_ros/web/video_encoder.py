@@ -17,7 +17,7 @@ from avatar_forcing_ros.timebase import FRAME_RATE_HZ
 
 MAX_BIT_S, MIN_BIT_S = 2_500_000, 400_000
 CRF = "16"  # of 4 (best) to 63; 41 dB for the shipped portraits at some 700 kbit/s
-SETTLING_FRAMES = 75  # the browser has no estimate of the line before
+WARM_UP_FRAMES = 75  # the browser has no estimate of the line before
 HOLD_FRAMES = 50  # between two ceilings, since each begins with a key frame
 NARROW_FRAMES = 25  # a busy browser reports a narrow line for a moment
 NARROW, WIDE = 0.85, 2.0  # of what is sent, and of the ceiling
@@ -36,7 +36,7 @@ class RateCeiling:
         """Note a frame that was sent and the bandwidth estimate; whether the ceiling moved."""
         self._sent_bit_s += SMOOTHING * (8 * frame_bytes * FRAME_RATE_HZ - self._sent_bit_s)
         self._frames += 1
-        if line_bit_s is None or self._frames < SETTLING_FRAMES:
+        if line_bit_s is None or self._frames < WARM_UP_FRAMES:
             return False
         wanted = self.bit_s
         narrow = line_bit_s < NARROW * min(self._sent_bit_s, self.bit_s)
@@ -48,7 +48,7 @@ class RateCeiling:
         if wanted == self.bit_s:
             return False
         self.bit_s = wanted
-        self._frames = SETTLING_FRAMES - HOLD_FRAMES
+        self._frames = WARM_UP_FRAMES - HOLD_FRAMES
         return True
 
 

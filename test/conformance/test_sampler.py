@@ -47,7 +47,7 @@ def sampled(
         frames = sampler.frames(state)
         here = Conditions(*(c[:, state.frame : state.frame + frames] for c in padded))
         drawn = torch.from_numpy(noise(1, frames, PAPER_MODEL.motion_dim))
-        block, state = sampler.next_block(state, portrait, here, drawn)
+        block, (state,) = sampler.next_blocks([state], portrait, here, drawn)
         out.append(block)
     return torch.cat(out, 1)[:, :total].numpy()
 

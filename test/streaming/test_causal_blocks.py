@@ -20,14 +20,14 @@ FRAMES = BLOCKS * LENGTH
 
 @pytest.mark.parametrize("stream", ["avatar_audio", "user_audio", "user_motion"])
 def test_later_input_never_changes_earlier_output(stream: str) -> None:
-    heard, other = talk(FRAMES), talk(FRAMES, seed=1)
+    given, other = talk(FRAMES), talk(FRAMES, seed=1)
     change = 5 * LENGTH
-    whole = {name: getattr(heard, name).copy() for name in BlockInput.__dataclass_fields__}
+    whole = {name: getattr(given, name).copy() for name in BlockInput.__dataclass_fields__}
     at = change * (1 if stream == "user_motion" else 640)
     whole[stream][at:] = getattr(other, stream)[at:]
     before, after = (
         roll(tiny_engine(config=TINY_CAUSAL), conditions, BLOCKS)
-        for conditions in (heard, BlockInput(**whole))
+        for conditions in (given, BlockInput(**whole))
     )
     assert before[:change].tobytes() == after[:change].tobytes()
     # the very first frame of the block already answers
@@ -35,11 +35,11 @@ def test_later_input_never_changes_earlier_output(stream: str) -> None:
 
 
 def test_memory_holds_every_frame_once_and_stops_growing() -> None:
-    engine, heard = tiny_engine(config=TINY_CAUSAL), talk(LENGTH)
+    engine, given = tiny_engine(config=TINY_CAUSAL), talk(LENGTH)
     state = engine.new_state()
     sizes = []
     for _ in range(9):
-        engine.step(state, heard)
+        engine.step(state, given)
         sizes.append(state.motion.cache.frames)
         assert state.motion.context.shape[1] == 0
     assert sizes[:5] == [3, 6, 9, 12, 15]
@@ -61,17 +61,17 @@ def test_what_is_remembered_is_what_recomputing_everything_finds() -> None:
         widths = (config.audio_dim, config.audio_dim, config.motion_dim)
         conditions = Conditions(*(torch.randn(1, LENGTH, n, generator=drawn) for n in widths))
         noise = block_noise(0, k, LENGTH, config.motion_dim)
-        a, one = with_cache.next_block(states[0], reference, conditions, noise)
-        b, two = without.next_block(states[1], reference, conditions, noise)
+        a, (one,) = with_cache.next_blocks([states[0]], reference, conditions, noise)
+        b, (two,) = without.next_blocks([states[1]], reference, conditions, noise)
         torch.testing.assert_close(a, b, atol=2e-5, rtol=0)
         states = one, two
 
 
 def test_one_network_runs_with_blocks_of_any_length() -> None:
     """Shorter and longer blocks are another way to run the same weights."""
-    heard = talk(FRAMES)
+    given = talk(FRAMES)
     for length in (2, 5, 10):
         config = replace(TINY_CAUSAL, block_frames=length, first_block_frames=length)
-        motion = roll(tiny_engine(config=config), part(heard, 0, 2 * length), 2)
+        motion = roll(tiny_engine(config=config), part(given, 0, 2 * length), 2)
         assert motion.shape == (2 * length, config.motion_dim)
         assert np.isfinite(motion).all()

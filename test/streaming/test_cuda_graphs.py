@@ -101,12 +101,12 @@ def test_on_a_cpu_work_is_done_as_it_is() -> None:
     assert tape.recorded == []
 
 
-class Watch(TorchDispatchMode):
+class DispatchLog(TorchDispatchMode):
     """Notes every operation whose tensors are on more than one device, or that reads a value."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.seen: list[str] = []
+        self.host_reads: list[str] = []
         self.count = 0
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
@@ -118,7 +118,7 @@ class Watch(TorchDispatchMode):
         ]
         self.count += 1
         if len({t.device.type for t in tensors}) > 1 or "local_scalar" in str(function):
-            self.seen.append(str(function))
+            self.host_reads.append(str(function))
         return out
 
 
@@ -127,12 +127,12 @@ class Watch(TorchDispatchMode):
 def test_a_block_never_leaves_the_device(guidance: str, config: ModelConfig) -> None:
     """Between its inputs and its outputs nothing is copied to or from the host, or waited for.
 
-    Tensors without contents show it on any machine: a value that is looked at raises, and an
+    Tensors without contents show it on any machine: a value that is read raises, and an
     operation that mixes devices is noted.
     """
     with torch.device("meta"):
         transformer = FlowTransformer(config)
-    with Watch() as watch:
+    with DispatchLog() as log:
         sampler = BlockSampler(
             transformer,
             SamplingConfig(guidance=guidance, audio_guidance=2.0),
@@ -147,23 +147,23 @@ def test_a_block_never_leaves_the_device(guidance: str, config: ModelConfig) -> 
             )
         )
         noise = torch.zeros(1, config.block_frames, TINY.motion_dim, device="meta")
-        _, state = sampler.next_block(state, reference, conditions, noise)
-        watch.seen.clear()  # timesteps are sent to the device once
-        watch.count = 0
-        block, _ = sampler.next_block(state, reference, conditions, noise)
-    assert watch.seen == []
-    assert watch.count > 200
+        _, (state,) = sampler.next_blocks([state], reference, conditions, noise)
+        log.host_reads.clear()  # timesteps are sent to the device once
+        log.count = 0
+        block, _ = sampler.next_blocks([state], reference, conditions, noise)
+    assert log.host_reads == []
+    assert log.count > 200
     assert block.device.type == "meta"
 
 
 def test_audio_never_leaves_the_device() -> None:
     with torch.device("meta"):
         encoder = SpeechEncoder(TINY_LATENT.speech_encoder, TINY_LATENT.audio_dim).eval()
-        sound = torch.zeros(2, 60 * 640)
-    with torch.inference_mode(), Watch() as watch:
-        features = encoder(sound)
-    assert watch.seen == []
-    assert watch.count > 50
+        audio = torch.zeros(2, 60 * 640)
+    with torch.inference_mode(), DispatchLog() as log:
+        features = encoder(audio)
+    assert log.host_reads == []
+    assert log.count > 50
     assert features.shape == (2, 60, TINY_LATENT.audio_dim)
     assert features.device.type == "meta"
 
@@ -174,15 +174,15 @@ def test_images_never_leave_the_device() -> None:
     with torch.device("meta"):
         net = MotionAutoencoder(config, dim).to("meta").eval()
         images = torch.zeros(2, 3, size, size)
-    with torch.inference_mode(), Watch() as watch:
+    with torch.inference_mode(), DispatchLog() as log:
         appearance, latents = net.encode(images)
         one = Appearance(appearance.code[:1], tuple(f[:1] for f in appearance.features))
-        counts = [watch.count]
+        counts = [log.count]
         for levels in (None, len(net.dec.to_rgbs) - 1):
             drawn = to_pixels(net.decode(one, latents, levels))
-            counts.append(watch.count)
+            counts.append(log.count)
             assert drawn.device.type == "meta"
             assert drawn.shape[1] == (size if levels is None else size // 2)
-    assert watch.seen == []
+    assert log.host_reads == []
     assert counts[0] > 50
     assert counts[1] - counts[0] > 100

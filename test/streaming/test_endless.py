@@ -26,10 +26,10 @@ def live_tensors() -> tuple[int, int]:
 
 def test_memory_is_flat_over_ten_thousand_blocks() -> None:
     """Blocks 100 and 10,000 leave the same number of tensors, of the same size."""
-    engine, heard = tiny_engine(FEW, config=SMALLEST), talk(5, config=SMALLEST)
+    engine, given = tiny_engine(FEW, config=SMALLEST), talk(5, config=SMALLEST)
     state, after = engine.new_state(), {}
     for block in range(1, 10_001):
-        latent = engine.step(state, heard).latent
+        latent = engine.step(state, given).latent
         if block in (100, 10_000):
             after[block] = live_tensors()
     assert after[100] == after[10_000]
@@ -103,15 +103,15 @@ def test_channels_are_held_on_their_own_around_the_reference(anchor: MotionAncho
 def test_the_anchor_works_within_the_engine() -> None:
     """What is published, the context and the keys all come back together."""
     config = AnchorConfig(dead_band=0.01, mean_s=0.4, return_s=0.2)
-    engine, heard = tiny_engine(FEW, anchor=config), talk(5)
+    engine, given = tiny_engine(FEW, anchor=config), talk(5)
     free, state = tiny_engine(FEW), engine.new_state()
     loose = free.new_state()
     for _ in range(4):
-        held, alone = engine.step(state, heard).latent, free.step(loose, heard).latent
+        held, alone = engine.step(state, given).latent, free.step(loose, given).latent
     assert not np.array_equal(held, alone)
     assert np.array_equal(state.motion.context[0].numpy(), held[-TINY.look_ahead_frames :])
     off = tiny_engine(FEW, anchor=replace(config, enabled=False))
     state = off.new_state()
     for _ in range(4):
-        again = off.step(state, heard).latent
+        again = off.step(state, given).latent
     assert np.array_equal(again, alone)

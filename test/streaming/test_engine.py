@@ -22,27 +22,27 @@ FRAMES = BLOCKS * TINY.block_frames
 
 
 def test_same_inputs_give_the_same_bits() -> None:
-    heard = talk(FRAMES)
-    first, again = roll(tiny_engine(), heard, BLOCKS), roll(tiny_engine(), heard, BLOCKS)
+    given = talk(FRAMES)
+    first, again = roll(tiny_engine(), given, BLOCKS), roll(tiny_engine(), given, BLOCKS)
     assert first.tobytes() == again.tobytes()
 
 
 def test_another_seed_gives_another_motion() -> None:
-    heard = talk(FRAMES)
+    given = talk(FRAMES)
     other = tiny_engine(SamplingConfig(seed=1))
-    assert not np.array_equal(roll(tiny_engine(), heard, BLOCKS), roll(other, heard, BLOCKS))
+    assert not np.array_equal(roll(tiny_engine(), given, BLOCKS), roll(other, given, BLOCKS))
 
 
 @pytest.mark.parametrize("stream", ["avatar_audio", "user_audio", "user_motion"])
 def test_later_input_never_changes_earlier_output(stream: str) -> None:
     """Change one stream from block 5 on: blocks 0 to 4 stay, bit for bit; block 5 does not."""
-    heard, other = talk(FRAMES), talk(FRAMES, seed=1)
+    given, other = talk(FRAMES), talk(FRAMES, seed=1)
     change = 5 * TINY.block_frames
-    whole = {name: getattr(heard, name).copy() for name in BlockInput.__dataclass_fields__}
+    whole = {name: getattr(given, name).copy() for name in BlockInput.__dataclass_fields__}
     at = change * (1 if stream == "user_motion" else 640)
     whole[stream][at:] = getattr(other, stream)[at:]
     before, after = (
-        roll(tiny_engine(), heard, BLOCKS),
+        roll(tiny_engine(), given, BLOCKS),
         roll(tiny_engine(), BlockInput(**whole), BLOCKS),
     )
     assert before[:change].tobytes() == after[:change].tobytes()
@@ -50,14 +50,14 @@ def test_later_input_never_changes_earlier_output(stream: str) -> None:
 
 
 def test_a_clone_goes_on_alone() -> None:
-    engine, heard = tiny_engine(), talk(FRAMES)
+    engine, given = tiny_engine(), talk(FRAMES)
     state = engine.new_state()
     for k in range(3):
-        engine.step(state, part(heard, 5 * k, 5 * k + 5))
+        engine.step(state, part(given, 5 * k, 5 * k + 5))
     copy = state.clone()
-    there = engine.step(state, part(heard, 15, 20)).latent
-    engine.step(state, part(heard, 20, 25))
-    here = engine.step(copy, part(heard, 15, 20)).latent
+    there = engine.step(state, part(given, 15, 20)).latent
+    engine.step(state, part(given, 20, 25))
+    here = engine.step(copy, part(given, 15, 20)).latent
     assert here.tobytes() == there.tobytes()
     assert copy.motion.block == 4
     assert state.motion.block == 5
@@ -68,20 +68,20 @@ def test_conversations_on_one_engine_do_not_mix() -> None:
     states = engine.new_state(), engine.new_state()
     mixed: list[list[np.ndarray]] = [[], []]
     for k in range(BLOCKS):
-        for who, heard in enumerate((one, two)):
-            block = engine.step(states[who], part(heard, 5 * k, 5 * k + 5))
+        for who, given in enumerate((one, two)):
+            block = engine.step(states[who], part(given, 5 * k, 5 * k + 5))
             mixed[who].append(block.latent)
-    for who, heard in enumerate((one, two)):
-        alone = roll(tiny_engine(), heard, BLOCKS)
+    for who, given in enumerate((one, two)):
+        alone = roll(tiny_engine(), given, BLOCKS)
         assert np.concatenate(mixed[who]).tobytes() == alone.tobytes()
 
 
 def test_memory_stops_growing() -> None:
-    engine, heard = tiny_engine(), talk(5)
+    engine, given = tiny_engine(), talk(5)
     state = engine.new_state()
     sizes = []
     for _ in range(8):
-        engine.step(state, heard)
+        engine.step(state, given)
         sizes.append(state.motion.cache.frames)
     assert sizes[0] == TINY.block_frames - TINY.look_ahead_frames
     assert max(sizes) == TINY.cache_frames == sizes[-1] == sizes[-2]
@@ -89,17 +89,17 @@ def test_memory_stops_growing() -> None:
 
 def test_position_does_not_matter() -> None:
     """The same memory at block 8 and, as if after a day, at block 10 million: the same bits."""
-    engine, heard = tiny_engine(), talk(FRAMES)
+    engine, given = tiny_engine(), talk(FRAMES)
     state = engine.new_state()
     for k in range(8):
-        engine.step(state, part(heard, 5 * k, 5 * k + 5))
+        engine.step(state, part(given, 5 * k, 5 * k + 5))
     drawn = torch.Generator().manual_seed(0)
     widths = (TINY.audio_dim, TINY.audio_dim, TINY.motion_dim)
     conditions = Conditions(*(torch.randn(1, 5, width, generator=drawn) for width in widths))
     noise = block_noise(0, 8, 5, TINY.motion_dim)
-    near, _ = engine.sampler.next_block(state.motion, state.reference, conditions, noise)
+    near, _ = engine.sampler.next_blocks([state.motion], state.reference, conditions, noise)
     late = replace(state.motion, frame=50_000_000, block=10_000_000)
-    far, after = engine.sampler.next_block(late, state.reference, conditions, noise)
+    far, (after,) = engine.sampler.next_blocks([late], state.reference, conditions, noise)
     assert torch.equal(near, far)
     assert after.frame == 50_000_005
 
@@ -122,8 +122,8 @@ def test_the_cache_remembers_what_recomputing_finds() -> None:
     for k in range(7):
         conditions = Conditions(*(s[:, :5] for s in silence))
         noise = block_noise(0, k, 5, config.motion_dim)
-        a, one = with_cache.next_block(states[0], reference, conditions, noise)
-        b, two = without.next_block(states[1], reference, conditions, noise)
+        a, (one,) = with_cache.next_blocks([states[0]], reference, conditions, noise)
+        b, (two,) = without.next_blocks([states[1]], reference, conditions, noise)
         torch.testing.assert_close(a, b, atol=2e-5, rtol=0)
         states = one, two
 
@@ -161,36 +161,36 @@ def test_the_cache_holds_the_keys_of_the_clean_motion() -> None:
 
 
 def test_a_failed_block_changes_nothing() -> None:
-    engine, heard = tiny_engine(), talk(FRAMES)
+    engine, given = tiny_engine(), talk(FRAMES)
     state = engine.new_state()
-    engine.step(state, part(heard, 0, 5))
-    motion, heard_so_far = state.motion, state.avatar_audio.samples
-    short = BlockInput(part(heard, 5, 10).avatar_audio, None, heard.user_motion[:3])  # type: ignore[index]
+    engine.step(state, part(given, 0, 5))
+    motion, samples_before = state.motion, state.avatar_audio.samples
+    short = BlockInput(part(given, 5, 10).avatar_audio, None, given.user_motion[:3])  # type: ignore[index]
     with pytest.raises(ValueError, match="user_motion lasts 3"):
         engine.step(state, short)
     assert state.motion is motion
-    assert state.avatar_audio.samples is heard_so_far
+    assert state.avatar_audio.samples is samples_before
 
 
 def test_missing_user_streams_are_no_silence() -> None:
     """No microphone is another condition than a silent one."""
-    heard = talk(FRAMES)
-    quiet = BlockInput(heard.avatar_audio, np.zeros_like(heard.avatar_audio), heard.user_motion)
-    absent = BlockInput(heard.avatar_audio, None, heard.user_motion)
+    given = talk(FRAMES)
+    quiet = BlockInput(given.avatar_audio, np.zeros_like(given.avatar_audio), given.user_motion)
+    absent = BlockInput(given.avatar_audio, None, given.user_motion)
     assert not np.array_equal(
         roll(tiny_engine(), quiet, BLOCKS), roll(tiny_engine(), absent, BLOCKS)
     )
 
 
 def test_features_of_a_stream_are_those_of_the_whole_clip() -> None:
-    heard = talk(30)
+    given = talk(30)
     window, encoder = MelWindow(), tiny_generator().audio_encoder
     with torch.inference_mode():
         parts = [
-            encoder(torch.from_numpy(window.push(part(heard, k, k + 5).avatar_audio))[None])
+            encoder(torch.from_numpy(window.push(part(given, k, k + 5).avatar_audio))[None])
             for k in range(0, 30, 5)
         ]
-        whole = encoder(torch.from_numpy(MelWindow().push(heard.avatar_audio))[None])
+        whole = encoder(torch.from_numpy(MelWindow().push(given.avatar_audio))[None])
     assert whole.shape == (1, 30, TINY.audio_dim)
     torch.testing.assert_close(torch.cat(parts, 1), whole, atol=1e-5, rtol=0)
 
@@ -209,19 +209,19 @@ def test_history_covers_the_encoders_reach() -> None:
 
 
 def test_engine_runs_on_given_reference() -> None:
-    engine, heard = tiny_engine(), talk(TINY.block_frames)
+    engine, given = tiny_engine(), talk(TINY.block_frames)
     lifted = engine.new_state(np.full(TINY.motion_dim, 0.3, np.float32))
-    there, here = engine.step(lifted, heard), engine.step(engine.new_state(), heard)
+    there, here = engine.step(lifted, given), engine.step(engine.new_state(), given)
     assert not np.array_equal(there.latent, here.latent)
 
 
 @pytest.mark.parametrize("config", [TINY, TINY_LATENT], ids=["rig", "latent"])
 def test_a_block_that_was_given_out_may_be_written_to(config: ModelConfig) -> None:
-    engine, heard = tiny_engine(SamplingConfig(nfe=3), config=config), talk(60)
-    heard = replace(heard, user_motion=None)
+    engine, given = tiny_engine(SamplingConfig(nfe=3), config=config), talk(60)
+    given = replace(given, user_motion=None)
     state, spoilt, at = engine.new_state(), engine.new_state(), 0
     for _ in range(2):
-        inputs = part(heard, at, at + engine.frames(state))
+        inputs = part(given, at, at + engine.frames(state))
         at += engine.frames(state)
         clean, block = engine.step(state, inputs), engine.step(spoilt, inputs)
         assert clean.latent.tobytes() == block.latent.tobytes()

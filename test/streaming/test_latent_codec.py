@@ -59,17 +59,17 @@ def test_it_is_a_motion_codec(codec: LatentCodec) -> None:
 
 def test_images_are_uint8_of_the_fixed_mapping(codec: LatentCodec) -> None:
     motion = np.stack([codec.reference, 1.5 * codec.reference])
-    pictures = codec.decode(motion)
-    assert pictures.shape == (2, SIZE, SIZE, 3)
-    assert pictures.dtype == np.uint8
-    assert not np.array_equal(pictures[0], pictures[1])
+    images = codec.decode(motion)
+    assert images.shape == (2, SIZE, SIZE, 3)
+    assert images.dtype == np.uint8
+    assert not np.array_equal(images[0], images[1])
     net = tiny_autoencoder()
     face = torch.from_numpy(ada_square(SIZE).image)[None].permute(0, 3, 1, 2).float() / 127.5 - 1
     with torch.inference_mode():
         appearance, latent = net.encode(face)
         drawn = net.decode(appearance, latent)[0].permute(1, 2, 0).numpy()
     expected = np.round((np.clip(drawn, -1, 1) + 1) * 127.5)
-    assert np.abs(pictures[0] - expected).max() <= 1
+    assert np.abs(images[0] - expected).max() <= 1
 
 
 def test_one_image_at_a_time_gives_what_a_block_gives(codec: LatentCodec) -> None:
@@ -81,13 +81,13 @@ def test_one_image_at_a_time_gives_what_a_block_gives(codec: LatentCodec) -> Non
 def test_a_face_is_encoded_a_lost_one_fades_into_nobody(codec: LatentCodec) -> None:
     codec.reset()
     assert not codec.encode_user(frame(0, brightness=0.0)).values.any()
-    seen = codec.encode_user(frame(1))
-    assert seen.face_visible
-    assert np.abs(seen.values).max() > 0
+    found = codec.encode_user(frame(1))
+    assert found.face_visible
+    assert np.abs(found.values).max() > 0
     lost = [codec.encode_user(frame(k, brightness=0.0)) for k in range(2, 40)]
     assert not any(motion.face_visible for motion in lost)
     strength = [float(np.abs(motion.values).max()) for motion in lost]
-    assert strength[3] == pytest.approx(float(np.abs(seen.values).max()))  # a blur is no loss
+    assert strength[3] == pytest.approx(float(np.abs(found.values).max()))  # a blur is no loss
     assert all(a >= b for a, b in pairwise(strength))
     assert strength[-1] == 0.0
 
@@ -102,11 +102,11 @@ def test_the_same_person_looks_the_same_after_a_reset(codec: LatentCodec) -> Non
 
 def test_a_lost_face_is_gone_after_a_fifth_of_a_second_and_a_second(codec: LatentCodec) -> None:
     codec.reset()
-    seen = codec.encode_user(frame(0)).values
+    found = codec.encode_user(frame(0)).values
     lost = np.stack([codec.encode_user(frame(k, brightness=0.0)).values for k in range(1, 40)])
     lost_s = 0.04 * np.arange(1, 40)
     left = np.clip((1.2 - lost_s) / 1.0, 0.0, 1.0)
-    np.testing.assert_allclose(lost, left[:, None] * seen, atol=1e-6)
+    np.testing.assert_allclose(lost, left[:, None] * found, atol=1e-6)
     assert lost[lost_s < 1.19].any(axis=1).all()
     assert not lost[lost_s > 1.21].any()
 
@@ -115,8 +115,8 @@ def test_a_reset_forgets_where_the_last_face_was() -> None:
     """A crop that was locked on somebody near would cut too much around somebody far."""
     near = ada_square(SIZE).landmarks
     far = near * np.float32(0.5) + np.float32([20.0, 4.0, 0.0])
-    found = [far, near, far]
-    codec = LatentCodec(tiny_autoencoder(), ada_square(SIZE), lambda: SeesAda(found.pop(0)))
+    landmarks = [far, near, far]
+    codec = LatentCodec(tiny_autoencoder(), ada_square(SIZE), lambda: SeesAda(landmarks.pop(0)))
     runs = []
     for _ in range(3):
         runs.append(np.stack([codec.encode_user(frame(k)).values for k in range(12)]))
@@ -127,9 +127,9 @@ def test_a_reset_forgets_where_the_last_face_was() -> None:
 
 def test_a_users_motion_may_be_written_to(codec: LatentCodec) -> None:
     codec.reset()
-    seen = codec.encode_user(frame(0)).values
-    kept = seen.copy()
-    seen[:] = 99.0
+    found = codec.encode_user(frame(0)).values
+    kept = found.copy()
+    found[:] = 99.0
     for k in (1, 2):  # held, and given out again
         held = codec.encode_user(frame(k, brightness=0.0)).values
         assert np.array_equal(held, kept)
@@ -149,16 +149,16 @@ def test_landmarks_that_are_no_face_are_nobody(flaw: str) -> None:
         "a point": np.zeros_like(face),
         "gigantic": face * 200.0,
     }[flaw].astype(np.float32)
-    found = [face, broken, face]
-    codec = LatentCodec(tiny_autoencoder(), ada_square(SIZE), lambda: SeesAda(found.pop(0)))
-    seen = codec.encode_user(frame(0))
+    landmarks = [face, broken, face]
+    codec = LatentCodec(tiny_autoencoder(), ada_square(SIZE), lambda: SeesAda(landmarks.pop(0)))
+    found = codec.encode_user(frame(0))
     codec.close()  # the next frame gets the next tracker
     lost = codec.encode_user(frame(1))
     codec.close()
     again = codec.encode_user(frame(2))
-    assert seen.face_visible
+    assert found.face_visible
     assert not lost.face_visible
-    assert np.array_equal(lost.values, seen.values)
+    assert np.array_equal(lost.values, found.values)
     undisturbed = LatentCodec(tiny_autoencoder(), ada_square(SIZE), lambda: SeesAda(face))
     undisturbed.encode_user(frame(0))
     assert np.array_equal(again.values, undisturbed.encode_user(frame(2)).values)
@@ -206,9 +206,9 @@ def test_without_a_tracker_nobody_can_be_watched() -> None:
 
 
 def test_another_portrait_has_another_face_and_reference(codec: LatentCodec) -> None:
-    before, picture = codec.reference, codec.decode(codec.reference[None])
+    before, image = codec.reference, codec.decode(codec.reference[None])
     other = LatentCodec(tiny_autoencoder(), ada_square(SIZE))
     flipped = ada_square(SIZE)
     other.prepare_portrait(type(flipped)(flipped.image[::-1].copy(), flipped.landmarks))
     assert not np.array_equal(before, other.reference)
-    assert not np.array_equal(picture, other.decode(before[None]))
+    assert not np.array_equal(image, other.decode(before[None]))

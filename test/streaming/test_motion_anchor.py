@@ -13,7 +13,7 @@ WIDE, NARROW = (AnchorConfig(dead_band=band, mean_s=0.4, return_s=0.4) for band 
 
 
 def strayed(frames: float) -> tuple[torch.Tensor, torch.Tensor, AnchorState]:
-    """A block's motion around 2, the reference 0, and moments that have seen `frames`."""
+    """A block's motion around 2, the reference 0, and moments of `frames` so far."""
     drawn = torch.Generator().manual_seed(0)
     motion = 2.0 + 0.1 * torch.randn(1, FRAMES, CHANNELS, generator=drawn)
     ones = torch.ones(1, CHANNELS)
@@ -27,14 +27,14 @@ def strayed(frames: float) -> tuple[torch.Tensor, torch.Tensor, AnchorState]:
 def test_means_are_moved_along_with_what_was_pulled() -> None:
     """Or they would go on asking for what has been given."""
     motion, reference, state = strayed(100.0)
-    free, seen = MotionAnchor(WIDE).hold(motion, reference, state)
+    free, updated = MotionAnchor(WIDE).hold(motion, reference, state)
     held, after = MotionAnchor(NARROW).hold(motion, reference, state)
     assert torch.equal(free, motion)
     given = (motion - held)[:, -1]  # the pull has grown to its whole by the block's last frame
     assert (given > 0.1).all()
-    torch.testing.assert_close(after.mean, seen.mean - given)
-    torch.testing.assert_close(after.recent, seen.recent - given)
-    assert torch.equal(after.variance, seen.variance)
+    torch.testing.assert_close(after.mean, updated.mean - given)
+    torch.testing.assert_close(after.recent, updated.recent - given)
+    assert torch.equal(after.variance, updated.variance)
 
 
 def test_a_pull_grows_evenly_from_the_blocks_border() -> None:

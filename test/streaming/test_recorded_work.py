@@ -28,18 +28,18 @@ PULLED = AnchorConfig(dead_band=0.01, mean_s=0.8, return_s=0.2)
 
 @pytest.fixture(autouse=True)
 def unfitted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Coefficients are not looked at here, and learning to read them takes most of the time."""
+    """Coefficients are not tested here, and learning to read them takes most of the time."""
     monkeypatch.setattr(latent_codec, "fit_to_renders", lambda encoded: (None, {}))
 
 
 def rolled(engine: MotionEngine, faces: NDArray[np.float32]) -> NDArray[np.float32]:
     """Latents ``[B, T, D]`` of a conversation for each face, all in one batch."""
     states = [engine.new_state(face, seed=k) for k, face in enumerate(faces)]
-    heard = [talk(200, seed=k, config=engine.config) for k in range(len(faces))]
+    given = [talk(200, seed=k, config=engine.config) for k in range(len(faces))]
     out, at = [], 0
     for _ in range(BLOCKS):
         end = at + engine.frames(states[0])
-        blocks = engine.step_many(states, [part(sound, at, end) for sound in heard])
+        blocks = engine.step_many(states, [part(inputs, at, end) for inputs in given])
         out.append(np.stack([block.latent for block in blocks]))
         at = end
     return np.concatenate(out, axis=1)

@@ -1,4 +1,4 @@
-"""An encoder that looks around itself: what it heard is known better once its future has come."""
+"""An encoder that looks around itself: past features are known better once its future has come."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from avatar_forcing_ros.streaming.state import Conditions
 
 FIRST, FRAMES = TINY_LATENT.first_block_frames, TINY_LATENT.block_frames
 PAST = TINY_LATENT.condition_history_frames
-HEARD = talk(FIRST + 4 * FRAMES, config=TINY_LATENT)
+INPUTS = talk(FIRST + 4 * FRAMES, config=TINY_LATENT)
 FEW = SamplingConfig(nfe=3)
 
 
@@ -25,57 +25,57 @@ def block_of(k: int) -> slice:
     return slice(0, FIRST) if k == 0 else slice(FIRST + (k - 1) * FRAMES, FIRST + k * FRAMES)
 
 
-def features_of(sound: np.ndarray, block: int, engine: MotionEngine) -> torch.Tensor:
+def features_of(audio: np.ndarray, block: int, engine: MotionEngine) -> torch.Tensor:
     """The encoder's features of its window's newest frames at `block`, with PAST before them."""
     window = WaveWindow()
     for k in range(block + 1):
-        heard = window.push(sound[block_of(k).start * 640 : block_of(k).stop * 640])
+        given = window.push(audio[block_of(k).start * 640 : block_of(k).stop * 640])
     with torch.inference_mode():
-        features = engine.generator.audio_encoder(torch.from_numpy(heard)[None])
+        features = engine.generator.audio_encoder(torch.from_numpy(given)[None])
     return features[:, -FRAMES - PAST :]
 
 
 @pytest.mark.parametrize("without", [None, "user_audio"])
-def test_the_past_is_reported_as_it_audios_with_its_future(
+def test_the_past_is_reported_as_it_is_once_its_future_is_known(
     without: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = tiny_engine(FEW, config=TINY_LATENT)
-    solve, seen = engine.sampler.next_blocks, []
+    solve, passed = engine.sampler.next_blocks, []
 
     def noted(states, reference, conditions, noise):
-        seen.append(states[0].past_conditions)
+        passed.append(states[0].past_conditions)
         return solve(states, reference, conditions, noise)
 
     monkeypatch.setattr(engine.sampler, "next_blocks", noted)
     state = engine.new_state()
     for k in range(3):
         known = state.motion.past_conditions
-        heard = part(HEARD, block_of(k).start, block_of(k).stop)
+        given = part(INPUTS, block_of(k).start, block_of(k).stop)
         if k == 2 and without:
-            heard = replace(heard, **{without: None})
-        engine.step(state, heard)
-    last: Conditions = seen[-1]
+            given = replace(given, **{without: None})
+        engine.step(state, given)
+    last: Conditions = passed[-1]
     assert last.frames == PAST
     for name in ("avatar_audio", "user_audio"):
         before, now = getattr(known, name), getattr(last, name)
-        if name == without:  # nobody is heard now, and nothing new is known of who was
+        if name == without:  # there is no input now, and nothing new is known of who was
             assert torch.equal(now, before)
             continue
-        better = features_of(getattr(HEARD, name), 2, engine)[:, :PAST]
+        better = features_of(getattr(INPUTS, name), 2, engine)[:, :PAST]
         torch.testing.assert_close(now, better, atol=1e-6, rtol=0)
         assert not torch.allclose(now, before, atol=1e-4)
     assert torch.equal(last.user_motion, known.user_motion)
 
 
 def test_who_has_no_audio_keeps_their_own_past_beside_whom_it_may_be() -> None:
-    """Alone nothing is heard at all; in a batch the others' features have another length."""
+    """Alone there is no input at all; in a batch the others' features have another length."""
     engine = tiny_engine(FEW, config=TINY_LATENT)
     together = [engine.new_state(seed=k) for k in range(2)]
     alone = engine.new_state(seed=0)
     for k in range(4):
-        heard = part(HEARD, block_of(k).start, block_of(k).stop)
-        mine = replace(heard, user_audio=None) if k in (1, 2) else heard
-        block, _ = engine.step_many(together, [mine, heard])
+        given = part(INPUTS, block_of(k).start, block_of(k).stop)
+        mine = replace(given, user_audio=None) if k in (1, 2) else given
+        block, _ = engine.step_many(together, [mine, given])
         expected = engine.step(alone, mine)
         np.testing.assert_allclose(block.latent, expected.latent, atol=2e-5, rtol=0)
         pairs = zip(together[0].motion.past_conditions, alone.motion.past_conditions, strict=True)

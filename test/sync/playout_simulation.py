@@ -39,7 +39,7 @@ class Simulation:
     block: int = 160
     transport_ns: int = 7 * MS
     shown: list[tuple[int, int]] = field(default_factory=list)  # stamp, local time
-    played: list[NDArray[np.float32]] = field(default_factory=list)
+    chunks: list[NDArray[np.float32]] = field(default_factory=list)
 
     def arrivals(self) -> list[tuple[int, int]]:
         return [
@@ -56,7 +56,7 @@ class Simulation:
             while coming and coming[0][0] <= now_ns:
                 self._push(*coming.pop(0), lead_ns=block_ns)
             while next_pull_ns <= now_ns:
-                self.played.append(self.playout.audio_for(next_pull_ns, self.block))
+                self.chunks.append(self.playout.audio_for(next_pull_ns, self.block))
                 next_pull_ns += block_ns
             frame = self.playout.frame_at(now_ns)
             if frame is not None:
@@ -67,16 +67,16 @@ class Simulation:
         part = self.audio[SAMPLES_PER_FRAME * i : SAMPLES_PER_FRAME * (i + 1)]
         self.playout.push_frame(stamp_ns, PIXELS, arrival_ns)
         if len(part):
-            # what comes between two looks is used at the next one, at most 1 ms later
+            # what comes between two ticks is used at the next one, at most 1 ms later
             self.playout.push_audio(stamp_ns, part, arrival_ns + lead_ns + MS)
 
     @property
-    def heard(self) -> NDArray[np.float32]:
-        return np.concatenate(self.played)
+    def played(self) -> NDArray[np.float32]:
+        return np.concatenate(self.chunks)
 
-    def heard_at_ns(self, value: np.float32) -> int:
-        """Local time at which a sample was heard."""
-        return LOCAL_NS + int(np.flatnonzero(self.heard == value)[0]) * 62_500
+    def played_at_ns(self, value: np.float32) -> int:
+        """Local time at which a sample was played."""
+        return LOCAL_NS + int(np.flatnonzero(self.played == value)[0]) * 62_500
 
 
 def contains(whole: NDArray[np.float32], part: NDArray[np.float32]) -> bool:

@@ -43,8 +43,8 @@ def test_jitter_within_the_margin_changes_nothing(
     offset_ns = playout.offset_ns
     assert offset_ns is not None
     assert all(0 <= now - stamp - offset_ns < MS for stamp, now in simulation.shown)
-    assert contains(simulation.heard, audio)
-    late_ns = simulation.heard_at_ns(audio[0]) - (START_NS + offset_ns)
+    assert contains(simulation.played, audio)
+    late_ns = simulation.played_at_ns(audio[0]) - (START_NS + offset_ns)
     assert abs(late_ns) <= 62_500
     assert playout.late_frames == playout.skipped_frames == playout.rebuffers == 0
     assert playout.missing_samples == playout.dropped_samples == playout.resets == 0
@@ -105,17 +105,17 @@ def test_late_audio_pauses_and_goes_on_where_it_stopped() -> None:
     audio = noise(SAMPLES_PER_FRAME * 100)
     simulation = Simulation(Playout(40), audio, [0] * 40 + [150 * MS] * 60)
     simulation.run()
-    playout, heard = simulation.playout, simulation.heard
+    playout, played = simulation.playout, simulation.played
     assert playout.rebuffers == 1
     assert playout.missing_samples > 0
     # nothing was lost: without the silence and the ramps beside it, it is what was sent
     cut = SAMPLES_PER_FRAME * 40
-    assert contains(heard, audio[:cut])
-    assert contains(heard, audio[cut + 40 :])
+    assert contains(played, audio[:cut])
+    assert contains(played, audio[cut + 40 :])
     # image and audio go on together
     assert playout.offset_ns is not None
     due_ns = START_NS + frame_stamp_ns(90) + playout.offset_ns
-    assert abs(simulation.heard_at_ns(audio[SAMPLES_PER_FRAME * 90]) - due_ns) <= 62_500
+    assert abs(simulation.played_at_ns(audio[SAMPLES_PER_FRAME * 90]) - due_ns) <= 62_500
     shown = dict(simulation.shown)
     assert abs(shown[START_NS + frame_stamp_ns(90)] - due_ns) <= MS
 
@@ -126,7 +126,7 @@ def test_the_silence_of_a_hole_has_soft_edges() -> None:
     )
     simulation.jitter_ns += [150 * MS] * 40
     simulation.run()
-    inside = simulation.heard[np.flatnonzero(simulation.heard)[0] :]
+    inside = simulation.played[np.flatnonzero(simulation.played)[0] :]
     steps = np.abs(np.diff(inside))
     assert (inside == 0).any()
     assert steps.max() < 0.05
@@ -138,16 +138,16 @@ def test_a_larger_offset_waits_for_a_pause_between_words() -> None:
     word = noise(SAMPLE_RATE_HZ // 4)
     audio = np.concatenate([word, np.zeros(1600, np.float32), word])
     playout.push_audio(START_NS, audio, LOCAL_NS)
-    heard, grown_at = [], None
+    played, grown_at = [], None
     for i in range(100):
         now_ns = LOCAL_NS + i * 10 * MS
         if i >= 8 and i % 4 == 0 and playout.rebuffers == 0:
             playout.push_frame(START_NS + (now_ns - LOCAL_NS) - 100 * MS, PIXELS, now_ns)
         before = playout.offset_ns
-        heard.append(playout.audio_for(now_ns, 160))
+        played.append(playout.audio_for(now_ns, 160))
         if playout.offset_ns != before:
             grown_at = i
-    whole = np.concatenate(heard)
+    whole = np.concatenate(played)
     assert playout.rebuffers == 1
     assert grown_at is not None
     first, last = np.flatnonzero(whole == word[0])
@@ -164,8 +164,8 @@ def test_without_a_pause_a_larger_offset_waits_half_a_second_and_loses_nothing()
     for i in range(8):
         playout.audio_for(LOCAL_NS + i * 10 * MS, 160)
     playout.set_delay_ms(140)
-    heard = [playout.audio_for(LOCAL_NS + i * 10 * MS, 160) for i in range(8, 220)]
-    whole = np.concatenate(heard)
+    played = [playout.audio_for(LOCAL_NS + i * 10 * MS, 160) for i in range(8, 220)]
+    whole = np.concatenate(played)
     silence = np.flatnonzero(whole == 0)
     gap = silence[silence < len(audio) - SAMPLE_RATE_HZ // 4]
     assert 1500 <= len(gap) <= 1600
@@ -181,19 +181,19 @@ def test_spare_time_is_given_back_slowly_and_only_out_of_pauses() -> None:
     offsets: list[int] = []
     pull = simulation.playout.audio_for
 
-    def watched(now_ns: int, count: int) -> NDArray[np.float32]:
+    def recorded(now_ns: int, count: int) -> NDArray[np.float32]:
         played = pull(now_ns, count)
         if simulation.playout.offset_ns is not None:
             offsets.append(simulation.playout.offset_ns)
         return played
 
-    simulation.playout.audio_for = watched  # type: ignore[method-assign]
+    simulation.playout.audio_for = recorded  # type: ignore[method-assign]
     simulation.run()
     final_ms = (offsets[-1] - (LOCAL_NS - START_NS) - simulation.transport_ns) / MS
     assert 60 <= final_ms <= 60 + 50
     steps_ms = -np.diff(offsets) / MS
     assert steps_ms.max() <= 100
-    assert np.count_nonzero(simulation.heard) == np.count_nonzero(rhythm)
+    assert np.count_nonzero(simulation.played) == np.count_nonzero(rhythm)
     assert simulation.playout.rebuffers == 0
     assert simulation.playout.missing_samples == 0
 
@@ -269,9 +269,9 @@ def test_audio_that_was_lost_is_silence_and_counted() -> None:
     playout, audio = Playout(0), noise(640)
     playout.push_audio(START_NS, audio, LOCAL_NS)
     playout.push_audio(START_NS + 80 * MS, audio, LOCAL_NS)
-    heard = playout.audio_for(LOCAL_NS, 1920)
-    assert np.array_equal(heard[:640], audio)
-    assert np.array_equal(heard[1280 + 40 :], audio[40:])
+    played = playout.audio_for(LOCAL_NS, 1920)
+    assert np.array_equal(played[:640], audio)
+    assert np.array_equal(played[1280 + 40 :], audio[40:])
     assert playout.missing_samples == 640
 
 
@@ -290,8 +290,8 @@ def test_stamps_that_are_a_little_off_still_join() -> None:
     for i in range(20):
         stamp_ns = START_NS + frame_stamp_ns(i) + int(wobble[i])
         playout.push_audio(stamp_ns, audio[640 * i : 640 * (i + 1)], LOCAL_NS)
-    heard = [playout.audio_for(LOCAL_NS + i * 10 * MS, 160) for i in range(120)]
-    assert contains(np.concatenate(heard), audio)
+    played = [playout.audio_for(LOCAL_NS + i * 10 * MS, 160) for i in range(120)]
+    assert contains(np.concatenate(played), audio)
 
 
 def test_memory_is_bounded() -> None:

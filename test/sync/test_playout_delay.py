@@ -101,7 +101,7 @@ def test_a_longer_first_block_does_not_hold_the_delay() -> None:
     assert delay.late_blocks == 0
 
 
-def test_a_block_waits_for_the_longest_of_the_newest_chunks_of_a_microphone() -> None:
+def test_a_block_waits_for_the_maximum_of_the_newest_chunks_of_a_microphone() -> None:
     wait = ChunkWait()
     assert wait.wait_ns(80 * MS) == 80 * MS
     wait.note(4_096, 256 * MS)

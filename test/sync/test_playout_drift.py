@@ -18,11 +18,11 @@ def test_a_speaker_held_up_in_a_word_makes_the_image_wait() -> None:
     playout = Playout(100)
     silence = np.zeros(SAMPLE_RATE_HZ // 2, np.float32)
     playout.push_audio(START_NS, np.concatenate([audio, silence]), LOCAL_NS)
-    heard, now_ns = [], LOCAL_NS
+    played, now_ns = [], LOCAL_NS
     for i in range(450):
         now_ns += (300 if i == 100 else 10) * MS
-        heard.append(playout.audio_for(now_ns, 160))
-    assert contains(np.concatenate(heard), audio)
+        played.append(playout.audio_for(now_ns, 160))
+    assert contains(np.concatenate(played), audio)
     assert playout.rebuffers == 1
     assert playout.offset_ns is not None
     assert playout.offset_ns - (LOCAL_NS - START_NS) == pytest.approx(390 * MS, abs=20 * MS)
@@ -71,11 +71,11 @@ def test_a_word_is_stretched_without_a_step() -> None:
     tone = np.sin(np.arange(SAMPLE_RATE_HZ * 8) * 2 * np.pi * 200 / SAMPLE_RATE_HZ) * 0.5
     playout = Playout(100)
     playout.push_audio(START_NS, tone.astype(np.float32), LOCAL_NS)
-    heard = []
+    played = []
     for i in range(760):
         ahead_ns = 0 if i < 100 else 22 * MS
-        heard.append(playout.audio_for(LOCAL_NS + i * 10 * MS + ahead_ns, 160))
-    whole = np.concatenate(heard)
+        played.append(playout.audio_for(LOCAL_NS + i * 10 * MS + ahead_ns, 160))
+    whole = np.concatenate(played)
     begin = int(np.flatnonzero(np.abs(whole) > 0)[0])
     steps = np.abs(np.diff(whole[begin:]))
     assert steps.max() <= np.abs(np.diff(tone)).max() * 1.02

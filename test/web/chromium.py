@@ -27,7 +27,7 @@ DEMO = Path(__file__).parents[2] / "models" / "demo"
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 TIMEOUT_S = 40.0
 CAMERA_FRAMES = 100
-VOICE_BEGINS = 180_000  # samples
+SPEECH_BEGINS = 180_000  # samples
 VIEW = {"width": 720, "height": 560}  # small, since it is drawn without a GPU
 LOCAL = Access(local=True)
 
@@ -42,14 +42,14 @@ def program() -> str:
     else:
         missing = "Chromium (apt install chromium)"
     if found is None:
-        tell = pytest.fail if os.environ.get("AVATAR_FORCING_REQUIRE_BROWSER") else pytest.skip
-        tell(f"the page is tested in a browser, which needs {missing}")
+        end = pytest.fail if os.environ.get("AVATAR_FORCING_REQUIRE_BROWSER") else pytest.skip
+        end(f"the page is tested in a browser, which needs {missing}")
     assert found
     return found
 
 
 def camera_file(folder: Path) -> Path:
-    """The person of the demonstration as Chromium's camera wants it: JPEG pictures in a row."""
+    """The person of the demonstration as Chromium's camera wants it: JPEG images in a row."""
     path = folder / "person.mjpeg"
     with av.open(str(DEMO / "person.mp4")) as video, path.open("wb") as file:
         for i, frame in enumerate(video.decode(video=0)):
@@ -61,9 +61,9 @@ def camera_file(folder: Path) -> Path:
 
 
 def microphone_file(folder: Path) -> Path:
-    """The person's voice, from where they speak; Chromium begins it anew at its end."""
+    """The person's speech, from where they speak; Chromium begins it anew at its end."""
     path = folder / "person.wav"
-    samples, rate_hz = soundfile.read(DEMO / "user_speech.wav", start=VOICE_BEGINS)
+    samples, rate_hz = soundfile.read(DEMO / "user_speech.wav", start=SPEECH_BEGINS)
     soundfile.write(path, samples, rate_hz)
     return path
 

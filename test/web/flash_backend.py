@@ -42,7 +42,7 @@ def resolved(value: T) -> Future[T]:
 
 
 class FlashBackend:
-    """Conforms to AvatarBackend; `status` is what the test says."""
+    """Conforms to AvatarBackend; `status` is what the test sets."""
 
     has_view = has_robot_audio = False
 

@@ -87,19 +87,19 @@ def visit(browser: Any, url: str) -> Iterator[Visit]:
     here.close()
 
 
-def picture(visit: Visit) -> NDArray[np.uint8]:
+def image(visit: Visit) -> NDArray[np.uint8]:
     """What the page shows of the avatar, ``[256, 256, 3]`` RGB."""
     data = base64.b64decode(visit.ask(PICTURE).split(",")[1])
     return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1])
 
 
 def openings(visit: Visit, count: int) -> list[float]:
-    """How far the mouth is open in `count` pictures, as a share of the face's height."""
+    """How far the mouth is open in `count` images, as a share of the face's height."""
     tracker, found = FaceMeshTracker(), []
     for _ in range(count):
-        seen = tracker.track(VideoFrame(np.ascontiguousarray(picture(visit)), 0))
-        if seen:
-            at = seen.landmarks_px[:, :2]
+        face = tracker.track(VideoFrame(np.ascontiguousarray(image(visit)), 0))
+        if face:
+            at = face.landmarks_px[:, :2]
             gap = np.linalg.norm(at[UPPER_LIP] - at[LOWER_LIP])
             found.append(float(gap / np.linalg.norm(at[FOREHEAD] - at[CHIN])))
         visit.page.wait_for_timeout(60)
@@ -122,13 +122,13 @@ def rate_hz(visit: Visit) -> float:
 
 
 def louder_than_now(visit: Visit) -> str:
-    """A script that tells whether sound has come since; a new connection counts from nought."""
+    """A script for whether audio has come since; a new connection counts from nought."""
     audio = visit.ask(RECEIVED).get("audio", {"ssrc": 0, "totalAudioEnergy": 0})
     return f"""({RECEIVED})().then(({{ audio }}) => audio && audio.totalAudioEnergy >
       (audio.ssrc === {audio["ssrc"]} ? {audio["totalAudioEnergy"]} : 0) + {LOUD})"""
 
 
-def test_pictures_come_evenly(visit: Visit) -> None:
+def test_images_come_evenly(visit: Visit) -> None:
     # a machine that does other things, too, needs more than one go
     rates: list[float] = []
     while not rates or (rates[-1] < MIN_RATE_HZ and len(rates) < ROUNDS):
@@ -200,7 +200,7 @@ def test_a_recording_is_downloaded_and_plays(visit: Visit, folder: Path) -> None
 
 
 def test_another_portrait_is_previewed_and_taken(visit: Visit) -> None:
-    before = picture(visit).astype(float)
+    before = image(visit).astype(float)
     visit.page.set_input_files("#portrait", PORTRAITS / "ben.png")
     visit.until("document.querySelector('#preview').src.startsWith('blob:')")
     visit.until("document.querySelector('#status').textContent === 'Here is the new face.'")
@@ -209,7 +209,7 @@ def test_another_portrait_is_previewed_and_taken(visit: Visit) -> None:
     )
     patch = np.s_[:40, :40]  # of the background
     for _ in range(100):
-        now = picture(visit).astype(float)
+        now = image(visit).astype(float)
         if np.abs((now - wanted)[patch]).mean() < 10:
             break
         visit.page.wait_for_timeout(100)

@@ -57,14 +57,14 @@ WATCH = """async () => {
   };
   const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
   let white = false;
-  const look = (_, { expectedDisplayTime }) => {
+  const onFrame = (_, { expectedDisplayTime }) => {
     canvas.drawImage(video, 0, 0, 1, 1);
     const now = canvas.getImageData(0, 0, 1, 1).data[1] > 150;
     if (now && !white) window.flashes.push(expectedDisplayTime);
     white = now;
-    video.requestVideoFrameCallback(look);
+    video.requestVideoFrameCallback(onFrame);
   };
-  video.requestVideoFrameCallback(look);
+  video.requestVideoFrameCallback(onFrame);
 }"""
 
 
@@ -99,7 +99,7 @@ def visit(browser: Any, standing: Standing) -> Iterator[Visit]:
     here.close()
 
 
-def test_sound_and_picture_arrive_together(visit: Visit) -> None:
+def test_audio_and_image_arrive_together(visit: Visit) -> None:
     visit.talk()
     visit.page.evaluate(WATCH)
     apart: list[float] = []
@@ -127,7 +127,7 @@ def test_a_server_that_comes_back_is_found(visit: Visit, standing: Standing) -> 
     assert standing.backend.running
 
 
-def test_pictures_that_stop_are_fetched_anew(
+def test_images_that_stop_are_fetched_anew(
     visit: Visit, standing: Standing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     visit.talk()

@@ -1,4 +1,4 @@
-"""A browser's part played by aiortc over loopback: pictures, sound, places."""
+"""A browser's part played by aiortc over loopback: images, audio, places."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ def tone(seconds: float) -> bytes:
 
 
 async def peak(browser: Browser) -> int:
-    """Of the next piece of sound."""
+    """Of the next piece of audio."""
     return int(np.abs((await browser.receive("audio")).to_ndarray()).max())
 
 
-def test_pictures_and_voice_arrive_and_stop_is_silence() -> None:
+def test_images_and_audio_arrive_and_stop_is_silence() -> None:
     async def talk(fixture: WebFixture) -> None:
         browser = Browser(fixture)
         assert (await browser.join())[0] == 200
-        picture = await browser.receive("video")
-        assert (picture.width, picture.height) == (SIZE_PX, SIZE_PX)
-        assert abs(picture.to_ndarray(format="rgb24").mean() - 100) < 5
+        image = await browser.receive("video")
+        assert (image.width, image.height) == (SIZE_PX, SIZE_PX)
+        assert abs(image.to_ndarray(format="rgb24").mean() - 100) < 5
         status, reply = await fixture.post("/api/speak_audio", key=browser.key, data=tone(30))
         assert status == 200
         assert reply["waiting_s"] == pytest.approx(30)
@@ -62,16 +62,18 @@ def test_pictures_and_voice_arrive_and_stop_is_silence() -> None:
 
 def test_camera_and_microphone_reach_the_avatar() -> None:
     async def talk(fixture: WebFixture) -> None:
-        seen, heard = [], []
-        fixture.avatar.push_user_frame = seen.append  # type: ignore[method-assign]
-        fixture.avatar.push_user_audio = heard.append  # type: ignore[method-assign]
+        frames, chunks = [], []
+        fixture.avatar.push_user_frame = frames.append  # type: ignore[method-assign]
+        fixture.avatar.push_user_audio = chunks.append  # type: ignore[method-assign]
         browser = Browser(fixture, VideoStreamTrack(), AudioStreamTrack())
         await browser.join()
-        await fixture.until(lambda state: len(seen) >= 3 and len(heard) >= 10)
-        assert seen[0].pixels.shape == (480, 640, 3)
-        assert seen[0].stamp_ns < seen[1].stamp_ns < seen[2].stamp_ns <= fixture.avatar.now_ns()
-        assert {chunk.rate_hz for chunk in heard} == {SAMPLE_RATE_HZ}
-        assert heard[9].stamp_ns > heard[0].stamp_ns
+        await fixture.until(lambda state: len(frames) >= 3 and len(chunks) >= 10)
+        assert frames[0].pixels.shape == (480, 640, 3)
+        assert (
+            frames[0].stamp_ns < frames[1].stamp_ns < frames[2].stamp_ns <= fixture.avatar.now_ns()
+        )
+        assert {chunk.rate_hz for chunk in chunks} == {SAMPLE_RATE_HZ}
+        assert chunks[9].stamp_ns > chunks[0].stamp_ns
         await browser.connection.close()
 
     run_with_server(talk)
@@ -138,7 +140,7 @@ def test_another_portrait_is_shown() -> None:
     run_with_server(talk)
 
 
-def test_what_the_robot_sees_is_a_second_picture_for_those_who_want_it() -> None:
+def test_the_robots_camera_is_a_second_video_for_those_who_want_it() -> None:
     async def talk(fixture: WebFixture) -> None:
         speaker = Browser(fixture, VideoStreamTrack(), view=True)
         viewer, plain = Browser(fixture, view=True), Browser(fixture)
@@ -156,7 +158,7 @@ def test_what_the_robot_sees_is_a_second_picture_for_those_who_want_it() -> None
     run_with_server(talk, backend=ViewBackend)
 
 
-def test_a_second_picture_that_is_not_there_is_not_promised() -> None:
+def test_a_second_video_that_is_not_there_is_not_promised() -> None:
     async def talk(fixture: WebFixture) -> None:
         browser = Browser(fixture, view=True)
         status, reply = await browser.join()

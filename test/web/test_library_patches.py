@@ -32,7 +32,7 @@ class Receiver:
         self.data.append(data)
 
 
-def heard(senders: list[str], *, local: bool) -> int:
+def accepted(senders: list[str], *, local: bool) -> int:
     """Of how many of `senders` a socket takes packets."""
 
     async def ask() -> int:
@@ -53,8 +53,8 @@ def heard(senders: list[str], *, local: bool) -> int:
 def test_a_local_connection_hears_this_machine_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(library_patches, "host_addresses", lambda ipv4, ipv6: ["192.168.1.7"])
     assert own_addresses() == {"127.0.0.1", "::1", "192.168.1.7"}
-    assert heard(["127.0.0.1", "192.168.1.7", "192.168.1.8", "8.8.8.8"], local=True) == 2
-    assert heard(["127.0.0.1", "192.168.1.8"], local=False) == 2
+    assert accepted(["127.0.0.1", "192.168.1.7", "192.168.1.8", "8.8.8.8"], local=True) == 2
+    assert accepted(["127.0.0.1", "192.168.1.8"], local=False) == 2
 
 
 def test_loopback_is_offered_for_local_connections_alone(

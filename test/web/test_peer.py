@@ -32,7 +32,7 @@ MUTANTS = 150
 
 
 class NoBackend:
-    """As much of a backend as a peer looks at before it is connected."""
+    """As much of a backend as a peer uses before it is connected."""
 
     has_view = wants_camera = True
 
@@ -147,7 +147,7 @@ def test_mutated_offers_are_answered_or_refused(caplog: pytest.LogCaptureFixture
 
 
 def places(answer: str) -> list[str]:
-    """Which way sound and pictures go, by the sections of an answer."""
+    """Which way audio and video go, by the sections of an answer."""
     sections = answer.split("\r\nm=")[1:]
     return [way for s in sections for way in ("sendrecv", "sendonly") if f"a={way}" in s]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from avatar_forcing_ros.web import rate_limit
-from avatar_forcing_ros.web.rate_limit import (
+from avatar_forcing_ros.web import middleware
+from avatar_forcing_ros.web.middleware import (
     LIMITED_LOGGERS,
     LOG_BURST,
     LOG_LINES_PER_S,
@@ -26,9 +26,9 @@ def test_a_burst_then_evenly() -> None:
 def test_memory_stays_small_and_the_busy_are_remembered() -> None:
     limit = RateLimit(per_s=1.0, burst=2)
     assert [limit.allows("busy", 99.5) for _ in range(3)] == [True, True, False]
-    for i in range(rate_limit.MAX_ADDRESSES * 3):
+    for i in range(middleware.MAX_ADDRESSES * 3):
         limit.allows(str(i), i / 1_000 if i < 900 else 100.0)
-        assert len(limit) <= rate_limit.MAX_ADDRESSES
+        assert len(limit) <= middleware.MAX_ADDRESSES
 
 
 def record(name: str = "a") -> logging.LogRecord:

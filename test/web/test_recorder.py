@@ -1,4 +1,4 @@
-"""The recording: sound and picture stay together, gaps stay gaps, files do not stay."""
+"""The recording: audio and image stay together, gaps stay gaps, files do not stay."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def recorded(frames: dict[int, AvatarFrame], monkeypatch: pytest.MonkeyPatch) ->
 
 
 def flashes_and_clicks(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The times in a file at which pictures turn white, and clicks begin, in seconds."""
-    shades, sounds = [], []
+    """The times in a file at which images turn white, and clicks begin, in seconds."""
+    shades, clicks = [], []
     with av.open(str(path)) as file:
         for part in file.decode():
             at_s = float(part.pts * part.time_base)
@@ -48,18 +48,18 @@ def flashes_and_clicks(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
                 shades.append((at_s, part.to_ndarray(format="gray").mean()))
             else:
                 samples = np.abs(part.to_ndarray()).mean(axis=0)
-                sounds.append((at_s + np.arange(len(samples)) / SAMPLE_RATE_HZ, samples))
+                clicks.append((at_s + np.arange(len(samples)) / SAMPLE_RATE_HZ, samples))
     at_s, shade = np.array(shades).T
     white = shade > (WHITE + GREY) / 2
-    sound_s, samples = (np.concatenate(parts) for parts in zip(*sounds, strict=True))
-    loud_s = sound_s[samples > 0.3]
+    click_s, samples = (np.concatenate(parts) for parts in zip(*clicks, strict=True))
+    loud_s = click_s[samples > 0.3]
     begins = np.diff(loud_s, prepend=-1.0) > 0.3
     return at_s[white & ~np.append(False, white[:-1])], loud_s[begins]
 
 
-def test_sound_and_picture_are_together_after_gaps_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_audio_and_image_are_together_after_gaps_too(monkeypatch: pytest.MonkeyPatch) -> None:
     frames = {i: frame(i) for i in range(7, 4 * PERIOD_FRAMES) if not 30 <= i < 44}
-    frames[60] = AvatarFrame(0, None, frames[60].audio)  # the last picture stays
+    frames[60] = AvatarFrame(0, None, frames[60].audio)  # the last image stays
     recorder = recorded(frames, monkeypatch)
     path, name = recorder.file()
     assert name.startswith("avatar-20")
@@ -74,7 +74,7 @@ def test_sound_and_picture_are_together_after_gaps_too(monkeypatch: pytest.Monke
     assert not recorder.state()["ready"]
 
 
-def test_it_begins_with_a_picture_and_takes_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_begins_with_an_image_and_takes_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
     quiet = np.zeros(SAMPLES_PER_FRAME, np.float32)
     frames = {0: AvatarFrame(0, None, quiet)}
     frames |= {i: AvatarFrame(0, np.zeros((side, side, 3), np.uint8), quiet)
@@ -113,7 +113,7 @@ def test_what_does_not_fit_is_counted_and_a_long_one_ends(monkeypatch: pytest.Mo
         recorder.file()
 
 
-def test_no_room_for_the_file_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_no_room_for_the_file_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
     with pytest.raises(OutputError, match="TMPDIR"):
         Recorder().start()

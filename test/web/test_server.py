@@ -30,7 +30,7 @@ from avatar_forcing_ros.web.backend import LiveBackend
 
 
 class Held:
-    """Something slow: `hold` says that it has begun, and waits."""
+    """Something slow: `hold` notes that it has begun, and waits."""
 
     def __init__(self) -> None:
         self.begun, self.go_on = threading.Event(), threading.Event()
@@ -69,8 +69,8 @@ def test_a_face_does_not_outlast_the_turn_of_whom_it_belongs_to() -> None:
     async def talk(fixture: WebFixture) -> None:
         assert await asked_by_one_who_left(fixture, held, "/api/portrait", png.tobytes()) == 403
         async with fixture.client.get("/api/portrait") as reply:
-            picture = cv2.imdecode(np.frombuffer(await reply.read(), np.uint8), 0)
-        assert picture.mean() == pytest.approx(100, abs=2)
+            image = cv2.imdecode(np.frombuffer(await reply.read(), np.uint8), 0)
+        assert image.mean() == pytest.approx(100, abs=2)
 
     run_with_server(talk, backend=Slow)
 
@@ -99,7 +99,7 @@ def wav(seconds: float) -> bytes:
 
 
 def test_quick_uploads_do_not_exceed_the_limit_on_waiting_speech() -> None:
-    """The avatar's own count is as of its newest frame: it may not have seen the first upload."""
+    """The avatar's own count is as of its newest frame: it may not include the first upload."""
     upload = wav(50.0)
 
     async def talk(fixture: WebFixture) -> None:

@@ -23,7 +23,7 @@ from avatar_forcing_ros.runtime.avatar import Avatar
 from avatar_forcing_ros.web import serving
 from avatar_forcing_ros.web.access import Access
 from avatar_forcing_ros.web.backend import LiveBackend
-from avatar_forcing_ros.web.rate_limit import LIMITED_LOGGERS
+from avatar_forcing_ros.web.middleware import LIMITED_LOGGERS
 from avatar_forcing_ros.web.serving import Endpoint, ServerThread
 
 

@@ -18,8 +18,8 @@ from avatar_forcing_ros.web.session_manager import RESERVE_S
 
 def test_a_viewer_asks_and_the_speaker_hands_over() -> None:
     async def talk(fixture: WebFixture) -> None:
-        heard = []
-        fixture.avatar.push_user_audio = heard.append  # type: ignore[method-assign]
+        chunks = []
+        fixture.avatar.push_user_audio = chunks.append  # type: ignore[method-assign]
         speaker = Browser(fixture, VideoStreamTrack(), AudioStreamTrack())
         viewer, other = Browser(fixture), Browser(fixture)
         await speaker.join()
@@ -38,9 +38,9 @@ def test_a_viewer_asks_and_the_speaker_hands_over() -> None:
             False,
             False,
         )
-        await fixture.until(lambda state: bool(heard))
+        await fixture.until(lambda state: bool(chunks))
         assert (await fixture.post("/api/hand_over", key=speaker.key))[0] == 200
-        heard.clear()
+        chunks.clear()
         assert (await fixture.state(viewer.key))["turn"]["offered"]
         assert (await other.join())[0] == 409  # it is offered to somebody
         old = await fixture.state(speaker.key)
@@ -50,7 +50,7 @@ def test_a_viewer_asks_and_the_speaker_hands_over() -> None:
         assert (await new.join("speaker", viewer.key))[0] == 200
         assert (await fixture.state(new.key))["you"] == "speaker"
         assert (await fixture.state(viewer.key))["you"] is None
-        assert heard == []
+        assert chunks == []
         for browser in (speaker, viewer, other, new):
             await browser.connection.close()
 

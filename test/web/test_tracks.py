@@ -47,31 +47,33 @@ def run(test: Callable[[], Awaitable[None]]) -> None:
 def test_numbers_keep_gaps_and_never_go_back() -> None:
     numbers = FrameNumbers()
     stamps = [100, 101, 104, 104.4, 90, 91, 1_000, 1_001]
-    told = [numbers.next(round(s * FRAME_PERIOD_NS)) for s in stamps]
-    assert told == [0, 1, 4, 5, 6, 7, 8, 9]
+    given = [numbers.next(round(s * FRAME_PERIOD_NS)) for s in stamps]
+    assert given == [0, 1, 4, 5, 6, 7, 8, 9]
 
 
-def test_picture_and_sound_of_a_frame_have_one_time() -> None:
+def test_image_and_audio_of_a_frame_have_one_time() -> None:
     async def check() -> None:
-        picture, sound = AvatarVideo(), AvatarAudio()
+        image, audio = AvatarVideo(), AvatarAudio()
         for number in (3, 4):
-            picture.put(number, frame())
-            sound.put(number, frame())
-            seen, heard, more = await picture.recv(), await sound.recv(), await sound.recv()
-            assert seen.pts * seen.time_base == heard.pts * heard.time_base == Fraction(number, 25)
+            image.put(number, frame())
+            audio.put(number, frame())
+            shown, first, more = await image.recv(), await audio.recv(), await audio.recv()
+            assert (
+                shown.pts * shown.time_base == first.pts * first.time_base == Fraction(number, 25)
+            )
             # 20 ms each: of a longer piece aiortc makes packets of one and the same time
-            assert heard.samples == more.samples == PACKET_SAMPLES
-            assert more.pts == heard.pts + PACKET_SAMPLES
+            assert first.samples == more.samples == PACKET_SAMPLES
+            assert more.pts == first.pts + PACKET_SAMPLES
 
     run(check)
 
 
 def test_missing_frames_are_silence_of_their_length() -> None:
     async def check() -> None:
-        sound = AvatarAudio()
-        sound.put(10, frame(0.5))
-        sound.put(13, frame(2.0))  # louder than there can be
-        pieces = [await sound.recv() for _ in range(8)]
+        audio = AvatarAudio()
+        audio.put(10, frame(0.5))
+        audio.put(13, frame(2.0))  # louder than there can be
+        pieces = [await audio.recv() for _ in range(8)]
         assert [p.pts - pieces[0].pts for p in pieces] == [PACKET_SAMPLES * i for i in range(8)]
         samples = np.concatenate([piece.to_ndarray()[0] for piece in pieces[2:]])
         assert not samples[: 2 * SAMPLES_PER_FRAME].any()
@@ -80,16 +82,16 @@ def test_missing_frames_are_silence_of_their_length() -> None:
     run(check)
 
 
-def test_every_packet_of_sound_has_a_time_of_its_own() -> None:
+def test_every_packet_of_audio_has_a_time_of_its_own() -> None:
     """Of packets with one time a browser plays the first alone."""
 
     async def check() -> None:
-        sound, encoder = AvatarAudio(), OpusEncoder()
+        audio, encoder = AvatarAudio(), OpusEncoder()
         times = []
         for number in range(20):
-            sound.put(number, frame(0.5))
+            audio.put(number, frame(0.5))
             for _ in range(2):
-                packets, time = encoder.encode(await sound.recv())
+                packets, time = encoder.encode(await audio.recv())
                 assert len(packets) <= 1
                 times += [time] * len(packets)
         assert len(times) >= 38  # the encoder's resampler may hold some back
@@ -121,23 +123,23 @@ def test_the_view_comes_fifteen_times_a_second_at_most() -> None:
     run(check)
 
 
-def test_old_pictures_give_way_and_missing_ones_are_none() -> None:
+def test_old_images_give_way_and_missing_ones_are_none() -> None:
     async def check() -> None:
-        picture = AvatarVideo()
+        image = AvatarVideo()
         for number in range(5):
-            picture.put(number, frame(drawn=number != 4))
-        assert picture.dropped == 2
-        assert [(await picture.recv()).pts for _ in range(2)] == [2, 3]
+            image.put(number, frame(drawn=number != 4))
+        assert image.dropped == 2
+        assert [(await image.recv()).pts for _ in range(2)] == [2, 3]
 
     run(check)
 
 
 def test_who_waits_is_told_of_the_end() -> None:
     async def check() -> None:
-        picture = AvatarVideo()
-        waiting = asyncio.ensure_future(picture.recv())
+        image = AvatarVideo()
+        waiting = asyncio.ensure_future(image.recv())
         await asyncio.sleep(0)
-        picture.stop()
+        image.stop()
         with pytest.raises(MediaStreamError):
             await waiting
 

@@ -35,23 +35,23 @@ class Given(MediaStreamTrack):
         return self._frames.pop(0)
 
 
-def picture(width: int, height: int, pts: int | None = 0) -> av.VideoFrame:
+def image(width: int, height: int, pts: int | None = 0) -> av.VideoFrame:
     frame = av.VideoFrame(width, height, "yuv420p")
     frame.pts, frame.time_base = pts, Fraction(1, 90_000)
     return frame
 
 
-def test_pictures_are_made_small_stamped_and_refused_where_huge() -> None:
+def test_images_are_made_small_stamped_and_refused_where_huge() -> None:
     came = threading.Event()
-    seen: list[VideoFrame] = []
+    frames_out: list[VideoFrame] = []
 
     def put(frame: VideoFrame) -> None:
-        seen.append(frame)
+        frames_out.append(frame)
         came.set()
 
     async def follow() -> Camera:
         last = asyncio.Event()
-        frames = [picture(4_000, 2_000), picture(8, 8, None), picture(1_280, 720, 9_000)]
+        frames = [image(4_000, 2_000), image(8, 8, None), image(1_280, 720, 9_000)]
         ready = asyncio.Event()
         ready.set()
         camera = Camera(put, lambda: 1_000_000_000_000)
@@ -64,20 +64,20 @@ def test_pictures_are_made_small_stamped_and_refused_where_huge() -> None:
 
     camera = asyncio.run(follow())
     assert (camera.received, camera.refused, camera.dropped) == (3, 2, 0)
-    assert [frame.pixels.shape for frame in seen] == [(360, 640, 3)]
-    assert seen[0].stamp_ns == 1_000_000_000_000
+    assert [frame.pixels.shape for frame in frames_out] == [(360, 640, 3)]
+    assert frames_out[0].stamp_ns == 1_000_000_000_000
 
 
-def test_a_camera_that_changes_its_size_with_every_picture_is_followed() -> None:
+def test_a_camera_that_changes_its_size_with_every_image_is_followed() -> None:
     sizes = [(64, 48), (1, 1), (2, 1_000), (7_680, 4_320), (16, 16_000), (333, 17), (640, 640)]
-    seen: list[VideoFrame] = []
-    camera = Camera(seen.append, lambda: 10**12)
+    frames_out: list[VideoFrame] = []
+    camera = Camera(frames_out.append, lambda: 10**12)
     for width, height in sizes:
-        stamped = camera.stamped(picture(width, height))
+        stamped = camera.stamped(image(width, height))
         if stamped:
             camera.convert(*stamped)
     assert (camera.received, camera.refused) == (len(sizes), 1)
-    shapes = [frame.pixels.shape[:2] for frame in seen]
+    shapes = [frame.pixels.shape[:2] for frame in frames_out]
     assert shapes == [(48, 64), (2, 2), (640, 2), (640, 2), (17, 333), (640, 640)]
 
 
@@ -95,7 +95,7 @@ def test_while_one_is_made_ready_the_newest_waits() -> None:
         end, ready = asyncio.Event(), asyncio.Event()
         ready.set()
         camera = Camera(put, lambda: 10**12)
-        frames = [picture(64, 48, pts) for pts in (0, 90, 180, 270)]
+        frames = [image(64, 48, pts) for pts in (0, 90, 180, 270)]
         following = asyncio.ensure_future(
             camera.follow(Given("video", frames, ready, ready, ready, ready, end))
         )
@@ -113,7 +113,7 @@ def test_while_one_is_made_ready_the_newest_waits() -> None:
 
 
 def test_sound_of_any_kind_becomes_16_khz_mono() -> None:
-    heard: list[AudioChunk] = []
+    chunks: list[AudioChunk] = []
     frames = []
     tone = np.sin(np.arange(48_000) * 2 * np.pi * 440 / 48_000)
     pcm = np.repeat((16_000 * tone).astype(np.int16), 2)
@@ -123,19 +123,19 @@ def test_sound_of_any_kind_becomes_16_khz_mono() -> None:
         frame.sample_rate, frame.pts, frame.time_base = 48_000, i * 960, Fraction(1, 48_000)
         frames.append(frame)
     arrivals = iter(10**12 + i * 20_000_000 + (i % 3) * 3_000_000 for i in range(50))
-    microphone = Microphone(heard.append, lambda: next(arrivals))
+    microphone = Microphone(chunks.append, lambda: next(arrivals))
     asyncio.run(microphone.follow(Given("audio", frames)))
-    samples = np.concatenate([chunk.samples for chunk in heard])
+    samples = np.concatenate([chunk.samples for chunk in chunks])
     assert 15_900 <= len(samples) <= 16_000
     assert np.sqrt(np.mean(samples[1_000:] ** 2)) == pytest.approx(0.345, rel=0.02)
-    assert heard[0].rate_hz == 16_000
-    ways = [chunk.stamp_ns - 10**12 for chunk in heard]
+    assert chunks[0].rate_hz == 16_000
+    ways = [chunk.stamp_ns - 10**12 for chunk in chunks]
     # jitter of the arrivals does not move stamps
     assert ways[:50] == [i * 20_000_000 for i in range(len(ways))][:50]
 
 
 def test_sound_of_strange_forms_is_followed_or_counted() -> None:
-    heard: list[AudioChunk] = []
+    chunks: list[AudioChunk] = []
     frames = []
     for layout, rate_hz, count in (("5.1", 192_000, 100), ("mono", 1, 5), ("stereo", 8_000, 1)):
         channels = {"5.1": 6, "mono": 1, "stereo": 2}[layout]
@@ -143,25 +143,25 @@ def test_sound_of_strange_forms_is_followed_or_counted() -> None:
         frame = av.AudioFrame.from_ndarray(pcm, format="fltp", layout=layout)
         frame.sample_rate, frame.pts, frame.time_base = rate_hz, None, Fraction(1, 48_000)
         frames.append(frame)
-    microphone = Microphone(heard.append, lambda: 10**12)
+    microphone = Microphone(chunks.append, lambda: 10**12)
     asyncio.run(microphone.follow(Given("audio", frames)))
     assert microphone.received == 3
-    assert {chunk.rate_hz for chunk in heard} <= {16_000}
+    assert {chunk.rate_hz for chunk in chunks} <= {16_000}
 
 
 def test_a_sender_that_changes_its_sound_is_followed() -> None:
-    heard: list[AudioChunk] = []
+    chunks: list[AudioChunk] = []
     frames = []
     for i, (layout, rate_hz) in enumerate((("stereo", 48_000), ("mono", 8_000), ("mono", 8_000))):
         pcm = np.full((1, rate_hz // 50 * (1 + (layout == "stereo"))), 8_192, np.int16)
         frame = av.AudioFrame.from_ndarray(pcm, format="s16", layout=layout)
         frame.sample_rate, frame.pts, frame.time_base = rate_hz, i * 160, Fraction(1, 8_000)
         frames.append(frame)
-    microphone = Microphone(heard.append, lambda: 10**12)
+    microphone = Microphone(chunks.append, lambda: 10**12)
     asyncio.run(microphone.follow(Given("audio", frames)))
     assert (microphone.received, microphone.refused) == (3, 1)
-    assert heard[-1].stamp_ns == 10**12
-    assert heard[-1].samples[len(heard[-1].samples) // 2] == pytest.approx(0.25, abs=0.01)
+    assert chunks[-1].stamp_ns == 10**12
+    assert chunks[-1].samples[len(chunks[-1].samples) // 2] == pytest.approx(0.25, abs=0.01)
 
 
 def test_a_microphone_whose_channels_cancel_each_other_out_is_heard() -> None:
@@ -172,7 +172,7 @@ def test_a_microphone_whose_channels_cancel_each_other_out_is_heard() -> None:
         frame = av.AudioFrame.from_ndarray(part.reshape(1, -1), format="s16", layout="stereo")
         frame.sample_rate, frame.pts, frame.time_base = 48_000, i * 960, Fraction(1, 48_000)
         frames.append(frame)
-    heard: list[AudioChunk] = []
-    asyncio.run(Microphone(heard.append, lambda: 0).follow(Given("audio", frames)))
-    samples = np.concatenate([chunk.samples for chunk in heard])
+    chunks: list[AudioChunk] = []
+    asyncio.run(Microphone(chunks.append, lambda: 0).follow(Given("audio", frames)))
+    samples = np.concatenate([chunk.samples for chunk in chunks])
     assert np.abs(samples[4_000:]).max() > 0.3

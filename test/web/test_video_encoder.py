@@ -19,7 +19,7 @@ from avatar_forcing_ros.web.video_encoder import (
     MAX_BIT_S,
     MIN_BIT_S,
     NARROW_FRAMES,
-    SETTLING_FRAMES,
+    WARM_UP_FRAMES,
     FaceEncoder,
     RateCeiling,
 )
@@ -46,8 +46,8 @@ def test_it_takes_aiortcs_place_and_is_good_from_the_first_frame() -> None:
     times, errors = [], []
     for image in images(10):
         payloads, at = encoder.encode(image, force_keyframe=not times)
-        (seen,) = decoder.decode(av.Packet(b"".join(map(vp8_depayload, payloads))))
-        error = seen.to_ndarray(format="rgb24").astype(float) - image.to_ndarray()
+        (decoded,) = decoder.decode(av.Packet(b"".join(map(vp8_depayload, payloads))))
+        error = decoded.to_ndarray(format="rgb24").astype(float) - image.to_ndarray()
         errors.append(np.sqrt(np.mean(error**2)))
         times.append(at)
     assert times == [i * 3_600 for i in range(10)]
@@ -56,7 +56,7 @@ def test_it_takes_aiortcs_place_and_is_good_from_the_first_frame() -> None:
 
 def test_the_ceiling_comes_down_where_the_line_carries_less_than_is_sent() -> None:
     ceiling, frame_bytes = RateCeiling(), 6_000  # 1.2 Mbit/s
-    for _ in range(SETTLING_FRAMES - 1):
+    for _ in range(WARM_UP_FRAMES - 1):
         assert not ceiling.update(frame_bytes, 300_000)  # a browser that does not know yet
     assert not ceiling.update(frame_bytes, 1_300_000)
     for _ in range(NARROW_FRAMES):
@@ -74,10 +74,10 @@ def test_the_ceiling_comes_down_where_the_line_carries_less_than_is_sent() -> No
 def test_a_moved_ceiling_begins_with_a_key_frame() -> None:
     encoder = FaceEncoder()
     sizes = []
-    for image in images(SETTLING_FRAMES + NARROW_FRAMES + 2, 256):
+    for image in images(WARM_UP_FRAMES + NARROW_FRAMES + 2, 256):
         encoder.target_bitrate = 1_000
         payloads, _ = encoder.encode(image)
         sizes.append(sum(map(len, payloads)))
-    whole = SETTLING_FRAMES + NARROW_FRAMES
+    whole = WARM_UP_FRAMES + NARROW_FRAMES
     assert sizes[whole] > 3 * np.median(sizes[10:whole])
     assert encoder.target_bitrate == 1_000

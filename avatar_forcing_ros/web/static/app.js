@@ -4,7 +4,7 @@ import { get, postNow, setKey } from "./api.js";
 import { dropClip, prepareComposer, sendAudio } from "./composer.js";
 import { measured, show } from "./metrics.js";
 import { prepareTurns, showTurn } from "./turns.js";
-import { playAvatar, preparePlayback, resetSound, setRole, soundIsOn } from "./playback.js";
+import { playAvatar, preparePlayback, resetAudio, setRole, audioIsOn } from "./playback.js";
 import { listenToKeys } from "./keys.js";
 import { Connection } from "./connection.js";
 import { Media } from "./media.js";
@@ -63,7 +63,7 @@ function greeting() {
   const [micOn, cameraOn] = [media.on("audio"), media.on("video")];
   if (mode === "telepresence") {
     if (!micOn) return "No microphone: the avatar has no voice of yours.";
-    return `Your voice is the avatar's voice.${soundIsOn() ? "" : " Its sound is off here."}`;
+    return `Your voice is the avatar's voice.${audioIsOn() ? "" : " Its sound is off here."}`;
   }
   if (micOn && cameraOn) return "It sees and hears you.";
   if (micOn) return "It hears you, but does not see you.";
@@ -93,7 +93,7 @@ function cleanUp() {
   sessionStorage.removeItem("role");
   at("avatar").srcObject = at("view").srcObject = at("self").srcObject = null;
   at("view-tile").hidden = true;
-  resetSound();
+  resetAudio();
 }
 
 async function showTracks(avatar, view) {
@@ -131,7 +131,7 @@ async function leave() {
   setKey("");
 }
 
-// after having talked; the answer to handing over, and the state that tells of it, come both
+// after having talked; the answer to handing over, and the state that shows it, come both
 async function watch() {
   if (recording()) await stopRecording().catch(() => {});
   if (connection.role !== "speaker") return;
@@ -177,14 +177,14 @@ async function refresh() {
 }
 
 // one after the other: a slow server gets no second request meanwhile
-async function watchState() {
+async function pollState() {
   try {
     await refresh();
     if (at("status").textContent.startsWith("The server does not answer")) showStatus("");
   } catch (error) {
     if (connection.phase !== "lost") showStatus(error.message, true);
   }
-  setTimeout(watchState, STATE_MS);
+  setTimeout(pollState, STATE_MS);
 }
 
 function dropped(file) {
@@ -238,4 +238,4 @@ reportErrors(async () => {
   const role = sessionStorage.getItem("role"); // what this page was doing before it was loaded again
   if (role) await start(role);
 })();
-setTimeout(watchState, STATE_MS);
+setTimeout(pollState, STATE_MS);

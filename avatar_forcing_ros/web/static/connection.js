@@ -7,7 +7,7 @@ const CHECK_MS = 300;
 const SILENT_MS = 1200; // without a new frame, while the server shows some; twice as long each time
 const FIRST_MS = 4000; // the same before the first
 const WAITS_MS = [0, 250, 500, 1000]; // before another attempt; the last again and again
-const STEADY_MS = 5000; // of pictures, after which it begins with the first again
+const STEADY_MS = 5000; // of images, after which it begins with the first again
 const USUAL_DELAY_MS = 400; // after which a frame is shown at most, where there is time enough
 const BUSY = 4; // of its answer's time more
 const MISSED_FRAMES = 10; // that the server has shown since
@@ -78,7 +78,7 @@ export class Connection {
       return;
     }
     this.line = line;
-    this.seen = { frames: 0, packets: 0, atMs: performance.now(), sinceMs: 0,
+    this.last = { frames: 0, packets: 0, atMs: performance.now(), sinceMs: 0,
       serverFrames: this.serverFrames };
     line.peer.onconnectionstatechange = () => {
       if (["failed", "disconnected", "closed"].includes(line.peer.connectionState)) this.reconnect();
@@ -126,12 +126,12 @@ export class Connection {
     const now = await received(line.peer);
     if (line !== this.line) return;
     const nowMs = performance.now();
-    // a page that nobody sees may decode nothing
-    const moved = document.hidden ? now.packets > this.seen.packets : now.frames > this.seen.frames;
+    // a hidden page may decode nothing
+    const moved = document.hidden ? now.packets > this.last.packets : now.frames > this.last.frames;
     if (moved) {
       this.checkedMs = nowMs;
-      const sinceMs = this.seen.sinceMs || nowMs;
-      this.seen = { ...now, atMs: nowMs, sinceMs, serverFrames: this.serverFrames };
+      const sinceMs = this.last.sinceMs || nowMs;
+      this.last = { ...now, atMs: nowMs, sinceMs, serverFrames: this.serverFrames };
       if (nowMs - sinceMs > STEADY_MS) this.attempts = 0;
       if (this.phase !== "live") {
         this.lostMs = null;
@@ -142,15 +142,15 @@ export class Connection {
     // time in which this page itself stood still does not count, and a busy server gets more
     const stoodMs = Math.max(0, nowMs - this.checkedMs - 2 * CHECK_MS);
     this.checkedMs = nowMs;
-    this.seen.atMs += stoodMs;
+    this.last.atMs += stoodMs;
     // what comes but is not shown yet is a slow machine's, which another connection makes slower
-    if (now.packets > this.seen.packets) Object.assign(this.seen, { packets: now.packets, cameMs: nowMs });
-    const stuckMs = nowMs - this.seen.atMs;
-    const silentMs = Math.min(stuckMs, nowMs - (this.seen.cameMs ?? 0));
+    if (now.packets > this.last.packets) Object.assign(this.last, { packets: now.packets, cameMs: nowMs });
+    const stuckMs = nowMs - this.last.atMs;
+    const silentMs = Math.min(stuckMs, nowMs - (this.last.cameMs ?? 0));
     // an avatar that itself stands still is not brought back by another connection
-    const missed = this.serverIsAway || this.serverFrames - this.seen.serverFrames >= MISSED_FRAMES;
+    const missed = this.serverIsAway || this.serverFrames - this.last.serverFrames >= MISSED_FRAMES;
     const times = 2 ** Math.min(this.attempts, 3);
-    const timeoutMs = (this.seen.sinceMs ? SILENT_MS : FIRST_MS) + BUSY * this.serverMs;
+    const timeoutMs = (this.last.sinceMs ? SILENT_MS : FIRST_MS) + BUSY * this.serverMs;
     if (missed && (silentMs > times * timeoutMs || stuckMs > times * FIRST_MS)) this.reconnect();
   }
 }

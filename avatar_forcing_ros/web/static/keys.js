@@ -7,25 +7,25 @@ const BUTTONS = {
   h: ["hand-over", "request-turn"], f: ["metrics-button"], "?": ["help-button"],
 };
 
-const seen = (id) => at(id).closest("label, button").checkVisibility();
+const visible = (id) => at(id).closest("label, button").checkVisibility();
 
 function go(event) {
   const typing = event.target.closest("input:not([type=file])");
   if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
   if (event.key === "Escape") {
     typing?.blur();
-    if (seen("silence")) at("silence").click();
+    if (visible("silence")) at("silence").click();
     return;
   }
   if (typing || event.repeat) return;
   if (event.key === "Enter" || event.key === " ") {
     if (event.target.closest("button, label")) return;
     event.preventDefault();
-    if (seen("talk")) at("talk").click();
+    if (visible("talk")) at("talk").click();
     else at("text").focus();
     return;
   }
-  const id = BUTTONS[event.key.toLowerCase()]?.find(seen);
+  const id = BUTTONS[event.key.toLowerCase()]?.find(visible);
   if (id) {
     event.preventDefault();
     at(id).click();

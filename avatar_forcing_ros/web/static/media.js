@@ -26,7 +26,7 @@ export class Media {
     return this.stream.getTracks().find((one) => one.kind === kind) ?? null;
   }
 
-  // whether your microphone is heard, or your camera seen
+  // whether your microphone, or your camera, is sent
   on(kind) {
     return Boolean(this.track(kind)?.enabled);
   }

@@ -4,7 +4,7 @@ const TICK_MS = 100;
 const FLOOR_DB = -55;
 let context = null;
 
-// browsers start sound processing after a touch or a key alone
+// browsers start audio processing after a touch or a key alone
 export function wakeMeters() {
   context ??= new AudioContext();
   if (context.state === "suspended") context.resume().catch(() => {});

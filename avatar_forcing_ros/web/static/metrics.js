@@ -27,12 +27,12 @@ export async function measured(peer) {
 }
 
 export function show(list, state, line) {
-  const wayMs = (line.wayMs ?? NaN) / 2;
+  const networkMs = (line.roundTripMs ?? NaN) / 2;
   const rows = [
-    ["From the moment to your screen", ms(state.playout_delay_ms + (state.graph_delay_ms ?? 0) + wayMs + (line.bufferMs ?? NaN))],
+    ["From the moment to your screen", ms(state.playout_delay_ms + (state.graph_delay_ms ?? 0) + networkMs + (line.bufferMs ?? NaN))],
     ["· made and shown by the server", ms(state.playout_delay_ms ?? NaN)],
     ...(state.mode === "telepresence" ? [["· over the robot's network", ms(state.graph_delay_ms ?? NaN)]] : []),
-    ["· network", ms(wayMs)],
+    ["· network", ms(networkMs)],
     ["· waits in this browser", ms(line.bufferMs ?? NaN)],
     ["Frames here", a(line.frameRate, "a second")],
     ["Video data", a(line.kilobits, "kbit/s")],

@@ -5,9 +5,9 @@ import { at, draw, press, reportErrors } from "./page.js";
 const chosen = {}; // by role: whether it was turned on or off here
 let role = null;
 let onByDefault = true;
-let blocked = false; // some browsers play no sound before a touch
+let blocked = false; // some browsers play no audio before a touch
 
-export const soundIsOn = () => !at("avatar").muted;
+export const audioIsOn = () => !at("avatar").muted;
 
 function show() {
   const on = !blocked && (chosen[role] ?? onByDefault);
@@ -17,10 +17,10 @@ function show() {
   draw("mute", on ? "sound" : "sound-off", on ? "Sound on" : "Sound off");
 }
 
-// who talks through the avatar would hear themselves again, and late
-export function setRole(newRole, { mode, has_robot_audio: hearsRobot }) {
+// who talks through the avatar would get their own speech back, and late
+export function setRole(newRole, { mode, has_robot_audio: withRobotAudio }) {
   role = newRole;
-  onByDefault = role !== "speaker" || mode !== "telepresence" || hearsRobot === true;
+  onByDefault = role !== "speaker" || mode !== "telepresence" || withRobotAudio === true;
   show();
 }
 
@@ -29,20 +29,20 @@ export async function playAvatar() {
     await at("avatar").play();
   } catch (error) {
     if (error.name !== "NotAllowedError") return; // another connection came in between
-    blocked = true; // picture first
+    blocked = true; // video first
     show();
     at("avatar").play().catch(() => {});
   }
 }
 
-export function resetSound() {
+export function resetAudio() {
   blocked = false;
   show();
 }
 
 export function preparePlayback() {
   at("mute").onclick = at("unmute").onclick = reportErrors(() => {
-    chosen[role] = !soundIsOn();
+    chosen[role] = !audioIsOn();
     blocked = false;
     show();
   });

@@ -61,19 +61,19 @@ export async function call({ role, media, withView, tracks }) {
   return { peer, close };
 }
 
-// What has come of the avatar's video so far, and what the way to this screen adds, in ms.
+// What has come of the avatar's video so far, and what the network and this browser add, in ms.
 export async function received(peer) {
   const [video] = peer.getTransceivers().filter((one) => one.receiver.track.kind === "video");
-  const seen = { frames: 0, packets: 0, bytes: 0, wayMs: null, bufferMs: null };
+  const totals = { frames: 0, packets: 0, bytes: 0, roundTripMs: null, bufferMs: null };
   for (const report of (await peer.getStats(video.receiver.track)).values()) {
     if (report.type === "candidate-pair" && report.nominated)
-      seen.wayMs = 1000 * (report.currentRoundTripTime ?? 0);
+      totals.roundTripMs = 1000 * (report.currentRoundTripTime ?? 0);
     if (report.type !== "inbound-rtp") continue;
-    seen.frames = report.framesDecoded ?? 0;
-    seen.packets = report.packetsReceived ?? 0;
-    seen.bytes = report.bytesReceived ?? 0;
+    totals.frames = report.framesDecoded ?? 0;
+    totals.packets = report.packetsReceived ?? 0;
+    totals.bytes = report.bytesReceived ?? 0;
     if (report.jitterBufferEmittedCount)
-      seen.bufferMs = 1000 * report.jitterBufferDelay / report.jitterBufferEmittedCount;
+      totals.bufferMs = 1000 * report.jitterBufferDelay / report.jitterBufferEmittedCount;
   }
-  return seen;
+  return totals;
 }
