@@ -88,14 +88,14 @@ def test_an_avatar_like_the_true_one_has_no_residual() -> None:
     late = [np.roll(clip, 8, axis=0) for clip in user]
     truth = synchrony.correlation_sums(user, late)
     scaled = synchrony.correlation_sums(user, [3.0 * clip + 1.0 for clip in late])
-    deaf = synchrony.correlation_sums(user, [moving(k + 50) for k in range(4)])
+    unrelated = synchrony.correlation_sums(user, [moving(k + 50) for k in range(4)])
     assert synchrony.residual_correlation(scaled, truth, POSE).value == pytest.approx(0, abs=1e-9)
-    # one lag of 26 has r 1, which the deaf one lacks; the others are noise
-    assert 0.03 < synchrony.residual_correlation(deaf, truth, POSE).value < 0.15
+    # one lag of 26 has r 1, which the unrelated one lacks; the others are noise
+    assert 0.03 < synchrony.residual_correlation(unrelated, truth, POSE).value < 0.15
     assert synchrony.correlations(truth.sum(0))[8].min() > 0.9
     drawn = resamples(4)
     gap = difference(
-        synchrony.residual_correlation(deaf, truth, POSE),
+        synchrony.residual_correlation(unrelated, truth, POSE),
         synchrony.residual_correlation(scaled, truth, POSE),
         drawn,
     )

@@ -3,9 +3,9 @@
 rPCC, the residual Pearson correlation coefficient of Dyadic Interaction Modeling (Tran et al.
 2024, arXiv 2403.09069), which the Avatar Forcing paper reports too, is
 |PCC(user, generated) - PCC(user, true)|. There, all frames and coefficients are one long series
-and the correlation is taken at lag 0. An answer comes 200 to 600 ms after its cause and a mirrored
-yaw has the other sign, so here each coefficient has a correlation of its own, at every lag of the
-avatar from 0 to 1 s, and the residual is the mean over coefficients and lags.
+and the correlation is taken at lag 0. A reaction comes 200 to 600 ms after its cause and a
+mirrored yaw has the other sign, so here each coefficient has a correlation of its own, at every
+lag of the avatar from 0 to 1 s, and the residual is the mean over coefficients and lags.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ AROUND_SPEECH_FRAMES = 12  # half a second: opening before the speech and closin
 CLOSED = 0.5
 CLOSURE_SLACK_FRAMES = 1
 _SUMS = 6  # n, Σx, Σy, Σx², Σy², Σxy
-RESPONSE_LAG_FRAMES = FRAME_RATE_HZ  # the latest answer: one second
+RESPONSE_LAG_FRAMES = FRAME_RATE_HZ  # the latest reaction: one second
 INFORMATIVE_R = 0.1
 
 
@@ -74,9 +74,9 @@ def pearson_of_sums(sums: Array) -> Array:
 
 
 def bilabial_closure(generated: Sequence[Motion], phonemes: Sequence[Sequence[Phoneme]]) -> Metric:
-    """Share of the sounds /m b p/ during which the lips meet (lips_close above a half).
+    """Share of the phonemes /m b p/ during which the lips meet (lips_close above a half).
 
-    Sounds shorter than a frame do not count; a frame before and after them does. A mouth that
+    Phonemes shorter than a frame do not count; a frame before and after them does. A mouth that
     never opens would score 1: read it beside `lip_sync`.
     """
     return share(
@@ -147,7 +147,7 @@ def correlations(sums: Array) -> Array:
 
 
 def residual_correlation(generated: Array, truth: Array, part: slice) -> Metric:
-    """rPCC over the coefficients of `part`: 0 is an avatar that answers as the true one does.
+    """rPCC over the coefficients of `part`: 0 is an avatar that responds as the true one does.
 
     `generated` and `truth` are `correlation_sums` of both with the same users. Coefficients that
     the true avatar never moves are left out.

@@ -27,8 +27,8 @@ class Conversation:
     """Two people talking; T video frames of 40 ms, audio at 16 kHz, motion in the rig's order.
 
     Frame i of motion is the face at the centre of its 40 ms. `events` lists nods, smiles,
-    laughs, raised brows, tilts, blinks, and as ``reaction_<kind>`` those of them that answer the
-    partner; `reactions` has ``(kind, who, cause_s, start_s)`` for these.
+    laughs, raised brows, tilts, blinks, and as ``reaction_<kind>`` those of them that react to
+    the partner; `reactions` has ``(kind, who, cause_s, start_s)`` for these.
     """
 
     seed: int
@@ -112,8 +112,8 @@ def render(speech: Speech, frames: int) -> NDArray[np.float32]:
         wave = segment.utterance.samples
         if segment.kind == "backchannel":
             wave = 0.6 * wave  # quieter than a turn
-        room = out[first : first + len(wave)]
-        room += wave[: len(room)]
+        part = out[first : first + len(wave)]
+        part += wave[: len(part)]
     return out
 
 
