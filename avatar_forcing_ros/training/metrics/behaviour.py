@@ -155,6 +155,12 @@ def runs(marked: NDArray[np.bool_]) -> list[tuple[int, int]]:
     return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
+def near(marked: NDArray[np.bool_], reach_frames: int) -> NDArray[np.bool_]:
+    """Frames ``[T]`` that are no more than `reach_frames` away from one that is `marked`."""
+    window = np.ones(2 * reach_frames + 1)
+    return np.convolve(marked, window)[reach_frames : reach_frames + len(marked)] > 0
+
+
 @dataclass(frozen=True)
 class Clip:
     """T frames: the motion of two faces, and who speaks when."""

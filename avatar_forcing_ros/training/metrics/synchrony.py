@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from avatar_forcing_ros.rig.coefficients import INDEX
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ
+from avatar_forcing_ros.training.metrics.behaviour import near
 from avatar_forcing_ros.training.metrics.bootstrap import Array, Metric, share
 from avatar_forcing_ros.training.synthetic.speech import Phoneme
 from avatar_forcing_ros.training.synthetic.visemes import closes_lips
@@ -46,7 +47,11 @@ def lip_sync(
     sums = np.array(
         [
             [
-                _sums(_shifted(made[:, jaw], lag), _inner(real[:, jaw]), _inner(_near(spoken)))
+                _sums(
+                    _shifted(made[:, jaw], lag),
+                    _inner(real[:, jaw]),
+                    _inner(near(spoken, AROUND_SPEECH_FRAMES)),
+                )
                 for lag in lags
             ]
             for made, real, spoken in zip(generated, truth, speaking, strict=True)
@@ -98,12 +103,6 @@ def _closures(motion: Motion, phonemes: Sequence[Phoneme]) -> tuple[float, float
         due += 1
         made += bool(lips[around].max() > CLOSED)
     return float(made), float(due)
-
-
-def _near(speaking: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    window = np.ones(2 * AROUND_SPEECH_FRAMES + 1)
-    full = np.convolve(speaking, window) > 0
-    return full[AROUND_SPEECH_FRAMES : AROUND_SPEECH_FRAMES + len(speaking)]
 
 
 def _inner(series: NDArray[Any]) -> NDArray[Any]:
