@@ -1,4 +1,4 @@
-"""Recordings of people who are easy to see: grey squares whose brightness is the open jaw."""
+"""Recordings of people who are easy to track: grey squares whose brightness is the open jaw."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from avatar_forcing_ros.rig import blendshapes
 from avatar_forcing_ros.rig.coefficients import vector
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 
-VOICE = Path(__file__).parent / "data" / "unseen_voice.wav"
+SPEECH = Path(__file__).parent / "data" / "unseen_voice.wav"
 FRAMES = 200
 SIDE_PX = 64
 DARKEST, BRIGHTEST = 60, 240  # of a face; darker is none
@@ -30,28 +30,28 @@ WIDTH_PX = 40.0
 MILLISECOND = Fraction(1, 1000)
 
 Pixels = NDArray[np.uint8]
-Sound = NDArray[np.float32]
+Audio = NDArray[np.float32]
 
 
 class Talk(NamedTuple):
-    """Two people who speak one after the other: `jaw` ``[2, T]`` and `sound` ``[2, 640 T]``."""
+    """Two people who speak one after the other: `jaw` ``[2, T]`` and `audio` ``[2, 640 T]``."""
 
     jaw: NDArray[np.float32]
-    sound: Sound
+    audio: Audio
 
 
 @lru_cache
 def talk() -> Talk:
-    """Eight seconds: the first half is said by a, the second by b."""
-    told = json.loads(VOICE.with_suffix(".json").read_text(encoding="utf-8"))
-    jaw = np.array(told["jaw_open"][:FRAMES], np.float32)
-    sound = read_audio(VOICE)[: FRAMES * SAMPLES_PER_FRAME]
+    """Eight seconds: the first half is spoken by a, the second by b."""
+    stored = json.loads(SPEECH.with_suffix(".json").read_text(encoding="utf-8"))
+    jaw = np.array(stored["jaw_open"][:FRAMES], np.float32)
+    audio = read_audio(SPEECH)[: FRAMES * SAMPLES_PER_FRAME]
     first = np.arange(FRAMES) < FRAMES // 2
     turns = np.stack((first, ~first)).astype(np.float32)
-    return Talk(jaw * turns, sound * turns.repeat(SAMPLES_PER_FRAME, axis=1))
+    return Talk(jaw * turns, audio * turns.repeat(SAMPLES_PER_FRAME, axis=1))
 
 
-def picture(jaw: float, number: int) -> Pixels:
+def face_image(jaw: float, number: int) -> Pixels:
     """A face ``[64, 64, 3]`` with its mouth open so far; its lower half differs by `number`."""
     out = np.full((SIDE_PX, SIDE_PX, 3), DARKEST + jaw * (BRIGHTEST - DARKEST), np.uint8)
     blocks = np.random.default_rng(number).integers(0, 255, (4, 8, 1), np.uint8)
@@ -59,36 +59,36 @@ def picture(jaw: float, number: int) -> Pixels:
     return out
 
 
-def pictures(jaw: Iterable[float]) -> list[Pixels]:
+def face_images(jaw: Iterable[float]) -> list[Pixels]:
     """One image for each of `jaw`."""
-    return [picture(value, number) for number, value in enumerate(jaw)]
+    return [face_image(value, number) for number, value in enumerate(jaw)]
 
 
 def write_video(
     path: Path,
     shown: Sequence[Pixels],
-    sound: Sound,
+    audio: Audio,
     stamps_ms: Sequence[int] | None = None,
-    sound_at_ms: int = 0,
+    audio_at_ms: int = 0,
 ) -> Path:
-    """A video of `shown`, at 25 fps if no stamps are given, with `sound` ``[n]`` or ``[2, n]``."""
+    """A video of `shown`, at 25 fps if no stamps are given, with `audio` ``[n]`` or ``[2, n]``."""
     stamps_ms = stamps_ms or [1000 * k // FRAME_RATE_HZ for k in range(len(shown))]
-    layout = "stereo" if sound.ndim == 2 else "mono"
+    layout = "stereo" if audio.ndim == 2 else "mono"
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", 30, {"preset": "ultrafast", "crf": "12"})
         video.height, video.width = shown[0].shape[:2]
         video.pix_fmt, video.thread_count = "yuv420p", 1
         video.time_base = video.codec_context.time_base = MILLISECOND
-        audio = container.add_stream("aac", SAMPLE_RATE_HZ, layout=layout)
+        speech = container.add_stream("aac", SAMPLE_RATE_HZ, layout=layout)
         for pixels, stamp_ms in zip(shown, stamps_ms, strict=True):
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
             frame.pts, frame.time_base = stamp_ms, MILLISECOND
             container.mux(video.encode(frame))
-        heard = np.ascontiguousarray(np.atleast_2d(sound), np.float32)
-        chunk = av.AudioFrame.from_ndarray(heard, format="fltp", layout=layout)
-        chunk.sample_rate, chunk.pts = SAMPLE_RATE_HZ, sound_at_ms * SAMPLE_RATE_HZ // 1000
+        samples = np.ascontiguousarray(np.atleast_2d(audio), np.float32)
+        chunk = av.AudioFrame.from_ndarray(samples, format="fltp", layout=layout)
+        chunk.sample_rate, chunk.pts = SAMPLE_RATE_HZ, audio_at_ms * SAMPLE_RATE_HZ // 1000
         chunk.time_base = Fraction(1, SAMPLE_RATE_HZ)
-        for stream, packet in ((audio, chunk), (audio, None), (video, None)):
+        for stream, packet in ((speech, chunk), (speech, None), (video, None)):
             container.mux(stream.encode(packet))
     return path
 
@@ -96,10 +96,10 @@ def write_video(
 def write_pair(
     folder: Path, name: str = "talk", *, frames: int = FRAMES, swapped: bool = False
 ) -> None:
-    """`talk` as two videos, each with its own sound or, `swapped`, with the other's."""
+    """`talk` as two videos, each with its own audio or, `swapped`, with the other's."""
     for k, who in enumerate("ab"):
-        sound = talk().sound[1 - k if swapped else k, : frames * SAMPLES_PER_FRAME]
-        write_video(folder / f"{name}_{who}.mp4", pictures(talk().jaw[k, :frames]), sound)
+        audio = talk().audio[1 - k if swapped else k, : frames * SAMPLES_PER_FRAME]
+        write_video(folder / f"{name}_{who}.mp4", face_images(talk().jaw[k, :frames]), audio)
 
 
 class ToyTracker:

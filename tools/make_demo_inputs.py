@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from avatar_forcing_ros.rig.coefficients import COUNT, INDEX, NAMES, POSE, clip
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
-from avatar_forcing_ros.training.synthetic import performance, reactions, speech, turns
+from avatar_forcing_ros.training.synthetic import eyes, performance, speech, turns
 from avatar_forcing_ros.training.synthetic.conversation import relative_loudness, render
 from avatar_forcing_ros.training.synthetic.speech import laugh
 from avatar_forcing_ros.training.synthetic.statistics import PersonStyle
@@ -57,7 +57,7 @@ PERSON = PersonStyle(
     mirror_gain=0.4, mirror_lag_s=0.8, gaze_avoidance=0.7,
 )  # fmt: skip
 SCRIPT = tuple(
-    reactions.Act(*row) for row in (
+    performance.Act(*row) for row in (
         # kind, start_s, size, hold_s: listens, nods, answers, smiles, laughs
         ("smile", 1.2, 0.25, 1.2), ("nod", 2.1, 0.08), ("nod", 4.9, 0.10), ("nod", 8.2, 0.09),
         ("brow", 10.2, 0.40, 0.4), ("tilt", 10.3, 0.08, 1.2), ("emphasis", 12.9, 0.07),
@@ -96,7 +96,7 @@ def person_motion(
     motion[:, mouth] = mouth_curves(own.phonemes(), frames, PERSON.articulation, loudness)
     motion[:, POSE] = performance.sway(rng, PERSON, own, partner, frames)
     performance.add_acts(rng, PERSON, own, motion, list(SCRIPT))
-    performance.add_eyes(rng, PERSON, motion, own, partner, None)
+    eyes.add_eyes(rng, PERSON, motion, own, partner, None)
     return clip(motion)
 
 

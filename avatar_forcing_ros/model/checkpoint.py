@@ -164,8 +164,8 @@ def inspect_checkpoint(path: Path) -> WeightReport:
     try:
         stored = _read(path)
     except (CheckpointError, ConfigError) as error:
-        trouble = f"expected {error.expected}, got {error.got}"
-        file = FileReport(path.name, size_bytes, Findings(0), trouble)
+        problem = f"expected {error.expected}, got {error.got}"
+        file = FileReport(path.name, size_bytes, Findings(0), problem)
         return WeightReport(str(path), (file,), "")
     findings = compare(stored.networks.tensors(), stored.tensors)
     space = stored.networks.generator.config.motion_space

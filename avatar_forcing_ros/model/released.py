@@ -185,7 +185,7 @@ def _read(path: Path) -> dict[str, object]:
     for key, value in content.items():
         name = str(key)
         if speech:
-            if name.startswith("lm_head."):  # from sound to letters
+            if name.startswith("lm_head."):  # from audio to characters
                 continue
             name = "audio_encoder." + name
         elif name in RECOMPUTED or name.endswith(".kernel"):
@@ -196,11 +196,10 @@ def _read(path: Path) -> dict[str, object]:
 
 def _read_pickle(path: Path) -> Mapping[Any, object]:
     try:
-        # Two locks on the door: weights_only builds tensors and nothing else, and mmap refuses
-        # all but the zip format, because older torch could be made to run code by the others
-        # (CVE-2025-32434).
+        # weights_only builds tensors and nothing else; mmap refuses all but the zip format, as
+        # older torch could be made to run code by the others (CVE-2025-32434)
         content = torch.load(str(path), map_location="cpu", weights_only=True, mmap=True)
-    except Exception as error:  # a damaged pickle can raise whatever it likes
+    except Exception as error:  # a damaged pickle can raise anything
         raise CheckpointError(
             f"weights {path}",
             expected="tensors, as torch.save stores them since version 1.6",

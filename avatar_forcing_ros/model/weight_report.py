@@ -105,21 +105,21 @@ class FileReport:
     size_bytes: int | None
     """None where there is no such file."""
     findings: Findings
-    trouble: str = ""
+    problem: str = ""
     """Why it could not be read, in words; empty where it could."""
     note: str = ""
     """What a reader should know of it even so."""
 
     @property
     def usable(self) -> bool:
-        return self.size_bytes is not None and not self.trouble and self.findings.good
+        return self.size_bytes is not None and not self.problem and self.findings.good
 
     def sentences(self) -> list[str]:
         """One for each thing that is wrong, the file's name first."""
         if self.size_bytes is None:
             return [f"{self.name} is missing" + (f", {self.note}" if self.note else "")]
-        if self.trouble:
-            return [f"{self.name}: {self.trouble}"]
+        if self.problem:
+            return [f"{self.name}: {self.problem}"]
         return [f"{self.name}: {sentence}" for sentence in self.findings.sentences()]
 
 

@@ -22,8 +22,8 @@ from avatar_forcing_ros.perception.mediapipe_import import INSTALL_COMMAND, impo
 from avatar_forcing_ros.perception.solutions_backend import SolutionsBackend
 
 SWITCH_RATIO = 1.3  # another face must be this much wider before the tracker leaves the old one
-LOOK_AROUND_EVERY = 25  # images in which MediaPipe has all the faces that it can follow
-MAX_LOOK_AROUND_FACES = 5  # that it finds when it looks around
+RESCAN_EVERY = 25  # images in which MediaPipe tracks as many faces as it can
+MAX_RESCAN_FACES = 5  # that a rescan finds
 
 Pixels = NDArray[np.uint8]  # [H, W, 3] RGB
 Landmarks = NDArray[np.float32]  # [478, 3] px
@@ -66,9 +66,9 @@ class FaceMeshTracker:
     `static_image` treats every image on its own. The same frames in the same order give the
     same landmarks from every fresh tracker.
 
-    In a sequence MediaPipe follows the faces that it has and looks for others only while it has
-    fewer than `max_faces`. Where it has all of 2 or more, this looks around once in a while, so
-    that a person who comes nearer than they are is noticed. `max_faces` of 1 saves some time
+    In a sequence MediaPipe tracks the faces that it has and searches for others only while it has
+    fewer than `max_faces`. Where it has all of 2 or more, the image is rescanned once in a while,
+    so that a person who comes nearer than they are is noticed. `max_faces` of 1 saves some time
     but keeps to the first face found, large or not.
 
     Raises MissingDependencyError without mediapipe, and MediaError where mediapipe has no models
@@ -87,9 +87,9 @@ class FaceMeshTracker:
         self._last: Landmarks | None = None
         self._crowded = 0  # images in a row in which no new face could be noticed
         self._backend = _make_backend(static_image, max_faces, min_confidence, model_path)
-        self._around: FaceBackend | None = None
-        self._make_around = partial(
-            _make_backend, True, MAX_LOOK_AROUND_FACES, min_confidence, model_path
+        self._rescanner: FaceBackend | None = None
+        self._make_rescanner = partial(
+            _make_backend, True, MAX_RESCAN_FACES, min_confidence, model_path
         )
 
     def track(self, frame: VideoFrame) -> FaceObservation | None:
@@ -98,23 +98,23 @@ class FaceMeshTracker:
         faces = _faces(self._backend, pixels)
         crowded = len(faces) >= self._max_faces > 1 and not self._static_image
         self._crowded = self._crowded + 1 if crowded else 0
-        if self._crowded >= LOOK_AROUND_EVERY:
+        if self._crowded >= RESCAN_EVERY:
             self._crowded = 0
-            faces = self._look_around(pixels, faces)
+            faces = self._rescan(pixels, faces)
         self._last = choose_face(faces, None if self._static_image else self._last)
         return None if self._last is None else FaceObservation(self._last, frame.stamp_ns)
 
     def close(self) -> None:
         """Give back MediaPipe's graphs; calling it twice is harmless."""
         self._backend.close()
-        if self._around:
-            self._around.close()
+        if self._rescanner:
+            self._rescanner.close()
 
-    def _look_around(self, pixels: Pixels, tracked: list[Landmarks]) -> list[Landmarks]:
+    def _rescan(self, pixels: Pixels, tracked: list[Landmarks]) -> list[Landmarks]:
         """The faces to go on with: those `tracked`, unless another one is larger by far."""
-        if self._around is None:
-            self._around = self._make_around()
-        chosen = choose_face(_faces(self._around, pixels), self._last)
+        if self._rescanner is None:
+            self._rescanner = self._make_rescanner()
+        chosen = choose_face(_faces(self._rescanner, pixels), self._last)
         if chosen is None or any(same_face(face, chosen) for face in tracked):
             return tracked
         self._backend.faces(np.zeros_like(pixels))  # it loses whom it has,

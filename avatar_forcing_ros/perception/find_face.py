@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ from avatar_forcing_ros.errors import FaceNotFoundError
 from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.perception.face_tracker import (
     FaceMeshTracker,
+    FaceObservation,
     Landmarks,
     Pixels,
     check_pixels,
@@ -22,7 +24,7 @@ MAX_SIDE_PX = 1600  # a face is searched in no larger image
 def find_face(image: Pixels, *, model_path: str | None = None) -> Landmarks:
     """Landmarks ``[478, 3]`` px of the largest face in a portrait `image` ``[H, W, 3]`` uint8 RGB.
 
-    Tight faces are looked for again with the border extended, small ones in overlapping parts of
+    Tight faces are searched for again with the border extended, small ones in overlapping parts of
     the image. Raises FaceNotFoundError, and what FaceMeshTracker raises.
     """
     pixels = check_pixels(image)
@@ -49,15 +51,13 @@ def find_face(image: Pixels, *, model_path: str | None = None) -> Landmarks:
 def _refined(view: Pixels, model_path: str | None) -> Landmarks | None:
     """Landmarks after three passes over one still: each pass cuts the face out by the last one."""
     tracker = FaceMeshTracker(max_faces=4, min_confidence=0.4, model_path=model_path)
-    try:
-        found = None
+    found: FaceObservation | None = None
+    with closing(tracker):
         for index in range(3):
             found = tracker.track(VideoFrame(view, index * 40_000_000))
             if found is None:
-                return None
-        return None if found is None else found.landmarks_px
-    finally:
-        tracker.close()
+                break
+    return found.landmarks_px if found else None
 
 
 def _views(image: Pixels) -> Iterator[tuple[Pixels, float, tuple[float, float]]]:

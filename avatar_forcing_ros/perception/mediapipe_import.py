@@ -1,4 +1,4 @@
-"""MediaPipe, imported when a tracker is made and never before, and its start-up chatter.
+"""MediaPipe, imported when a tracker is made and never before, and its start-up log messages.
 
 Its C++ libraries write to file descriptor 2 themselves, before any log level is honoured.
 """
@@ -24,7 +24,7 @@ from avatar_forcing_ros.errors import MissingDependencyError
 RELEASE = "0.10.18" if platform.machine() == "aarch64" else "0.10.21"
 INSTALL_COMMAND = f"pip install mediapipe=={RELEASE}"
 
-CHATTER = re.compile(
+LOG_NOISE = re.compile(
     rb"Created TensorFlow Lite XNNPACK delegate"
     rb"|before absl::InitializeLog\(\) is called"
     rb"|inference_feedback_manager\.cc"
@@ -37,7 +37,7 @@ _lock = threading.RLock()  # two trackers that start at once must not restore ea
 
 @contextmanager
 def quiet_mediapipe() -> Iterator[None]:
-    """Run a block with MediaPipe's known remarks filtered out of standard error.
+    """Run a block with MediaPipe's known log messages filtered out of standard error.
 
     While it runs, descriptor 2 points to a temporary file; all other lines are written to it after
     the block. Without a usable descriptor 2 it does nothing.
@@ -59,7 +59,7 @@ def quiet_mediapipe() -> Iterator[None]:
                 os.close(kept)
                 caught.seek(0)
                 for line in caught:
-                    if not CHATTER.search(line):
+                    if not LOG_NOISE.search(line):
                         os.write(2, line)
 
 

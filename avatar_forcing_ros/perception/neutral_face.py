@@ -41,23 +41,21 @@ class NeutralFace:
         """Reads expressions against the estimate so far, at first against the canonical face."""
         return self._solver
 
-    def add(self, face: Array, turned_rad: float = 0.0) -> bool:
-        """Learn from one observed `face` ``[478, 3]``; True if the estimate changed.
+    def add(self, face: Array, turned_rad: float = 0.0) -> None:
+        """Learn from one observed `face` ``[478, 3]``.
 
         `turned_rad` is how far the head was turned away.
         """
         if self._faces and turned_rad > MAX_TURN_RAD:
-            return False
+            return
         index, self._seen = self._seen, self._seen + 1
         if index >= LEARN_FRAMES or (index >= EVERY_FRAME and index % THEN_EVERY):
-            return False
+            return
         self._faces.append(face)
         self._openings.append((eye_opening(face, EYE_LEFT), eye_opening(face, EYE_RIGHT)))
         pause = 1 if index < THEN_EVERY else THEN_EVERY if index < EVERY_FRAME else FRAME_RATE_HZ
-        if index % pause:
-            return False
-        self._solver = ExpressionSolver(self._estimate())
-        return True
+        if index % pause == 0:
+            self._solver = ExpressionSolver(self._estimate())
 
     def _estimate(self) -> Array:
         faces = np.stack(self._faces)  # [n, 478, 3]

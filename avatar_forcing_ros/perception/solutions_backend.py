@@ -30,7 +30,7 @@ class SolutionsBackend:
     def faces(self, pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         if self._seen_face:
             result = self._mesh.process(pixels)
-        else:  # the first face draws one more remark
+        else:  # the first face logs one more message
             with quiet_mediapipe():
                 result = self._mesh.process(pixels)
         found = [landmark_array(face.landmark) for face in result.multi_face_landmarks or []]

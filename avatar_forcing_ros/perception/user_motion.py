@@ -14,7 +14,6 @@ from avatar_forcing_ros.errors import MediaError
 from avatar_forcing_ros.perception.face_tracker import FaceObservation
 from avatar_forcing_ros.perception.head_pose import HeadPose, canonical_face, estimate_pose
 from avatar_forcing_ros.perception.neutral_face import NeutralFace
-from avatar_forcing_ros.perception.one_euro import OneEuroFilter
 from avatar_forcing_ros.rig import coefficients
 from avatar_forcing_ros.rig.coefficients import COUNT, EXPRESSION, POSE, POSE_COUNT
 from avatar_forcing_ros.rig.face_landmarks import check_landmarks, head_centre
@@ -167,6 +166,47 @@ class PoseReference:
         self._seen += 1
 
 
+class OneEuroFilter:
+    """The One-Euro filter: smooth while still, quick while moving (Casiez, Roussel, Vogel 2012).
+
+    A causal low-pass over vectors ``[K]`` whose cut-off rises with the speed of each entry.
+
+    `min_cutoff_hz` when still; `speed_gain` adds to it, in Hz per unit and second.
+    """
+
+    def __init__(
+        self,
+        min_cutoff_hz: float | Array,
+        speed_gain: float | Array,
+        *,
+        speed_cutoff_hz: float = 4.0,
+        rate_hz: float = FRAME_RATE_HZ,
+    ) -> None:
+        self._min_cutoff_hz = min_cutoff_hz
+        self._speed_gain = speed_gain
+        self._speed_share = _share(np.array(speed_cutoff_hz), rate_hz)
+        self._rate_hz = rate_hz
+        self._raw: Array | None = None
+        self._speed = np.zeros(0)
+        self._value = np.zeros(0)
+
+    def reset(self) -> None:
+        """Forget everything: the next value passes unchanged."""
+        self._raw = None
+
+    def __call__(self, value: Array) -> Array:
+        """The smoothed `value` ``[K]``."""
+        if self._raw is None:
+            self._raw, self._value, self._speed = value.copy(), value.copy(), np.zeros_like(value)
+            return value.copy()
+        speed = (value - self._raw) * self._rate_hz
+        self._speed += self._speed_share * (speed - self._speed)
+        cutoff_hz = self._min_cutoff_hz + self._speed_gain * np.abs(self._speed)
+        self._value += _share(cutoff_hz, self._rate_hz) * (value - self._value)
+        self._raw = value.copy()
+        return self._value.copy()
+
+
 def usable(observation: FaceObservation, image_shape: tuple[int, ...] | None = None) -> bool:
     """Whether the landmarks are a face of some pixels; a tracker may lose its hold.
 
@@ -208,3 +248,9 @@ def _speed_gains() -> Array:
 
 def _ns(seconds: float) -> int:
     return round(seconds * 1e9)
+
+
+def _share(cutoff_hz: Array, rate_hz: float) -> Array:
+    """How much of a step a first-order low-pass takes in one sample."""
+    turn = 2 * np.pi * cutoff_hz / rate_hz
+    return np.asarray(turn / (turn + 1.0), np.float64)

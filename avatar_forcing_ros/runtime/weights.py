@@ -161,7 +161,7 @@ def next_step(report: WeightReport) -> str:
 def _state(file: FileReport) -> str:
     if file.size_bytes is None:
         return f"missing, {file.note}" if file.note else "missing"
-    if file.trouble:
+    if file.problem:
         return "cannot be read"
     wrong = [f"{len(names)} {kind}" for kind, names in file.findings.by_kind().items() if names]
     return ", ".join(wrong or [file.note or "complete"])
@@ -170,8 +170,8 @@ def _state(file: FileReport) -> str:
 def _details(file: FileReport) -> list[str]:
     if file.size_bytes is None:
         return []
-    if file.trouble:
-        return [f"{file.name}: {file.trouble}"]
+    if file.problem:
+        return [f"{file.name}: {file.problem}"]
     kinds = file.findings.by_kind()
     return [f"{file.name}, {kind}: {few(names)}" for kind, names in kinds.items() if names]
 

@@ -26,6 +26,7 @@ from avatar_forcing_ros.model.audio_encoders import BANDS, MEL_PER_FRAME, SILENC
 from avatar_forcing_ros.streaming.audio_window import WAVE_FRAMES, MelWindow, WaveWindow
 from avatar_forcing_ros.timebase import SAMPLES_PER_FRAME
 
+SPLITS = ("train", "valid")  # of stored conversations: files train-*.npz and valid-*.npz
 AUDIO_KIND = {"mel": "mel", "wav2vec2": "wave"}  # by the configuration's audio encoder
 
 

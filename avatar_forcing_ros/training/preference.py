@@ -53,9 +53,9 @@ class Pairs(NamedTuple):
 class Preference(nn.Module):
     """Diffusion-DPO in velocity form (arXiv 2311.12908).
 
-    The winner is a window as it was, the loser the model's own answer to the same speech when it
-    neither saw nor heard the user. With both under the same noise, a network comes nearer to the
-    winner, and not to the loser, than the frozen `before` is. The flow-matching loss of the
+    The winner is a window as it was, the loser what the model itself makes of the same speech
+    without the user's audio and motion. With both under the same noise, a network comes nearer to
+    the winner, and not to the loser, than the frozen `before` is. The flow-matching loss of the
     winner keeps it a generator.
     """
 

@@ -114,9 +114,9 @@ def roll_out_features(
 ) -> list[Motion]:
     """The avatar's motion ``[T, D]`` in each of `conversations`, in its own units.
 
-    Without `user` the model neither hears nor sees the other person. Each conversation draws its
-    noise by its own seed; all are filled with silence to whole blocks and to the length of the
-    longest, and cut again.
+    Without `user` the model gets neither the audio nor the motion of the other person. Each
+    conversation draws its noise by its own seed; all are filled with silence to whole blocks and
+    to the length of the longest, and cut again.
     """
     config = model.config
     device = model.motion_mean.device

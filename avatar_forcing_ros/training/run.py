@@ -21,7 +21,7 @@ from avatar_forcing_ros.model.audio_encoders import SpeechEncoder
 from avatar_forcing_ros.model.checkpoint import Checkpoint, load_checkpoint
 from avatar_forcing_ros.model.generator import MotionGenerator
 from avatar_forcing_ros.strict import from_mapping, read_yaml
-from avatar_forcing_ros.training.dataset import ConversationWindows
+from avatar_forcing_ros.training.dataset import SPLITS, ConversationWindows
 from avatar_forcing_ros.training.losses import FlowMatching
 from avatar_forcing_ros.training.preference import (
     PairWindows,
@@ -31,7 +31,6 @@ from avatar_forcing_ros.training.preference import (
 from avatar_forcing_ros.training.settings import PreferenceConfig, TrainingConfig
 from avatar_forcing_ros.training.trainer import Report, Trainer, start_at_zero
 
-SPLITS = ("train", "valid")
 SMOOTHING = 0.02
 FABRIC_PRECISION = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 

@@ -6,80 +6,84 @@ from dataclasses import dataclass, field
 
 from avatar_forcing_ros.config import PRESETS, ModelConfig
 from avatar_forcing_ros.errors import ConfigError
-from avatar_forcing_ros.resources import user_path
-from avatar_forcing_ros.strict import one_of, require
+from avatar_forcing_ros.settings import Config, setting
+from avatar_forcing_ros.strict import require
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ
 
 MAX_WINDOW_S = 60.0  # of prepared data: one file
-_COUNTS = (
-    "steps", "batch_windows", "accumulate_batches", "checkpoint_every_steps",
-    "validate_every_steps",
-)  # fmt: skip
-_SHARES = (
-    "condition_dropout", "clean_context_probability", "parallel_share", "other_block_share",
-    "ema_decay",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
+class TrainingConfig(Config):
     """How a generator is trained: the optimiser, and diffusion forcing."""
 
-    steps: int = 12_000
-    batch_windows: int = 16
-    """Windows a batch; a step takes one batch from each process and each accumulation."""
-    accumulate_batches: int = 1
-    """Batches whose gradients are added up before a step, where memory is short."""
-    learning_rate: float = 1e-3
-    warm_up_steps: int = 300
-    weight_decay: float = 0.01
-    gradient_clip: float = 1.0
-    ema_decay: float = 0.999
-    loss_weighting: str = "uniform"
-    """``bell`` is the paper's, which leaves pure noise untrained; a solver with few steps takes
-    half its way from there, so the compact preset weighs all noise levels alike."""
-    smoothness: float = 1.0
-    """Weight of the error's change from frame to frame. The best prediction stays the same, but
-    a network of limited size makes its errors slow ones, which nobody notices as trembling."""
-    condition_dropout: float = 0.05
-    """Each input is dropped alone this often, and as often all of the user, the avatar's audio, or
-    everything together: an input of the user is missing in 1 - (1 - p)^3 of the windows, which
-    is 14 % here. The paper's tenth is 0.035."""
-    clean_context_probability: float = 0.5
-    """How often a window begins with clean frames, as it does when streaming."""
-    parallel_share: float = 0.7
-    """How many batches show every block its clean past at once, where blocks are causal; in the
-    others all blocks are noisy, each at a level of its own."""
-    other_block_share: float = 0.3
-    """How many batches have blocks of another length than the network's own: 2, 5 or 10 frames."""
-    precision: str = "bfloat16"
-    """``bfloat16`` runs matrix products in half the bits (1.5 times as fast on two AVX-512 cores);
-    the weights themselves stay in float32."""
-    checkpoint_every_steps: int = 500
-    validate_every_steps: int = 1000
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in _COUNTS:
-            value = getattr(self, name)
-            require(name, value, "a whole number above 0", value > 0)
-        for name in ("learning_rate", "gradient_clip"):
-            require(name, getattr(self, name), "above 0", getattr(self, name) > 0)
-        for name in ("weight_decay", "warm_up_steps", "smoothness", "seed"):
-            require(name, getattr(self, name), "0 or more", getattr(self, name) >= 0)
-        for name, kinds in (
-            ("loss_weighting", ("uniform", "bell")),
-            ("precision", ("float32", "bfloat16")),
-        ):
-            kind = getattr(self, name)
-            require(name, kind, " or ".join(map(repr, kinds)), kind in kinds)
-        for name in _SHARES:
-            value = getattr(self, name)
-            require(name, value, "a probability in 0 … 1", 0.0 <= value <= 1.0)
+    steps: int = setting(12_000, "Optimiser steps.", low=1)
+    batch_windows: int = setting(
+        16,
+        "Windows a batch; a step takes one batch from each process and each accumulation.",
+        low=1,
+    )
+    accumulate_batches: int = setting(
+        1, "Batches whose gradients are added up before a step, where memory is short.", low=1
+    )
+    learning_rate: float = setting(1e-3, "Peak of the learning rate.", above=0.0)
+    warm_up_steps: int = setting(300, "Steps until that peak.", low=0)
+    weight_decay: float = setting(0.01, "Weight decay of AdamW.", low=0.0)
+    gradient_clip: float = setting(1.0, "Maximum norm of the gradient.", above=0.0)
+    ema_decay: float = setting(0.999, "Decay of the averaged weights.", low=0.0, high=1.0)
+    loss_weighting: str = setting(
+        "uniform",
+        "``bell`` is the paper's, which leaves pure noise untrained; a solver with few steps "
+        "takes half its way from there, so the compact preset weighs all noise levels alike.",
+        choices=("uniform", "bell"),
+    )
+    smoothness: float = setting(
+        1.0,
+        "Weight of the error's change from frame to frame. The best prediction stays the same, "
+        "but a network of limited size makes its errors slow ones, not visible as tremor.",
+        low=0.0,
+    )
+    condition_dropout: float = setting(
+        0.05,
+        "Each input is dropped alone this often, and as often all of the user, the avatar's "
+        "audio, or everything together: an input of the user is missing in 1 - (1 - p)^3 of the "
+        "windows, which is 14 % here. The paper's tenth is 0.035.",
+        low=0.0,
+        high=1.0,
+    )
+    clean_context_probability: float = setting(
+        0.5,
+        "How often a window begins with clean frames, as it does when streaming.",
+        low=0.0,
+        high=1.0,
+    )
+    parallel_share: float = setting(
+        0.7,
+        "How many batches show every block its clean past at once, where blocks are causal; in "
+        "the others all blocks are noisy, each at a level of its own.",
+        low=0.0,
+        high=1.0,
+    )
+    other_block_share: float = setting(
+        0.3,
+        "How many batches have blocks of another length than the network's own: 2, 5 or 10 "
+        "frames.",
+        low=0.0,
+        high=1.0,
+    )
+    precision: str = setting(
+        "bfloat16",
+        "``bfloat16`` runs matrix products in half the bits (1.5 times as fast on two AVX-512 "
+        "cores); the weights themselves stay in float32.",
+        choices=("float32", "bfloat16"),
+    )
+    checkpoint_every_steps: int = setting(500, "Steps from checkpoint to checkpoint.", low=1)
+    validate_every_steps: int = setting(1000, "Steps from validation to validation.", low=1)
+    seed: int = setting(0, "Seed of batches and noise.", low=0)
 
 
 @dataclass(frozen=True)
-class PreferenceConfig:
+class PreferenceConfig(Config):
     """The preference step: real motion over what is made without the user."""
 
     training: TrainingConfig = field(
@@ -87,47 +91,44 @@ class PreferenceConfig:
             steps=1_500, learning_rate=1e-4, warm_up_steps=100, condition_dropout=0.0
         )
     )
-    beta: float = 300.0
-    """How much nearer to the winner than to the loser, beyond the model before, is enough: the
-    greater, the sooner a pair counts as separated and is left alone."""
-    flow_weight: float = 1.0
-    """Weight of the flow-matching loss that keeps the model a generator."""
-    conversations: int = 600
-    """How many conversations losing samples are made of."""
-
-    def __post_init__(self) -> None:
-        require("beta", self.beta, "above 0", self.beta > 0)
-        require("flow_weight", self.flow_weight, "0 or more", self.flow_weight >= 0)
-        require(
-            "conversations", self.conversations, "a whole number above 0", self.conversations > 0
-        )
+    beta: float = setting(
+        300.0,
+        "How much nearer to the winner than to the loser, beyond the model before, is enough: the "
+        "greater, the sooner a pair counts as separated and is left alone.",
+        above=0.0,
+    )
+    flow_weight: float = setting(
+        1.0, "Weight of the flow-matching loss that keeps the model a generator.", low=0.0
+    )
+    conversations: int = setting(600, "How many conversations losing samples are made of.", low=1)
 
 
 @dataclass(frozen=True)
-class PrepareSettings:
+class PrepareSettings(Config):
     """What a person decides about data prepared from recordings."""
 
-    preset: str = "compact"
-    weights: str = ""
-    """Checkpoint file or folder whose motion autoencoder makes the latents of a latent preset."""
-    valid_share: float = 0.05
-    """Share of the recordings that is kept for validation."""
-    min_seconds: float = 4.0
-    """Shorter windows are left out."""
+    preset: str = setting("compact", "Networks to be trained.", choices=tuple(PRESETS))
+    weights: str = setting(
+        "",
+        "Checkpoint file or folder whose motion autoencoder makes the latents of a latent preset.",
+        file=True,
+    )
+    valid_share: float = setting(
+        0.05, "Share of the recordings that is kept for validation.", low=0.0, high=1.0
+    )
+    min_seconds: float = setting(
+        4.0, "Shorter windows are left out.", low=0.0, high=MAX_WINDOW_S / 2
+    )
 
     def __post_init__(self) -> None:
-        if self.weights:
-            object.__setattr__(self, "weights", str(user_path(self.weights)))
-        require("preset", self.preset, one_of(PRESETS, self.preset), self.preset in PRESETS)
-        require("valid_share", self.valid_share, "0 … 1", 0.0 <= self.valid_share <= 1.0)
-        shortest_s = (
-            self.model.window_frames + self.model.avatar_audio_delay_frames
-        ) / FRAME_RATE_HZ
+        super().__post_init__()
+        window_frames = self.model.window_frames + self.model.avatar_audio_delay_frames
+        shortest_s = window_frames / FRAME_RATE_HZ
         require(
             "min_seconds",
             self.min_seconds,
-            f"{shortest_s:g} (what training takes at once) … {MAX_WINDOW_S / 2:g}",
-            shortest_s <= self.min_seconds <= MAX_WINDOW_S / 2,
+            f"{shortest_s:g} or more, which training takes at once",
+            self.min_seconds >= shortest_s,
         )
         if self.latent and not self.weights:
             raise ConfigError(

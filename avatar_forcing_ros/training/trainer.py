@@ -68,7 +68,7 @@ class Trainer:
     ) -> None:
         """`initial` holds the generator that `objective` trains, and where it comes from.
 
-        `train` is learned from, `valid` is what the learning is judged by.
+        `train` holds the training windows, `valid` those of validation.
         """
         self.fabric, self.train, self.valid = fabric, train, valid
         self.config, self.folder, self.initial = config, folder, initial
@@ -151,12 +151,12 @@ class Trainer:
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
         """Mean metrics of the averaged weights on fixed windows that are never trained on."""
-        seen: dict[str, list[float]] = {}
+        values_of: dict[str, list[float]] = {}
         for i in range(VALIDATION_BATCHES):
             rng = np.random.default_rng([7, i])
             for name, value in self.validation(*self.draw(self.valid, rng)).items():
-                seen.setdefault(name, []).append(float(value))
-        return {name: float(np.mean(values)) for name, values in seen.items()}
+                values_of.setdefault(name, []).append(float(value))
+        return {name: float(np.mean(values)) for name, values in values_of.items()}
 
     def save(self) -> None:
         """Write all that resuming needs, and beside it the averaged weights for use."""

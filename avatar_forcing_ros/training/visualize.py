@@ -1,4 +1,4 @@
-"""A conversation to look at: as a video, and as a page of mouth shapes.
+"""A conversation made visible: as a video, and as a page of mouth shapes.
 
 (`contact_sheet` makes a page of its highlights and curves.)
 """
@@ -273,9 +273,9 @@ def phoneme_sheet(view: ConversationView, renderer: WarpRenderer) -> Image:
         write_text(page, face.title, (left, 52), 13, face.colour, bold=True)
         for k, text in enumerate(("mean", *["example"] * _EXAMPLES)):
             write_text(page, text, (left + k * (_TILE_PX[0] + _TILE_GAP_PX), 67), 11, SOFT_TEXT)
-    for k, (name, letters) in enumerate(MOUTH_SOUNDS.items()):
+    for k, (name, symbols) in enumerate(MOUTH_SOUNDS.items()):
         row = page[_PAGE_HEAD_PX + k * _ROW_PX :][:_ROW_PX]
-        frames = sound_frames(view.phonemes["avatar"], letters, view.frames)
+        frames = sound_frames(view.phonemes["avatar"], symbols, view.frames)
         write_text(row, name, (MARGIN_PX, 34), 26, bold=True)
         write_text(row, f"{len(frames)} x", (MARGIN_PX, 68), 12, SOFT_TEXT)
         if not frames:
@@ -286,15 +286,15 @@ def phoneme_sheet(view: ConversationView, renderer: WarpRenderer) -> Image:
     return page
 
 
-def sound_frames(phonemes: list[Phoneme], letters: str, frames: int) -> list[int]:
-    """The frames, of `frames`, at the middle of each sound of `letters`.
+def sound_frames(phonemes: list[Phoneme], symbols: str, frames: int) -> list[int]:
+    """The frames, of `frames`, at the middle of each sound of `symbols`.
 
     Of a diphthong, or what else is written as several sounds, only the first one counts.
     """
     out = []
     for start_s, end_s, ipa in phonemes:
         sounds = sounds_of(ipa)
-        if sounds and sounds[0] in letters:
+        if sounds and sounds[0] in symbols:
             out.append(int((start_s + 0.5 * (end_s - start_s) / len(sounds)) * FRAME_RATE_HZ))
     return [frame for frame in out if 0 <= frame < frames]
 

@@ -30,15 +30,15 @@ def test_end_to_end(
 ) -> None:
     expected = stored("G_inference")
 
-    def heard(samples: int, pattern: dict) -> torch.Tensor:
+    def encoded(samples: int, pattern: dict) -> torch.Tensor:
         wave = torch.from_numpy(inputs.wave(samples, pattern))[None]
         return speech_encoder(whole_clip(wave, FRAMES))
 
     portrait, reference = autoencoder.encode(images([0], PORTRAIT))
     magnitudes = torch.cat([autoencoder.enc(images([k], USER))[1] for k in range(FRAMES)])
     conditions = {
-        "avatar_wa": heard(7680, AVATAR_WAVE).numpy(),
-        "user_wa": heard(7380, USER_WAVE).numpy(),
+        "avatar_wa": encoded(7680, AVATAR_WAVE).numpy(),
+        "user_wa": encoded(7380, USER_WAVE).numpy(),
         "user_lam": magnitudes.numpy(),
     }
     close(conditions["avatar_wa"], expected["avatar_wa"], 5e-5, 1e-5)
@@ -46,13 +46,13 @@ def test_end_to_end(
     close(conditions["user_lam"], expected["user_lam"], 2e-5, 2e-5)
     motion = sampled(transformer, conditions, reference.numpy(), 4, 1604)
     close(motion, expected["motion"], 1e-4, 1e-5)
-    pictures = np.concatenate(
+    video = np.concatenate(
         [autoencoder.decode(portrait, torch.from_numpy(m)).numpy() for m in motion[0][:, None]]
     )
-    area = inputs.area64(pictures[expected["frames"]]) - expected["image_area64"]
+    area = inputs.area64(video[expected["frames"]]) - expected["image_area64"]
     assert np.quantile(np.abs(area), 0.999) <= 1e-3
     assert np.sqrt(np.square(area).mean()) <= 1e-4
-    assert list(pictures.shape) == expected["image.shape"].tolist()
+    assert list(video.shape) == expected["image.shape"].tolist()
     # single pixels move by rounding alone, because the warp amplifies it: only the rms is checked
-    error = pictures.ravel()[expected["image.idx"]] - expected["image.val"]
+    error = video.ravel()[expected["image.idx"]] - expected["image.val"]
     assert np.sqrt(np.square(error).mean()) <= 5e-4

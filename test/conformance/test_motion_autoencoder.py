@@ -51,13 +51,13 @@ def test_decoder(autoencoder: MotionAutoencoder, encoded: tuple[Appearance, torc
         for i, head in enumerate(autoencoder.dec.to_flows)
     ]
     with torch.inference_mode():
-        pictures = autoencoder.dec.pyramid(portrait, motion)
+        images = autoencoder.dec.pyramid(portrait, motion)
     for hook in hooks:
         hook.remove()
-    samples_close(pictures[-1], expected, "image", 1e-3, 3e-5)
-    close(inputs.area64(pictures[-1].numpy()), expected["image_area64"], 2e-4, 1e-5)
-    for i, picture in enumerate(pictures):
-        samples_close(picture, expected, f"L{i}.rgb", 1e-3, 3e-5)
+    samples_close(images[-1], expected, "image", 1e-3, 3e-5)
+    close(inputs.area64(images[-1].numpy()), expected["image_area64"], 2e-4, 1e-5)
+    for i, image in enumerate(images):
+        samples_close(image, expected, f"L{i}.rgb", 1e-3, 3e-5)
         for name, found in zip(("feat_warp", "out", "raw_flow"), heads[i], strict=True):
             samples_close(found, expected, f"L{i}.{name}", 1e-3, 3e-4)
 

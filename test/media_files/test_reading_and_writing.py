@@ -183,7 +183,7 @@ def test_audio_and_frames_of_a_video_share_one_clock(
     sound[0, 8_000:8_160] = sound[1, 12_000:12_160] = 0.9
     stamps = [frames_ms + 40 * k for k in range(30)]
     path = tmp_path / "late.mkv"
-    shown = [toy_people.picture(0.0, k) for k in range(30)]
+    shown = [toy_people.face_image(0.0, k) for k in range(30)]
     toy_people.write_video(path, shown, sound, stamps, sound_ms)
     heard = read_video_audio(path, channels=2)
     for channel, at_ms in enumerate((500, 750)):

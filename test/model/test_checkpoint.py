@@ -42,10 +42,10 @@ def test_what_was_saved_comes_back(saved: Path) -> None:
     assert autoencoder is None
     assert origin == {"steps": 3}
     assert generator.config == TINY
-    heard = talk(15)
+    audio = talk(15)
     ours = MotionEngine(generator, SamplingConfig())
     theirs = MotionEngine(tiny_generator(), SamplingConfig())
-    assert np.array_equal(roll(ours, heard, 3), roll(theirs, heard, 3))
+    assert np.array_equal(roll(ours, audio, 3), roll(theirs, audio, 3))
     assert not any(p.requires_grad for p in generator.parameters())
 
 

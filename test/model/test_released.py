@@ -50,12 +50,12 @@ def results(networks: Checkpoint | Networks) -> list[torch.Tensor]:
         return torch.randn(shape, generator=noise)
 
     with torch.no_grad():
-        heard = generator.audio_encoder(draw(1, 640 * 6))
+        audio = generator.audio_encoder(draw(1, 640 * 6))
         net = generator.flow_transformer
-        condition = net.embed_conditions(heard, draw(1, 6, 16), heard)
+        condition = net.embed_conditions(audio, draw(1, 6, 16), audio)
         velocity, _ = net(draw(1, 6, 16), torch.full((1, 6), 300.0), draw(1, 16), condition)
         appearance, motion = autoencoder.encode(draw(1, 3, 16, 16))
-        return [heard, velocity, motion, autoencoder.decode(appearance, motion)]
+        return [audio, velocity, motion, autoencoder.decode(appearance, motion)]
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def load(folder: Path) -> Checkpoint:
 
 
 def refusal(folder: Path) -> str:
-    """Why the folder is not loaded; the inspection must tell the same and not raise."""
+    """Why the folder is not loaded; the inspection must report the same and not raise."""
     report = inspect_released(folder, SMALL_PAPER)
     assert not report.usable
     with pytest.raises(CheckpointError) as caught:

@@ -20,9 +20,9 @@ def test_channels_last_is_the_same_function() -> None:
     torch.testing.assert_close(again, latents, atol=1e-5, rtol=0)
     for mine, theirs in zip(one.features, other.features, strict=True):
         torch.testing.assert_close(theirs, mine, atol=1e-4, rtol=0)
-    pictures = plain.decode(one, latents)
-    torch.testing.assert_close(laid_out.decode(one, latents), pictures, atol=1e-4, rtol=0)
-    assert pictures.std() > 0.01
+    images = plain.decode(one, latents)
+    torch.testing.assert_close(laid_out.decode(one, latents), images, atol=1e-4, rtol=0)
+    assert images.std() > 0.01
 
 
 def test_channels_last_keeps_every_weight_in_its_place() -> None:

@@ -29,11 +29,11 @@ def test_the_box_is_padded_by_its_longer_side() -> None:
 
 def test_landmarks_stay_on_their_pixels() -> None:
     """A white dot under a landmark is under it in the crop as well."""
-    picture = np.zeros((400, 600, 3), np.uint8)
+    image = np.zeros((400, 600, 3), np.uint8)
     points = box(310.0, 190.0)
     spot = points[77, :2].round().astype(int)
-    picture[spot[1] - 1 : spot[1] + 2, spot[0] - 1 : spot[0] + 2] = 255
-    portrait = crop_portrait(picture, points, 480)
+    image[spot[1] - 1 : spot[1] + 2, spot[0] - 1 : spot[0] + 2] = 255
+    portrait = crop_portrait(image, points, 480)
     rows, columns = np.nonzero(portrait.image[..., 0] > 127)
     found = np.array([columns.mean(), rows.mean()])
     expected = portrait.landmarks[77, :2] + 2.0 * (spot - points[77, :2])
@@ -42,9 +42,9 @@ def test_landmarks_stay_on_their_pixels() -> None:
 
 
 def test_beyond_the_border_the_edge_goes_on() -> None:
-    picture = np.full((100, 100, 3), 50, np.uint8)
-    picture[:, 0] = 200
-    crop = cut(picture, face_square(box(0.0, 50.0, 40.0, 40.0)), 80)
+    image = np.full((100, 100, 3), 50, np.uint8)
+    image[:, 0] = 200
+    crop = cut(image, face_square(box(0.0, 50.0, 40.0, 40.0)), 80)
     assert crop.shape == (80, 80, 3)
     assert (crop[:, :35] == 200).all()
     assert (crop[:, 45:] == 50).all()

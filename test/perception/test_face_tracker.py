@@ -14,7 +14,7 @@ import pytest
 from avatar_forcing_ros.errors import FaceNotFoundError, MediaError, MissingDependencyError
 from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.perception.face_tracker import (
-    LOOK_AROUND_EVERY,
+    RESCAN_EVERY,
     FaceMeshTracker,
     choose_face,
     same_face,
@@ -115,7 +115,7 @@ def test_a_nearer_third_person_gets_the_floor_while_two_are_tracked(photo, third
     for stamp in range(3):
         before = tracker.track(VideoFrame(crowd(photo), stamp)).landmarks_px
     canvas = crowd(photo, third)
-    seen = [tracker.track(VideoFrame(canvas, stamp)) for stamp in range(LOOK_AROUND_EVERY + 5)]
+    seen = [tracker.track(VideoFrame(canvas, stamp)) for stamp in range(RESCAN_EVERY + 5)]
     tracker.close()
     assert all(one is not None for one in seen)  # the floor is passed on without a gap
     after = seen[-1].landmarks_px

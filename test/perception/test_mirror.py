@@ -29,11 +29,11 @@ MOVES = {
 }
 
 
-def tracked(pictures):
+def tracked(images):
     """What each of MOVES is tracked as: the last frame of each."""
     estimator, out = UserMotionEstimator(), []
     with closing(FaceMeshTracker(max_faces=1)) as tracker:
-        for k, pixels in enumerate(pictures):
+        for k, pixels in enumerate(images):
             frame = VideoFrame(pixels, frame_stamp_ns(k))
             out.append(estimator.update(tracker.track(frame), frame.stamp_ns).values)
     every = REST_FRAMES + MOVE_FRAMES

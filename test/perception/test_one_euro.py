@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from avatar_forcing_ros.perception.one_euro import OneEuroFilter
+from avatar_forcing_ros.perception.user_motion import OneEuroFilter
 
 
 def test_noise_at_rest_shrinks():

@@ -136,8 +136,8 @@ def test_a_leaning_photo_gives_a_level_portrait_that_renders(degrees: float) -> 
     again = find_face(framed.image)
     assert abs(roll_in_image(again)) < 0.05
     assert np.abs(again - framed.landmarks)[:, :2].mean() < 3.0
-    picture = WarpRenderer(framed).render(vector(blink_left=1.0, jaw_open=0.6, head_yaw=0.3))
-    assert picture.shape == (256, 256, 3)
+    image = WarpRenderer(framed).render(vector(blink_left=1.0, jaw_open=0.6, head_yaw=0.3))
+    assert image.shape == (256, 256, 3)
 
 
 @pytest.mark.parametrize(
@@ -192,14 +192,14 @@ def test_bad_landmark_files_name_the_file(tmp_path: Path, text: str) -> None:
 
 
 def test_load_image_is_rgb_and_upright(tmp_path: Path) -> None:
-    picture = np.zeros((4, 6, 3), np.uint8)
-    picture[..., 2] = 200  # red, in the order that OpenCV writes
-    cv2.imwrite(str(tmp_path / "red.png"), picture)
+    image = np.zeros((4, 6, 3), np.uint8)
+    image[..., 2] = 200  # red, in the order that OpenCV writes
+    cv2.imwrite(str(tmp_path / "red.png"), image)
     loaded = load_image(tmp_path / "red.png")
     assert loaded.shape == (4, 6, 3)
     assert loaded[0, 0].tolist() == [200, 0, 0]
 
-    coded = cv2.imencode(".jpg", picture)[1].tobytes()
+    coded = cv2.imencode(".jpg", image)[1].tobytes()
     tag = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
     segment = b"\xff\xe1" + (len(tag) + 2).to_bytes(2, "big") + tag
     (tmp_path / "turned.jpg").write_bytes(coded[:2] + segment + coded[2:])
@@ -209,15 +209,15 @@ def test_load_image_is_rgb_and_upright(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
 def test_transparent_pixels_are_laid_over_grey(tmp_path: Path, kind: type) -> None:
     full = np.iinfo(kind).max
-    picture = np.zeros((1, 4, 4), kind)
-    picture[0, :, 2] = full  # red
-    picture[0, :, 3] = [full, 0, full // 2, full]
-    cv2.imwrite(str(tmp_path / "glass.png"), picture)
+    image = np.zeros((1, 4, 4), kind)
+    image[0, :, 2] = full  # red
+    image[0, :, 3] = [full, 0, full // 2, full]
+    cv2.imwrite(str(tmp_path / "glass.png"), image)
     loaded = load_image(tmp_path / "glass.png")
     expected = [[255, 0, 0], [128, 128, 128], [191, 64, 64], [255, 0, 0]]
     np.testing.assert_allclose(loaded[0], expected, atol=1)
-    picture[..., 3] = full
-    cv2.imwrite(str(tmp_path / "opaque.png"), picture)
+    image[..., 3] = full
+    cv2.imwrite(str(tmp_path / "opaque.png"), image)
     assert load_image(tmp_path / "opaque.png").tolist() == [[[255, 0, 0]] * 4]
 
 

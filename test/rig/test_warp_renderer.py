@@ -55,9 +55,9 @@ def test_own_teeth_stay_when_the_jaw_drops(smiling: Portrait) -> None:
 def test_border_never_moves(renderer: WarpRenderer, portrait: Portrait, seed: int) -> None:
     random = np.random.default_rng(seed)
     wild = random.uniform(coefficients.LOW, coefficients.HIGH).astype(np.float32)
-    picture = renderer.render(wild)
+    image = renderer.render(wild)
     for edge in (np.s_[0], np.s_[-1], np.s_[:, 0], np.s_[:, -1]):
-        np.testing.assert_array_equal(picture[edge], portrait.image[edge])
+        np.testing.assert_array_equal(image[edge], portrait.image[edge])
 
 
 def test_jaw_and_shoulders_are_strangers(renderer: WarpRenderer, portrait: Portrait) -> None:
@@ -65,10 +65,10 @@ def test_jaw_and_shoulders_are_strangers(renderer: WarpRenderer, portrait: Portr
     frame = mesh.face_frame(portrait.landmarks)
     below = int(chin + 0.5 * frame.height_px)
     assert below < portrait.size_px - 4
-    picture = _render(renderer, jaw_open=1.0)
-    np.testing.assert_allclose(picture[below:], portrait.image[below:], atol=3)
+    image = _render(renderer, jaw_open=1.0)
+    np.testing.assert_allclose(image[below:], portrait.image[below:], atol=3)
     lips = int(portrait.landmarks[14, 1])
-    assert np.abs(picture[lips].astype(int) - portrait.image[lips]).max() > 60
+    assert np.abs(image[lips].astype(int) - portrait.image[lips]).max() > 60
 
 
 def test_head_follows_the_sign_convention(renderer: WarpRenderer, portrait: Portrait) -> None:
@@ -89,10 +89,10 @@ def test_who_comes_nearer_is_larger(renderer: WarpRenderer, portrait: Portrait) 
 
 
 def test_blink_covers_the_iris_of_its_own_eye(renderer: WarpRenderer, portrait: Portrait) -> None:
-    picture = _render(renderer, blink_left=1.0)
-    left = _patch(picture, portrait.landmarks[473])
+    image = _render(renderer, blink_left=1.0)
+    left = _patch(image, portrait.landmarks[473])
     open_left = _patch(portrait.image, portrait.landmarks[473])
-    right = _patch(picture, portrait.landmarks[468])
+    right = _patch(image, portrait.landmarks[468])
     assert np.abs(left.astype(int) - open_left).mean() > 15
     np.testing.assert_allclose(right, _patch(portrait.image, portrait.landmarks[468]), atol=4)
 
@@ -122,8 +122,8 @@ def test_open_mouth_is_dark_and_a_sealed_one_is_not(
 )
 def test_small_steps_make_small_changes(renderer: WarpRenderer, name: str) -> None:
     """Nothing pops: no step of a sweep changes the image by far more than the others."""
-    pictures = [_render(renderer, **{name: 0.3 * value / 16}).astype(int) for value in range(17)]
-    steps = [np.abs(b - a).mean() for a, b in pairwise(pictures)]
+    images = [_render(renderer, **{name: 0.3 * value / 16}).astype(int) for value in range(17)]
+    steps = [np.abs(b - a).mean() for a, b in pairwise(images)]
     assert max(steps) < 2.0 * float(np.median(steps)) + 0.01
 
 

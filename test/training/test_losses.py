@@ -133,7 +133,7 @@ def corruption(
 def test_perfect_prediction_costs_nothing(
     data: Path, monkeypatch: pytest.MonkeyPatch, config: ModelConfig
 ) -> None:
-    """If the network said noise minus clean, the loss would be zero, and only then."""
+    """If the network predicted noise minus clean, the loss would be zero, and only then."""
     model = tiny_generator(config)
     batch = ConversationWindows(data, "train", config).batch(4, np.random.default_rng(0))
     generator = torch.Generator().manual_seed(1)
@@ -142,9 +142,11 @@ def test_perfect_prediction_costs_nothing(
     assert drawn.parallel == config.block_causal
     truth = drawn.noise - model.normalise(batch.motion)
     for offset, loss in ((0.0, 0.0), (0.5, 0.25)):
-        said = truth + offset
-        monkeypatch.setattr(model.flow_transformer, "forward", lambda *a, s=said, **k: (s, []))
-        monkeypatch.setattr(model.flow_transformer, "parallel", lambda *a, s=said, **k: s)
+        predicted = truth + offset
+        monkeypatch.setattr(
+            model.flow_transformer, "forward", lambda *a, s=predicted, **k: (s, [])
+        )
+        monkeypatch.setattr(model.flow_transformer, "parallel", lambda *a, s=predicted, **k: s)
         error = velocity_error(model, batch, drawn)
         found = flow_matching_loss(error, drawn, training)
         assert float(found) == pytest.approx(loss, abs=1e-5)

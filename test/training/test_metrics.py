@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.rig.coefficients import COUNT, INDEX, POSE
-from avatar_forcing_ros.training.metrics import behaviour, lips, motion_statistics, reactivity
+from avatar_forcing_ros.training.metrics import behaviour, motion_statistics, synchrony
 from avatar_forcing_ros.training.metrics.bootstrap import (
     difference,
     estimate,
@@ -53,7 +53,7 @@ def test_figures_that_do_not_exist_are_no_numbers() -> None:
 def test_a_delayed_copy_of_the_jaw_has_that_lag(late: int) -> None:
     truth = [moving(k) for k in range(3)]
     made = [0.5 * np.roll(clip, late, axis=0) + 0.1 for clip in truth]
-    r, lag = lips.lip_sync(made, truth, [np.ones(FRAMES, bool)] * 3)
+    r, lag = synchrony.lip_sync(made, truth, [np.ones(FRAMES, bool)] * 3)
     assert lag.value == late
     assert r.value == pytest.approx(1.0 if late == 0 else 0.0, abs=0.1)
     assert estimate(lag, resamples(3)) == (late, late, late)
@@ -66,9 +66,9 @@ def test_only_the_time_around_speech_counts_for_lips() -> None:
     speaking[100:150] = True
     truth[:, INDEX["jaw_open"]] = jaw
     made[:, INDEX["jaw_open"]] = np.where(np.arange(FRAMES) < 80, -jaw, jaw)
-    r, _ = lips.lip_sync([made], [truth], [speaking])
+    r, _ = synchrony.lip_sync([made], [truth], [speaking])
     assert r.value == pytest.approx(1.0)
-    r, _ = lips.lip_sync([made], [truth], [np.ones(FRAMES, bool)])
+    r, _ = synchrony.lip_sync([made], [truth], [np.ones(FRAMES, bool)])
     assert r.value < 0.7
 
 
@@ -80,23 +80,23 @@ def test_lips_that_meet_are_counted() -> None:
         (5.00, 5.01, "m"),  # too short to be seen
         (-0.1, 0.05, "b"), (11.9, 12.3, "b"),  # cut
     ]  # fmt: skip
-    assert lips.bilabial_closure([motion], [spoken]).value == pytest.approx(2 / 3)
+    assert synchrony.bilabial_closure([motion], [spoken]).value == pytest.approx(2 / 3)
 
 
 def test_an_avatar_like_the_true_one_has_no_residual() -> None:
     user = [moving(k) for k in range(4)]
     late = [np.roll(clip, 8, axis=0) for clip in user]
-    truth = reactivity.correlation_sums(user, late)
-    scaled = reactivity.correlation_sums(user, [3.0 * clip + 1.0 for clip in late])
-    deaf = reactivity.correlation_sums(user, [moving(k + 50) for k in range(4)])
-    assert reactivity.residual_correlation(scaled, truth, POSE).value == pytest.approx(0, abs=1e-9)
-    # one lag of 26 has r 1, which the deaf one lacks; the others are noise
-    assert 0.03 < reactivity.residual_correlation(deaf, truth, POSE).value < 0.15
-    assert reactivity.correlations(truth.sum(0))[8].min() > 0.9
+    truth = synchrony.correlation_sums(user, late)
+    scaled = synchrony.correlation_sums(user, [3.0 * clip + 1.0 for clip in late])
+    unrelated = synchrony.correlation_sums(user, [moving(k + 50) for k in range(4)])
+    assert synchrony.residual_correlation(scaled, truth, POSE).value == pytest.approx(0, abs=1e-9)
+    # one lag of 26 has r 1, which the unrelated one lacks; the others are noise
+    assert 0.03 < synchrony.residual_correlation(unrelated, truth, POSE).value < 0.15
+    assert synchrony.correlations(truth.sum(0))[8].min() > 0.9
     drawn = resamples(4)
     gap = difference(
-        reactivity.residual_correlation(deaf, truth, POSE),
-        reactivity.residual_correlation(scaled, truth, POSE),
+        synchrony.residual_correlation(unrelated, truth, POSE),
+        synchrony.residual_correlation(scaled, truth, POSE),
         drawn,
     )
     assert gap.low > 0
@@ -104,12 +104,12 @@ def test_an_avatar_like_the_true_one_has_no_residual() -> None:
 
 def test_a_mirrored_answer_counts_as_one() -> None:
     user = [np.cumsum(moving(k), axis=0) for k in range(4)]
-    mirrored = reactivity.correlation_sums(user, [-0.3 * clip for clip in user])
-    still_one = reactivity.correlation_sums(user, [still() for _ in user])
-    responses = reactivity.response_correlation(mirrored, mirrored, POSE)
+    mirrored = synchrony.correlation_sums(user, [-0.3 * clip for clip in user])
+    still_one = synchrony.correlation_sums(user, [still() for _ in user])
+    responses = synchrony.response_correlation(mirrored, mirrored, POSE)
     assert responses.value > 0.6
-    assert reactivity.response_correlation(still_one, mirrored, POSE).value == 0.0
-    assert np.isnan(reactivity.response_correlation(still_one, still_one, POSE).value)
+    assert synchrony.response_correlation(still_one, mirrored, POSE).value == 0.0
+    assert np.isnan(synchrony.response_correlation(still_one, still_one, POSE).value)
 
 
 def test_the_distance_of_two_gaussians() -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from tiny import TINY_LATENT, tiny_autoencoder, tiny_generator
-from toy_people import FRAMES, ToyTracker, pictures, talk, write_pair, write_video
+from toy_people import FRAMES, ToyTracker, face_images, talk, write_pair, write_video
 
 from avatar_forcing_ros.cli import main
 from avatar_forcing_ros.config import PRESETS, Preset, SamplingConfig
@@ -77,7 +77,7 @@ def test_a_pair_becomes_two_conversations_that_training_reads(
         assert made.avatar_motion[:, JAW].max() > 0.5 * talk().jaw.max()
         assert not made.reference.any()
         for features, who in ((made.avatar_audio, avatar), (made.user_audio, user)):
-            own, other = (audio_features(talk().sound[k]).astype(float) for k in (who, 1 - who))
+            own, other = (audio_features(talk().audio[k]).astype(float) for k in (who, 1 - who))
             assert np.abs(features - own).mean() < 0.3 * np.abs(features - other).mean()
 
 
@@ -105,7 +105,7 @@ def test_rendered_faces_side_by_side_come_back(
         for both in put.swapaxes(0, 1)
     ]
     samples = slice(*(frames_to_samples(k) for k in (part.start, part.stop)))
-    write_video(recordings / "table.mp4", shown, talk().sound[:, samples])
+    write_video(recordings / "table.mp4", shown, talk().audio[:, samples])
     arguments = [
         "prepare",
         str(recordings),
@@ -139,7 +139,7 @@ def test_the_resting_face_is_known_from_the_first_frame() -> None:
     """Who begins with an open mouth is not taken to rest so, however short the recording."""
     tracker = ToyTracker()
     jaw = np.where(np.arange(120) < 30, 0.5, 0.0)
-    faces = [tracker.track(VideoFrame(p, 0)) for p in pictures(jaw)]
+    faces = [tracker.track(VideoFrame(p, 0)) for p in face_images(jaw)]
     values = rig_motion(faces, [(0, 120)])[:, JAW]
     assert values[:30].min() > 0.35
     assert np.abs(values[40:]).max() < 0.05
@@ -150,12 +150,12 @@ def test_flaws_split_a_recording_and_are_reported_with_their_times(
 ) -> None:
     """A face that is hidden briefly is held; one that is lost, and a frozen video, are not."""
     write_pair(recordings)
-    shown = pictures(talk().jaw[0])
+    shown = face_images(talk().jaw[0])
     dark = np.zeros_like(shown[0])
     for k in [*range(30, 35), *range(70, 80)]:
         shown[k] = dark
     shown[150:170] = [shown[150]] * 20
-    write_video(recordings / "talk_a.mp4", shown, talk().sound[0])
+    write_video(recordings / "talk_a.mp4", shown, talk().audio[0])
     report = run(recordings, data, PrepareSettings(valid_share=0.0, min_seconds=2.4))
     sizes = [len(np.load(data / f"train-talk-{k:04d}-a.npz")["avatar_motion"]) for k in (0, 1)]
     assert sizes[0] == 70
@@ -240,7 +240,7 @@ def test_other_frame_rates_do_not_drift(rate: str, recordings: Path, data: Path)
     for k, who in enumerate("ab"):
         jaw = np.interp(stamps / 40.0, np.arange(FRAMES), talk().jaw[k])
         path = recordings / f"talk_{who}.mp4"
-        write_video(path, pictures(jaw), talk().sound[k], stamps.tolist())
+        write_video(path, face_images(jaw), talk().audio[k], stamps.tolist())
     run(recordings, data)
     made = load_conversation(data / "train-talk-0000-b.npz", COMPACT).avatar_motion[:, JAW]
     assert FRAMES - 2 <= len(made) <= FRAMES
@@ -257,9 +257,9 @@ def test_latents_are_those_of_the_motion_encoder(
     monkeypatch.setitem(PRESETS, "paper", tiny)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     write_pair(recordings)
-    shown = pictures(talk().jaw[0])
+    shown = face_images(talk().jaw[0])
     shown[100:103] = [np.zeros_like(shown[0])] * 3
-    write_video(recordings / "talk_a.mp4", shown, talk().sound[0])
+    write_video(recordings / "talk_a.mp4", shown, talk().audio[0])
     net = tiny_autoencoder()
     weights = tmp_path / "tiny.safetensors"
     save_checkpoint(weights, tiny_generator(TINY_LATENT), {}, torch.float32, net)

@@ -82,10 +82,10 @@ def test_splits_share_no_voice_and_no_sentence_or_word() -> None:
             pools = [set(corpus.choices(kind, split)) for split in (one, other)]
             assert all(pools)
             assert not pools[0] & pools[1]
-    said = {s: {corpus.sentence(rng, s) for _ in range(1500)} for s in splits}
-    assert not said["train"] & said["valid"]
-    assert not said["train"] & said["test"]
-    assert len(said["train"]) > 500
+    spoken = {s: {corpus.sentence(rng, s) for _ in range(1500)} for s in splits}
+    assert not spoken["train"] & spoken["valid"]
+    assert not spoken["train"] & spoken["test"]
+    assert len(spoken["train"]) > 500
 
 
 def test_the_training_texts_and_voices_never_change() -> None:

@@ -166,11 +166,11 @@ def test_sounds_are_met_in_their_middle() -> None:
 def test_the_page_of_mouths_shows_each_sound_that_is_said(
     view: ConversationView, renderers: dict[str, WarpRenderer]
 ) -> None:
-    said = replace(view, phonemes={"avatar": [(0.2, 0.4, "m"), (0.4, 0.7, "ɑ")], "user": []})
+    spoken = replace(view, phonemes={"avatar": [(0.2, 0.4, "m"), (0.4, 0.7, "ɑ")], "user": []})
     shut = replace(view.faces[0], motion=still(FRAMES, lips_close=np.ones(FRAMES)))
     opened = replace(view.faces[1], motion=still(FRAMES, jaw_open=np.full(FRAMES, 0.7)))
     page = phoneme_sheet(
-        replace(said, faces=(shut, opened, view.faces[-1])), renderers["avatar"]
+        replace(spoken, faces=(shut, opened, view.faces[-1])), renderers["avatar"]
     ).astype(int)
     right = int(np.flatnonzero((page == GENERATED).all(axis=-1).any(axis=0))[0])
     left = int(np.flatnonzero((page == TRUE).all(axis=-1).any(axis=0))[0])
@@ -181,7 +181,7 @@ def test_the_page_of_mouths_shows_each_sound_that_is_said(
         return float(np.abs(page[rows, left : left + wide] - page[rows, right:-28]).mean())
 
     assert difference(a) > 2.0  # an open mouth beside a shut one
-    assert page[i, right:-28].std() < 1.0  # not said
+    assert page[i, right:-28].std() < 1.0  # not spoken
     with pytest.raises(MediaError, match="seed"):
         phoneme_sheet(replace(view, phonemes={}), renderers["avatar"])
 

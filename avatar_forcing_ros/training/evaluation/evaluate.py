@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -18,8 +18,8 @@ from avatar_forcing_ros.errors import CheckpointError
 from avatar_forcing_ros.media_files.writing import json_file
 from avatar_forcing_ros.model.checkpoint import Checkpoint, load_checkpoint
 from avatar_forcing_ros.rig import coefficients
+from avatar_forcing_ros.settings import Config, setting
 from avatar_forcing_ros.streaming.engine import BlockInput, MotionEngine
-from avatar_forcing_ros.strict import require
 from avatar_forcing_ros.timebase import SAMPLES_PER_FRAME
 from avatar_forcing_ros.training.evaluation import plots, report
 from avatar_forcing_ros.training.evaluation.metrics_table import (
@@ -39,41 +39,30 @@ from avatar_forcing_ros.training.evaluation.variants import (
 from avatar_forcing_ros.training.rollout import Motion, Script, roll_out_audio
 from avatar_forcing_ros.training.synthetic import Conversation, generate_conversation
 from avatar_forcing_ros.training.synthetic.dataset import FIRST_SEED
-from avatar_forcing_ros.training.workers import one_thread, run_jobs
+from avatar_forcing_ros.training.workers import Job, Result, one_thread, run_jobs
 
 SPLIT = "test"
 BATCH = 12  # conversations solved together: more at once gain little and need more memory
 SPEED_BLOCK_FRAMES, SPEED_NFE, SPEED_BLOCKS = 5, 4, 20
-Job = TypeVar("Job")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class EvaluationConfig:
+class EvaluationConfig(Config):
     """How much is measured."""
 
-    conversations: int = 48
-    seconds: float = 20.0
-    seed: int = 0
-    drift_minutes: float = 30.0
-    compared: str = "all"
-    """With what: "all" ablations, those without the "user", "none"."""
-    free_drift: bool = True
-    """Whether drift is measured without the anchor, too."""
-    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
-
-    def __post_init__(self) -> None:
-        for name, low, high in (
-            ("conversations", 2, 2000),
-            ("seconds", 4, 300),
-            ("seed", 0, 900_000),
-            ("drift_minutes", 0.1, 600),
-            ("workers", 1, 1024),
-        ):
-            value = getattr(self, name)
-            require(name, value, f"{low} to {high}", low <= value <= high)
-        kinds = ("all", "user", "none")
-        require("compared", self.compared, " or ".join(kinds), self.compared in kinds)
+    conversations: int = setting(48, "Held-out conversations.", low=2, high=2000)
+    seconds: float = setting(20.0, "Length of each.", unit="s", low=4, high=300)
+    seed: int = setting(0, "Which conversations: 0 is the split's first.", low=0, high=900_000)
+    drift_minutes: float = setting(
+        30.0, "Length of the streams that drift is measured on.", unit="min", low=0.1, high=600
+    )
+    compared: str = setting(
+        "all",
+        "Ablations to compare with: all, those without the user, or none.",
+        choices=("all", "user", "none"),
+    )
+    free_drift: bool = setting(True, "Whether drift is measured without the anchor, too.")
+    workers: int = setting(os.cpu_count() or 1, "Processes.", low=1, high=1024)
 
 
 @dataclass(frozen=True)

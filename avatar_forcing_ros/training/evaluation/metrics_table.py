@@ -14,7 +14,7 @@ from avatar_forcing_ros.config import ModelConfig
 from avatar_forcing_ros.rig.coefficients import EXPRESSION, POSE
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ
 from avatar_forcing_ros.training.evaluation.variants import FULL, DriftPlan, Variant
-from avatar_forcing_ros.training.metrics import lips, motion_statistics, reactivity
+from avatar_forcing_ros.training.metrics import motion_statistics, synchrony
 from avatar_forcing_ros.training.metrics.behaviour import HUMAN_METRICS, Clip
 from avatar_forcing_ros.training.metrics.bootstrap import (
     Array,
@@ -65,7 +65,7 @@ class Truth:
     @cached_property
     def responses(self) -> Array:
         """`correlation_sums` of the true avatar."""
-        return reactivity.correlation_sums(self.user, self.motion)
+        return synchrony.correlation_sums(self.user, self.motion)
 
     @cached_property
     def centres(self) -> dict[str, Array]:
@@ -131,12 +131,14 @@ def clip_metrics(truth: Truth, clips: Sequence[Motion], model: ModelConfig) -> d
     phonemes = [item.avatar_phonemes for item in truth.conversations]
     borders = [block_borders(model, len(clip)) for clip in clips]
     out: dict[str, Metric] = {}
-    out["lip_sync_r"], out["lip_sync_lag_frames"] = lips.lip_sync(clips, truth.motion, speaking)
-    out["bilabial_closure"] = lips.bilabial_closure(clips, phonemes)
-    responses = reactivity.correlation_sums(truth.user, clips)
+    out["lip_sync_r"], out["lip_sync_lag_frames"] = synchrony.lip_sync(
+        clips, truth.motion, speaking
+    )
+    out["bilabial_closure"] = synchrony.bilabial_closure(clips, phonemes)
+    responses = synchrony.correlation_sums(truth.user, clips)
     per_part: dict[str, Callable[[str, slice], Metric]] = {
-        "rpcc": lambda _, part: reactivity.residual_correlation(responses, truth.responses, part),
-        "pcc": lambda _, part: reactivity.response_correlation(responses, truth.responses, part),
+        "rpcc": lambda _, part: synchrony.residual_correlation(responses, truth.responses, part),
+        "pcc": lambda _, part: synchrony.response_correlation(responses, truth.responses, part),
         "sid": lambda name, part: motion_statistics.diversity(
             truth.normalised(clips, part), truth.centres[name]
         ),

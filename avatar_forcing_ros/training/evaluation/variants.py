@@ -66,9 +66,9 @@ def variants(
     out = [full]
     if wanted != "none":
         for name, meaning, audio, motion in (
-            ("no_user_audio", "deaf to the user", False, True),
-            ("no_user_motion", "blind to the user", True, False),
-            ("no_user", "deaf and blind to the user", False, False),
+            ("no_user_audio", "without the user's audio", False, True),
+            ("no_user_motion", "without the user's motion", True, False),
+            ("no_user", "without the user's audio and motion", False, False),
         ):
             out.append(
                 replace(full, name=name, meaning=meaning, user_audio=audio, user_motion=motion)

@@ -1,4 +1,4 @@
-"""What a face does: the mouth with the audio, smiles that answer, nods, blinks, gaze shifts.
+"""What a face does: the mouth with the audio, smile reactions, nods, blinks, gaze shifts.
 
 Detectors on coefficients and audio first, then rates over clips that can be compared with what is
 published of people.
@@ -21,7 +21,7 @@ Series = NDArray[np.floating[Any]]
 
 SPEECH_DB = -45.0
 MAX_LAG_FRAMES = 5
-ANSWER_WITHIN_S = 1.5
+REACTION_WITHIN_S = 1.5
 SMILE_RISE = 0.12
 GAZE_SHIFT = 0.12  # gaze units within two frames
 GAZE_SHIFT_REST_S = 0.2
@@ -112,17 +112,17 @@ def _peak(series: Series, start: int, span: int) -> int:
 
 
 def smile_reactions(user: NDArray[np.float32], avatar: NDArray[np.float32]) -> list[Reaction]:
-    """The user's smiles that the avatar's smile answered; coefficients ``[T, K]`` of both.
+    """The avatar's smiles that react to the user's; coefficients ``[T, K]`` of both.
 
-    An answer belongs to the last cause before it, and to no other.
+    A reaction belongs to the last cause before it, and to no other.
     """
     causes = onsets(smile(user), SMILE_RISE)
     out: dict[int, Reaction] = {}
-    for answer in onsets(smile(avatar), SMILE_RISE):
-        before = [c for c in causes if 0 < answer - c <= ANSWER_WITHIN_S * FRAME_RATE_HZ]
+    for start in onsets(smile(avatar), SMILE_RISE):
+        before = [c for c in causes if 0 < start - c <= REACTION_WITHIN_S * FRAME_RATE_HZ]
         if before and before[-1] not in out:
             cause = before[-1]
-            out[cause] = Reaction("smile", cause / FRAME_RATE_HZ, answer / FRAME_RATE_HZ)
+            out[cause] = Reaction("smile", cause / FRAME_RATE_HZ, start / FRAME_RATE_HZ)
     return list(out.values())
 
 
@@ -153,6 +153,12 @@ def runs(marked: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Where `marked` ``[T]`` holds: spans ``(start, stop)`` in order."""
     edges = np.flatnonzero(np.diff(np.concatenate(([False], marked, [False])).astype(np.int8)))
     return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def near(marked: NDArray[np.bool_], reach_frames: int) -> NDArray[np.bool_]:
+    """Frames ``[T]`` that are no more than `reach_frames` away from one that is `marked`."""
+    window = np.ones(2 * reach_frames + 1)
+    return np.convolve(marked, window)[reach_frames : reach_frames + len(marked)] > 0
 
 
 @dataclass(frozen=True)
@@ -216,7 +222,7 @@ def _gaze_shifts(motion: NDArray[np.float32]) -> int:
 
 
 def smile_reaction_lag_ms(clips: Sequence[Clip]) -> Metric:
-    """Mean time from a user's smile to the avatar's that answers it (within 1.5 s)."""
+    """Mean time from a user's smile to the avatar's reaction (within 1.5 s)."""
     delays = [[r.delay_ms for r in smile_reactions(c.user, c.avatar)] for c in clips]
     return share(np.array([(sum(d), len(d)) for d in delays], np.float64))
 

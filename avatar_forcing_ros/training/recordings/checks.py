@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from avatar_forcing_ros.perception.user_motion import HOLD_S
 from avatar_forcing_ros.streaming.audio_window import SpeechLevel
 from avatar_forcing_ros.timebase import FRAME_PERIOD_S, FRAME_RATE_HZ, SAMPLES_PER_FRAME
-from avatar_forcing_ros.training.metrics.behaviour import loudness, mouth_speech_r, runs
+from avatar_forcing_ros.training.metrics.behaviour import loudness, mouth_speech_r, near, runs
 from avatar_forcing_ros.training.recordings.motion import Span, TrackedVideo
 from avatar_forcing_ros.training.settings import MAX_WINDOW_S
 
@@ -150,9 +150,7 @@ def check_speakers(
 
     `seen` ``[T]`` says where both faces are visible. Only there, around speech, is compared.
     """
-    around = np.ones(2 * AROUND_FRAMES + 1)
-    near = np.convolve(voiced[0] | voiced[1], around, "full")[AROUND_FRAMES:-AROUND_FRAMES] > 0
-    chosen = near & seen
+    chosen = near(voiced[0] | voiced[1], AROUND_FRAMES) & seen
     counts = [int(np.count_nonzero(v & chosen)) for v in voiced]
     if max(counts) < MIN_SPEECH_FRAMES:
         note = "too little speech with both faces visible to check whose it is"

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avatar_forcing_ros.errors import MediaError
+from avatar_forcing_ros.training.dataset import SPLITS
 
 ENDINGS = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v")
 PAIRED = (("_a", "_b"), ("_left", "_right"), (".left", ".right"))
 PAIRS_FILE = "pairs.csv"
-SPLITS = ("train", "valid")
 LAYOUTS = (
     "two videos of one conversation, one person each with their own audio: NAME_a.mp4 and "
     "NAME_b.mp4 (or NAME_left and NAME_right, NAME.left and NAME.right)",

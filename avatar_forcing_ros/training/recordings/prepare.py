@@ -24,13 +24,13 @@ from avatar_forcing_ros.timebase import (
 )
 from avatar_forcing_ros.training.dataset import (
     AUDIO_KIND,
+    SPLITS,
     StoredConversation,
     audio_features,
     save_conversation,
 )
 from avatar_forcing_ros.training.recordings import checks, motion
 from avatar_forcing_ros.training.recordings.layouts import (
-    SPLITS,
     Recording,
     Source,
     find_recordings,

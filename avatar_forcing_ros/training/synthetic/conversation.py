@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 from avatar_forcing_ros.training.synthetic import sensors
-from avatar_forcing_ros.training.synthetic.performance import perform
-from avatar_forcing_ros.training.synthetic.reactions import Act, Seen
+from avatar_forcing_ros.training.synthetic.performance import Performance, perform
 from avatar_forcing_ros.training.synthetic.speech import Phoneme, draw_voice, restart
 from avatar_forcing_ros.training.synthetic.statistics import draw_style
 from avatar_forcing_ros.training.synthetic.turns import PEOPLE, Speech, plan
@@ -28,8 +27,8 @@ class Conversation:
     """Two people talking; T video frames of 40 ms, audio at 16 kHz, motion in the rig's order.
 
     Frame i of motion is the face at the centre of its 40 ms. `events` lists nods, smiles,
-    laughs, raised brows, tilts, blinks, and as ``reaction_<kind>`` those of them that answer the
-    partner; `reactions` has ``(kind, who, cause_s, start_s)`` for these.
+    laughs, raised brows, tilts, blinks, and as ``reaction_<kind>`` those of them that react to
+    the partner; `reactions` has ``(kind, who, cause_s, start_s)`` for these.
     """
 
     seed: int
@@ -79,36 +78,29 @@ def generate_conversation(
     clean = {who: render(speech[who], frames) for who in PEOPLE}
     loudness = {who: relative_loudness(clean[who]) for who in PEOPLE}
 
-    user, user_acts, user_blinks = perform(
-        rng, styles["user"], speech["user"], speech["avatar"], frames, loudness["user"]
-    )
-    avatar, avatar_acts, avatar_blinks = perform(
-        rng,
-        styles["avatar"],
-        speech["avatar"],
-        speech["user"],
-        frames,
-        loudness["avatar"],
-        Seen(user, user_acts),
-    )
+    def act(who: str, partner: str, visible: Performance | None = None) -> Performance:
+        own, other = speech[who], speech[partner]
+        return perform(rng, styles[who], own, other, frames, loudness[who], visible)
+
+    user = act("user", "avatar")
+    avatar = act("avatar", "user", user)
+    people = {"avatar": avatar, "user": user}
     avatar_audio = sensors.operator_audio(rng, clean["avatar"])
     user_audio = sensors.microphone_audio(rng, clean["user"], clean["avatar"])
-    acts = {"avatar": avatar_acts, "user": user_acts}
-    blinks = {"avatar": avatar_blinks, "user": user_blinks}
     start_s, end_s = lead / FRAME_RATE_HZ, frames / FRAME_RATE_HZ
     return Conversation(
         seed=seed,
         split=split,
         avatar_audio=avatar_audio[lead * SAMPLES_PER_FRAME :].copy(),
         user_audio=user_audio[lead * SAMPLES_PER_FRAME :].copy(),
-        avatar_motion=avatar[lead:].copy(),
-        user_motion=sensors.track_face(rng, user)[lead:].copy(),
+        avatar_motion=avatar.motion[lead:].copy(),
+        user_motion=sensors.track_face(rng, user.motion)[lead:].copy(),
         avatar_speaking=speech["avatar"].active(frames)[lead:].copy(),
         user_speaking=speech["user"].active(frames)[lead:].copy(),
         avatar_phonemes=_cut(speech["avatar"].phonemes(), start_s, end_s),
         user_phonemes=_cut(speech["user"].phonemes(), start_s, end_s),
-        events=_events(acts, blinks, start_s, end_s),
-        reactions=_reactions(acts, start_s, end_s),
+        events=_events(people, start_s, end_s),
+        reactions=_reactions(people, start_s, end_s),
     )
 
 
@@ -119,9 +111,9 @@ def render(speech: Speech, frames: int) -> NDArray[np.float32]:
         first = round(segment.start_s * SAMPLE_RATE_HZ)
         wave = segment.utterance.samples
         if segment.kind == "backchannel":
-            wave = 0.6 * wave  # said in passing
-        room = out[first : first + len(wave)]
-        room += wave[: len(room)]
+            wave = 0.6 * wave  # quieter than a turn
+        part = out[first : first + len(wave)]
+        part += wave[: len(part)]
     return out
 
 
@@ -137,13 +129,11 @@ def _cut(phonemes: list[Phoneme], start_s: float, end_s: float) -> list[Phoneme]
     return [(a - start_s, b - start_s, ipa) for a, b, ipa in phonemes if b > start_s and a < end_s]
 
 
-def _events(
-    acts: dict[str, tuple[Act, ...]], blinks: dict[str, list[float]], start_s: float, end_s: float
-) -> list[Event]:
+def _events(people: dict[str, Performance], start_s: float, end_s: float) -> list[Event]:
     events: list[Event] = []
     for who in PEOPLE:
-        events += [("blink", who, time_s) for time_s in blinks[who]]
-        for act in acts[who]:
+        events += [("blink", who, time_s) for time_s in people[who].blinks_s]
+        for act in people[who].acts:
             if act.kind in _SHOWN:
                 events.append((act.kind, who, act.start_s))
                 if act.caused_by_s is not None:
@@ -153,11 +143,11 @@ def _events(
 
 
 def _reactions(
-    acts: dict[str, tuple[Act, ...]], start_s: float, end_s: float
+    people: dict[str, Performance], start_s: float, end_s: float
 ) -> list[tuple[str, str, float, float]]:
     return [
         (act.kind, who, act.caused_by_s - start_s, act.start_s - start_s)
         for who in PEOPLE
-        for act in acts[who]
+        for act in people[who].acts
         if act.caused_by_s is not None and start_s <= act.start_s < end_s
     ]

@@ -7,13 +7,67 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from avatar_forcing_ros.rig.coefficients import INDEX
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ
 from avatar_forcing_ros.training.synthetic import statistics as stats
-from avatar_forcing_ros.training.synthetic.curves import Curve, bump, frame_times
+from avatar_forcing_ros.training.synthetic.curves import (
+    Curve,
+    band_noise,
+    bump,
+    frame_times,
+    low_pass,
+    soft,
+)
 from avatar_forcing_ros.training.synthetic.statistics import PersonStyle
 from avatar_forcing_ros.training.synthetic.turns import Speech
 
 _SACCADE_S = 0.05
+
+
+def add_eyes(
+    rng: np.random.Generator,
+    style: PersonStyle,
+    motion: Curve,
+    own: Speech,
+    partner: Speech,
+    partner_motion: NDArray[np.float32] | None,
+) -> list[float]:
+    """Add gaze and blinks to `motion` ``[T, K]`` in place; return the starts of the blinks.
+
+    With `partner_motion` the gaze follows the partner's face.
+    """
+    frames = len(motion)
+    where = (
+        partner_position(partner_motion) if partner_motion is not None else np.zeros((frames, 2))
+    )
+    rests = fixations(rng, style, own, frames)
+    target, contact = gaze_curves(rests, where, frames)
+    # the head goes a fifth of the way with an averted gaze, later than the eyes
+    away = (contact < 0.5)[:, None] * target
+    aside = np.stack([soft(away[:, k], 0.3) for k in range(2)], axis=1)
+    motion[:, INDEX["head_yaw"]] += 0.2 * stats.GAZE_UNIT_RAD * aside[:, 0]
+    motion[:, INDEX["head_pitch"]] -= 0.2 * stats.GAZE_UNIT_RAD * aside[:, 1]
+    back = stats.EYE_COUNTER_ROTATION / stats.GAZE_UNIT_RAD
+    drift = [band_noise(rng, frames, stats.GAZE_DRIFT_BAND_HZ) for _ in range(2)]
+    target = target + stats.GAZE_DRIFT * np.stack(drift, axis=1)
+    motion[:, INDEX["gaze_x"]] = target[:, 0] - back * motion[:, INDEX["head_yaw"]]
+    motion[:, INDEX["gaze_y"]] = target[:, 1] + back * motion[:, INDEX["head_pitch"]]
+    blinks = blink_times(rng, style, own, partner, rests, frames)
+    lids = lid_curves(rng, blinks, frames)
+    squint = 0.25 * motion[:, INDEX["cheek_raise"]]  # felt smiles narrow the eyes
+    lowered = stats.LID_FOLLOWS_GAZE * np.maximum(-motion[:, INDEX["gaze_y"]], 0.0)
+    squint = np.maximum(squint, lowered)
+    motion[:, INDEX["blink_left"]] = np.maximum(lids[:, 0], squint)
+    motion[:, INDEX["blink_right"]] = np.maximum(lids[:, 1], squint)
+    return blinks
+
+
+def partner_position(partner_motion: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Where the partner's face is, as a gaze target ``[T, 2]`` (x to one's own left, y up)."""
+    # opposite each other: the partner's left is on one's own right
+    x = -stats.GAZE_FOLLOW_GAIN * partner_motion[:, INDEX["head_x"]]
+    y = stats.GAZE_FOLLOW_GAIN * partner_motion[:, INDEX["head_y"]]
+    return low_pass(np.stack([x, y], 1).astype(np.float64), 2.0, lag_s=0.08)
 
 
 def fixations(

@@ -1,13 +1,18 @@
-"""One person's face and head through a conversation: everything put together."""
+"""One person's face and head through a conversation.
+
+Acts of its own, reactions to the partner (nods, smiling back, brows, tilts, mirrored pose), the
+mouth, sway and the eyes. All delays, probabilities and gains are rows of ``statistics``.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.rig.coefficients import COUNT, INDEX, NAMES, POSE, POSE_COUNT, clip
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ
-from avatar_forcing_ros.training.synthetic import eyes, reactions
 from avatar_forcing_ros.training.synthetic import statistics as stats
 from avatar_forcing_ros.training.synthetic.curves import (
     Curve,
@@ -15,16 +20,42 @@ from avatar_forcing_ros.training.synthetic.curves import (
     bump,
     ease,
     frame_times,
+    low_pass,
     nod,
-    soft,
     soft_activity,
 )
-from avatar_forcing_ros.training.synthetic.reactions import Act, Seen
+from avatar_forcing_ros.training.synthetic.eyes import add_eyes
 from avatar_forcing_ros.training.synthetic.statistics import PersonStyle
 from avatar_forcing_ros.training.synthetic.turns import Speech
 from avatar_forcing_ros.training.synthetic.visemes import MOUTH_NAMES, mouth_curves
 
 _MOUTH = [INDEX[name] for name in MOUTH_NAMES]
+# face to face, a mirror image flips what is left-right
+_MIRROR = np.array([-1.0, 1.0, -1.0, -1.0, 1.0, 0.6])
+
+
+@dataclass(frozen=True)
+class Act:
+    """One act of a face: `kind` (nod, smile, laugh, brow, tilt, furrow), when, how much.
+
+    `caused_by_s` is the time of the partner's act or phrase end that it reacts to, None if
+    spontaneous; `hold_s` is used by acts that last.
+    """
+
+    kind: str
+    start_s: float
+    size: float
+    hold_s: float = 0.0
+    caused_by_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Performance:
+    """One person's motion ``[T, K]``, the acts in it, and when its blinks start."""
+
+    motion: NDArray[np.float32]
+    acts: tuple[Act, ...]
+    blinks_s: list[float]
 
 
 def perform(
@@ -34,27 +65,28 @@ def perform(
     partner: Speech,
     frames: int,
     loudness: NDArray[np.float64],
-    seen: Seen | None = None,
-) -> tuple[NDArray[np.float32], tuple[Act, ...], list[float]]:
-    """The motion ``[T, K]`` float32 of a person, its acts and the starts of its blinks.
+    visible: Performance | None = None,
+) -> Performance:
+    """What the face of a person does who speaks `own` while the other one speaks `partner`.
 
-    With `seen`, the person also answers what it sees of the partner; without, only what it hears.
-    `loudness` ``[T]`` is that of the own voice, 1 on average.
+    With `visible`, the partner's performance, the person reacts to the partner's face as well.
+    `loudness` ``[T]`` is that of the own speech, 1 on average.
     """
     motion = np.zeros((frames, COUNT))
     acts = spontaneous_acts(rng, style, own, frames, loudness)
-    acts += reactions.listen(rng, style, partner, own)
-    partner_acts = seen.acts if seen else laughs_of(partner)
-    acts += reactions.smile_back(rng, style, partner_acts)
+    acts += listen(rng, style, partner, own)
+    partner_acts = visible.acts if visible else laughs_of(partner)
+    acts += smile_back(rng, style, partner_acts)
 
     motion[:, _MOUTH] = mouth_curves(own.phonemes(), frames, style.articulation, loudness)
     motion[:, POSE] = sway(rng, style, own, partner, frames)
     attention = 1.0 - 0.5 * soft_activity(own.active(frames), 0.5)
-    if seen:
-        motion[:, POSE] += reactions.mirrored_pose(style, seen.motion, attention)
+    if visible:
+        motion[:, POSE] += mirrored_pose(style, visible.motion, attention)
     add_acts(rng, style, own, motion, acts)
-    blinks = add_eyes(rng, style, motion, own, partner, seen)
-    return clip(motion), tuple(sorted(acts, key=lambda act: act.start_s)), blinks
+    partner_motion = visible.motion if visible else None
+    blinks_s = add_eyes(rng, style, motion, own, partner, partner_motion)
+    return Performance(clip(motion), tuple(sorted(acts, key=lambda act: act.start_s)), blinks_s)
 
 
 def laughs_of(speech: Speech) -> tuple[Act, ...]:
@@ -74,7 +106,7 @@ def spontaneous_acts(
     ]
     for time_s in own.stresses_s():
         loud = loudness[min(int(time_s * FRAME_RATE_HZ), frames - 1)]
-        weight = np.clip(2.0 * loud - 1.0, 0.2, 2.0)  # emphasis can be heard
+        weight = np.clip(2.0 * loud - 1.0, 0.2, 2.0)  # emphasis is audible
         if rng.random() < weight * stats.EMPHASIS_NOD_PROBABILITY:
             acts.append(Act("emphasis", time_s, rng.uniform(*stats.EMPHASIS_NOD_RAD)))
         if rng.random() < weight * stats.EMPHASIS_BROW_PROBABILITY:
@@ -97,6 +129,60 @@ def spontaneous_acts(
     return acts
 
 
+def listen(
+    rng: np.random.Generator, style: PersonStyle, partner: Speech, own: Speech
+) -> list[Act]:
+    """Reactions to the partner's speech: nods, raised brows and tilts at the partner's phrases."""
+    acts = []
+    for end in partner.phrase_ends():
+        if _speaking_at(own, end.time_s - 0.3):
+            continue  # overlapped: nobody listens
+        start_s = end.time_s + rng.uniform(*stats.NOD_DELAY_S)
+        about_to_speak = _speaking_at(own, start_s + stats.NOD_CLEAR_OF_SPEECH_S)
+        if not about_to_speak and rng.random() < style.nod_probability:
+            size = rng.uniform(*stats.NOD_RAD) * style.expressiveness
+            acts.append(Act("nod", start_s, size, caused_by_s=end.time_s))
+        if end.question and rng.random() < stats.QUESTION_BROW_PROBABILITY:
+            start_s = end.time_s + rng.uniform(*stats.QUESTION_BROW_DELAY_S)
+            size = rng.uniform(*stats.QUESTION_BROW) * style.expressiveness
+            acts.append(Act("brow", start_s, size, rng.uniform(0.2, 0.9), end.time_s))
+    for segment in partner.of_kind("turn"):
+        if segment.utterance.duration_s > 2.0 and rng.random() < stats.TILT_PROBABILITY:
+            start_s = segment.start_s + rng.uniform(*stats.TILT_DELAY_S)
+            size = rng.uniform(*stats.TILT_RAD) * rng.choice([-1.0, 1.0])
+            hold_s = rng.uniform(*stats.TILT_HOLD_S)
+            acts.append(Act("tilt", start_s, size, hold_s, segment.start_s))
+    return acts
+
+
+def smile_back(
+    rng: np.random.Generator, style: PersonStyle, partner_acts: tuple[Act, ...]
+) -> list[Act]:
+    """Smiles in response to the partner's smiles and laughs."""
+    acts = []
+    for act in partner_acts:
+        if act.kind not in ("smile", "laugh") or rng.random() > style.smile_back_probability:
+            continue
+        start_s = act.start_s + rng.uniform(*stats.SMILE_BACK_DELAY_S)
+        size = act.size * rng.uniform(*stats.SMILE_BACK_GAIN) * style.expressiveness
+        hold_s = 0.8 * act.hold_s + rng.uniform(0.2, 1.0)
+        acts.append(Act("smile", start_s, float(np.clip(size, 0.15, 0.95)), hold_s, act.start_s))
+    return acts
+
+
+def mirrored_pose(
+    style: PersonStyle, partner_motion: NDArray[np.float32], attention: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Pose ``[T, 6]`` copied from the partner's: late, smooth, partial, as in a mirror."""
+    pose = partner_motion[:, POSE].astype(np.float64) * _MIRROR
+    slow = low_pass(pose, stats.MIRROR_CUTOFF_HZ, lag_s=0.4 * style.mirror_lag_s)
+    return style.mirror_gain * attention[:, None] * slow  # [T, 6]
+
+
+def _speaking_at(speech: Speech, time_s: float) -> bool:
+    return any(s.start_s <= time_s < s.end_s for s in speech.of_kind("turn"))
+
+
 def sway(
     rng: np.random.Generator, style: PersonStyle, own: Speech, partner: Speech, frames: int
 ) -> Curve:
@@ -106,9 +192,9 @@ def sway(
     calm = 0.35 + 0.65 * np.clip(speaking + listening, 0.0, 1.0)
     pose = np.zeros((frames, POSE_COUNT))
     for k, name in enumerate(NAMES[:POSE_COUNT]):
-        posture, moving, hearing = stats.SWAY[name]
+        posture, moving, still = stats.SWAY[name]
         pose[:, k] = posture * calm * band_noise(rng, frames, stats.POSTURE_BAND_HZ)
-        lively = moving * speaking + hearing * listening
+        lively = moving * speaking + still * listening
         pose[:, k] += lively * band_noise(rng, frames, stats.MOVING_BAND_HZ)
     breath_hz = rng.uniform(*stats.BREATH_HZ)
     phase = rng.uniform(0.0, 2 * np.pi)
@@ -147,7 +233,7 @@ def _posture(rng: np.random.Generator) -> Curve:
 def add_acts(
     rng: np.random.Generator, style: PersonStyle, own: Speech, motion: Curve, acts: list[Act]
 ) -> None:
-    """Add the acts of a person who says `own` to `motion` ``[T, K]`` in place."""
+    """Add the acts of a person who speaks `own` to `motion` ``[T, K]`` in place."""
     frames = len(motion)
     times_s = frame_times(frames)
     smile = np.full(frames, style.base_smile)
@@ -211,36 +297,3 @@ def _set_expression(
     motion[:, INDEX["brow_up_right"]] = brow * (1.0 + 0.5 * style.smile_asymmetry)
     motion[:, INDEX["brow_furrow"]] = furrow * (1.0 - smile)
     motion[:, INDEX["frown"]] = 0.35 * furrow * (1.0 - np.clip(3.0 * smile, 0.0, 1.0))
-
-
-def add_eyes(
-    rng: np.random.Generator,
-    style: PersonStyle,
-    motion: Curve,
-    own: Speech,
-    partner: Speech,
-    seen: Seen | None,
-) -> list[float]:
-    """Add gaze and blinks to `motion` ``[T, K]`` in place; return the starts of the blinks."""
-    frames = len(motion)
-    where = reactions.partner_position(seen.motion) if seen else np.zeros((frames, 2))
-    rests = eyes.fixations(rng, style, own, frames)
-    target, contact = eyes.gaze_curves(rests, where, frames)
-    # the head goes a fifth of the way with an averted gaze, later than the eyes
-    away = (contact < 0.5)[:, None] * target
-    aside = np.stack([soft(away[:, k], 0.3) for k in range(2)], axis=1)
-    motion[:, INDEX["head_yaw"]] += 0.2 * stats.GAZE_UNIT_RAD * aside[:, 0]
-    motion[:, INDEX["head_pitch"]] -= 0.2 * stats.GAZE_UNIT_RAD * aside[:, 1]
-    back = stats.EYE_COUNTER_ROTATION / stats.GAZE_UNIT_RAD
-    drift = [band_noise(rng, frames, stats.GAZE_DRIFT_BAND_HZ) for _ in range(2)]
-    target = target + stats.GAZE_DRIFT * np.stack(drift, axis=1)
-    motion[:, INDEX["gaze_x"]] = target[:, 0] - back * motion[:, INDEX["head_yaw"]]
-    motion[:, INDEX["gaze_y"]] = target[:, 1] + back * motion[:, INDEX["head_pitch"]]
-    blinks = eyes.blink_times(rng, style, own, partner, rests, frames)
-    lids = eyes.lid_curves(rng, blinks, frames)
-    squint = 0.25 * motion[:, INDEX["cheek_raise"]]  # felt smiles narrow the eyes
-    lowered = stats.LID_FOLLOWS_GAZE * np.maximum(-motion[:, INDEX["gaze_y"]], 0.0)
-    squint = np.maximum(squint, lowered)
-    motion[:, INDEX["blink_left"]] = np.maximum(lids[:, 0], squint)
-    motion[:, INDEX["blink_right"]] = np.maximum(lids[:, 1], squint)
-    return blinks

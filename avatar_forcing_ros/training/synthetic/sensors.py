@@ -34,7 +34,7 @@ def equalise(rng: np.random.Generator, samples: Samples, strength: float = 1.0) 
 
 
 def add_breath(rng: np.random.Generator, speech: Samples) -> Samples:
-    """Aspiration noise under the voice, louder where the voice is: real throats hiss."""
+    """Aspiration noise under the speech, louder where the speech is."""
     level = 10 ** (rng.uniform(*stats.BREATH_LEVEL_DB) / 20)
     loud = np.sqrt(uniform_filter1d(speech**2, SAMPLE_RATE_HZ // 100) + 1e-12)
     hiss = np.diff(rng.standard_normal(len(speech), dtype=np.float32), prepend=0.0)
@@ -103,15 +103,15 @@ def bursts(rng: np.random.Generator, count: int, level_dbfs: float) -> Samples:
         length = int(rng.uniform(0.02, 0.8) * SAMPLE_RATE_HZ)
         times_s = np.arange(length) / SAMPLE_RATE_HZ
         if rng.random() < 0.35:  # a beep
-            sound = np.sin(2 * np.pi * np.exp(rng.uniform(5.5, 8.3)) * times_s)
+            burst = np.sin(2 * np.pi * np.exp(rng.uniform(5.5, 8.3)) * times_s)
         else:  # a knock or a rustle: noise of some colour
             pole = rng.uniform(-0.5, 0.98)
-            sound = sosfilt([[1.0, 0.0, 0.0, 1.0, -pole, 0.0]], rng.normal(size=length))
-            sound /= max(float(np.abs(sound).max()), 1e-9)
-        sound *= np.exp(-times_s / rng.uniform(0.01, 0.4)) * np.minimum(times_s / 0.003, 1.0)
+            burst = sosfilt([[1.0, 0.0, 0.0, 1.0, -pole, 0.0]], rng.normal(size=length))
+            burst /= max(float(np.abs(burst).max()), 1e-9)
+        burst *= np.exp(-times_s / rng.uniform(0.01, 0.4)) * np.minimum(times_s / 0.003, 1.0)
         first = int(rng.integers(0, max(count - length, 1)))
         part = out[first : first + length]
-        part += (10 ** (level_dbfs / 20) * sound).astype(np.float32)[: len(part)]
+        part += (10 ** (level_dbfs / 20) * burst).astype(np.float32)[: len(part)]
     return out
 
 

@@ -91,24 +91,24 @@ def plan(
     """A conversation of at least `duration_s` (utterances may run past its end)."""
     balance = float(rng.choice(_BALANCES))  # the avatar's share of the turns
     quiet = rng.random() < 0.10  # a conversation with long silences
-    said: dict[str, list[Segment]] = {who: [] for who in PEOPLE}
+    spoken: dict[str, list[Segment]] = {who: [] for who in PEOPLE}
     free_s = dict.fromkeys(PEOPLE, 0.0)  # when each mouth is free again
     who = PEOPLE[int(rng.random() > balance)]
     now_s = float(rng.uniform(0.0, 1.5)) if rng.random() < 0.8 else float(rng.uniform(1.5, 4.0))
     while now_s < duration_s:
         other = PEOPLE[who == "avatar"]
         turn = _turn(rng, max(now_s, free_s[who]), voices[who], split)
-        said[who] += turn
+        spoken[who] += turn
         now_s = free_s[who] = turn[-1].end_s
         for segment in _responses(rng, turn, free_s[other], voices[other]):
-            said[other].append(segment)
+            spoken[other].append(segment)
             free_s[other] = segment.end_s + 0.1
         now_s = max(now_s + _gap_s(rng, quiet), 0.0)
         free_s[who] += 0.15
         same_again = rng.random() < (0.75 if balance != 0.5 else 0.12)
         if not same_again or rng.random() < 0.3:
             who = PEOPLE[int(rng.random() > balance)] if balance != 0.5 else other
-    return {who: Speech(tuple(sorted(said[who], key=lambda s: s.start_s))) for who in PEOPLE}
+    return {who: Speech(tuple(sorted(spoken[who], key=lambda s: s.start_s))) for who in PEOPLE}
 
 
 def _gap_s(rng: np.random.Generator, quiet: bool) -> float:
