@@ -12,7 +12,6 @@ from avatar_forcing_ros.msg import AvatarMotion
 from avatar_forcing_ros.nodes.audio_topics import AudioSubscription
 from avatar_forcing_ros.nodes.convert_image import Pixels, image_transport
 from avatar_forcing_ros.nodes.convert_motion import msg_to_values
-from avatar_forcing_ros.nodes.diagnostics import ErrorCounter
 from avatar_forcing_ros.nodes.node_base import NodeBase
 from avatar_forcing_ros.nodes.subscriptions import MatchedSubscription, MessageTime, StampReader
 from avatar_forcing_ros.runtime.avatar import Avatar
@@ -29,15 +28,12 @@ class AvatarInputs:
         node: NodeBase,
         avatar: Avatar,
         settings: Mapping[str, Any],
-        errors: ErrorCounter,
         group: CallbackGroup,
     ) -> None:
         """Open the subscriptions. `settings` are the node's parameters by name."""
-        self._node, self._avatar, self._errors = node, avatar, errors
+        self._node, self._avatar = node, avatar
         self._replay = bool(node.get_parameter("use_sim_time").value)
-        self._stamp = StampReader(
-            node.now_ns, settings["stamp_tolerance_s"], errors, replay=self._replay
-        )
+        self._stamp = StampReader(node, settings["stamp_tolerance_s"], replay=self._replay)
         self.received = dict.fromkeys(("user/image", "user/motion", *AUDIO_TOPICS), 0)
         self._subscriptions: list[AudioSubscription | MatchedSubscription] = [
             self._subscribe_to_audio("avatar/audio", avatar.push_avatar_audio, settings, group)
@@ -75,7 +71,6 @@ class AvatarInputs:
                 topic,
                 [message],
                 callback,
-                self._errors,
                 group,
                 like=like,
                 depth=REPLAY_DEPTH if self._replay else None,
@@ -102,7 +97,6 @@ class AvatarInputs:
             settings,
             lambda chunk, _: put(chunk),
             time_of,
-            self._errors,
             group,
             queued=voice,
             breaks=lambda: avatar.audio_breaks[voice],
@@ -118,7 +112,7 @@ class AvatarInputs:
         stamp_ns = self._stamp(msg, "user/motion").ns
         values, unknown = msg_to_values(msg)
         if unknown:
-            self._errors.count(
+            self._node.errors.count(
                 "user/motion unknown_names",
                 f"user/motion: names that are no rig coefficients are left out: {unknown}",
             )

@@ -15,8 +15,8 @@ from dataclasses import replace
 from typing import Any
 
 import rclpy
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter as RosParameter
 from std_srvs.srv import Trigger
@@ -48,7 +48,6 @@ from avatar_forcing_ros.strict import override
 
 LIVE_SAMPLING = [each.name for each in settings_of(SamplingConfig) if each.live]
 SERVICE_PATIENCE_S = 10.0
-REPORT_PERIOD_S = 1.0
 
 
 class AvatarNode(LifecycleNodeBase):
@@ -62,14 +61,8 @@ class AvatarNode(LifecycleNodeBase):
         self._outputs: AvatarOutputs | None = None
         self._sampling = SamplingConfig()
         self.add_on_set_parameters_callback(self._on_set_parameters)
-        self._report = AvatarReport(self, self.errors, REPORT_PERIOD_S)
-        # a steady clock: a clock of a replay that stands still is to be reported, too
-        self.create_timer(
-            REPORT_PERIOD_S,
-            self._publish_report,
-            callback_group=MutuallyExclusiveCallbackGroup(),
-            clock=Clock(clock_type=ClockType.STEADY_TIME),
-        )
+        self._report = AvatarReport(self)
+        self.publish_diagnostics(self._statuses, MutuallyExclusiveCallbackGroup())
         services = MutuallyExclusiveCallbackGroup()
         for name, answer in (
             ("~/reset", self._reset),
@@ -111,11 +104,11 @@ class AvatarNode(LifecycleNodeBase):
         session = build_session(
             config, user_audio=settings["user_audio"], user_video=source != "none"
         )
-        avatar = Avatar(session, self.errors.count, now_ns=self._now_ns)
+        avatar = Avatar(session, self.errors.count, now_ns=self.now_ns)
         avatar.warm_up()
         self._avatar, self._sampling = avatar, session.engine.sampling
         self._report.device = device_of(config)
-        self._outputs = AvatarOutputs(self, settings, self.errors)
+        self._outputs = AvatarOutputs(self, settings)
         self._outputs.set_portrait(avatar.portrait)
         self.get_logger().info(
             f"ready: preset {config.preset} on {self._report.device}, "
@@ -132,7 +125,7 @@ class AvatarNode(LifecycleNodeBase):
         # a new group each time: Humble's executor, which may be about to take a message of a
         # subscription that is destroyed, blocks that subscription's group for good
         group = MutuallyExclusiveCallbackGroup()
-        self._inputs = AvatarInputs(self, self._avatar, settings, self.errors, group)
+        self._inputs = AvatarInputs(self, self._avatar, settings, group)
         self._report.publish_state(self.status)
 
     def deactivate(self) -> None:
@@ -162,18 +155,16 @@ class AvatarNode(LifecycleNodeBase):
             outputs.publish(frame)
             self._report.publish_changes(self.status)
 
-    def _now_ns(self) -> int:
-        return int(self.get_clock().now().nanoseconds)
-
     @property
     def status(self) -> AvatarStatus:
         """What the avatar has done since the conversation began."""
         return self._avatar.status if self._avatar else AvatarStatus()
 
-    def _publish_report(self) -> None:
-        """State and diagnostics, every second, whatever the avatar does."""
+    def _statuses(self) -> list[DiagnosticStatus]:
+        """Diagnostics, every second, whatever the avatar does; the state goes with them."""
         frames = self._outputs.frames if self._outputs else 0
-        self._report.publish(self.status, frames, self._inputs.received if self._inputs else {})
+        received = self._inputs.received if self._inputs else {}
+        return self._report.publish(self.status, frames, received)
 
     @staticmethod
     def _config(settings: Mapping[str, Any]) -> AvatarConfig:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rclpy.lifecycle import LifecycleNode
 from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Header
@@ -16,7 +15,6 @@ from visualization_msgs.msg import MarkerArray
 
 from avatar_forcing_ros.media import AvatarFrame
 from avatar_forcing_ros.msg import AvatarMotion
-from avatar_forcing_ros.nodes import qos
 from avatar_forcing_ros.nodes.audio_topics import AudioPublisher
 from avatar_forcing_ros.nodes.convert_audio import stamped_kind
 from avatar_forcing_ros.nodes.convert_image import rgb_to_compressed, rgb_to_image
@@ -26,7 +24,7 @@ from avatar_forcing_ros.nodes.convert_motion import (
     values_to_joints,
     values_to_transform,
 )
-from avatar_forcing_ros.nodes.diagnostics import ErrorCounter
+from avatar_forcing_ros.nodes.node_base import LifecycleNodeBase
 from avatar_forcing_ros.rig.blendshapes import FaceOutline
 from avatar_forcing_ros.rig.portrait import Portrait
 
@@ -37,9 +35,7 @@ COMPRESSED = "avatar/image_raw/compressed"
 class AvatarOutputs:
     """Everything that the avatar shows and says; silent unless its node is active."""
 
-    def __init__(
-        self, node: LifecycleNode, settings: Mapping[str, Any], errors: ErrorCounter
-    ) -> None:
+    def __init__(self, node: LifecycleNodeBase, settings: Mapping[str, Any]) -> None:
         """Make the publishers that `settings` ask for; they are changed by `set`."""
         self._settings = dict(settings)
         self._made: dict[str, Any] = {}
@@ -47,10 +43,10 @@ class AvatarOutputs:
         self.frames = 0
         self._outline: FaceOutline | None = None
         kind = stamped_kind(settings["audio_msg"])
-        self._audio = [AudioPublisher(node, "avatar/audio_aligned", kind, errors, managed=True)]
+        self._audio = [AudioPublisher(node, "avatar/audio_aligned", kind, managed=True)]
         if settings["publish_audio_data"]:
             self._audio.append(
-                AudioPublisher(node, "avatar/audio_data", "audio_data", errors, managed=True)
+                AudioPublisher(node, "avatar/audio_data", "audio_data", managed=True)
             )
         wanted: list[tuple[str, Any, bool]] = [
             ("avatar/motion", AvatarMotion, True),
@@ -62,7 +58,7 @@ class AvatarOutputs:
         ]
         for topic, message, publish in wanted:
             if publish:
-                self._made[topic] = qos.publisher(node, topic, message, errors)
+                self._made[topic] = node.create_table_publisher(topic, message, managed=True)
 
     def set_portrait(self, portrait: Portrait) -> None:
         """Draw the markers of this face from now on."""
@@ -103,7 +99,7 @@ class AvatarOutputs:
     def close(self) -> None:
         """Take the publishers off the graph."""
         for made in self._made.values():
-            qos.destroy_publisher(self._node, made)
+            self._node.destroy_publisher(made)
         for audio in self._audio:
             audio.close()
         self._made, self._audio = {}, []

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from rclpy.lifecycle import LifecycleNode
+from diagnostic_msgs.msg import DiagnosticStatus
 
 from avatar_forcing_ros.msg import AvatarState
-from avatar_forcing_ros.nodes import diagnostics, qos
-from avatar_forcing_ros.nodes.diagnostics import ErrorCounter
+from avatar_forcing_ros.nodes import diagnostics
+from avatar_forcing_ros.nodes.interface import header
+from avatar_forcing_ros.nodes.node_base import REPORT_PERIOD_S, LifecycleNodeBase
 from avatar_forcing_ros.runtime.status import AvatarStatus
 
 MAX_STALL_S = 3.0
@@ -17,32 +17,37 @@ MAX_BEHIND_MS = 1000.0
 
 
 class AvatarReport:
-    """Publishes in every state of the lifecycle; `publish` is called every `period_s`."""
+    """Publishes the state in every state of the lifecycle, and makes the lines of diagnostics."""
 
-    def __init__(self, node: LifecycleNode, errors: ErrorCounter, period_s: float) -> None:
-        self._node, self._errors, self._period_s = node, errors, period_s
+    def __init__(self, node: LifecycleNodeBase) -> None:
+        self._node = node
         self.device = ""
         self._frames, self._fps = 0, 0.0
         self._sending_cpu_s = self._sending_share = 0.0
         self._reported_chunk_ms = 0.0
         self._last_state: tuple[bool, ...] = ()
-        self._state = qos.publisher(node, "avatar/state", AvatarState, errors, managed=False)
-        self._diagnostics = qos.publisher(
-            node, "/diagnostics", DiagnosticArray, errors, managed=False
-        )
+        self._state = node.create_table_publisher("avatar/state", AvatarState)
 
-    def publish(self, status: AvatarStatus, frames: int, received: dict[str, int]) -> None:
-        """Both; `frames` were sent since configuration, and so many messages `received`."""
-        self._fps = max(0, frames - self._frames) / self._period_s
+    def publish(
+        self, status: AvatarStatus, frames: int, received: dict[str, int]
+    ) -> list[DiagnosticStatus]:
+        """Publish the state and return the lines of diagnostics; called every REPORT_PERIOD_S.
+
+        `frames` were sent since configuration, and so many messages `received`.
+        """
+        self._fps = max(0, frames - self._frames) / REPORT_PERIOD_S
         self._frames = frames
         sending_s = max(0.0, status.sending_cpu_s - self._sending_cpu_s)
-        self._sending_share, self._sending_cpu_s = sending_s / self._period_s, status.sending_cpu_s
+        self._sending_share, self._sending_cpu_s = (
+            sending_s / REPORT_PERIOD_S,
+            status.sending_cpu_s,
+        )
         self._warn_of_long_chunks(status)
         self.publish_state(status)
         statuses = [self._of_avatar(status), self._of_errors()]
         if received:
             statuses.insert(1, self._line(DiagnosticStatus.OK, "inputs", "received", received))
-        self._diagnostics.publish(diagnostics.array(self._node, statuses))
+        return statuses
 
     def publish_changes(self, status: AvatarStatus) -> None:
         """The state at once, where somebody began or stopped to talk, or came or went."""
@@ -75,8 +80,8 @@ class AvatarReport:
         if status.quality:
             msg.evaluations = status.quality.nfe
             msg.drawn_size_px = status.quality.drawn_size_px
-        msg.header.stamp = self._node.get_clock().now().to_msg()
-        msg.header.frame_id = str(self._node.get_parameter("frame_id").value)
+        frame_id = str(self._node.get_parameter("frame_id").value)
+        msg.header = header(self._node.now_ns(), frame_id)
         self._state.publish(msg)
 
     def _warn_of_long_chunks(self, status: AvatarStatus) -> None:
@@ -85,7 +90,7 @@ class AvatarReport:
         if later_ms <= 0.0 or status.microphone_chunk_ms <= self._reported_chunk_ms:
             return
         self._reported_chunk_ms = status.microphone_chunk_ms
-        self._errors.count(
+        self._node.errors.count(
             "user/audio long_chunks",
             f"user/audio: the avatar answers up to {later_ms:.0f} ms later, because the "
             f"microphone sends chunks of {status.microphone_chunk_ms:.0f} ms: have its driver "
@@ -110,7 +115,7 @@ class AvatarReport:
         return self._line(level, "avatar", message, values)
 
     def _of_errors(self) -> DiagnosticStatus:
-        errors = self._errors.counts
+        errors = self._node.errors.counts
         level = DiagnosticStatus.WARN if errors else DiagnosticStatus.OK
         message = f"{sum(errors.values())} errors" if errors else "none"
         return self._line(level, "errors", message, errors)

@@ -57,7 +57,7 @@ class DisplayNode(NodeBase):
         self._lock = threading.Lock()  # around the playout, which three threads use
         self.received: Counter[str] = Counter()
         # any stamp is good: the playout finds out how they relate to the local clock
-        self._stamp = StampReader(self.now_ns, math.inf, self.errors)
+        self._stamp = StampReader(self, math.inf)
         self._inputs: list[AudioSubscription | MatchedSubscription] = []
         self.screen: Screen | None = None
         self.speaker: Speaker | None = None
@@ -125,7 +125,6 @@ class DisplayNode(NodeBase):
                     topic,
                     [message],
                     lambda msg: self._on_frame(msg, to_rgb),
-                    self.errors,
                     group,
                 )
             )
@@ -137,7 +136,6 @@ class DisplayNode(NodeBase):
                     values(self, DisplayNodeConfig),
                     self._on_audio,
                     self._time_of_audio,
-                    self.errors,
                     group,
                 )
             )

@@ -16,18 +16,17 @@ from typing import Any, Literal
 import numpy as np
 import rclpy
 from numpy.typing import NDArray
-from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import Trigger
 
 from avatar_forcing_ros.errors import ConversationError, OutputError
 from avatar_forcing_ros.media import AudioChunk, AvatarFrame, VideoFrame
 from avatar_forcing_ros.msg import AvatarState
-from avatar_forcing_ros.nodes import qos
 from avatar_forcing_ros.nodes.audio_topics import AudioPublisher
 from avatar_forcing_ros.nodes.convert_audio import stamped_kind
 from avatar_forcing_ros.nodes.convert_image import rgb_to_compressed, rgb_to_image
-from avatar_forcing_ros.nodes.diagnostics import ErrorCounter
+from avatar_forcing_ros.nodes.interface import TABLE, header
+from avatar_forcing_ros.nodes.node_base import NodeBase
 from avatar_forcing_ros.runtime.speech_backlog import SpeechBacklog
 from avatar_forcing_ros.runtime.status import AvatarStatus
 from avatar_forcing_ros.sync.audio_buffers import JitterBuffer
@@ -224,26 +223,26 @@ class GraphOutputs:
     speech. Methods may be called in any thread.
     """
 
-    def __init__(self, node: Node, settings: Mapping[str, Any], errors: ErrorCounter) -> None:
-        self._node, self._errors = node, errors
+    def __init__(self, node: NodeBase, settings: Mapping[str, Any]) -> None:
+        self._node = node
         self._jpeg_quality = settings["jpeg_quality"]
         kind = stamped_kind(settings["audio_msg"])
-        self._avatar_audio = AudioPublisher(node, "avatar/audio", kind, errors)
+        self._avatar_audio = AudioPublisher(node, "avatar/audio", kind)
         self._user_audio: AudioPublisher | None = None
         self._user_image: Any = None
         self._compressed = settings["user_image_transport"] == "compressed"
         if settings["browser_is_user"]:
-            self._user_audio = AudioPublisher(node, "user/audio", kind, errors)
+            self._user_audio = AudioPublisher(node, "user/audio", kind)
             self._user_image = node.create_publisher(
                 CompressedImage if self._compressed else Image,
                 "user/image/compressed" if self._compressed else "user/image",
-                qos.profile(qos.TABLE["user/image"]),
+                TABLE["user/image"].profile(),
             )
         self._stop = node.create_client(Trigger, settings["stop_service"])
 
     def now_ns(self) -> int:
         """ROS time."""
-        return int(self._node.get_clock().now().nanoseconds)
+        return self._node.now_ns()
 
     def publish_avatar_audio(self, chunk: AudioChunk) -> None:
         """Speech for the avatar."""
@@ -256,13 +255,13 @@ class GraphOutputs:
 
     def publish_user_frame(self, frame: VideoFrame) -> None:
         """A camera frame of them."""
-        header = qos.header(frame.stamp_ns, FRAME_ID)
+        stamped = header(frame.stamp_ns, FRAME_ID)
 
         def publish() -> None:
             if self._compressed:
-                msg = rgb_to_compressed(frame.pixels, header, self._jpeg_quality)
+                msg = rgb_to_compressed(frame.pixels, stamped, self._jpeg_quality)
             else:
-                msg = rgb_to_image(frame.pixels, header)
+                msg = rgb_to_image(frame.pixels, stamped)
             self._user_image.publish(msg)
 
         self._guarded(publish)
@@ -310,8 +309,8 @@ class GraphOutputs:
         return stopped
 
     def _publish_audio(self, publisher: AudioPublisher, chunk: AudioChunk) -> None:
-        header = qos.header(chunk.stamp_ns, FRAME_ID)
-        self._guarded(lambda: publisher.publish(chunk.samples, header))
+        stamped = header(chunk.stamp_ns, FRAME_ID)
+        self._guarded(lambda: publisher.publish(chunk.samples, stamped))
 
     def _guarded(self, publish: Callable[[], None]) -> None:
         if not rclpy.ok(context=self._node.context):  # the program is ending
@@ -319,7 +318,7 @@ class GraphOutputs:
         try:
             publish()
         except Exception as error:  # counted; the next one may succeed
-            self._errors.count("sending", f"something could not be sent: {error}")
+            self._node.errors.count("sending", f"something could not be sent: {error}")
 
 
 def status_of(msg: AvatarState) -> AvatarStatus:

@@ -15,9 +15,10 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.msg import AvatarMotion
 from avatar_forcing_ros.node_config import PerceptionNodeConfig
-from avatar_forcing_ros.nodes import diagnostics, qos
+from avatar_forcing_ros.nodes import diagnostics
 from avatar_forcing_ros.nodes.convert_image import image_transport
 from avatar_forcing_ros.nodes.convert_motion import motion_to_msg
+from avatar_forcing_ros.nodes.interface import header
 from avatar_forcing_ros.nodes.node_base import NodeBase
 from avatar_forcing_ros.nodes.node_main import run_node
 from avatar_forcing_ros.nodes.parameters import declare, values
@@ -37,20 +38,18 @@ class PerceptionNode(NodeBase):
         declare(self, PerceptionNodeConfig)
         settings = values(self, PerceptionNodeConfig)
         self._frame_id = settings["frame_id"]
-        self._stamp = StampReader(self.now_ns, settings["stamp_tolerance_s"], self.errors)
+        self._stamp = StampReader(self, settings["stamp_tolerance_s"])
         self._tracker = tracker or FaceMeshTracker()
         self._estimator = UserMotionEstimator()
         self._image_arrived = threading.Condition()
         self._newest: tuple[Any, int] | None = None  # message and its time
         self._ending = False
         self.received = self.skipped = self.with_face = 0
-        self._publisher = qos.publisher(
-            self, "user/motion", AvatarMotion, self.errors, managed=False
-        )
+        self._publisher = self.create_table_publisher("user/motion", AvatarMotion)
         topic, message, self._to_rgb = image_transport("user/image", settings["image_transport"])
         group = MutuallyExclusiveCallbackGroup()
         self._images = MatchedSubscription(
-            self, topic, [message], self._on_image, self.errors, group, like="user/image"
+            self, topic, [message], self._on_image, group, like="user/image"
         )
         self.publish_diagnostics(self._statuses, MutuallyExclusiveCallbackGroup())
         self._thread = threading.Thread(target=self._run, name="face-tracker", daemon=True)
@@ -87,8 +86,8 @@ class PerceptionNode(NodeBase):
     def _track(self, frame: VideoFrame) -> None:
         motion = self._estimator.update(self._tracker.track(frame), frame.stamp_ns)
         self.with_face += motion.face_visible
-        header = qos.header(frame.stamp_ns, self._frame_id)
-        self._publisher.publish(motion_to_msg(header, 0, 0, None, motion.values, 0.0, False))
+        stamped = header(frame.stamp_ns, self._frame_id)
+        self._publisher.publish(motion_to_msg(stamped, 0, 0, None, motion.values, 0.0, False))
 
     def _statuses(self) -> list[DiagnosticStatus]:
         errors = self.errors.counts

@@ -58,12 +58,12 @@ class TelepresenceNode(NodeBase):
         self._serve = serve
         self._server: PageServer | None = None
         self._matched: list[AudioSubscription | MatchedSubscription] = []
-        self._stamp = StampReader(self.now_ns, math.inf, self.errors, required=True)
+        self._stamp = StampReader(self, math.inf, required=True)
         try:
             declare(self, TelepresenceNodeConfig)
             self.settings = values(self, TelepresenceNodeConfig)
             _check(self.settings)
-            self.outputs = GraphOutputs(self, self.settings, self.errors)
+            self.outputs = GraphOutputs(self, self.settings)
             self.backend = GraphBackend(
                 self.outputs,
                 browser_is_user=self.settings["browser_is_user"],
@@ -120,7 +120,6 @@ class TelepresenceNode(NodeBase):
                 self.settings,
                 lambda chunk, at: self.backend.push_audio(at.ns, chunk.samples),
                 lambda msg: self._stamp(msg, "avatar/audio_aligned"),
-                self.errors,
                 self._group,
             ),
             self._image_subscription("avatar/image_raw", "image_transport", self._on_image),
@@ -138,7 +137,6 @@ class TelepresenceNode(NodeBase):
                     self.settings,
                     lambda chunk, _: self.backend.push_robot_audio(chunk.samples),
                     lambda _: MessageTime(time.monotonic_ns(), arrived=True),
-                    self.errors,
                     self._group,
                     queued=True,
                 )
@@ -154,7 +152,6 @@ class TelepresenceNode(NodeBase):
             full_name,
             [message],
             lambda msg: callback(msg, lambda: to_rgb(msg)),
-            self.errors,
             self._group,
             like=topic,
         )

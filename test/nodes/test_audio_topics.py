@@ -47,7 +47,6 @@ class Listener(TwoNodes):
             {"audio_msg": "auto", **settings},
             lambda chunk, _: self.chunks.append(chunk),
             lambda _: MessageTime(10**18 + len(self.heard) * 62_500, arrived=True),
-            self.errors,
             MutuallyExclusiveCallbackGroup(),
         )
 

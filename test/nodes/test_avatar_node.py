@@ -27,15 +27,9 @@ from std_srvs.srv import Trigger
 from visualization_msgs.msg import MarkerArray
 
 from avatar_forcing_ros.media import AvatarBlock
-from avatar_forcing_ros.nodes import qos
 from avatar_forcing_ros.nodes.avatar_node import AvatarNode
 from avatar_forcing_ros.nodes.convert_image import rgb_to_image
-from avatar_forcing_ros.nodes.interface import (
-    BURST_S,
-    SMALL_MESSAGE_MS,
-    TOPICS,
-)
-from avatar_forcing_ros.nodes.qos import TABLE
+from avatar_forcing_ros.nodes.interface import BURST_S, SMALL_MESSAGE_MS, TABLE, TOPICS
 from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.rig.coefficients import NAMES
 from avatar_forcing_ros.runtime.session import Session
@@ -222,7 +216,7 @@ def test_a_minute_of_voice_in_small_messages_sent_without_pause_is_received_whol
     robot: Robot, avatar: Set, sessions: list[Session]
 ) -> None:
     node, count = started(avatar), BURST_S * 1000 // SMALL_MESSAGE_MS
-    profile = qos.profile(TABLE["avatar/audio"])
+    profile = TABLE["avatar/audio"].profile()
     says = robot.create_publisher(installed_audio.MESSAGE, "avatar/audio", profile)
     robot.wait(lambda: says.get_subscription_count() > 0)
     samples = np.full(16 * SMALL_MESSAGE_MS, 0.1, np.float32)

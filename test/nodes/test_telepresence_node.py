@@ -34,10 +34,11 @@ from avatar_forcing_ros.msg import AvatarState
 from avatar_forcing_ros.cli import telepresence
 from avatar_forcing_ros.errors import AvatarForcingError, ConfigError
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
-from avatar_forcing_ros.nodes import qos, telepresence_node
+from avatar_forcing_ros.nodes import telepresence_node
 from avatar_forcing_ros.nodes.convert_image import rgb_to_compressed, rgb_to_image
 from avatar_forcing_ros.nodes.executable import SIGNALS
 from avatar_forcing_ros.nodes.graph_backend import NO_AVATAR
+from avatar_forcing_ros.nodes.interface import TABLE
 from avatar_forcing_ros.nodes.telepresence_node import TelepresenceNode
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, frame_stamp_ns
 
@@ -198,7 +199,7 @@ def test_a_browser_may_be_the_person_before_the_avatar(
         kind, topic = CompressedImage, "user/image/compressed"
     seen: list[Any] = []
     here.other.create_subscription(
-        kind, topic, seen.append, qos.profile(qos.TABLE["user/image"])
+        kind, topic, seen.append, TABLE["user/image"].profile()
     )  # fmt: skip
     here.subscribe(installed_audio.MESSAGE, "user/audio", here.received)
     here.until_matched(topic)
