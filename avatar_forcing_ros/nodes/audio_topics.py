@@ -69,7 +69,7 @@ class AudioPublisher:
 
 
 class AudioSubscription:
-    """One topic's audio, handed to `take` chunk by chunk, in the executor's thread.
+    """One topic's audio, handed to `callback` chunk by chunk, in the executor's thread.
 
     `settings` are the node's parameters: ``audio_msg`` and, of bytes that no ``<topic>_info``
     describes, ``audio_data.rate_hz``, ``.channels`` and ``.format`` where the node has them.
@@ -83,14 +83,14 @@ class AudioSubscription:
         node: NodeBase,
         topic: str,
         settings: Mapping[str, Any],
-        take: Callable[[AudioChunk, MessageTime], None],
+        callback: Callable[[AudioChunk, MessageTime], None],
         time_of: Callable[[Any], MessageTime],
         group: CallbackGroup,
         *,
         queued: bool = False,
         breaks: Callable[[], int] = lambda: 0,
     ) -> None:
-        self._node, self._topic, self._take, self._time_of = node, topic, take, time_of
+        self._node, self._topic, self._callback, self._time_of = node, topic, callback, time_of
         given = AudioFormat(
             settings.get("audio_data.rate_hz", 16_000),
             settings.get("audio_data.channels", 1),
@@ -101,8 +101,8 @@ class AudioSubscription:
         self._described = self._unreadable = False
         self._examined = 0
         kind = settings["audio_msg"]
-        kinds = installed_kinds() if kind == "auto" else ()
-        messages = [audio_message(kind) for kind in kinds or (resolve_kind(kind),)]
+        kinds = (installed_kinds() if kind == "auto" else ()) or (kind,)
+        messages = [audio_message(kind) for kind in kinds]
         self._audio = MatchedSubscription(node, topic, messages, self._on_audio, group)
         self._infos = self._subscribe_to_info(group)
 
@@ -169,7 +169,7 @@ class AudioSubscription:
                 "out; the loudest is taken alone: turn the polarity of one of them",
             )
         for chunk in chunks:
-            self._take(chunk, at)
+            self._callback(chunk, at)
 
     def _chunks(self, msg: Any, at: MessageTime) -> list[AudioChunk]:
         data = bytes_of(msg)

@@ -9,7 +9,7 @@ run beside both, so that a model that hangs is reported.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
@@ -93,13 +93,13 @@ class AvatarNode(LifecycleNodeBase):
             raise ConfigError(
                 "parameters", expected="values that exist", got=wrong, remedy="correct it"
             )
-        config, source = self._config(settings), settings["user_motion_source"]
+        config, source = from_flat(AvatarConfig, settings), settings["user_motion_source"]
         if config.preset == "paper" and source == "topic":
             raise ConfigError(
                 "parameter 'user_motion_source'",
-                expected="'camera' or 'none' with the preset 'paper', which sees latents",
+                expected="'camera' or 'none' with the preset 'paper', which takes latents",
                 got="'topic'",
-                remedy="let the avatar see the camera itself",
+                remedy="let avatar_node subscribe to the camera",
             )
         session = build_session(
             config, user_audio=settings["user_audio"], user_video=source != "none"
@@ -120,7 +120,7 @@ class AvatarNode(LifecycleNodeBase):
         assert self._avatar
         settings = values(self, AvatarNodeConfig)
         replay = bool(self.get_parameter("use_sim_time").value)
-        live = replace(self._config(settings).live, keep_pace=not replay)
+        live = replace(from_flat(AvatarConfig, settings).live, keep_pace=not replay)
         self._avatar.start(self._on_frame, live)
         # a new group each time: Humble's executor, which may be about to take a message of a
         # subscription that is destroyed, blocks that subscription's group for good
@@ -134,7 +134,7 @@ class AvatarNode(LifecycleNodeBase):
         self._report.publish_state(self.status)
 
     def _stop(self) -> None:
-        """The same without a word: when the whole program ends, nobody listens any more."""
+        """The same without publishing: at the end of the program there is no subscriber."""
         if self._inputs:
             self._inputs.close()
         if self._avatar:
@@ -166,10 +166,6 @@ class AvatarNode(LifecycleNodeBase):
         received = self._inputs.received if self._inputs else {}
         return self._report.publish(self.status, frames, received)
 
-    @staticmethod
-    def _config(settings: Mapping[str, Any]) -> AvatarConfig:
-        return from_flat(AvatarConfig, settings)
-
     def _on_set_parameters(self, changes: Sequence[RosParameter]) -> Any:
         """Check all changes before any is made, then hand them on."""
         given = by_name(changes)
@@ -194,7 +190,7 @@ class AvatarNode(LifecycleNodeBase):
     def _set_portrait(self, path: str) -> Future[None]:
         """Go on with another face; the old one stays where that fails."""
         assert self._avatar
-        config = override(self._config(values(self, AvatarNodeConfig)), portrait=path)
+        config = override(from_flat(AvatarConfig, values(self, AvatarNodeConfig)), portrait=path)
         try:
             portrait = load_face(config, self._avatar.portrait_size_px)
         except Exception as error:  # whoever asked decides what it means

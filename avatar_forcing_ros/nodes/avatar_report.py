@@ -1,4 +1,4 @@
-"""What the avatar says about itself: `avatar/state` and diagnostics, from its one status."""
+"""What the avatar reports: `avatar/state` and diagnostics, from its one status."""
 
 from __future__ import annotations
 
@@ -44,13 +44,17 @@ class AvatarReport:
         )
         self._warn_of_long_chunks(status)
         self.publish_state(status)
-        statuses = [self._of_avatar(status), self._of_errors()]
+        node, errors = self._node, self._node.errors
+        statuses = [
+            self._of_avatar(status),
+            diagnostics.status(node, "errors", errors.counts, ok="none", warning=errors.summary),
+        ]
         if received:
-            statuses.insert(1, self._line(DiagnosticStatus.OK, "inputs", "received", received))
+            statuses.insert(1, diagnostics.status(node, "inputs", received, ok="received"))
         return statuses
 
     def publish_changes(self, status: AvatarStatus) -> None:
-        """The state at once, where somebody began or stopped to talk, or came or went."""
+        """The state at once, where somebody began or stopped to speak, or came or went."""
         if _state_of(status) != self._last_state:
             self.publish_state(status)
 
@@ -85,7 +89,7 @@ class AvatarReport:
         self._state.publish(msg)
 
     def _warn_of_long_chunks(self, status: AvatarStatus) -> None:
-        """Say once why the avatar answers late, where the microphone is the reason."""
+        """Log once why the avatar answers late, where the microphone is the reason."""
         later_ms = status.microphone_wait_ms - float(self._node.get_parameter("deadline_ms").value)
         if later_ms <= 0.0 or status.microphone_chunk_ms <= self._reported_chunk_ms:
             return
@@ -98,33 +102,24 @@ class AvatarReport:
         )
 
     def _of_avatar(self, status: AvatarStatus) -> DiagnosticStatus:
-        level, message = DiagnosticStatus.OK, "alive" if status.running else "not active"
+        error = warning = ""
         if status.running and not status.alive:
-            level, message = DiagnosticStatus.ERROR, "the worker has ended"
+            error = "the worker has ended"
         elif status.stalled_s > MAX_STALL_S:
-            level, message = DiagnosticStatus.ERROR, f"hangs for {status.stalled_s:.0f} s"
+            error = f"hangs for {status.stalled_s:.0f} s"
         elif status.behind_ms > MAX_BEHIND_MS:
-            level, message = DiagnosticStatus.WARN, f"{status.behind_ms / 1000:.1f} s behind"
+            warning = f"{status.behind_ms / 1000:.1f} s behind"
         elif status.reduced:
-            level, message = DiagnosticStatus.WARN, "at reduced quality, to keep up"
+            warning = "at reduced quality, to keep up"
         values = asdict(status)
         values |= values.pop("quality") or {}
         for name in ("graph_delay_ms", "connected", "warning"):  # of an avatar elsewhere
             del values[name]
         values |= {"fps": self._fps, "sending_percent_of_a_core": 100 * self._sending_share}
-        return self._line(level, "avatar", message, values)
-
-    def _of_errors(self) -> DiagnosticStatus:
-        errors = self._node.errors.counts
-        level = DiagnosticStatus.WARN if errors else DiagnosticStatus.OK
-        message = f"{sum(errors.values())} errors" if errors else "none"
-        return self._line(level, "errors", message, errors)
-
-    def _line(
-        self, level: bytes, what: str, message: str, values: dict[str, object] | dict[str, int]
-    ) -> DiagnosticStatus:
-        name = f"{self._node.get_fully_qualified_name()}: {what}"
-        return diagnostics.status(level, name, message, values)
+        ok = "alive" if status.running else "not active"
+        return diagnostics.status(
+            self._node, "avatar", values, ok=ok, warning=warning, error=error
+        )
 
 
 def _state_of(status: AvatarStatus) -> tuple[bool, ...]:

@@ -1,6 +1,6 @@
 """The backend of ``telepresence_node``: the avatar lives elsewhere on the ROS graph.
 
-`GraphBackend` conforms to ``web.backend.AvatarBackend``; the node hands it what came (`put_…`),
+`GraphBackend` conforms to ``web.backend.AvatarBackend``; the node hands it what came (`push_…`),
 and it publishes by `GraphOutputs`. Methods are called from the server's and executor's threads.
 """
 
@@ -42,8 +42,8 @@ NO_AVATAR, NO_FRAMES = "no avatar on the graph", "no frames from the avatar"
 class GraphBackend:
     """`browser_is_user`: camera and microphone are those of the person before the avatar.
 
-    Otherwise the microphone is the avatar's speech, and the camera is not looked at. With
-    `has_robot_audio` every frame carries what the robot hears.
+    Otherwise the microphone is the avatar's speech, and the camera is not used. With
+    `has_robot_audio` every frame carries audio of the robot's microphone.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class GraphBackend:
 
     @property
     def running(self) -> bool:
-        """Whether anybody watches."""
+        """Whether the page is open."""
         return self._on_frame is not None
 
     def start(
@@ -88,12 +88,12 @@ class GraphBackend:
             self._on_frame, self._on_view = on_frame, on_view
 
     def stop(self) -> None:
-        """Nobody watches any more."""
+        """The page is closed."""
         with self._lock:
             self._on_frame = self._on_view = None
 
     def push_user_audio(self, chunk: AudioChunk) -> None:
-        """The microphone; it is muted while the avatar says what was typed or uploaded."""
+        """The microphone; it is muted while the avatar speaks what was typed or uploaded."""
         if not self._browser_is_user and self._backlog.samples:
             self._muted_chunks += 1
             return

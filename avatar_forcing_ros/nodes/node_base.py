@@ -33,7 +33,6 @@ from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 
 from avatar_forcing_ros.errors import AvatarForcingError
-from avatar_forcing_ros.nodes import diagnostics
 from avatar_forcing_ros.nodes.diagnostics import BadMessage, ErrorCounter
 from avatar_forcing_ros.nodes.executable import StopSignals
 from avatar_forcing_ros.nodes.interface import TABLE, events
@@ -150,7 +149,9 @@ class NodeBase(Node):
         publisher = self.create_table_publisher("/diagnostics", DiagnosticArray)
 
         def publish() -> None:
-            publisher.publish(diagnostics.array(self, report()))
+            array = DiagnosticArray(status=list(report()))
+            array.header.stamp = self.get_clock().now().to_msg()
+            publisher.publish(array)
 
         self.create_steady_timer(REPORT_PERIOD_S, publish, group)
 

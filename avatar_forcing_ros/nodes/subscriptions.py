@@ -18,6 +18,7 @@ from rclpy.qos import QoSReliabilityPolicy, qos_policy_name_from_kind
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.time import Time
 
+from avatar_forcing_ros.nodes.convert_image import Pixels, image_transport
 from avatar_forcing_ros.nodes.diagnostics import BadMessage
 from avatar_forcing_ros.nodes.interface import TABLE, events
 from avatar_forcing_ros.nodes.middleware import is_fast_dds, profile_variable
@@ -26,7 +27,7 @@ from avatar_forcing_ros.nodes.node_base import NodeBase
 FOLLOW_PERIOD_S = 1.0
 REPLAY_LATE_NS = 60_000_000_000
 RELIABLE, BEST_EFFORT = QoSReliabilityPolicy.RELIABLE, QoSReliabilityPolicy.BEST_EFFORT
-LARGE = (
+LARGE_IMAGES = (
     "; Fast DDS has too little shared memory for large images unless configured: where they are "
     f"published, set {profile_variable()} to config/fastdds.xml of this package, or publish "
     "compressed ones"
@@ -208,12 +209,33 @@ class MatchedSubscription:
         )
 
     def _on_lost(self, event: Any) -> None:
-        large = LARGE if self._type.endswith("/Image") and is_fast_dds() else ""
+        large = LARGE_IMAGES if self._type.endswith("/Image") and is_fast_dds() else ""
         self._node.errors.count(
             f"{self._topic} lost",
             f"{self._topic}: messages were lost on their way{large}",
             max(1, event.total_count_change),
         )
+
+
+def subscribe_to_image(
+    node: NodeBase,
+    topic: str,
+    transport: str,
+    callback: Callable[[Any, Callable[[], Pixels]], None],
+    group: CallbackGroup,
+    *,
+    depth: int | None = None,
+) -> MatchedSubscription:
+    """Calls `callback` with each message and what converts it, raw or compressed by `transport`.
+
+    The latter may raise BadMessage.
+    """
+    full_name, message, to_rgb = image_transport(topic, transport)
+
+    def take(msg: Any) -> None:
+        callback(msg, lambda: to_rgb(msg))
+
+    return MatchedSubscription(node, full_name, [message], take, group, like=topic, depth=depth)
 
 
 def _type_name(message: Any) -> str:
