@@ -33,7 +33,6 @@ from avatar_forcing_ros.nodes.node_base import LifecycleNodeBase
 from avatar_forcing_ros.nodes.node_main import run_node
 from avatar_forcing_ros.nodes.parameters import (
     accepted,
-    by_name,
     declare,
     invalid_choice,
     refused,
@@ -168,7 +167,7 @@ class AvatarNode(LifecycleNodeBase):
 
     def _on_set_parameters(self, changes: Sequence[RosParameter]) -> Any:
         """Check all changes before any is made, then hand them on."""
-        given = by_name(changes)
+        given = {change.name: change.value for change in changes}
         wrong = invalid_choice(AvatarNodeConfig, given)
         if wrong:
             return refused(wrong)

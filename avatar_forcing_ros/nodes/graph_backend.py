@@ -16,7 +16,6 @@ from typing import Any, Literal
 import numpy as np
 import rclpy
 from numpy.typing import NDArray
-from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import Trigger
 
 from avatar_forcing_ros.errors import ConversationError, OutputError
@@ -24,7 +23,7 @@ from avatar_forcing_ros.media import AudioChunk, AvatarFrame, VideoFrame
 from avatar_forcing_ros.msg import AvatarState
 from avatar_forcing_ros.nodes.audio_topics import AudioPublisher
 from avatar_forcing_ros.nodes.convert_audio import stamped_kind
-from avatar_forcing_ros.nodes.convert_image import rgb_to_compressed, rgb_to_image
+from avatar_forcing_ros.nodes.convert_image import image_transport, rgb_to_compressed, rgb_to_image
 from avatar_forcing_ros.nodes.interface import TABLE, header
 from avatar_forcing_ros.nodes.node_base import NodeBase
 from avatar_forcing_ros.runtime.speech_backlog import SpeechBacklog
@@ -233,11 +232,8 @@ class GraphOutputs:
         self._compressed = settings["user_image_transport"] == "compressed"
         if settings["browser_is_user"]:
             self._user_audio = AudioPublisher(node, "user/audio", kind)
-            self._user_image = node.create_publisher(
-                CompressedImage if self._compressed else Image,
-                "user/image/compressed" if self._compressed else "user/image",
-                TABLE["user/image"].profile(),
-            )
+            topic, message, _ = image_transport("user/image", settings["user_image_transport"])
+            self._user_image = node.create_publisher(message, topic, TABLE["user/image"].profile())
         self._stop = node.create_client(Trigger, settings["stop_service"])
 
     def now_ns(self) -> int:

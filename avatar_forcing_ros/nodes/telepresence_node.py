@@ -89,7 +89,7 @@ class TelepresenceNode(NodeBase):
             self.destroy_node()
             raise
 
-    def serve(self) -> None:
+    def start(self, signals: StopSignals) -> None:
         """Open the page.
 
         Raises ConfigError for an unsafe or unusable setting, OutputError for a port that cannot be
@@ -97,10 +97,6 @@ class TelepresenceNode(NodeBase):
         """
         self._server = self._serve(self.backend, self.settings)
         self.get_logger().info(f"open {self._server.url} in a browser")
-
-    def start(self, signals: StopSignals) -> None:
-        """Open the page."""
-        self.serve()
 
     def close(self) -> None:
         """End all connections and the web server."""

@@ -219,7 +219,8 @@ def test_a_minute_of_speech_in_small_messages_sent_without_pause_is_received_who
 ) -> None:
     node, count = started(avatar), BURST_S * 1000 // SMALL_MESSAGE_MS
     profile = TABLE["avatar/audio"].profile()
-    publisher = robot.create_publisher(installed_audio.MESSAGE, "avatar/audio", profile)
+    sender = Node("sender")  # which no executor serves while it is destroyed
+    publisher = sender.create_publisher(installed_audio.MESSAGE, "avatar/audio", profile)
     robot.wait(lambda: publisher.get_subscription_count() > 0)
     samples = np.full(16 * SMALL_MESSAGE_MS, 0.1, np.float32)
     for _ in range(count):
@@ -231,7 +232,7 @@ def test_a_minute_of_speech_in_small_messages_sent_without_pause_is_received_who
     assert session.avatar_audio_track.dropped_samples == 0
     taken = session.next_end_ns * 16 // 1_000_000
     assert session.avatar_audio_track.waiting_samples + taken >= count * len(samples)
-    robot.destroy_publisher(publisher)
+    sender.destroy_node()
 
 
 def test_speech_after_stopping_does_not_wait_for_what_was_stopped(
@@ -460,9 +461,10 @@ def test_a_second_publisher_is_reported(robot: Robot, avatar: Set) -> None:
     started(avatar)
     robot.some("avatar/motion", 2)
     assert not [reason for reason in robot.errors() if "publishers" in reason]
-    rival = robot.create_publisher(installed_audio.MESSAGE, "user/audio", 10)
+    rival = Node("rival")  # which no executor serves while it is destroyed
+    rival.create_publisher(installed_audio.MESSAGE, "user/audio", 10)
     robot.wait(lambda: "user/audio publishers" in robot.errors())
-    robot.destroy_publisher(rival)
+    rival.destroy_node()
 
 
 def test_a_worker_that_hangs_is_reported_and_comes_back(

@@ -36,7 +36,7 @@ from avatar_forcing_ros.errors import AvatarForcingError, ConfigError
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
 from avatar_forcing_ros.nodes import telepresence_node
 from avatar_forcing_ros.nodes.convert_image import rgb_to_compressed, rgb_to_image
-from avatar_forcing_ros.nodes.executable import SIGNALS
+from avatar_forcing_ros.nodes.executable import SIGNALS, StopSignals
 from avatar_forcing_ros.nodes.graph_backend import NO_AVATAR
 from avatar_forcing_ros.nodes.interface import TABLE
 from avatar_forcing_ros.nodes.telepresence_node import TelepresenceNode
@@ -328,7 +328,7 @@ def test_unsafe_settings_are_refused(
     robot: Callable[..., Robot], parameters: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(ConfigError, match=sentence):
-        robot(**parameters).node.serve()
+        robot(**parameters).node.start(StopSignals())
 
 
 @pytest.mark.parametrize(
@@ -394,4 +394,4 @@ def test_without_the_packages_the_error_has_the_remedy(
 ) -> None:
     monkeypatch.setitem(sys.modules, "avatar_forcing_ros.web.serving", None)
     with pytest.raises(AvatarForcingError, match=r"pip install 'avatar_forcing_ros\[web\]'"):
-        robot().node.serve()
+        robot().node.start(StopSignals())
