@@ -15,7 +15,7 @@ PATIENCE_S = 60.0
 
 
 def wait_until(done: Callable[[], Any]) -> Any:
-    """Waits for something that cannot tell when it happens; returns it."""
+    """Waits for something that does not announce when it happens; returns it."""
     end_s = time.monotonic() + PATIENCE_S
     while not (found := done()):
         assert time.monotonic() < end_s, "it did not happen in time"

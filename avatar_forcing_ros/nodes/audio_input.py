@@ -28,9 +28,9 @@ class AudioInput:
 
     16 kHz passes through untouched. Other rates are resampled with a delay of 8 to 30 ms (60 ms
     at 4 kHz), which the stamps account for: a stamp is that of the first sample since the last
-    restart, plus what was given out since then. A restart is made where the format changes, and
+    restart, plus what was put out since then. A restart is made where the format changes, and
     where a stamp is further from the count of samples than stamps jitter; the rest of the old
-    audio is given out before it.
+    audio is put out before it.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class AudioInput:
         here is forgotten, too.
 
         `queued` audio may come faster than real time: stamps that stay behind are no restart
-        then. What is given out is stamped no later than its message, so that whoever drops what
+        then. What is put out is stamped no later than its message, so that whoever drops what
         waits need not know how much of it there was.
         """
         self.given = given
@@ -57,9 +57,9 @@ class AudioInput:
         self._resampler: soxr.ResampleStream | None = None
         self._start_ns = 0
         self._received = 0  # samples since then, at the input's rate
-        self._given_out = 0  # and at 16 kHz
+        self._emitted = 0  # and at 16 kHz
         self._early_ns = 0  # by which queued audio comes before its time
-        self._newest_ns = 0  # stamp of what was given out last
+        self._newest_ns = 0  # stamp of what was put out last
         self.format_changes = 0
         self.jumps = 0
         self.sanitized_samples = 0
@@ -103,7 +103,7 @@ class AudioInput:
         self._early_ns = behind_ns if self._queued and behind_ns > TOLERANCE_NS else 0
         self._received += len(channels)
         assert self._downmix
-        return out + self._give(self._to_16_khz(self._downmix(channels)))
+        return out + self._emit(self._to_16_khz(self._downmix(channels)))
 
     def restart(self) -> None:
         """Forget the audio so far, what is held of it included: it is not wanted any more."""
@@ -114,13 +114,13 @@ class AudioInput:
         rest = np.zeros(0, np.float32)
         if self._resampler is not None:
             rest = _limited(self._resampler.resample_chunk(rest, last=True))
-        out = self._give(rest)
+        out = self._emit(rest)
         self.restart()
         return out
 
     def _begin(self, form: AudioFormat, stamp_ns: int) -> None:
         self._format, self._start_ns = form, stamp_ns
-        self._received = self._given_out = self._early_ns = self._newest_ns = 0
+        self._received = self._emitted = self._early_ns = self._newest_ns = 0
         self._downmix = Downmix(form.rate_hz, form.channels)
         same = form.rate_hz == SAMPLE_RATE_HZ
         self._resampler = None if same else _new_resampler(form.rate_hz)
@@ -128,8 +128,8 @@ class AudioInput:
     def _jumps(self, stamp_ns: int, count: int, arrived: bool) -> bool:
         """Whether a message of `count` samples does not follow the one before.
 
-        Stamps of a microphone may jitter, but by less than a message: else one that was lost
-        would go unseen. Times of arrival reveal no loss.
+        Stamps of a microphone may jitter, but by less than a message: else the loss
+        of one would not be noticed. Times of arrival reveal no loss.
         """
         assert self._format
         duration_ns = count * 1_000_000_000 // self._format.rate_hz
@@ -156,13 +156,13 @@ class AudioInput:
         self.sanitized_samples += not_finite
         return _limited(self._resampler.resample_chunk(mono))
 
-    def _give(self, mono: Samples) -> list[AudioChunk]:
+    def _emit(self, mono: Samples) -> list[AudioChunk]:
         if not len(mono):
             return []
-        stamp_ns = self._start_ns + self._given_out * _SAMPLE_NS - self._early_ns
+        stamp_ns = self._start_ns + self._emitted * _SAMPLE_NS - self._early_ns
         # the resampler holds now more, now less, which must not change the order
         self._newest_ns = stamp_ns = max(stamp_ns, self._newest_ns)
-        self._given_out += len(mono)
+        self._emitted += len(mono)
         return [AudioChunk(mono, SAMPLE_RATE_HZ, stamp_ns)]
 
 

@@ -7,13 +7,11 @@ from typing import Any
 
 import audio_common_msgs.msg
 from rclpy.callback_groups import CallbackGroup
-from rclpy.node import Node
 from rclpy.publisher import Publisher
-from rclpy.qos import QoSDurabilityPolicy, QoSProfile
+from rclpy.qos import QoSProfile
 
 from avatar_forcing_ros.media import AudioChunk
 from avatar_forcing_ros.media_files.mp3 import Mp3Decoder, looks_like_mp3
-from avatar_forcing_ros.nodes import qos
 from avatar_forcing_ros.nodes.audio_input import AudioInput
 from avatar_forcing_ros.nodes.convert_audio import (
     MP3,
@@ -26,12 +24,12 @@ from avatar_forcing_ros.nodes.convert_audio import (
     installed_kinds,
     resolve_kind,
 )
-from avatar_forcing_ros.nodes.diagnostics import BadMessage, ErrorCounter
+from avatar_forcing_ros.nodes.diagnostics import BadMessage
+from avatar_forcing_ros.nodes.interface import LATCHED, events
 from avatar_forcing_ros.nodes.node_base import NodeBase
 from avatar_forcing_ros.nodes.subscriptions import MatchedSubscription, MessageTime
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 
-LATCHED = QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
 # of messages without an AudioInfo so many are examined: MP3 must not be played as noise
 MESSAGES_EXAMINED = 25
 
@@ -42,16 +40,12 @@ class AudioPublisher:
     Bytes are described by a latched AudioInfo on ``<topic>_info``.
     """
 
-    def __init__(
-        self, node: Node, topic: str, kind: str, errors: ErrorCounter, *, managed: bool = False
-    ) -> None:
+    def __init__(self, node: NodeBase, topic: str, kind: str, *, managed: bool = False) -> None:
         """`kind` is a value of ``audio_msg``; raises ConfigError where it cannot be had."""
         self._node = node
         kind = resolve_kind(kind)
         self._to_msg = TO_MESSAGE[kind]
-        self._publisher: Publisher = qos.publisher(
-            node, topic, audio_message(kind), errors, managed=managed
-        )
+        self._publisher = node.create_table_publisher(topic, audio_message(kind), managed=managed)
         self._info: Publisher | None = None
         if kind != "audio_stamped":
             info = audio_common_msgs.msg.AudioInfo(
@@ -71,11 +65,11 @@ class AudioPublisher:
     def close(self) -> None:
         """Take the topic off the graph."""
         for publisher in filter(None, (self._publisher, self._info)):
-            qos.destroy_publisher(self._node, publisher)
+            self._node.destroy_publisher(publisher)
 
 
 class AudioSubscription:
-    """One topic's audio, handed to `take` chunk by chunk, in the executor's thread.
+    """One topic's audio, handed to `callback` chunk by chunk, in the executor's thread.
 
     `settings` are the node's parameters: ``audio_msg`` and, of bytes that no ``<topic>_info``
     describes, ``audio_data.rate_hz``, ``.channels`` and ``.format`` where the node has them.
@@ -89,16 +83,14 @@ class AudioSubscription:
         node: NodeBase,
         topic: str,
         settings: Mapping[str, Any],
-        take: Callable[[AudioChunk, MessageTime], None],
+        callback: Callable[[AudioChunk, MessageTime], None],
         time_of: Callable[[Any], MessageTime],
-        errors: ErrorCounter,
         group: CallbackGroup,
         *,
         queued: bool = False,
         breaks: Callable[[], int] = lambda: 0,
     ) -> None:
-        self._node, self._topic, self._take, self._time_of = node, topic, take, time_of
-        self._errors = errors
+        self._node, self._topic, self._callback, self._time_of = node, topic, callback, time_of
         given = AudioFormat(
             settings.get("audio_data.rate_hz", 16_000),
             settings.get("audio_data.channels", 1),
@@ -109,9 +101,9 @@ class AudioSubscription:
         self._described = self._unreadable = False
         self._examined = 0
         kind = settings["audio_msg"]
-        kinds = installed_kinds() if kind == "auto" else ()
-        messages = [audio_message(kind) for kind in kinds or (resolve_kind(kind),)]
-        self._audio = MatchedSubscription(node, topic, messages, self._on_audio, errors, group)
+        kinds = (installed_kinds() if kind == "auto" else ()) or (kind,)
+        messages = [audio_message(kind) for kind in kinds]
+        self._audio = MatchedSubscription(node, topic, messages, self._on_audio, group)
         self._infos = self._subscribe_to_info(group)
 
     @property
@@ -146,7 +138,8 @@ class AudioSubscription:
                 self._on_info,
                 profile,
                 callback_group=group,
-                event_callbacks=qos.silent_events(),
+                # one of the two does not fit every publisher
+                event_callbacks=events.SubscriptionEventCallbacks(incompatible_qos=lambda _: None),
             )
             for profile in (QoSProfile(depth=1), LATCHED)
         ]
@@ -170,13 +163,13 @@ class AudioSubscription:
         was_cancelled = self._input.cancelled
         chunks = self._chunks(msg, at)
         if self._input.cancelled and not was_cancelled:
-            self._errors.count(
+            self._node.errors.count(
                 f"{self._topic} channels_cancel",
                 f"{self._topic}: the mean of all channels is silent, since they cancel each other "
                 "out; the loudest is taken alone: turn the polarity of one of them",
             )
         for chunk in chunks:
-            self._take(chunk, at)
+            self._callback(chunk, at)
 
     def _chunks(self, msg: Any, at: MessageTime) -> list[AudioChunk]:
         data = bytes_of(msg)
@@ -198,7 +191,7 @@ class AudioSubscription:
             return self._input.push(msg, at.ns, arrived=at.arrived)
         channels = self._mp3.decode(data)  # [n, channels]
         if self._mp3.failed_frames:
-            self._errors.count(
+            self._node.errors.count(
                 f"{self._topic} mp3", f"{self._topic}: damaged frames", self._mp3.failed_frames
             )
             self._mp3.failed_frames = 0

@@ -10,34 +10,36 @@ from rclpy.callback_groups import CallbackGroup
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
 from avatar_forcing_ros.msg import AvatarMotion
 from avatar_forcing_ros.nodes.audio_topics import AudioSubscription
-from avatar_forcing_ros.nodes.convert_image import Pixels, image_transport
+from avatar_forcing_ros.nodes.convert_image import Pixels
 from avatar_forcing_ros.nodes.convert_motion import msg_to_values
-from avatar_forcing_ros.nodes.diagnostics import ErrorCounter
 from avatar_forcing_ros.nodes.node_base import NodeBase
-from avatar_forcing_ros.nodes.subscriptions import MatchedSubscription, MessageTime, StampReader
+from avatar_forcing_ros.nodes.subscriptions import (
+    MatchedSubscription,
+    MessageTime,
+    StampReader,
+    subscribe_to_image,
+)
 from avatar_forcing_ros.runtime.avatar import Avatar
 
-REPLAY_DEPTH = 1000  # images that may wait: a bag is seen whole, however slow the machine is
+REPLAY_DEPTH = 1000  # images that may wait: all of a bag is taken, however slow the machine is
 AUDIO_TOPICS = ("user/audio", "avatar/audio")
 
 
 class AvatarInputs:
-    """Everything that the avatar hears and sees, as long as this is open."""
+    """The subscriptions of an active avatar."""
 
     def __init__(
         self,
         node: NodeBase,
         avatar: Avatar,
         settings: Mapping[str, Any],
-        errors: ErrorCounter,
         group: CallbackGroup,
     ) -> None:
         """Open the subscriptions. `settings` are the node's parameters by name."""
-        self._node, self._avatar, self._errors = node, avatar, errors
-        self._replay = bool(node.get_parameter("use_sim_time").value)
-        self._stamp = StampReader(
-            node.now_ns, settings["stamp_tolerance_s"], errors, replay=self._replay
-        )
+        self._node, self._avatar = node, avatar
+        replay = bool(node.get_parameter("use_sim_time").value)
+        depth = REPLAY_DEPTH if replay else None
+        self._stamp = StampReader(node, settings["stamp_tolerance_s"], replay=replay)
         self.received = dict.fromkeys(("user/image", "user/motion", *AUDIO_TOPICS), 0)
         self._subscriptions: list[AudioSubscription | MatchedSubscription] = [
             self._subscribe_to_audio("avatar/audio", avatar.push_avatar_audio, settings, group)
@@ -48,12 +50,18 @@ class AvatarInputs:
             )
         source = settings["user_motion_source"]
         if source == "camera":
-            topic, message, to_rgb = image_transport("user/image", settings["image_transport"])
-            self._subscribe(
-                topic, message, lambda msg: self._frame(msg, to_rgb), group, like="user/image"
+            transport = settings["image_transport"]
+            self._subscriptions.append(
+                subscribe_to_image(
+                    node, "user/image", transport, self._on_frame, group, depth=depth
+                )
             )
         elif source == "topic":
-            self._subscribe("user/motion", AvatarMotion, self._motion, group)
+            self._subscriptions.append(
+                MatchedSubscription(
+                    node, "user/motion", [AvatarMotion], self._on_motion, group, depth=depth
+                )
+            )
 
     def close(self) -> None:
         """Close all subscriptions."""
@@ -61,36 +69,15 @@ class AvatarInputs:
             subscription.close()
         self._subscriptions = []
 
-    def _subscribe(
-        self,
-        topic: str,
-        message: Any,
-        callback: Callable[[Any], None],
-        group: CallbackGroup,
-        like: str = "",
-    ) -> None:
-        self._subscriptions.append(
-            MatchedSubscription(
-                self._node,
-                topic,
-                [message],
-                callback,
-                self._errors,
-                group,
-                like=like,
-                depth=REPLAY_DEPTH if self._replay else None,
-            )
-        )
-
     def _subscribe_to_audio(
         self,
         topic: str,
-        put: Callable[[AudioChunk], None],
+        push: Callable[[AudioChunk], None],
         settings: Mapping[str, Any],
         group: CallbackGroup,
     ) -> AudioSubscription:
-        # a voice may come faster than it can be said: its stamps then stand still
-        voice, avatar = topic == "avatar/audio", self._avatar
+        # speech may come faster than it can be spoken: its stamps then stand still
+        is_speech, avatar = topic == "avatar/audio", self._avatar
 
         def time_of(msg: Any) -> MessageTime:
             self.received[topic] += 1
@@ -100,25 +87,24 @@ class AvatarInputs:
             self._node,
             topic,
             settings,
-            lambda chunk, _: put(chunk),
+            lambda chunk, _: push(chunk),
             time_of,
-            self._errors,
             group,
-            queued=voice,
-            breaks=lambda: avatar.audio_breaks[voice],
+            queued=is_speech,
+            breaks=lambda: avatar.audio_breaks[is_speech],
         )
 
-    def _frame(self, msg: Any, to_rgb: Callable[[Any], Pixels]) -> None:
+    def _on_frame(self, msg: Any, to_rgb: Callable[[], Pixels]) -> None:
         self.received["user/image"] += 1
         stamp_ns = self._stamp(msg, "user/image").ns
-        self._avatar.push_user_frame(VideoFrame(to_rgb(msg), stamp_ns))
+        self._avatar.push_user_frame(VideoFrame(to_rgb(), stamp_ns))
 
-    def _motion(self, msg: Any) -> None:
+    def _on_motion(self, msg: Any) -> None:
         self.received["user/motion"] += 1
         stamp_ns = self._stamp(msg, "user/motion").ns
         values, unknown = msg_to_values(msg)
         if unknown:
-            self._errors.count(
+            self._node.errors.count(
                 "user/motion unknown_names",
                 f"user/motion: names that are no rig coefficients are left out: {unknown}",
             )

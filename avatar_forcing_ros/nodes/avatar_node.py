@@ -9,14 +9,14 @@ run beside both, so that a model that hangs is reported.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
 import rclpy
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter as RosParameter
 from std_srvs.srv import Trigger
@@ -33,7 +33,6 @@ from avatar_forcing_ros.nodes.node_base import LifecycleNodeBase
 from avatar_forcing_ros.nodes.node_main import run_node
 from avatar_forcing_ros.nodes.parameters import (
     accepted,
-    by_name,
     declare,
     invalid_choice,
     refused,
@@ -48,7 +47,6 @@ from avatar_forcing_ros.strict import override
 
 LIVE_SAMPLING = [each.name for each in settings_of(SamplingConfig) if each.live]
 SERVICE_PATIENCE_S = 10.0
-REPORT_PERIOD_S = 1.0
 
 
 class AvatarNode(LifecycleNodeBase):
@@ -62,14 +60,8 @@ class AvatarNode(LifecycleNodeBase):
         self._outputs: AvatarOutputs | None = None
         self._sampling = SamplingConfig()
         self.add_on_set_parameters_callback(self._on_set_parameters)
-        self._report = AvatarReport(self, self.errors, REPORT_PERIOD_S)
-        # a steady clock: a clock of a replay that stands still is to be reported, too
-        self.create_timer(
-            REPORT_PERIOD_S,
-            self._publish_report,
-            callback_group=MutuallyExclusiveCallbackGroup(),
-            clock=Clock(clock_type=ClockType.STEADY_TIME),
-        )
+        self._report = AvatarReport(self)
+        self.publish_diagnostics(self._statuses, MutuallyExclusiveCallbackGroup())
         services = MutuallyExclusiveCallbackGroup()
         for name, answer in (
             ("~/reset", self._reset),
@@ -100,22 +92,22 @@ class AvatarNode(LifecycleNodeBase):
             raise ConfigError(
                 "parameters", expected="values that exist", got=wrong, remedy="correct it"
             )
-        config, source = self._config(settings), settings["user_motion_source"]
+        config, source = from_flat(AvatarConfig, settings), settings["user_motion_source"]
         if config.preset == "paper" and source == "topic":
             raise ConfigError(
                 "parameter 'user_motion_source'",
-                expected="'camera' or 'none' with the preset 'paper', which sees latents",
+                expected="'camera' or 'none' with the preset 'paper', which takes latents",
                 got="'topic'",
-                remedy="let the avatar see the camera itself",
+                remedy="let avatar_node subscribe to the camera",
             )
         session = build_session(
             config, user_audio=settings["user_audio"], user_video=source != "none"
         )
-        avatar = Avatar(session, self.errors.count, now_ns=self._now_ns)
+        avatar = Avatar(session, self.errors.count, now_ns=self.now_ns)
         avatar.warm_up()
         self._avatar, self._sampling = avatar, session.engine.sampling
         self._report.device = device_of(config)
-        self._outputs = AvatarOutputs(self, settings, self.errors)
+        self._outputs = AvatarOutputs(self, settings)
         self._outputs.set_portrait(avatar.portrait)
         self.get_logger().info(
             f"ready: preset {config.preset} on {self._report.device}, "
@@ -127,12 +119,12 @@ class AvatarNode(LifecycleNodeBase):
         assert self._avatar
         settings = values(self, AvatarNodeConfig)
         replay = bool(self.get_parameter("use_sim_time").value)
-        live = replace(self._config(settings).live, keep_pace=not replay)
+        live = replace(from_flat(AvatarConfig, settings).live, keep_pace=not replay)
         self._avatar.start(self._on_frame, live)
         # a new group each time: Humble's executor, which may be about to take a message of a
         # subscription that is destroyed, blocks that subscription's group for good
         group = MutuallyExclusiveCallbackGroup()
-        self._inputs = AvatarInputs(self, self._avatar, settings, self.errors, group)
+        self._inputs = AvatarInputs(self, self._avatar, settings, group)
         self._report.publish_state(self.status)
 
     def deactivate(self) -> None:
@@ -141,7 +133,7 @@ class AvatarNode(LifecycleNodeBase):
         self._report.publish_state(self.status)
 
     def _stop(self) -> None:
-        """The same without a word: when the whole program ends, nobody listens any more."""
+        """The same without publishing: at the end of the program there is no subscriber."""
         if self._inputs:
             self._inputs.close()
         if self._avatar:
@@ -162,26 +154,20 @@ class AvatarNode(LifecycleNodeBase):
             outputs.publish(frame)
             self._report.publish_changes(self.status)
 
-    def _now_ns(self) -> int:
-        return int(self.get_clock().now().nanoseconds)
-
     @property
     def status(self) -> AvatarStatus:
         """What the avatar has done since the conversation began."""
         return self._avatar.status if self._avatar else AvatarStatus()
 
-    def _publish_report(self) -> None:
-        """State and diagnostics, every second, whatever the avatar does."""
+    def _statuses(self) -> list[DiagnosticStatus]:
+        """Diagnostics, every second, whatever the avatar does; the state goes with them."""
         frames = self._outputs.frames if self._outputs else 0
-        self._report.publish(self.status, frames, self._inputs.received if self._inputs else {})
-
-    @staticmethod
-    def _config(settings: Mapping[str, Any]) -> AvatarConfig:
-        return from_flat(AvatarConfig, settings)
+        received = self._inputs.received if self._inputs else {}
+        return self._report.publish(self.status, frames, received)
 
     def _on_set_parameters(self, changes: Sequence[RosParameter]) -> Any:
         """Check all changes before any is made, then hand them on."""
-        given = by_name(changes)
+        given = {change.name: change.value for change in changes}
         wrong = invalid_choice(AvatarNodeConfig, given)
         if wrong:
             return refused(wrong)
@@ -203,7 +189,7 @@ class AvatarNode(LifecycleNodeBase):
     def _set_portrait(self, path: str) -> Future[None]:
         """Go on with another face; the old one stays where that fails."""
         assert self._avatar
-        config = override(self._config(values(self, AvatarNodeConfig)), portrait=path)
+        config = override(from_flat(AvatarConfig, values(self, AvatarNodeConfig)), portrait=path)
         try:
             portrait = load_face(config, self._avatar.portrait_size_px)
         except Exception as error:  # whoever asked decides what it means

@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rclpy.lifecycle import LifecycleNode
-from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
@@ -16,7 +14,6 @@ from visualization_msgs.msg import MarkerArray
 
 from avatar_forcing_ros.media import AvatarFrame
 from avatar_forcing_ros.msg import AvatarMotion
-from avatar_forcing_ros.nodes import qos
 from avatar_forcing_ros.nodes.audio_topics import AudioPublisher
 from avatar_forcing_ros.nodes.convert_audio import stamped_kind
 from avatar_forcing_ros.nodes.convert_image import rgb_to_compressed, rgb_to_image
@@ -26,7 +23,8 @@ from avatar_forcing_ros.nodes.convert_motion import (
     values_to_joints,
     values_to_transform,
 )
-from avatar_forcing_ros.nodes.diagnostics import ErrorCounter
+from avatar_forcing_ros.nodes.interface import header
+from avatar_forcing_ros.nodes.node_base import LifecycleNodeBase
 from avatar_forcing_ros.rig.blendshapes import FaceOutline
 from avatar_forcing_ros.rig.portrait import Portrait
 
@@ -35,11 +33,9 @@ COMPRESSED = "avatar/image_raw/compressed"
 
 
 class AvatarOutputs:
-    """Everything that the avatar shows and says; silent unless its node is active."""
+    """The publishers of the avatar; silent unless its node is active."""
 
-    def __init__(
-        self, node: LifecycleNode, settings: Mapping[str, Any], errors: ErrorCounter
-    ) -> None:
+    def __init__(self, node: LifecycleNodeBase, settings: Mapping[str, Any]) -> None:
         """Make the publishers that `settings` ask for; they are changed by `set`."""
         self._settings = dict(settings)
         self._made: dict[str, Any] = {}
@@ -47,10 +43,10 @@ class AvatarOutputs:
         self.frames = 0
         self._outline: FaceOutline | None = None
         kind = stamped_kind(settings["audio_msg"])
-        self._audio = [AudioPublisher(node, "avatar/audio_aligned", kind, errors, managed=True)]
+        self._audio = [AudioPublisher(node, "avatar/audio_aligned", kind, managed=True)]
         if settings["publish_audio_data"]:
             self._audio.append(
-                AudioPublisher(node, "avatar/audio_data", "audio_data", errors, managed=True)
+                AudioPublisher(node, "avatar/audio_data", "audio_data", managed=True)
             )
         wanted: list[tuple[str, Any, bool]] = [
             ("avatar/motion", AvatarMotion, True),
@@ -62,7 +58,7 @@ class AvatarOutputs:
         ]
         for topic, message, publish in wanted:
             if publish:
-                self._made[topic] = qos.publisher(node, topic, message, errors)
+                self._made[topic] = node.create_table_publisher(topic, message, managed=True)
 
     def set_portrait(self, portrait: Portrait) -> None:
         """Draw the markers of this face from now on."""
@@ -73,15 +69,14 @@ class AvatarOutputs:
         self._settings = {**self._settings, **changes}
 
     def publish(self, frame: AvatarFrame) -> None:
-        """Send one frame to every topic that somebody listens to."""
+        """Send one frame to its topics; images only where there are subscribers."""
         assert frame.latent is not None
         assert frame.coefficients is not None
         settings = self._settings
-        stamp = Time(nanoseconds=frame.stamp_ns).to_msg()
-        header = Header(stamp=stamp, frame_id=settings["frame_id"])
+        stamped = header(frame.stamp_ns, settings["frame_id"])
         self.frames += 1
         motion = motion_to_msg(
-            header,
+            stamped,
             frame.block_index,
             frame.frame_in_block,
             frame.latent,
@@ -91,42 +86,43 @@ class AvatarOutputs:
         )
         self._made["avatar/motion"].publish(motion)
         for audio in self._audio:
-            audio.publish(frame.audio, header)
+            audio.publish(frame.audio, stamped)
         if frame.pixels is not None:
-            if self._heard("avatar/image_raw"):
-                self._made["avatar/image_raw"].publish(rgb_to_image(frame.pixels, header))
-            if self._heard(COMPRESSED):
-                picture = rgb_to_compressed(frame.pixels, header, settings["jpeg_quality"])
-                self._made[COMPRESSED].publish(picture)
-        self._publish_robot(frame.coefficients, stamp)
+            if self._has_subscribers("avatar/image_raw"):
+                self._made["avatar/image_raw"].publish(rgb_to_image(frame.pixels, stamped))
+            if self._has_subscribers(COMPRESSED):
+                image = rgb_to_compressed(frame.pixels, stamped, settings["jpeg_quality"])
+                self._made[COMPRESSED].publish(image)
+        self._publish_robot(frame.coefficients, stamped)
 
     def close(self) -> None:
         """Take the publishers off the graph."""
         for made in self._made.values():
-            qos.destroy_publisher(self._node, made)
+            self._node.destroy_publisher(made)
         for audio in self._audio:
             audio.close()
         self._made, self._audio = {}, []
 
-    def _publish_robot(self, values: NDArray[np.float32], stamp: Any) -> None:
+    def _publish_robot(self, values: NDArray[np.float32], stamped: Header) -> None:
         settings = self._settings
         if "joint_states" in self._made:
             gains = [settings[name] for name in GAINS]
-            joints = values_to_joints(values, Header(stamp=stamp), settings["joint_names"], gains)
+            joints = values_to_joints(
+                values, Header(stamp=stamped.stamp), settings["joint_names"], gains
+            )
             self._made["joint_states"].publish(joints)
         if "/tf" in self._made:
-            base = Header(stamp=stamp, frame_id=settings["base_frame_id"])
+            base = Header(stamp=stamped.stamp, frame_id=settings["base_frame_id"])
             head = values_to_transform(
                 values, base, settings["frame_id"], settings["head_width_m"]
             )
             self._made["/tf"].publish(TFMessage(transforms=[head]))
-        if self._heard("avatar/markers") and self._outline:
-            header = Header(stamp=stamp, frame_id=settings["frame_id"])
+        if self._has_subscribers("avatar/markers") and self._outline:
             lines = self._outline.landmarks(values)
-            markers = landmarks_to_markers(lines, header, settings["head_width_m"])
+            markers = landmarks_to_markers(lines, stamped, settings["head_width_m"])
             self._made["avatar/markers"].publish(markers)
 
-    def _heard(self, topic: str) -> bool:
-        """Whether the topic is published and anybody listens: pictures cost something."""
+    def _has_subscribers(self, topic: str) -> bool:
+        """Whether the topic is published and has subscribers: images cost something."""
         made = self._made.get(topic)
         return made is not None and made.get_subscription_count() > 0

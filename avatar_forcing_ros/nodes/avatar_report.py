@@ -1,15 +1,15 @@
-"""What the avatar says about itself: `avatar/state` and diagnostics, from its one status."""
+"""What the avatar reports: `avatar/state` and diagnostics, from its one status."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from rclpy.lifecycle import LifecycleNode
+from diagnostic_msgs.msg import DiagnosticStatus
 
 from avatar_forcing_ros.msg import AvatarState
-from avatar_forcing_ros.nodes import diagnostics, qos
-from avatar_forcing_ros.nodes.diagnostics import ErrorCounter
+from avatar_forcing_ros.nodes import diagnostics
+from avatar_forcing_ros.nodes.interface import header
+from avatar_forcing_ros.nodes.node_base import REPORT_PERIOD_S, LifecycleNodeBase
 from avatar_forcing_ros.runtime.status import AvatarStatus
 
 MAX_STALL_S = 3.0
@@ -17,35 +17,44 @@ MAX_BEHIND_MS = 1000.0
 
 
 class AvatarReport:
-    """Publishes in every state of the lifecycle; `publish` is called every `period_s`."""
+    """Publishes the state in every state of the lifecycle, and makes the lines of diagnostics."""
 
-    def __init__(self, node: LifecycleNode, errors: ErrorCounter, period_s: float) -> None:
-        self._node, self._errors, self._period_s = node, errors, period_s
+    def __init__(self, node: LifecycleNodeBase) -> None:
+        self._node = node
         self.device = ""
         self._frames, self._fps = 0, 0.0
         self._sending_cpu_s = self._sending_share = 0.0
         self._reported_chunk_ms = 0.0
         self._last_state: tuple[bool, ...] = ()
-        self._state = qos.publisher(node, "avatar/state", AvatarState, errors, managed=False)
-        self._diagnostics = qos.publisher(
-            node, "/diagnostics", DiagnosticArray, errors, managed=False
-        )
+        self._state = node.create_table_publisher("avatar/state", AvatarState)
 
-    def publish(self, status: AvatarStatus, frames: int, received: dict[str, int]) -> None:
-        """Both; `frames` were sent since configuration, and so many messages `received`."""
-        self._fps = max(0, frames - self._frames) / self._period_s
+    def publish(
+        self, status: AvatarStatus, frames: int, received: dict[str, int]
+    ) -> list[DiagnosticStatus]:
+        """Publish the state and return the lines of diagnostics; called every REPORT_PERIOD_S.
+
+        `frames` were sent since configuration, and so many messages `received`.
+        """
+        self._fps = max(0, frames - self._frames) / REPORT_PERIOD_S
         self._frames = frames
         sending_s = max(0.0, status.sending_cpu_s - self._sending_cpu_s)
-        self._sending_share, self._sending_cpu_s = sending_s / self._period_s, status.sending_cpu_s
+        self._sending_share, self._sending_cpu_s = (
+            sending_s / REPORT_PERIOD_S,
+            status.sending_cpu_s,
+        )
         self._warn_of_long_chunks(status)
         self.publish_state(status)
-        statuses = [self._of_avatar(status), self._of_errors()]
+        node, errors = self._node, self._node.errors
+        statuses = [
+            self._of_avatar(status),
+            diagnostics.status(node, "errors", errors.counts, ok="none", warning=errors.summary),
+        ]
         if received:
-            statuses.insert(1, self._line(DiagnosticStatus.OK, "inputs", "received", received))
-        self._diagnostics.publish(diagnostics.array(self._node, statuses))
+            statuses.insert(1, diagnostics.status(node, "inputs", received, ok="received"))
+        return statuses
 
     def publish_changes(self, status: AvatarStatus) -> None:
-        """The state at once, where somebody began or stopped to talk, or came or went."""
+        """The state at once, where somebody began or stopped to speak, or came or went."""
         if _state_of(status) != self._last_state:
             self.publish_state(status)
 
@@ -75,17 +84,17 @@ class AvatarReport:
         if status.quality:
             msg.evaluations = status.quality.nfe
             msg.drawn_size_px = status.quality.drawn_size_px
-        msg.header.stamp = self._node.get_clock().now().to_msg()
-        msg.header.frame_id = str(self._node.get_parameter("frame_id").value)
+        frame_id = str(self._node.get_parameter("frame_id").value)
+        msg.header = header(self._node.now_ns(), frame_id)
         self._state.publish(msg)
 
     def _warn_of_long_chunks(self, status: AvatarStatus) -> None:
-        """Say once why the avatar answers late, where the microphone is the reason."""
+        """Log once why the avatar answers late, where the microphone is the reason."""
         later_ms = status.microphone_wait_ms - float(self._node.get_parameter("deadline_ms").value)
         if later_ms <= 0.0 or status.microphone_chunk_ms <= self._reported_chunk_ms:
             return
         self._reported_chunk_ms = status.microphone_chunk_ms
-        self._errors.count(
+        self._node.errors.count(
             "user/audio long_chunks",
             f"user/audio: the avatar answers up to {later_ms:.0f} ms later, because the "
             f"microphone sends chunks of {status.microphone_chunk_ms:.0f} ms: have its driver "
@@ -93,33 +102,24 @@ class AvatarReport:
         )
 
     def _of_avatar(self, status: AvatarStatus) -> DiagnosticStatus:
-        level, message = DiagnosticStatus.OK, "alive" if status.running else "not active"
+        error = warning = ""
         if status.running and not status.alive:
-            level, message = DiagnosticStatus.ERROR, "the worker has ended"
+            error = "the worker has ended"
         elif status.stalled_s > MAX_STALL_S:
-            level, message = DiagnosticStatus.ERROR, f"hangs for {status.stalled_s:.0f} s"
+            error = f"hangs for {status.stalled_s:.0f} s"
         elif status.behind_ms > MAX_BEHIND_MS:
-            level, message = DiagnosticStatus.WARN, f"{status.behind_ms / 1000:.1f} s behind"
+            warning = f"{status.behind_ms / 1000:.1f} s behind"
         elif status.reduced:
-            level, message = DiagnosticStatus.WARN, "at reduced quality, to keep up"
+            warning = "at reduced quality, to keep up"
         values = asdict(status)
         values |= values.pop("quality") or {}
         for name in ("graph_delay_ms", "connected", "warning"):  # of an avatar elsewhere
             del values[name]
         values |= {"fps": self._fps, "sending_percent_of_a_core": 100 * self._sending_share}
-        return self._line(level, "avatar", message, values)
-
-    def _of_errors(self) -> DiagnosticStatus:
-        errors = self._errors.counts
-        level = DiagnosticStatus.WARN if errors else DiagnosticStatus.OK
-        message = f"{sum(errors.values())} errors" if errors else "none"
-        return self._line(level, "errors", message, errors)
-
-    def _line(
-        self, level: bytes, what: str, message: str, values: dict[str, object] | dict[str, int]
-    ) -> DiagnosticStatus:
-        name = f"{self._node.get_fully_qualified_name()}: {what}"
-        return diagnostics.status(level, name, message, values)
+        ok = "alive" if status.running else "not active"
+        return diagnostics.status(
+            self._node, "avatar", values, ok=ok, warning=warning, error=error
+        )
 
 
 def _state_of(status: AvatarStatus) -> tuple[bool, ...]:

@@ -157,7 +157,7 @@ class Player:
         if self._options.wait_for_subscribers_s > 0:
             self._hold_time(begin_ns, MATCHING_S)
         for publisher in unmatched:
-            self._report(f"Nobody listens to {publisher.topic_name} yet")
+            self._report(f"No subscriber to {publisher.topic_name} yet")
 
     def _hold_time(self, now_ns: int, duration_s: float) -> None:
         """The bag's time stays where it is for so long."""

@@ -53,7 +53,7 @@ class BagWriter(Writer):
 
 
 def recorded_qos(offer: QoSProfile) -> Qos:
-    """A publisher's profile in a bag's words; the graph does not know its history."""
+    """A publisher's profile as a bag holds it; the graph does not know its history."""
 
     def span(duration: Any) -> QosTime:
         return QosTime(*divmod(duration.nanoseconds, 10**9))

@@ -182,7 +182,7 @@ def _check_size(width_px: int, height_px: int) -> None:
 def compressed_to_rgb(msg: Any) -> Pixels:
     """The image in a sensor_msgs/CompressedImage, ``[H, W, 3]`` uint8 RGB, upright by EXIF.
 
-    JPEG and PNG, told apart by the bytes; of `format` only the order of colours counts. Raises
+    JPEG and PNG, distinguished by the bytes; of `format` only the order of colours counts. Raises
     BadMessage for other formats, for images that are cut off or damaged, and, before decoding,
     for absurd sizes.
     """

@@ -4,7 +4,7 @@ The rig's head angles are REP-103 rotations of the head frame already, so ``head
 as they are, in radians: x = head_roll, y = head_pitch, z = head_yaw. ``head_translation`` is in
 head widths along the same axes (x forward out of the face, y to the avatar's left, z up):
 y = head_x and z = head_y, while x is how far the head must come forward for its image to grow
-by head_scale when it is looked at from VIEW_DISTANCE_HEAD_WIDTHS away.
+by head_scale when it is seen from VIEW_DISTANCE_HEAD_WIDTHS away.
 """
 
 from __future__ import annotations

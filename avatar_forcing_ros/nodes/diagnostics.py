@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Literal
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
 from avatar_forcing_ros.errors import AvatarForcingError
@@ -67,24 +67,30 @@ class ErrorCounter:
         with self._lock:
             return dict(self._counts)
 
+    @property
+    def summary(self) -> str:
+        """How many there were in all; empty where there were none."""
+        total = sum(self.counts.values())
+        return f"{total} errors" if total else ""
+
 
 def status(
-    level: bytes, name: str, message: str, values: Mapping[str, object]
+    node: Node,
+    what: str,
+    values: Mapping[str, object],
+    *,
+    ok: str = "alive",
+    warning: str = "",
+    error: str = "",
 ) -> DiagnosticStatus:
-    """One line of diagnostics; `level` is one of DiagnosticStatus' constants."""
+    """One line of diagnostics about a part of `node`: `error`, else `warning`, else `ok`."""
+    level = DiagnosticStatus.WARN if warning else DiagnosticStatus.OK
     return DiagnosticStatus(
-        level=level,
-        name=name,
-        message=message,
+        level=DiagnosticStatus.ERROR if error else level,
+        name=f"{node.get_fully_qualified_name()}: {what}",
+        message=error or warning or ok,
         values=[KeyValue(key=key, value=_text(value)) for key, value in values.items()],
     )
-
-
-def array(node: Node, statuses: Sequence[DiagnosticStatus]) -> DiagnosticArray:
-    """All lines, stamped now."""
-    out = DiagnosticArray(status=list(statuses))
-    out.header.stamp = node.get_clock().now().to_msg()
-    return out
 
 
 def _text(value: object) -> str:

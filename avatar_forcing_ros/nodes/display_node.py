@@ -22,14 +22,14 @@ from avatar_forcing_ros.media import AudioChunk
 from avatar_forcing_ros.node_config import DisplayNodeConfig
 from avatar_forcing_ros.nodes import diagnostics
 from avatar_forcing_ros.nodes.audio_topics import AudioSubscription
-from avatar_forcing_ros.nodes.convert_image import Pixels, image_transport
+from avatar_forcing_ros.nodes.convert_image import Pixels
 from avatar_forcing_ros.nodes.executable import StopSignals
 from avatar_forcing_ros.nodes.node_base import NodeBase
 from avatar_forcing_ros.nodes.node_main import run_node
 from avatar_forcing_ros.nodes.parameters import accepted, declare, read, values
 from avatar_forcing_ros.nodes.screen import Screen
 from avatar_forcing_ros.nodes.speaker import Speaker
-from avatar_forcing_ros.nodes.subscriptions import MatchedSubscription, MessageTime, StampReader
+from avatar_forcing_ros.nodes.subscriptions import MessageTime, StampReader, subscribe_to_image
 from avatar_forcing_ros.sync.playout import Playout
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 
@@ -57,8 +57,7 @@ class DisplayNode(NodeBase):
         self._lock = threading.Lock()  # around the playout, which three threads use
         self.received: Counter[str] = Counter()
         # any stamp is good: the playout finds out how they relate to the local clock
-        self._stamp = StampReader(self.now_ns, math.inf, self.errors)
-        self._inputs: list[AudioSubscription | MatchedSubscription] = []
+        self._stamp = StampReader(self, math.inf)
         self.screen: Screen | None = None
         self.speaker: Speaker | None = None
         self._reported_ns, self._reported = now_ns(), Counter[str]()
@@ -118,41 +117,29 @@ class DisplayNode(NodeBase):
         """To what has a place to go: images without a screen would only cost bandwidth."""
         group = MutuallyExclusiveCallbackGroup()
         if self.screen is not None:
-            topic, message, to_rgb = image_transport(IMAGE_TOPIC, self.settings.image_transport)
-            self._inputs.append(
-                MatchedSubscription(
-                    self,
-                    topic,
-                    [message],
-                    lambda msg: self._on_frame(msg, to_rgb),
-                    self.errors,
-                    group,
-                )
-            )
+            transport = self.settings.image_transport
+            subscribe_to_image(self, IMAGE_TOPIC, transport, self._on_frame, group)
         if self.speaker is not None:
-            self._inputs.append(
-                AudioSubscription(
-                    self,
-                    AUDIO_TOPIC,
-                    values(self, DisplayNodeConfig),
-                    self._on_audio,
-                    self._time_of_audio,
-                    self.errors,
-                    group,
-                )
+            AudioSubscription(
+                self,
+                AUDIO_TOPIC,
+                values(self, DisplayNodeConfig),
+                self._on_audio,
+                self._time_of_audio,
+                group,
             )
         if self.screen is None and self.speaker is None:
             self.get_logger().warning("neither window nor speaker: nothing is shown or played")
 
-    def _on_frame(self, msg: Any, to_rgb: Callable[[Any], Pixels]) -> None:
+    def _on_frame(self, msg: Any, to_rgb: Callable[[], Pixels]) -> None:
         arrival_ns = self._local_ns()
         self.received["frames"] += 1
-        pixels, at = to_rgb(msg), self._stamp(msg, IMAGE_TOPIC)
+        pixels, at = to_rgb(), self._stamp(msg, IMAGE_TOPIC)
         with self._lock:
             self.playout.push_frame(at.ns, pixels, arrival_ns)
 
     def _time_of_audio(self, msg: Any) -> MessageTime:
-        self.received["sounds"] += 1
+        self.received["audio"] += 1
         return self._stamp(msg, AUDIO_TOPIC)._replace(arrived=False)  # played in order
 
     def _on_audio(self, chunk: AudioChunk, at: MessageTime) -> None:
@@ -160,9 +147,9 @@ class DisplayNode(NodeBase):
         with self._lock:
             self.playout.push_audio(chunk.stamp_ns, chunk.samples, arrival_ns)
 
-    def _audio_for(self, heard_ns: int, count: int) -> Any:
+    def _audio_for(self, playback_ns: int, count: int) -> Any:
         with self._lock:
-            return self.playout.audio_for(heard_ns, count)
+            return self.playout.audio_for(playback_ns, count)
 
     def _on_parameters(self, parameters: list[Any]) -> Any:
         for parameter in parameters:
@@ -194,7 +181,7 @@ class DisplayNode(NodeBase):
                 "frames shown": playout.shown_frames,
                 "frames skipped": playout.skipped_frames,
                 "frames late": playout.late_frames,
-                "sound messages received": received["sounds"],
+                "sound messages received": received["audio"],
                 "sound missing ms": playout.missing_samples * 1000 // SAMPLE_RATE_HZ,
                 "sound dropped ms": playout.dropped_samples * 1000 // SAMPLE_RATE_HZ,
                 "rebuffers": playout.rebuffers,
@@ -218,10 +205,10 @@ class DisplayNode(NodeBase):
             (new["rebuffers"], "came later than planned: waiting longer from now on"),
             (self.screen is not None and not new["frames"], "no frames are coming"),
         ]
-        message = next((text for applies, text in warnings if applies), "")
-        level = DiagnosticStatus.WARN if message else DiagnosticStatus.OK
-        name = f"{self.get_fully_qualified_name()[1:]}: playout"
-        return [diagnostics.status(level, name, message or "in sync", values)]
+        warning = next((text for applies, text in warnings if applies), "")
+        status = diagnostics.status(self, "playout", values, ok="in sync", warning=warning)
+        status.name = status.name.removeprefix("/")
+        return [status]
 
 
 main = functools.partial(run_node, "display_node", DisplayNode)

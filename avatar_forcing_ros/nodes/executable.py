@@ -31,7 +31,7 @@ def run_executable(name: str, args: Sequence[str] | None = None, module: str = "
     """
     signals = StopSignals()
     signals.install()
-    # MediaPipe and TensorFlow Lite write start-up notes to stderr unless told not to
+    # MediaPipe and TensorFlow Lite write start-up notes to stderr by default
     os.environ.setdefault("GLOG_minloglevel", "2")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:

@@ -1,6 +1,6 @@
 """The backend of ``telepresence_node``: the avatar lives elsewhere on the ROS graph.
 
-`GraphBackend` conforms to ``web.backend.AvatarBackend``; the node hands it what came (`put_…`),
+`GraphBackend` conforms to ``web.backend.AvatarBackend``; the node hands it what came (`push_…`),
 and it publishes by `GraphOutputs`. Methods are called from the server's and executor's threads.
 """
 
@@ -16,18 +16,16 @@ from typing import Any, Literal
 import numpy as np
 import rclpy
 from numpy.typing import NDArray
-from rclpy.node import Node
-from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import Trigger
 
 from avatar_forcing_ros.errors import ConversationError, OutputError
 from avatar_forcing_ros.media import AudioChunk, AvatarFrame, VideoFrame
 from avatar_forcing_ros.msg import AvatarState
-from avatar_forcing_ros.nodes import qos
 from avatar_forcing_ros.nodes.audio_topics import AudioPublisher
 from avatar_forcing_ros.nodes.convert_audio import stamped_kind
-from avatar_forcing_ros.nodes.convert_image import rgb_to_compressed, rgb_to_image
-from avatar_forcing_ros.nodes.diagnostics import ErrorCounter
+from avatar_forcing_ros.nodes.convert_image import image_transport, rgb_to_compressed, rgb_to_image
+from avatar_forcing_ros.nodes.interface import TABLE, header
+from avatar_forcing_ros.nodes.node_base import NodeBase
 from avatar_forcing_ros.runtime.speech_backlog import SpeechBacklog
 from avatar_forcing_ros.runtime.status import AvatarStatus
 from avatar_forcing_ros.sync.audio_buffers import JitterBuffer
@@ -43,8 +41,8 @@ NO_AVATAR, NO_FRAMES = "no avatar on the graph", "no frames from the avatar"
 class GraphBackend:
     """`browser_is_user`: camera and microphone are those of the person before the avatar.
 
-    Otherwise the microphone is the avatar's speech, and the camera is not looked at. With
-    `has_robot_audio` every frame carries what the robot hears.
+    Otherwise the microphone is the avatar's speech, and the camera is not used. With
+    `has_robot_audio` every frame carries audio of the robot's microphone.
     """
 
     def __init__(
@@ -75,7 +73,7 @@ class GraphBackend:
 
     @property
     def running(self) -> bool:
-        """Whether anybody watches."""
+        """Whether the page is open."""
         return self._on_frame is not None
 
     def start(
@@ -89,12 +87,12 @@ class GraphBackend:
             self._on_frame, self._on_view = on_frame, on_view
 
     def stop(self) -> None:
-        """Nobody watches any more."""
+        """The page is closed."""
         with self._lock:
             self._on_frame = self._on_view = None
 
     def push_user_audio(self, chunk: AudioChunk) -> None:
-        """The microphone; it is muted while the avatar says what was typed or uploaded."""
+        """The microphone; it is muted while the avatar speaks what was typed or uploaded."""
         if not self._browser_is_user and self._backlog.samples:
             self._muted_chunks += 1
             return
@@ -224,26 +222,23 @@ class GraphOutputs:
     speech. Methods may be called in any thread.
     """
 
-    def __init__(self, node: Node, settings: Mapping[str, Any], errors: ErrorCounter) -> None:
-        self._node, self._errors = node, errors
+    def __init__(self, node: NodeBase, settings: Mapping[str, Any]) -> None:
+        self._node = node
         self._jpeg_quality = settings["jpeg_quality"]
         kind = stamped_kind(settings["audio_msg"])
-        self._avatar_audio = AudioPublisher(node, "avatar/audio", kind, errors)
+        self._avatar_audio = AudioPublisher(node, "avatar/audio", kind)
         self._user_audio: AudioPublisher | None = None
         self._user_image: Any = None
         self._compressed = settings["user_image_transport"] == "compressed"
         if settings["browser_is_user"]:
-            self._user_audio = AudioPublisher(node, "user/audio", kind, errors)
-            self._user_image = node.create_publisher(
-                CompressedImage if self._compressed else Image,
-                "user/image/compressed" if self._compressed else "user/image",
-                qos.profile(qos.TABLE["user/image"]),
-            )
+            self._user_audio = AudioPublisher(node, "user/audio", kind)
+            topic, message, _ = image_transport("user/image", settings["user_image_transport"])
+            self._user_image = node.create_publisher(message, topic, TABLE["user/image"].profile())
         self._stop = node.create_client(Trigger, settings["stop_service"])
 
     def now_ns(self) -> int:
         """ROS time."""
-        return int(self._node.get_clock().now().nanoseconds)
+        return self._node.now_ns()
 
     def publish_avatar_audio(self, chunk: AudioChunk) -> None:
         """Speech for the avatar."""
@@ -256,13 +251,13 @@ class GraphOutputs:
 
     def publish_user_frame(self, frame: VideoFrame) -> None:
         """A camera frame of them."""
-        header = qos.header(frame.stamp_ns, FRAME_ID)
+        stamped = header(frame.stamp_ns, FRAME_ID)
 
         def publish() -> None:
             if self._compressed:
-                msg = rgb_to_compressed(frame.pixels, header, self._jpeg_quality)
+                msg = rgb_to_compressed(frame.pixels, stamped, self._jpeg_quality)
             else:
-                msg = rgb_to_image(frame.pixels, header)
+                msg = rgb_to_image(frame.pixels, stamped)
             self._user_image.publish(msg)
 
         self._guarded(publish)
@@ -310,8 +305,8 @@ class GraphOutputs:
         return stopped
 
     def _publish_audio(self, publisher: AudioPublisher, chunk: AudioChunk) -> None:
-        header = qos.header(chunk.stamp_ns, FRAME_ID)
-        self._guarded(lambda: publisher.publish(chunk.samples, header))
+        stamped = header(chunk.stamp_ns, FRAME_ID)
+        self._guarded(lambda: publisher.publish(chunk.samples, stamped))
 
     def _guarded(self, publish: Callable[[], None]) -> None:
         if not rclpy.ok(context=self._node.context):  # the program is ending
@@ -319,7 +314,7 @@ class GraphOutputs:
         try:
             publish()
         except Exception as error:  # counted; the next one may succeed
-            self._errors.count("sending", f"something could not be sent: {error}")
+            self._node.errors.count("sending", f"something could not be sent: {error}")
 
 
 def status_of(msg: AvatarState) -> AvatarStatus:

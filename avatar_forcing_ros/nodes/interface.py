@@ -5,6 +5,19 @@ against them. Parameters are in `node_config`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
+from rclpy.time import Time
+from std_msgs.msg import Header
+
+try:
+    from rclpy import event_handler
+except ImportError:  # ROS 2 Humble
+    from rclpy import qos_event as event_handler
+
+events: Any = event_handler
+LATCHED = QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
 
 
 @dataclass(frozen=True)
@@ -18,6 +31,15 @@ class Topic:
     depth: int
     meaning: str
     latched: bool = False
+
+    def profile(self) -> QoSProfile:
+        """The QoS profile that it has by default; nodes change theirs."""
+        found = QoSProfile(depth=self.depth)  # reliable and volatile
+        if self.sensor_data:
+            found.reliability = QoSReliabilityPolicy.BEST_EFFORT
+        if self.latched:
+            found.durability = QoSDurabilityPolicy.TRANSIENT_LOCAL
+        return found
 
 
 @dataclass(frozen=True)
@@ -67,9 +89,15 @@ TOPICS = (
     Topic("/tf", "tf2_msgs/msg/TFMessage", True, False, 100, "head frame (off by default)"),
     Topic("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray", True, False, 10, "every second"),
 )  # fmt: skip
+TABLE = {topic.name: topic for topic in TOPICS}
 
 SERVICES = (
     Service("~/reset", "std_srvs/srv/Trigger", "begin a new conversation"),
     Service("~/stop_speaking", "std_srvs/srv/Trigger", "barge-in: drop all speech not yet said"),
     Service("~/reload_portrait", "std_srvs/srv/Trigger", "read the `portrait` parameter's file"),
 )
+
+
+def header(stamp_ns: int, frame_id: str) -> Header:
+    """A header of that time and frame."""
+    return Header(stamp=Time(nanoseconds=stamp_ns).to_msg(), frame_id=frame_id)

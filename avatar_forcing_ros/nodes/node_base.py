@@ -18,16 +18,24 @@ from rclpy.callback_groups import CallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import InvalidHandle
 from rclpy.impl.implementation_singleton import rclpy_implementation
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import (
+    LifecycleNode,
+    LifecyclePublisher,
+    LifecycleState,
+    TransitionCallbackReturn,
+)
 from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import qos_policy_name_from_kind
+from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.service import Service
 from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 
 from avatar_forcing_ros.errors import AvatarForcingError
-from avatar_forcing_ros.nodes import diagnostics, qos
 from avatar_forcing_ros.nodes.diagnostics import BadMessage, ErrorCounter
 from avatar_forcing_ros.nodes.executable import StopSignals
+from avatar_forcing_ros.nodes.interface import TABLE, events
 from avatar_forcing_ros.nodes.parameters import refused
 
 REPORT_PERIOD_S = 1.0
@@ -80,6 +88,32 @@ class NodeBase(Node):
         guarded = self.guarded(topic, callback, lambda *_: None)
         return super().create_subscription(msg_type, topic, guarded, *args, **options)
 
+    def create_table_publisher(
+        self, name: str, message: Any, *, managed: bool = False
+    ) -> Publisher:
+        """A publisher of the topic `name` of the table; users may override its QoS.
+
+        A `managed` one, of a lifecycle node, is silent unless its node is active. A subscriber
+        whose QoS does not fit is counted.
+        """
+        create = getattr(self, "create_lifecycle_publisher" if managed else "create_publisher")
+
+        def incompatible(event: Any) -> None:
+            policy = qos_policy_name_from_kind(event.last_policy_kind)
+            self.errors.count(
+                f"{name} qos",
+                f"{name}: a subscriber asks for more {policy} than is offered, and receives "
+                f"nothing; change it there, or here by qos_overrides.{name}.publisher.*",
+            )
+
+        return create(
+            message,
+            name,
+            TABLE[name].profile(),
+            event_callbacks=events.PublisherEventCallbacks(incompatible_qos=incompatible),
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        )
+
     def create_timer(
         self, timer_period_sec: float, callback: Callable[..., Any], *args: Any, **options: Any
     ) -> Timer:
@@ -112,12 +146,12 @@ class NodeBase(Node):
         self, report: Callable[[], Sequence[DiagnosticStatus]], group: CallbackGroup | None = None
     ) -> None:
         """From now on publish what `report` returns in /diagnostics, every second."""
-        publisher = qos.publisher(
-            self, "/diagnostics", DiagnosticArray, self.errors, managed=False
-        )
+        publisher = self.create_table_publisher("/diagnostics", DiagnosticArray)
 
         def publish() -> None:
-            publisher.publish(diagnostics.array(self, report()))
+            array = DiagnosticArray(status=list(report()))
+            array.header.stamp = self.get_clock().now().to_msg()
+            publisher.publish(array)
 
         self.create_steady_timer(REPORT_PERIOD_S, publish, group)
 
@@ -173,6 +207,12 @@ class LifecycleNodeBase(NodeBase, LifecycleNode):
             # rclpy raises where the transition is not allowed in the present state
             if service.srv_type is ChangeState:
                 service.callback = self.guarded("change_state", service.callback, _failure)
+
+    def destroy_publisher(self, publisher: Publisher) -> bool:
+        """As rclpy's, of either kind: a lifecycle node keeps a list of its managed ones."""
+        if isinstance(publisher, LifecyclePublisher):
+            return bool(self.destroy_lifecycle_publisher(publisher))
+        return bool(super().destroy_publisher(publisher))
 
     def configure(self) -> None:
         """Load and make ready; nothing is published yet."""

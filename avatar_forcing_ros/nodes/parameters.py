@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from rcl_interfaces.msg import (
@@ -84,11 +84,6 @@ def refused(reason: str) -> SetParametersResult:
 def accepted() -> SetParametersResult:
     """The answer to a change that is made."""
     return SetParametersResult(successful=True)
-
-
-def by_name(changes: Sequence[Parameter]) -> dict[str, Any]:
-    """What is to be changed, as plain values."""
-    return {change.name: change.value for change in changes}
 
 
 def _default(node: Node, each: Setting) -> Any:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -15,13 +16,14 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.msg import AvatarMotion
 from avatar_forcing_ros.node_config import PerceptionNodeConfig
-from avatar_forcing_ros.nodes import diagnostics, qos
-from avatar_forcing_ros.nodes.convert_image import image_transport
+from avatar_forcing_ros.nodes import diagnostics
+from avatar_forcing_ros.nodes.convert_image import Pixels
 from avatar_forcing_ros.nodes.convert_motion import motion_to_msg
+from avatar_forcing_ros.nodes.interface import header
 from avatar_forcing_ros.nodes.node_base import NodeBase
 from avatar_forcing_ros.nodes.node_main import run_node
 from avatar_forcing_ros.nodes.parameters import declare, values
-from avatar_forcing_ros.nodes.subscriptions import MatchedSubscription, StampReader
+from avatar_forcing_ros.nodes.subscriptions import StampReader, subscribe_to_image
 from avatar_forcing_ros.perception.face_tracker import FaceMeshTracker, FaceTracker
 from avatar_forcing_ros.perception.user_motion import UserMotionEstimator
 
@@ -37,21 +39,16 @@ class PerceptionNode(NodeBase):
         declare(self, PerceptionNodeConfig)
         settings = values(self, PerceptionNodeConfig)
         self._frame_id = settings["frame_id"]
-        self._stamp = StampReader(self.now_ns, settings["stamp_tolerance_s"], self.errors)
+        self._stamp = StampReader(self, settings["stamp_tolerance_s"])
         self._tracker = tracker or FaceMeshTracker()
         self._estimator = UserMotionEstimator()
         self._image_arrived = threading.Condition()
-        self._newest: tuple[Any, int] | None = None  # message and its time
+        self._newest: tuple[Callable[[], Pixels], int] | None = None  # and its time
         self._ending = False
         self.received = self.skipped = self.with_face = 0
-        self._publisher = qos.publisher(
-            self, "user/motion", AvatarMotion, self.errors, managed=False
-        )
-        topic, message, self._to_rgb = image_transport("user/image", settings["image_transport"])
+        self._publisher = self.create_table_publisher("user/motion", AvatarMotion)
         group = MutuallyExclusiveCallbackGroup()
-        self._images = MatchedSubscription(
-            self, topic, [message], self._on_image, self.errors, group, like="user/image"
-        )
+        subscribe_to_image(self, "user/image", settings["image_transport"], self._on_image, group)
         self.publish_diagnostics(self._statuses, MutuallyExclusiveCallbackGroup())
         self._thread = threading.Thread(target=self._run, name="face-tracker", daemon=True)
         self._thread.start()
@@ -63,11 +60,11 @@ class PerceptionNode(NodeBase):
             self._image_arrived.notify()
         self._thread.join(STOP_TIMEOUT_S)
 
-    def _on_image(self, msg: Any) -> None:
+    def _on_image(self, msg: Any, to_rgb: Callable[[], Pixels]) -> None:
         with self._image_arrived:
             self.received += 1
             self.skipped += self._newest is not None
-            self._newest = msg, self._stamp(msg, "user/image").ns
+            self._newest = to_rgb, self._stamp(msg, "user/image").ns
             self._image_arrived.notify()
 
     def _run(self) -> None:
@@ -77,9 +74,9 @@ class PerceptionNode(NodeBase):
                 if self._ending:
                     break
                 assert self._newest
-                (msg, stamp_ns), self._newest = self._newest, None
+                (to_rgb, stamp_ns), self._newest = self._newest, None
             try:
-                self._track(VideoFrame(self._to_rgb(msg), stamp_ns))
+                self._track(VideoFrame(to_rgb(), stamp_ns))
             except Exception as error:  # one image must not end the rest
                 self.note_error("user/image", error)
         self._tracker.close()
@@ -87,21 +84,17 @@ class PerceptionNode(NodeBase):
     def _track(self, frame: VideoFrame) -> None:
         motion = self._estimator.update(self._tracker.track(frame), frame.stamp_ns)
         self.with_face += motion.face_visible
-        header = qos.header(frame.stamp_ns, self._frame_id)
-        self._publisher.publish(motion_to_msg(header, 0, 0, None, motion.values, 0.0, False))
+        stamped = header(frame.stamp_ns, self._frame_id)
+        self._publisher.publish(motion_to_msg(stamped, 0, 0, None, motion.values, 0.0, False))
 
     def _statuses(self) -> list[DiagnosticStatus]:
-        errors = self.errors.counts
         counts = {
             "pictures": self.received,
             "skipped": self.skipped,
             "with_a_face": self.with_face,
-            **errors,
+            **self.errors.counts,
         }
-        level = DiagnosticStatus.WARN if errors else DiagnosticStatus.OK
-        name = f"{self.get_fully_qualified_name()}: tracking"
-        message = f"{sum(errors.values())} errors" if errors else "alive"
-        return [diagnostics.status(level, name, message, counts)]
+        return [diagnostics.status(self, "tracking", counts, warning=self.errors.summary)]
 
 
 main = functools.partial(run_node, "perception_node", PerceptionNode, threads=2)

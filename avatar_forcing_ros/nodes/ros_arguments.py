@@ -1,4 +1,4 @@
-"""Mistakes in a program's ROS arguments, in words of use to whoever gave them.
+"""Mistakes in a program's ROS arguments, as sentences for the user.
 
 ROS drops parameters that the node does not declare without a warning, and so it does with YAML
 files for a node of another name or namespace.
@@ -60,7 +60,7 @@ def argument_error(error: Exception) -> ConfigError | None:
 
 
 def warn_of_unknown(node: Node, args: Sequence[str] | None = None) -> None:
-    """Say in one warning which parameters of the start `node` does not get, and what is near.
+    """Log in one warning which parameters of the start `node` does not get, and what is near.
 
     `node` has declared its own; `args` are the program's by default.
     """

@@ -17,7 +17,7 @@ from avatar_forcing_ros.errors import MissingDependencyError, OutputError
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 
 Samples = NDArray[np.float32]
-# (local time in ns at which the first sample is heard, number of samples) → samples, 16 kHz
+# (local time in ns at which the first sample is played, number of samples) → samples, 16 kHz
 Pull = Callable[[int, int], Samples]
 
 _BLOCK_S = 0.02
@@ -99,16 +99,16 @@ class Speaker:
             ahead_s = self._stream.latency
         out[:, 0] = self._resampled(time.monotonic_ns() + int(ahead_s * 1e9), count)
 
-    def _resampled(self, heard_ns: int, count: int) -> Samples:
-        """The next `count` samples at the card's rate, the first of them heard at `heard_ns`."""
+    def _resampled(self, playback_ns: int, count: int) -> Samples:
+        """The next `count` samples at the card's rate, played from `playback_ns` on."""
         assert self._pull is not None
         if self._resampler is None:
-            return np.clip(self._pull(heard_ns, count), -1.0, 1.0)
+            return np.clip(self._pull(playback_ns, count), -1.0, 1.0)
         while len(self._ready) < count:
-            # the resampler holds some back, so it asks for audio that is heard later
+            # the resampler holds some back, so it asks for audio that is played later
             held_s = self._pulled / SAMPLE_RATE_HZ - self._played / self._rate_hz
             block = round(SAMPLE_RATE_HZ * _BLOCK_S)
-            samples = self._pull(heard_ns + int(held_s * 1e9), block)
+            samples = self._pull(playback_ns + int(held_s * 1e9), block)
             self._pulled += block
             self._ready = np.concatenate((self._ready, self._resampler.resample_chunk(samples)))
         self._played += count

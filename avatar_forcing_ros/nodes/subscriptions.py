@@ -18,15 +18,16 @@ from rclpy.qos import QoSReliabilityPolicy, qos_policy_name_from_kind
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.time import Time
 
-from avatar_forcing_ros.nodes import qos
-from avatar_forcing_ros.nodes.diagnostics import BadMessage, ErrorCounter
+from avatar_forcing_ros.nodes.convert_image import Pixels, image_transport
+from avatar_forcing_ros.nodes.diagnostics import BadMessage
+from avatar_forcing_ros.nodes.interface import TABLE, events
 from avatar_forcing_ros.nodes.middleware import is_fast_dds, profile_variable
 from avatar_forcing_ros.nodes.node_base import NodeBase
 
 FOLLOW_PERIOD_S = 1.0
 REPLAY_LATE_NS = 60_000_000_000
 RELIABLE, BEST_EFFORT = QoSReliabilityPolicy.RELIABLE, QoSReliabilityPolicy.BEST_EFFORT
-LARGE = (
+LARGE_IMAGES = (
     "; Fast DDS has too little shared memory for large images unless configured: where they are "
     f"published, set {profile_variable()} to config/fastdds.xml of this package, or publish "
     "compressed ones"
@@ -44,13 +45,7 @@ class StampReader:
     """The time of a message: its header's stamp, or its arrival where there is none to trust."""
 
     def __init__(
-        self,
-        now_ns: Callable[[], int],
-        tolerance_s: float,
-        errors: ErrorCounter,
-        *,
-        replay: bool = False,
-        required: bool = False,
+        self, node: NodeBase, tolerance_s: float, *, replay: bool = False, required: bool = False
     ) -> None:
         """A stamp further than `tolerance_s` from now is not trusted; infinite: each one is.
 
@@ -58,13 +53,13 @@ class StampReader:
         stamps are old then, and as good as ever: times of arrival would differ each time.
         `required`: BadMessage is raised instead where there is no stamp.
         """
-        self._now_ns, self._errors, self._required = now_ns, errors, required
+        self._node, self._required = node, required
         self._tolerance_ns = tolerance_s * 1e9
         self._late_ns = max(self._tolerance_ns, REPLAY_LATE_NS if replay else 0)
 
     def __call__(self, msg: Any, topic: str) -> MessageTime:
         """The time of `msg`; what is wrong with its stamp is counted for `topic`."""
-        now_ns = self._now_ns()
+        now_ns = self._node.now_ns()
         header = getattr(msg, "header", None)
         stamp_ns = Time.from_msg(header.stamp).nanoseconds if header is not None else 0
         if not stamp_ns and self._required:
@@ -77,14 +72,14 @@ class StampReader:
             )
         if not stamp_ns:
             if header is not None:
-                self._errors.count(
+                self._node.errors.count(
                     f"{topic} stamp_zero",
                     f"{topic}: messages without a stamp; the time of arrival is taken instead",
                 )
             return MessageTime(now_ns, True)
         ahead_ns = stamp_ns - now_ns
         if now_ns > 0 and not -self._late_ns <= ahead_ns <= self._tolerance_ns:
-            self._errors.count(
+            self._node.errors.count(
                 f"{topic} stamp_far",
                 f"{topic}: a stamp is {ahead_ns / 1e9:+.1f} s from now, expected "
                 f"{self._tolerance_ns / 1e9:g} s at most; the time of arrival is taken instead: "
@@ -109,18 +104,17 @@ class MatchedSubscription:
         topic: str,
         messages: Sequence[Any],
         callback: Callable[[Any], None],
-        errors: ErrorCounter,
         group: CallbackGroup,
         *,
         like: str = "",
         depth: int | None = None,
     ) -> None:
         self._node, self._topic, self._callback = node, topic, callback
-        self._errors, self._group = errors, group
+        self._group = group
         self._changing, self._closed = threading.Lock(), False  # events come in other threads
         self._messages = {_type_name(message): message for message in messages}
         self._type = _type_name(messages[0])
-        self._profile = qos.profile(qos.TABLE[like or topic])
+        self._profile = TABLE[like or topic].profile()
         self._profile.reliability = RELIABLE
         self._profile.depth = depth or self._profile.depth
         self.topic_name = str(node.resolve_topic_name(topic))  # with namespace and remapping
@@ -140,7 +134,7 @@ class MatchedSubscription:
         found = self._node.get_publishers_info_by_topic(self.topic_name)
         readable = [info for info in found if info.topic_type in self._messages]
         if found and not readable:
-            self._errors.count(
+            self._node.errors.count(
                 f"{self._topic} type",
                 f"{self._topic}: expected {' or '.join(self._messages)}, got a publisher of "
                 f"{', '.join(sorted({info.topic_type for info in found}))}, which is not received",
@@ -148,7 +142,7 @@ class MatchedSubscription:
         if not readable:
             return
         if len(found) > 1:
-            self._errors.count(
+            self._node.errors.count(
                 f"{self._topic} publishers",
                 f"{self._topic}: expected one publisher, got {len(found)}; what comes twice for "
                 "the same time is dropped: stop one of them, or remap it",
@@ -192,7 +186,7 @@ class MatchedSubscription:
                 self._callback,
                 self._profile,
                 callback_group=self._group,
-                event_callbacks=qos.events.SubscriptionEventCallbacks(
+                event_callbacks=events.SubscriptionEventCallbacks(
                     incompatible_qos=self._on_incompatible, **more
                 ),
                 qos_overriding_options=overridable,
@@ -200,7 +194,7 @@ class MatchedSubscription:
 
         try:
             return create(message_lost=self._on_lost)
-        except qos.events.UnsupportedEventTypeError:  # not every middleware reports what it lost
+        except events.UnsupportedEventTypeError:  # not every middleware reports what it lost
             return create()
 
     def _on_incompatible(self, event: Any) -> None:
@@ -208,19 +202,40 @@ class MatchedSubscription:
         if policy == "RELIABILITY":
             self.follow_publishers()
             return
-        self._errors.count(
+        self._node.errors.count(
             f"{self._topic} qos",
             f"{self._topic}: nothing is received from a publisher whose {policy} does not fit; "
             f"change it there, or here by qos_overrides.{self.topic_name}.subscription.*",
         )
 
     def _on_lost(self, event: Any) -> None:
-        large = LARGE if self._type.endswith("/Image") and is_fast_dds() else ""
-        self._errors.count(
+        large = LARGE_IMAGES if self._type.endswith("/Image") and is_fast_dds() else ""
+        self._node.errors.count(
             f"{self._topic} lost",
             f"{self._topic}: messages were lost on their way{large}",
             max(1, event.total_count_change),
         )
+
+
+def subscribe_to_image(
+    node: NodeBase,
+    topic: str,
+    transport: str,
+    callback: Callable[[Any, Callable[[], Pixels]], None],
+    group: CallbackGroup,
+    *,
+    depth: int | None = None,
+) -> MatchedSubscription:
+    """Calls `callback` with each message and what converts it, raw or compressed by `transport`.
+
+    The latter may raise BadMessage.
+    """
+    full_name, message, to_rgb = image_transport(topic, transport)
+
+    def take(msg: Any) -> None:
+        callback(msg, lambda: to_rgb(msg))
+
+    return MatchedSubscription(node, full_name, [message], take, group, like=topic, depth=depth)
 
 
 def _type_name(message: Any) -> str:

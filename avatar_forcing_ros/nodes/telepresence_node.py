@@ -2,7 +2,7 @@
 
 The page of ``avatar-forcing live`` on the ROS graph: the avatar's frames go out by WebRTC, the
 operator's microphone comes back as its speech. The web server, which is injected, lives in a
-thread of its own; topics with images and audio are subscribed to while somebody watches.
+thread of its own; topics with images and audio are subscribed to while the page is open.
 """
 
 from __future__ import annotations
@@ -22,12 +22,17 @@ from avatar_forcing_ros.msg import AvatarState
 from avatar_forcing_ros.node_config import TelepresenceNodeConfig
 from avatar_forcing_ros.nodes import diagnostics
 from avatar_forcing_ros.nodes.audio_topics import AudioSubscription
-from avatar_forcing_ros.nodes.convert_image import image_transport
+from avatar_forcing_ros.nodes.convert_image import Pixels
 from avatar_forcing_ros.nodes.executable import StopSignals
 from avatar_forcing_ros.nodes.graph_backend import GraphBackend, GraphOutputs, status_of
 from avatar_forcing_ros.nodes.node_base import REPORT_PERIOD_S, NodeBase, UnrecoverableError
 from avatar_forcing_ros.nodes.parameters import declare, invalid_choice, values
-from avatar_forcing_ros.nodes.subscriptions import MatchedSubscription, MessageTime, StampReader
+from avatar_forcing_ros.nodes.subscriptions import (
+    MatchedSubscription,
+    MessageTime,
+    StampReader,
+    subscribe_to_image,
+)
 
 CHECK_PERIOD_S = 0.2
 VIEW_PERIOD_S = 0.06  # the page shows 15 frames a second of the robot's camera
@@ -58,12 +63,12 @@ class TelepresenceNode(NodeBase):
         self._serve = serve
         self._server: PageServer | None = None
         self._matched: list[AudioSubscription | MatchedSubscription] = []
-        self._stamp = StampReader(self.now_ns, math.inf, self.errors, required=True)
+        self._stamp = StampReader(self, math.inf, required=True)
         try:
             declare(self, TelepresenceNodeConfig)
             self.settings = values(self, TelepresenceNodeConfig)
             _check(self.settings)
-            self.outputs = GraphOutputs(self, self.settings, self.errors)
+            self.outputs = GraphOutputs(self, self.settings)
             self.backend = GraphBackend(
                 self.outputs,
                 browser_is_user=self.settings["browser_is_user"],
@@ -84,7 +89,7 @@ class TelepresenceNode(NodeBase):
             self.destroy_node()
             raise
 
-    def serve(self) -> None:
+    def start(self, signals: StopSignals) -> None:
         """Open the page.
 
         Raises ConfigError for an unsafe or unusable setting, OutputError for a port that cannot be
@@ -93,10 +98,6 @@ class TelepresenceNode(NodeBase):
         self._server = self._serve(self.backend, self.settings)
         self.get_logger().info(f"open {self._server.url} in a browser")
 
-    def start(self, signals: StopSignals) -> None:
-        """Open the page."""
-        self.serve()
-
     def close(self) -> None:
         """End all connections and the web server."""
         server, self._server = self._server, None
@@ -104,7 +105,7 @@ class TelepresenceNode(NodeBase):
             self.errors.count("web server", "the web server did not end in time")
 
     def _subscribe_on_demand(self) -> None:
-        """Take images and audio off the network while somebody watches."""
+        """Take images and audio off the network while the page is open."""
         if self.backend.running and not self._matched:
             self._subscribe()
         elif self._matched and not self.backend.running:
@@ -120,14 +121,25 @@ class TelepresenceNode(NodeBase):
                 self.settings,
                 lambda chunk, at: self.backend.push_audio(at.ns, chunk.samples),
                 lambda msg: self._stamp(msg, "avatar/audio_aligned"),
-                self.errors,
                 self._group,
             ),
-            self._image_subscription("avatar/image_raw", "image_transport", self._on_image),
+            subscribe_to_image(
+                self,
+                "avatar/image_raw",
+                self.settings["image_transport"],
+                self._on_image,
+                self._group,
+            ),
         ]
         if self.settings["robot_view"]:
             self._matched.append(
-                self._image_subscription("user/image", "user_image_transport", self._on_view)
+                subscribe_to_image(
+                    self,
+                    "user/image",
+                    self.settings["user_image_transport"],
+                    self._on_view,
+                    self._group,
+                )
             )
         if self.settings["robot_sound"]:
             # by its time of arrival: it is played at once, whatever its stamps
@@ -138,36 +150,20 @@ class TelepresenceNode(NodeBase):
                     self.settings,
                     lambda chunk, _: self.backend.push_robot_audio(chunk.samples),
                     lambda _: MessageTime(time.monotonic_ns(), arrived=True),
-                    self.errors,
                     self._group,
                     queued=True,
                 )
             )
 
-    def _image_subscription(
-        self, topic: str, transport: str, callback: Callable[[Any, Any], None]
-    ) -> MatchedSubscription:
-        """Calls `callback` with each message and its conversion to pixels."""
-        full_name, message, to_rgb = image_transport(topic, self.settings[transport])
-        return MatchedSubscription(
-            self,
-            full_name,
-            [message],
-            lambda msg: callback(msg, lambda: to_rgb(msg)),
-            self.errors,
-            self._group,
-            like=topic,
-        )
-
-    def _on_image(self, msg: Any, to_rgb: Callable[[], Any]) -> None:
+    def _on_image(self, msg: Any, to_rgb: Callable[[], Pixels]) -> None:
         self.backend.push_image(self._stamp(msg, "avatar/image_raw").ns, to_rgb())
 
-    def _on_view(self, msg: Any, to_rgb: Callable[[], Any]) -> None:
+    def _on_view(self, msg: Any, to_rgb: Callable[[], Pixels]) -> None:
         now_s = time.monotonic()
         if now_s - self._viewed_s < VIEW_PERIOD_S:
             return
         self._viewed_s = now_s
-        pixels = to_rgb()
+        pixels: Any = to_rgb()
         height, width = pixels.shape[:2]
         scale = min(1.0, VIEW_SIDE_PX / max(height, width))
         # VP8 wants sides of two pixels at least, and even ones
@@ -191,19 +187,15 @@ class TelepresenceNode(NodeBase):
         counts = self.backend.counts()
         fps = (counts["frames"] - self._reported_frames) / REPORT_PERIOD_S
         self._reported_frames = counts["frames"]
-        errors = self.errors.counts
-        message = self.backend.status.warning
-        message = message or (f"{sum(errors.values())} errors" if errors else "")
-        level = DiagnosticStatus.WARN if message else DiagnosticStatus.OK
         metrics = {
             "watched": self.backend.running,
             "fps": fps,
             "delay_ms": self.backend.delay_ms,
             **counts,
-            **errors,
+            **self.errors.counts,
         }
-        name = f"{self.get_fully_qualified_name()}: page"
-        return [diagnostics.status(level, name, message or "alive", metrics)]
+        warning = self.backend.status.warning or self.errors.summary
+        return [diagnostics.status(self, "page", metrics, warning=warning)]
 
 
 def _check(given: dict[str, Any]) -> None:

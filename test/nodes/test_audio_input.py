@@ -37,15 +37,15 @@ def noise(count: int, seed: int = 1) -> np.ndarray:
     return (np.random.default_rng(seed).standard_normal(count) * 0.1).astype(np.float32)
 
 
-def run(sound: np.ndarray, rate: int, cuts: list[int]) -> list[AudioChunk]:
-    """`sound` pushed in pieces that end at `cuts`, and the rest that is held at the end."""
+def run(audio: np.ndarray, rate: int, cuts: list[int]) -> list[AudioChunk]:
+    """`audio` pushed in pieces that end at `cuts`, and the rest that is held at the end."""
     receiver = AudioInput()
     out: list[AudioChunk] = []
-    edges = [0, *sorted(cuts), len(sound)]
+    edges = [0, *sorted(cuts), len(audio)]
     for begin, end in itertools.pairwise(edges):
         if end > begin:
             stamp_ns = START_NS + begin * 1_000_000_000 // rate
-            out += receiver.push(stamped(sound[begin:end], rate=rate), stamp_ns)
+            out += receiver.push(stamped(audio[begin:end], rate=rate), stamp_ns)
     assert (receiver.jumps, receiver.format_changes, receiver.sanitized_samples) == (0, 0, 0)
     return out + receiver.flush()
 
@@ -60,8 +60,8 @@ def joined(chunks: list[AudioChunk]) -> np.ndarray:
     cuts=st.lists(st.integers(0, 6_000), max_size=30),
 )
 def test_any_cutting_gives_the_same_audio(rate: int, cuts: list[int]) -> None:
-    sound = noise(6_000)
-    whole, pieces = run(sound, rate, []), run(sound, rate, cuts)
+    audio = noise(6_000)
+    whole, pieces = run(audio, rate, []), run(audio, rate, cuts)
     assert np.array_equal(joined(whole), joined(pieces))
     assert abs(len(joined(whole)) - 6_000 * 16_000 / rate) <= 1
     given_out = 0
@@ -71,10 +71,10 @@ def test_any_cutting_gives_the_same_audio(rate: int, cuts: list[int]) -> None:
 
 
 def test_16_khz_passes_bit_for_bit_at_once() -> None:
-    sound = noise(1_000)
+    audio = noise(1_000)
     receiver = AudioInput()
-    (chunk,) = receiver.push(stamped(sound), START_NS)
-    assert chunk.samples.tobytes() == sound.tobytes()
+    (chunk,) = receiver.push(stamped(audio), START_NS)
+    assert chunk.samples.tobytes() == audio.tobytes()
     assert receiver.flush() == []
 
 
@@ -82,8 +82,8 @@ def test_16_khz_passes_bit_for_bit_at_once() -> None:
 def test_a_tone_stays_the_tone_that_it_was(rate: int) -> None:
     """Against the sine itself at 16 kHz; 0.15 ms early or late is allowed."""
     tone_hz = 300.0
-    sound = 0.5 * np.sin(2 * np.pi * tone_hz * np.arange(rate) / rate)
-    got = joined(run(sound.astype(np.float32), rate, list(range(0, rate, rate // 50))))
+    audio = 0.5 * np.sin(2 * np.pi * tone_hz * np.arange(rate) / rate)
+    got = joined(run(audio.astype(np.float32), rate, list(range(0, rate, rate // 50))))
     expected = 0.5 * np.sin(2 * np.pi * tone_hz * np.arange(len(got)) / 16_000)
     inner = slice(1_000, -1_000)
     assert np.abs(got - expected)[inner].max() < 0.5 * 2 * np.pi * tone_hz * 0.15e-3
@@ -91,8 +91,8 @@ def test_a_tone_stays_the_tone_that_it_was(rate: int) -> None:
 
 @pytest.mark.parametrize("rate", [44_100, 48_000])
 def test_what_16_khz_cannot_hold_is_silent(rate: int) -> None:
-    sound = 0.5 * np.sin(2 * np.pi * 9_500 * np.arange(rate) / rate)
-    got = joined(run(sound.astype(np.float32), rate, [rate // 2]))
+    audio = 0.5 * np.sin(2 * np.pi * 9_500 * np.arange(rate) / rate)
+    got = joined(run(audio.astype(np.float32), rate, [rate // 2]))
     assert np.abs(got[1_000:-1_000]).max() < 1e-4
 
 
@@ -107,7 +107,7 @@ def test_little_is_held_back(rate: int) -> None:
             end_ns = chunk.stamp_ns + len(chunk.samples) * 62_500
         if i > 10:
             worst = max(worst, ((i + 1) * step * 1e9 / rate - (end_ns - START_NS)) / 1e6)
-    assert worst < 35.0  # ms of sound, not of a clock
+    assert worst < 35.0  # ms of audio, not of a clock
 
 
 def test_an_older_soxr_serves_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,9 +117,9 @@ def test_an_older_soxr_serves_too(monkeypatch: pytest.MonkeyPatch) -> None:
         return real(in_rate, out_rate, num_channels, dtype=dtype, quality=quality)
 
     monkeypatch.setattr(soxr, "ResampleStream", older)
-    sound = noise(48_000)
-    got = joined(run(sound, 48_000, [100, 20_000]))
-    assert np.abs(got - soxr.resample(sound, 48_000, 16_000)).max() < 1e-6
+    audio = noise(48_000)
+    got = joined(run(audio, 48_000, [100, 20_000]))
+    assert np.abs(got - soxr.resample(audio, 48_000, 16_000)).max() < 1e-6
 
 
 @pytest.mark.parametrize("rate", [16_000, 44_100])
@@ -145,15 +145,15 @@ def test_ten_minutes_end_where_they_should(rate: int) -> None:
 @pytest.mark.parametrize("off_ns", [-300_000_000, -21_000_000, 21_000_000, 500_000_000])
 @pytest.mark.parametrize("rate", [16_000, 48_000])
 def test_a_jump_of_stamps_begins_anew(rate: int, off_ns: int) -> None:
-    sound = noise(rate // 10)
+    audio = noise(rate // 10)
     receiver = AudioInput()
-    first = receiver.push(stamped(sound, rate=rate), START_NS)
+    first = receiver.push(stamped(audio, rate=rate), START_NS)
     later_ns = START_NS + 100_000_000 + off_ns
-    *tail, begun = receiver.push(stamped(sound, rate=rate), later_ns)
+    *tail, begun = receiver.push(stamped(audio, rate=rate), later_ns)
     assert receiver.jumps == 1
     assert begun.stamp_ns == later_ns
-    assert len(joined([*first, *tail])) == 1_600  # nothing of the old sound is lost
-    assert np.array_equal(joined([begun, *receiver.flush()]), joined(run(sound, rate, [])))
+    assert len(joined([*first, *tail])) == 1_600  # nothing of the old audio is lost
+    assert np.array_equal(joined([begun, *receiver.flush()]), joined(run(audio, rate, [])))
 
 
 def test_stamps_that_wander_are_followed_at_last() -> None:
@@ -191,8 +191,8 @@ def test_what_arrives_several_at_once_has_no_holes(
         ):
             track.push(chunk)
     begin = at_once * message_ms // 40 + 1
-    heard = track.take(3_000 // 40)[640 * begin :]
-    assert (np.abs(heard) > 0.4).all()
+    output = track.take(3_000 // 40)[640 * begin :]
+    assert (np.abs(output) > 0.4).all()
     assert track.filled_samples == track.dropped_samples == 0
     assert receiver.jumps == 0
 
@@ -219,12 +219,12 @@ def test_speech_after_dropped_speech_does_not_wait_for_it(rate: int, counted: bo
         message = stamped(np.full(step, 0.75, np.float32), rate=rate)
         for chunk in receiver.push(message, 4_000_000_000 + k * 100_000_000):
             track.push(chunk)
-    heard = track.take(14)
-    loud = np.flatnonzero(np.abs(heard) > 0.5)
+    output = track.take(14)
+    loud = np.flatnonzero(np.abs(output) > 0.5)
     assert loud[0] < 0.04 * 16_000
-    assert np.abs(heard).max() < 1.0
+    assert np.abs(output).max() < 1.0
     if counted:  # nor is anything left of the old one
-        assert np.abs(heard[: loud[0]]).max(initial=0) < 0.5
+        assert np.abs(output[: loud[0]]).max(initial=0) < 0.5
 
 
 @pytest.mark.parametrize("rate", [8_000, 22_050, 44_100, 96_000])
@@ -256,17 +256,17 @@ def test_a_microphone_after_a_break_begins_with_its_own_stamp() -> None:
 def test_channels_that_cancel_each_other_out_are_not_lost() -> None:
     receiver = AudioInput()
     tone = 0.5 * np.sin(np.arange(16_000) * 0.1)
-    sound = np.stack((tone, -tone), axis=1).ravel()
-    heard = joined(receiver.push(stamped(sound, channels=2), START_NS))
+    audio = np.stack((tone, -tone), axis=1).ravel()
+    output = joined(receiver.push(stamped(audio, channels=2), START_NS))
     assert receiver.cancelled
-    assert np.allclose(heard[2_000:], tone[2_000:], atol=1e-6)
+    assert np.allclose(output[2_000:], tone[2_000:], atol=1e-6)
 
 
 def test_a_change_of_format_is_followed() -> None:
-    sound = noise(4_800)
+    audio = noise(4_800)
     receiver = AudioInput()
-    before = receiver.push(stamped(sound, rate=48_000), START_NS)
-    half = np.rint(sound[:1_600] * 32_768) / np.float32(32_768)
+    before = receiver.push(stamped(audio, rate=48_000), START_NS)
+    half = np.rint(audio[:1_600] * 32_768) / np.float32(32_768)
     *tail, after = receiver.push(stamped(half, "int16"), START_NS + 100_000_000)
     assert receiver.format == AudioFormat(16_000, 1, "int16")
     assert (receiver.format_changes, receiver.jumps) == (1, 0)

@@ -46,13 +46,12 @@ class Listener(TwoNodes):
             "user/audio",
             {"audio_msg": "auto", **settings},
             lambda chunk, _: self.chunks.append(chunk),
-            lambda _: MessageTime(10**18 + len(self.heard) * 62_500, arrived=True),
-            self.errors,
+            lambda _: MessageTime(10**18 + len(self.received) * 62_500, arrived=True),
             MutuallyExclusiveCallbackGroup(),
         )
 
     @property
-    def heard(self) -> NDArray[np.float32]:
+    def received(self) -> NDArray[np.float32]:
         return np.concatenate([np.zeros(0, np.float32), *(c.samples for c in self.chunks)])
 
 
@@ -75,10 +74,10 @@ def mp3_of(samples: NDArray[np.float32]) -> bytes:
     return file.getvalue()
 
 
-def likeness(heard: NDArray[np.float32]) -> float:
-    """How much of `heard` is the tone, whatever its delay: 1 is all of it."""
-    spectrum = np.abs(np.fft.rfft(heard * np.hanning(len(heard)))) ** 2
-    hz = np.fft.rfftfreq(len(heard), 1 / 16_000)
+def likeness(output: NDArray[np.float32]) -> float:
+    """How much of `output` is the tone, whatever its delay: 1 is all of it."""
+    spectrum = np.abs(np.fft.rfft(output * np.hanning(len(output)))) ** 2
+    hz = np.fft.rfftfreq(len(output), 1 / 16_000)
     return float(spectrum[np.abs(hz - 330) < 20].sum() / spectrum.sum())
 
 
@@ -95,7 +94,7 @@ def test_publishers_of_either_reliability_are_received(here: Listener) -> None:
     here.until(reliable.get_subscription_count)
     for _ in range(20):
         reliable.publish(installed_audio.to_msg(TONE[:160], Header()))
-    here.until(lambda: len(here.heard) == 20 * 160)
+    here.until(lambda: len(here.received) == 20 * 160)
     assert here.errors.counts == {}
 
 
@@ -131,26 +130,26 @@ def test_bytes_without_a_stamp_are_received(here: Listener) -> None:
 
 
 @needs_bytes
-@pytest.mark.parametrize("qos", [LATCHED, 1], ids=["said once and kept", "said again and again"])
+@pytest.mark.parametrize("qos", [LATCHED, 1], ids=["latched", "repeated"])
 def test_what_bytes_are_is_read_from_their_info(here: Listener, qos: QoSProfile | int) -> None:
     information = here.other.create_publisher(
         audio_common_msgs.msg.AudioInfo, "user/audio_info", qos
     )
-    told = audio_common_msgs.msg.AudioInfo(
+    info = audio_common_msgs.msg.AudioInfo(
         channels=2, sample_rate=8_000, sample_format="S16LE", coding_format="WAVE"
     )
-    information.publish(told)
+    information.publish(info)
     here.until(
         lambda: here.subscription.coding == AudioFormat(8_000, 2, "int16"),
-        lambda: None if qos is LATCHED else information.publish(told),
+        lambda: None if qos is LATCHED else information.publish(info),
     )
     microphone = here.other.create_publisher(installed_audio.MESSAGE, "user/audio", 10)
     stereo = np.repeat(TONE[::2], 2)  # 8,000 frames of 8 kHz
     here.until(
-        lambda: len(here.heard) > 15_000,
+        lambda: len(here.received) > 15_000,
         lambda: microphone.publish(installed_audio.to_msg(stereo, Header())),
     )
-    assert likeness(here.heard[1_000:15_000]) > 0.99
+    assert likeness(here.received[1_000:15_000]) > 0.99
 
 
 @needs_bytes
@@ -170,8 +169,8 @@ def test_mp3_is_decoded_and_never_noise(here: Listener, is_described: bool) -> N
     for at in range(0, len(data), 300):  # in pieces that are no whole frames
         piece = audio_common_msgs.msg.AudioData(data=data[at : at + 300])
         microphone.publish(installed_audio.MESSAGE(header=Header(), audio=piece))
-    here.until(lambda: len(here.heard) > 14_000)
-    assert likeness(here.heard[2_000:14_000]) > 0.99
+    here.until(lambda: len(here.received) > 14_000)
+    assert likeness(here.received[2_000:14_000]) > 0.99
     assert here.errors.counts == {}
 
 
@@ -199,7 +198,7 @@ def info(sample_format: str = "S16LE", coding: str = "wave", rate: int = 16_000)
 
 
 @pytest.mark.parametrize(
-    ("told", "meant"),
+    ("given", "expected"),
     [
         (info("S16LE"), AudioFormat(16_000, 1, "int16")),
         (info("s24le"), AudioFormat(16_000, 1, "int24")),
@@ -208,14 +207,14 @@ def info(sample_format: str = "S16LE", coding: str = "wave", rate: int = 16_000)
         (info(coding="MP3"), MP3),
     ],
 )
-def test_audio_info_is_understood(told: Any, meant: AudioFormat | str) -> None:
-    assert format_of_info(told) == meant
+def test_audio_info_is_understood(given: Any, expected: AudioFormat | str) -> None:
+    assert format_of_info(given) == expected
 
 
-@pytest.mark.parametrize("told", [info("S16BE"), info("U16LE"), info(""), info(coding="opus")])
-def test_audio_info_of_what_is_not_read_is_refused(told: Any) -> None:
+@pytest.mark.parametrize("given", [info("S16BE"), info("U16LE"), info(""), info(coding="opus")])
+def test_audio_info_of_what_is_not_read_is_refused(given: Any) -> None:
     with pytest.raises(BadMessage, match="audio_capture"):
-        format_of_info(told)
+        format_of_info(given)
 
 
 def test_mp3_is_distinguished_from_raw_audio() -> None:

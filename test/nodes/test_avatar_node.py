@@ -1,4 +1,4 @@
-"""`avatar_node` over real DDS: what it offers, how it is told things, and what it survives."""
+"""Protects `avatar_node` over real DDS: what it offers, how it is controlled, what it survives."""
 
 from __future__ import annotations
 
@@ -27,18 +27,14 @@ from std_srvs.srv import Trigger
 from visualization_msgs.msg import MarkerArray
 
 from avatar_forcing_ros.media import AvatarBlock
-from avatar_forcing_ros.nodes import qos
 from avatar_forcing_ros.nodes.avatar_node import AvatarNode
 from avatar_forcing_ros.nodes.convert_image import rgb_to_image
-from avatar_forcing_ros.nodes.interface import (
-    BURST_S,
-    SMALL_MESSAGE_MS,
-    TOPICS,
-)
-from avatar_forcing_ros.nodes.qos import TABLE
+from avatar_forcing_ros.nodes.graph_backend import status_of
+from avatar_forcing_ros.nodes.interface import BURST_S, SMALL_MESSAGE_MS, TABLE, TOPICS
 from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.rig.coefficients import NAMES
 from avatar_forcing_ros.runtime.session import Session
+from avatar_forcing_ros.runtime.status import AvatarStatus
 
 pytestmark = pytest.mark.either_audio
 
@@ -48,7 +44,7 @@ Set = Callable[..., AvatarNode]
 
 
 class Robot(Node):
-    """Everything around the avatar: listens to all, says and shows what a test wants."""
+    """Everything around the avatar: subscribes to all topics and publishes what a test wants."""
 
     def __init__(self) -> None:
         super().__init__("robot")
@@ -70,9 +66,9 @@ class Robot(Node):
             if topic == "avatar/state":
                 profile = QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
             self.create_subscription(kind, topic, self._taker(topic), profile)
-        self.says = self.create_publisher(installed_audio.MESSAGE, "avatar/audio", 200)
-        self.hears = self.create_publisher(installed_audio.MESSAGE, "user/audio", 50)
-        self.sees = self.create_publisher(Image, "user/image", 5)
+        self.speech = self.create_publisher(installed_audio.MESSAGE, "avatar/audio", 200)
+        self.microphone = self.create_publisher(installed_audio.MESSAGE, "user/audio", 50)
+        self.camera = self.create_publisher(Image, "user/image", 5)
 
     def _taker(self, topic: str) -> Callable[[Any], None]:
         def take(msg: Any) -> None:
@@ -184,8 +180,8 @@ def test_every_frame_goes_to_all_topics_with_one_stamp(robot: Robot, avatar: Set
         got = robot.got[topic]
         robot.wait(lambda topic=topic: {stamp(m) for m in robot.got[topic]} & set(stamps))
         assert all((stamp(m) - stamps[0]) % 40_000_000 == 0 for m in got), topic
-    picture = robot.got["avatar/image_raw"][-1]
-    assert (picture.width, picture.height, picture.encoding) == (128, 128, "rgb8")
+    image = robot.got["avatar/image_raw"][-1]
+    assert (image.width, image.height, image.encoding) == (128, 128, "rgb8")
     assert len(installed_audio.mono(robot.got["avatar/audio_aligned"][-1])) == 640
     assert list(robot.got["joint_states"][-1].name) == [
         "head_pan",
@@ -201,33 +197,34 @@ def test_speech_moves_the_mouth_and_the_state(robot: Robot, avatar: Set) -> None
 
     started(avatar)
     robot.some("avatar/motion", 5)
-    robot.wait(lambda: robot.says.get_subscription_count() > 0 or robot.some("avatar/motion", 1))
+    robot.wait(lambda: robot.speech.get_subscription_count() > 0 or robot.some("avatar/motion", 1))
     speech = read_audio(shipped("models/demo/avatar_speech.wav"))[: 16_000 * 3]
     for k in range(0, len(speech), 3200):  # at once, as a synthesiser sends it
-        robot.says.publish(installed_audio.to_msg(speech[k : k + 3200], robot.header()))
+        robot.speech.publish(installed_audio.to_msg(speech[k : k + 3200], robot.header()))
     robot.wait(lambda: any(m.state == AvatarState.SPEAKING for m in robot.got["avatar/state"]))
     first = len(robot.got["avatar/motion"])
 
     def loud_so_far() -> list[Any]:
         return [m for m in robot.got["avatar/motion"][first:] if m.speech_level > 0.5]
 
-    robot.wait(lambda: len(loud_so_far()) >= 25)  # more than a second of voice
+    robot.wait(lambda: len(loud_so_far()) >= 25)  # more than a second of speech
     loud = loud_so_far()
     jaw = NAMES.index("jaw_open")
     assert max(m.values[jaw] for m in loud) > 0.15
     assert all(m.speaking for m in loud)
 
 
-def test_a_minute_of_voice_in_small_messages_sent_without_pause_is_received_whole(
+def test_a_minute_of_speech_in_small_messages_sent_without_pause_is_received_whole(
     robot: Robot, avatar: Set, sessions: list[Session]
 ) -> None:
     node, count = started(avatar), BURST_S * 1000 // SMALL_MESSAGE_MS
-    profile = qos.profile(TABLE["avatar/audio"])
-    says = robot.create_publisher(installed_audio.MESSAGE, "avatar/audio", profile)
-    robot.wait(lambda: says.get_subscription_count() > 0)
+    profile = TABLE["avatar/audio"].profile()
+    sender = Node("sender")  # which no executor serves while it is destroyed
+    publisher = sender.create_publisher(installed_audio.MESSAGE, "avatar/audio", profile)
+    robot.wait(lambda: publisher.get_subscription_count() > 0)
     samples = np.full(16 * SMALL_MESSAGE_MS, 0.1, np.float32)
     for _ in range(count):
-        says.publish(installed_audio.to_msg(samples, robot.header()))
+        publisher.publish(installed_audio.to_msg(samples, robot.header()))
     robot.wait(lambda: robot.diagnosed("inputs").get("avatar/audio") == str(count))
     made = node.status.blocks
     robot.wait(lambda: node.status.blocks > made)  # the last of them has been handed on by then
@@ -235,37 +232,37 @@ def test_a_minute_of_voice_in_small_messages_sent_without_pause_is_received_whol
     assert session.avatar_audio_track.dropped_samples == 0
     taken = session.next_end_ns * 16 // 1_000_000
     assert session.avatar_audio_track.waiting_samples + taken >= count * len(samples)
-    robot.destroy_publisher(says)
+    sender.destroy_node()
 
 
-def test_a_voice_after_stopping_does_not_wait_for_the_one_that_was_stopped(
+def test_speech_after_stopping_does_not_wait_for_what_was_stopped(
     robot: Robot, avatar: Set
 ) -> None:
-    """20 s at 22.05 kHz handed over at once; the next is said within moments of media time."""
+    """20 s at 22.05 kHz handed over at once; the next is spoken within moments of media time."""
     started(avatar, **{"audio_data.rate_hz": 22_050})
     robot.some("avatar/motion", 5)
 
-    def say(seconds: int) -> int:
-        voice = np.full(22_050 * seconds, 0.1, np.float32)
-        msg = installed_audio.to_msg(voice, robot.header())
+    def speak(seconds: int) -> int:
+        samples = np.full(22_050 * seconds, 0.1, np.float32)
+        msg = installed_audio.to_msg(samples, robot.header())
         if not installed_audio.IS_BYTES:
             msg.audio.info.rate = 22_050
-        robot.says.publish(msg)
+        robot.speech.publish(msg)
         return stamp(msg)
 
-    robot.wait(lambda: robot.says.get_subscription_count() > 0 or robot.some("avatar/motion", 1))
-    say(20)
+    robot.wait(lambda: robot.speech.get_subscription_count() > 0 or robot.some("avatar/motion", 1))
+    speak(20)
     robot.wait(lambda: robot.got["avatar/state"][-1].state == AvatarState.SPEAKING)
     assert robot.ask(Trigger, "avatar_node/stop_speaking").success
     robot.wait(lambda: robot.got["avatar/state"][-1].state == AvatarState.IDLE)
-    said_ns = say(2)
+    sent_ns = speak(2)
     first = len(robot.got["avatar/motion"])
     robot.wait(lambda: any(msg.speaking for msg in robot.got["avatar/motion"][first:]))
-    heard_ns = min(stamp(msg) for msg in robot.got["avatar/motion"][first:] if msg.speaking)
-    assert abs(heard_ns - said_ns) < 3_000_000_000
+    spoken_ns = min(stamp(msg) for msg in robot.got["avatar/motion"][first:] if msg.speaking)
+    assert abs(spoken_ns - sent_ns) < 3_000_000_000
 
 
-def test_a_microphone_that_sends_long_chunks_is_told_as_the_reason(
+def test_a_microphone_that_sends_long_chunks_is_reported_as_the_reason(
     robot: Robot, avatar: Set
 ) -> None:
     node = started(avatar)
@@ -276,7 +273,7 @@ def test_a_microphone_that_sends_long_chunks_is_told_as_the_reason(
         msg = installed_audio.to_msg(np.zeros(16 * 256, np.float32), robot.header())
         begin_ns = stamp(msg) - 256_000_000  # a driver stamps the first sample
         msg.header.stamp = Time(sec=begin_ns // 10**9, nanosec=begin_ns % 10**9)
-        robot.hears.publish(msg)
+        robot.microphone.publish(msg)
         robot.some("avatar/motion", 6)
     status = node.status
     assert (status.microphone_chunk_ms, status.microphone_wait_ms) == (256.0, 316.0)
@@ -344,7 +341,7 @@ def test_parameters_are_checked_and_take_effect(
     robot.wait(
         lambda: np.abs(pixels(robot.got["avatar/image_raw"][-1]) - pixels(before)).mean() > 5
     )
-    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "text.png").write_text("no image")
     assert set_to("portrait", str(tmp_path / "text.png")) == ""  # found out when it is opened
     robot.wait(lambda: "portrait" in robot.errors())
     robot.some("avatar/motion", 5)
@@ -361,11 +358,11 @@ def test_services(robot: Robot, avatar: Set) -> None:
     node.trigger_configure()
     node.trigger_activate()
     robot.some("avatar/motion", 10)
-    robot.says.publish(installed_audio.to_msg(np.full(160_000, 0.1, np.float32), robot.header()))
+    robot.speech.publish(installed_audio.to_msg(np.full(160_000, 0.1, np.float32), robot.header()))
     robot.wait(lambda: robot.got["avatar/state"][-1].state == AvatarState.SPEAKING)
-    told = robot.ask(Trigger, "avatar_node/stop_speaking")
-    assert told.success
-    assert int(told.message.split()[1]) > 0
+    answer = robot.ask(Trigger, "avatar_node/stop_speaking")
+    assert answer.success
+    assert int(answer.message.split()[1]) > 0
     assert robot.ask(Trigger, "avatar_node/reset").success
     robot.wait(lambda: robot.got["avatar/motion"][-1].block_index <= 2)
     assert robot.ask(Trigger, "avatar_node/reload_portrait").success
@@ -373,7 +370,7 @@ def test_services(robot: Robot, avatar: Set) -> None:
 
 def bad_messages(robot: Robot) -> dict[str, tuple[Any, Any]]:
     """A message for each way of being wrong, and its publisher, by what is counted."""
-    picture = rgb_to_image(np.zeros((64, 64, 3), np.uint8), robot.header())
+    good = rgb_to_image(np.zeros((64, 64, 3), np.uint8), robot.header())
 
     def image(**changes: Any) -> Any:
         msg = rgb_to_image(np.zeros((64, 64, 3), np.uint8), robot.header())
@@ -383,15 +380,15 @@ def bad_messages(robot: Robot) -> dict[str, tuple[Any, Any]]:
 
     silent = installed_audio.to_msg(np.zeros(0, np.float32), robot.header())
     future = image()
-    future.header.stamp = Time(sec=picture.header.stamp.sec + 3600)
+    future.header.stamp = Time(sec=good.header.stamp.sec + 3600)
     return {
-        "user/image encoding": (robot.sees, image(encoding="yuv9")),
-        "user/image step": (robot.sees, image(step=5)),
-        "user/image size": (robot.sees, image(width=0, height=0)),
-        "user/image stamp_zero": (robot.sees, image(header=Header())),
-        "user/image stamp_far": (robot.sees, future),
-        "user/audio empty": (robot.hears, silent),
-        "avatar/audio empty": (robot.says, silent),
+        "user/image encoding": (robot.camera, image(encoding="yuv9")),
+        "user/image step": (robot.camera, image(step=5)),
+        "user/image size": (robot.camera, image(width=0, height=0)),
+        "user/image stamp_zero": (robot.camera, image(header=Header())),
+        "user/image stamp_far": (robot.camera, future),
+        "user/audio empty": (robot.microphone, silent),
+        "avatar/audio empty": (robot.speech, silent),
     }
 
 
@@ -400,12 +397,12 @@ def test_no_message_ends_the_avatar_and_each_is_counted(robot: Robot, avatar: Se
     robot.some("avatar/motion", 5)
     if not installed_audio.IS_BYTES:
         broken = installed_audio.to_msg(np.full(640, np.nan, np.float32), robot.header())
-        robot.hears.publish(broken)
+        robot.microphone.publish(broken)
     wanted = bad_messages(robot)
     deadline = time.monotonic() + PATIENCE_S
     while missing := wanted.keys() - robot.errors().keys():
         assert time.monotonic() < deadline, missing
-        for name in missing:  # best-effort pictures may get lost
+        for name in missing:  # best-effort images may get lost
             publisher, msg = wanted[name]
             publisher.publish(msg)
         robot.some("/diagnostics", 1)
@@ -425,9 +422,9 @@ def test_a_camera_that_stops_and_returns(robot: Robot, avatar: Set) -> None:
         while robot.got["avatar/state"][-1].face_visible != visible:
             assert time.monotonic() < deadline
             if visible:
-                robot.sees.publish(rgb_to_image(face, robot.header()))
+                robot.camera.publish(rgb_to_image(face, robot.header()))
             else:
-                robot.sees.publish(rgb_to_image(np.zeros_like(face), robot.header()))
+                robot.camera.publish(rgb_to_image(np.zeros_like(face), robot.header()))
             robot.some("avatar/motion", 1)
 
     watched(True)
@@ -460,13 +457,14 @@ def test_the_preset_decides_how_motion_is_sampled(avatar: Set) -> None:
     assert sampling == {"nfe": 10, "guidance": "separate", "solver": "euler"}
 
 
-def test_a_second_publisher_is_told(robot: Robot, avatar: Set) -> None:
+def test_a_second_publisher_is_reported(robot: Robot, avatar: Set) -> None:
     started(avatar)
     robot.some("avatar/motion", 2)
     assert not [reason for reason in robot.errors() if "publishers" in reason]
-    rival = robot.create_publisher(installed_audio.MESSAGE, "user/audio", 10)
+    rival = Node("rival")  # which no executor serves while it is destroyed
+    rival.create_publisher(installed_audio.MESSAGE, "user/audio", 10)
     robot.wait(lambda: "user/audio publishers" in robot.errors())
-    robot.destroy_publisher(rival)
+    rival.destroy_node()
 
 
 def test_a_worker_that_hangs_is_reported_and_comes_back(
@@ -494,3 +492,32 @@ def test_a_worker_that_hangs_is_reported_and_comes_back(
         go_on.set()
     robot.wait(lambda: "hangs" not in message())
     robot.some("avatar/motion", 10)
+
+
+def test_the_state_carries_the_status_to_other_nodes(
+    robot: Robot, avatar: Set, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status = AvatarStatus(
+        blocks=100,
+        late_blocks=7,
+        skipped_blocks=3,
+        failed_blocks=2,
+        filled_audio_samples=640,
+        filled_user_frames=5,
+        dropped_avatar_audio_samples=320,
+        compute_ms=40.0,
+        compute_p99_ms=60.0,
+        playout_delay_ms=200.0,
+        speaking=True,
+        face_visible=True,
+        reduced=True,
+    )
+    monkeypatch.setattr(AvatarNode, "status", status)
+    avatar()
+    states = robot.got["avatar/state"]
+    robot.wait(lambda: states and states[-1].failed_blocks == 2)
+    assert status_of(states[-1]) == status
+    robot.wait(lambda: robot.diagnosed("avatar").get("failed_blocks") == "2")
+    diagnosed = robot.diagnosed("avatar")
+    assert (diagnosed["blocks"], diagnosed["skipped_blocks"]) == ("100", "3")
+    assert not {"connected", "warning", "graph_delay_ms"} & diagnosed.keys()

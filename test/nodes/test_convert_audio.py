@@ -122,9 +122,9 @@ def test_too_loud_is_limited_and_what_is_no_number_passes() -> None:
 def test_bad_messages_are_reported_and_change_nothing(reason: str, msg) -> None:
     receiver = AudioInput()
     receiver.push(stamped(noise(480), rate=48_000), START_NS)
-    with pytest.raises(BadMessage, match=r"expected .*, got .*; ") as told:
+    with pytest.raises(BadMessage, match=r"expected .*, got .*; ") as raised:
         receiver.push(msg, START_NS)
-    assert told.value.reason == reason
+    assert raised.value.reason == reason
     receiver.push(stamped(noise(480), rate=48_000), START_NS + 10_000_000)
     assert (receiver.jumps, receiver.format_changes) == (0, 0)
 
@@ -140,9 +140,9 @@ def test_bad_messages_are_reported_and_change_nothing(reason: str, msg) -> None:
     ],
 )
 def test_bad_bytes_are_reported(reason: str, form: AudioFormat, data: bytes) -> None:
-    with pytest.raises(BadMessage) as told:
+    with pytest.raises(BadMessage) as raised:
         samples(plain(data), form)
-    assert told.value.reason == reason
+    assert raised.value.reason == reason
 
 
 numbers32 = st.integers(-(2**31), 2**31 - 1)
@@ -203,11 +203,11 @@ def test_the_nans_of_random_bytes_pass_without_a_warning(rate: int) -> None:
         AudioInput(AudioFormat(rate, 2, "float32")).push(plain(signalling * 2), START_NS)
 
 
-def test_format_of_says_what_a_message_holds() -> None:
+def test_format_of_is_what_a_message_holds() -> None:
     assert format_of(stamped([0], "int16", 44_100, 2)) == AudioFormat(44_100, 2, "int16")
     given_format = AudioFormat(22_050, 1, "int8")
     assert format_of(plain(b"a"), given_format) == given_format
-    # what a message says of itself counts
+    # what a message states itself counts
     assert format_of(stamped([0], "int16"), given_format) == AudioFormat(16_000, 1, "int16")
 
 
@@ -226,6 +226,6 @@ def test_audio_for_the_other_package(monkeypatch: pytest.MonkeyPatch) -> None:
 
     other = SimpleNamespace(AudioDataStamped=SimpleNamespace, AudioData=SimpleNamespace)
     monkeypatch.setattr(convert_audio, "audio_msgs", other)
-    sound = (np.arange(-5, 5) / 32_768).astype(np.float32)
-    msg = samples_to_data_msg(sound, Header(frame_id="avatar"))
-    assert np.array_equal(samples(msg, AudioFormat(16_000, 1, "int16"))[:, 0], sound)
+    mono = (np.arange(-5, 5) / 32_768).astype(np.float32)
+    msg = samples_to_data_msg(mono, Header(frame_id="avatar"))
+    assert np.array_equal(samples(msg, AudioFormat(16_000, 1, "int16"))[:, 0], mono)

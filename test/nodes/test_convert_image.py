@@ -94,7 +94,7 @@ def test_yuv_colours(encoding: str, colour: tuple[int, int, int], yuv: tuple) ->
 @pytest.mark.parametrize("pattern", ["rggb", "grbg", "gbrg", "bggr"])
 @pytest.mark.parametrize("colour", [RED, GREEN, BLUE, WHITE])
 def test_bayer_of_one_colour(pattern: str, colour: tuple[int, int, int]) -> None:
-    """Each letter of the pattern says what the cells of a 2 x 2 square see."""
+    """Each letter of the pattern is the colour of a cell of a 2 x 2 square."""
     cell = [colour["rgb".index(letter)] for letter in pattern]
     mosaic = np.tile(np.array(cell, np.uint8).reshape(2, 2), (4, 4))
     rgb = image_to_rgb(image(f"bayer_{pattern}8", 8, 8, mosaic.tobytes(), 8))
@@ -144,9 +144,9 @@ def test_data_may_be_any_buffer(wrap) -> None:
     ],
 )
 def test_bad_images_are_reported(reason: str, msg: Image) -> None:
-    with pytest.raises(BadMessage, match=r"expected .*, got .*; ") as told:
+    with pytest.raises(BadMessage, match=r"expected .*, got .*; ") as raised:
         image_to_rgb(msg)
-    assert told.value.reason == reason
+    assert raised.value.reason == reason
 
 
 @settings(deadline=None, max_examples=300)
@@ -290,9 +290,9 @@ def test_bad_compressed_images_are_reported(
 ) -> None:
     if reason == "size":  # never decoded, which would take the memory
         monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("decoded"))
-    with pytest.raises(BadMessage, match=r"expected .*, got .*; ") as told:
+    with pytest.raises(BadMessage, match=r"expected .*, got .*; ") as raised:
         compressed_to_rgb(CompressedImage(format="jpeg", data=data))
-    assert told.value.reason == reason
+    assert raised.value.reason == reason
 
 
 @settings(deadline=None, max_examples=200)

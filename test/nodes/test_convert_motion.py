@@ -116,9 +116,9 @@ def test_values_are_limited() -> None:
 )
 def test_bad_values_are_reported(reason: str, names: list[str], values: list[float]) -> None:
     msg = SimpleNamespace(names=names, values=values)
-    with pytest.raises(BadMessage, match=r"expected .*, got .*; ") as told:
+    with pytest.raises(BadMessage, match=r"expected .*, got .*; ") as raised:
         convert.msg_to_values(msg)
-    assert told.value.reason == reason
+    assert raised.value.reason == reason
 
 
 def test_a_measured_motion_has_no_latent() -> None:

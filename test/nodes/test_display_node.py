@@ -1,7 +1,7 @@
 """Protects lip sync on the robot: a screen and a speaker write down what they get, over real DDS.
 
 Messages come over the wire in the time they need; the node's own clock is simulated, and moves
-only while the screen waits. So what is shown and heard when is exact.
+only while the screen waits. So what is shown and played when is exact.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ BLOCK_NS = BLOCK * 62_500
 
 
 class SimulatedTime:
-    """Local time that moves when it is told to."""
+    """Local time that moves when a test moves it."""
 
     def __init__(self) -> None:
         self.now_ns = 5_000_000_000
@@ -58,7 +58,7 @@ class SimulatedTime:
 
 
 class FakeSpeaker:
-    """Asks for a block each 10 ms, 30 ms before it is heard, and keeps what it got."""
+    """Asks for a block each 10 ms, 30 ms before it is played, and keeps what it got."""
 
     def __init__(self, clock: SimulatedTime) -> None:
         self.clock = clock
@@ -79,7 +79,7 @@ class FakeSpeaker:
             self.played.append(self.pull(self.next_ns + 30_000_000, BLOCK))
             self.next_ns += BLOCK_NS
 
-    def heard_at_ns(self, value: np.float32) -> int:
+    def played_at_ns(self, value: np.float32) -> int:
         place = int(np.flatnonzero(np.concatenate(self.played) == value)[0])
         return self.begin_ns + 30_000_000 + place * 62_500
 
@@ -220,7 +220,7 @@ def send_a_second(graph: Graph) -> NDArray[np.float32]:
         part = spoken[i * SAMPLES_PER_FRAME : (i + 1) * SAMPLES_PER_FRAME]
         audio.publish(audio_of(part, stamp_ns))
     received = graph.node.received
-    graph.spin_until(lambda: received["frames"] == FRAMES and received["sounds"] == FRAMES)
+    graph.spin_until(lambda: received["frames"] == FRAMES and received["audio"] == FRAMES)
     return spoken
 
 
@@ -233,11 +233,11 @@ def test_every_frame_is_shown_with_its_audio(open_graph: Callable[..., Graph]) -
     values, times_ns = zip(*graph.screen.shown, strict=True)
     assert list(values) == list(range(FRAMES))
     assert np.abs(np.diff(times_ns) - FRAME_PERIOD_NS).max() <= 2_000_000
-    heard = np.concatenate(graph.speaker.played)
-    begin = int(np.flatnonzero(heard == spoken[0])[0])
-    assert np.array_equal(heard[begin : begin + len(spoken)], spoken)
+    played = np.concatenate(graph.speaker.played)
+    begin = int(np.flatnonzero(played == spoken[0])[0])
+    assert np.array_equal(played[begin : begin + len(spoken)], spoken)
     for i in (0, 12, 24):
-        apart_ns = times_ns[i] - graph.speaker.heard_at_ns(spoken[i * SAMPLES_PER_FRAME])
+        apart_ns = times_ns[i] - graph.speaker.played_at_ns(spoken[i * SAMPLES_PER_FRAME])
         assert abs(apart_ns) <= 2_000_000
     report = graph.report()
     assert report["frames shown"] == str(FRAMES)
@@ -250,10 +250,10 @@ QUIET, CLICK = 0.05, 0.9
 
 
 def event_offsets_ms(graph: Graph, audio_shift_ms: float = 0.0) -> NDArray[np.float64]:
-    """How much later each image change was seen than its click was heard, as recorded.
+    """How much later each image change was shown than its click was played, as recorded.
 
     Blocks of frames with their audio come live, with jitter; in every fifth of them the image
-    changes at a frame and a click is heard with it. `audio_shift_ms` puts the audio elsewhere.
+    changes at a frame and a click is played with it. `audio_shift_ms` puts the audio elsewhere.
     """
     images = graph.publisher(Image, "avatar/image_raw")
     audio = graph.publisher(installed_audio.MESSAGE, "avatar/audio_aligned")
@@ -274,28 +274,28 @@ def event_offsets_ms(graph: Graph, audio_shift_ms: float = 0.0) -> NDArray[np.fl
             part = spoken[i * SAMPLES_PER_FRAME : (i + 1) * SAMPLES_PER_FRAME]
             audio.publish(audio_of(part, stamp_ns + shift_ns))
         sent += BLOCK_FRAMES
-        graph.spin_until(lambda: received["frames"] == received["sounds"] == sent)  # noqa: B023
+        graph.spin_until(lambda: received["frames"] == received["audio"] == sent)  # noqa: B023
         graph.show_for(BLOCK_FRAMES * FRAME_PERIOD_NS / 1e9 - late_s)
     graph.show_for(1.0)
-    seen_ns = [min(at for value, at in graph.screen.shown if value == 10 * (k + 1))
+    shown_ns = [min(at for value, at in graph.screen.shown if value == 10 * (k + 1))
                for k in range(EVENTS)]  # fmt: skip
     played = np.concatenate(graph.speaker.played)
     clicks = np.flatnonzero(played > (CLICK + QUIET) / 2)
-    heard_ns = graph.speaker.begin_ns + 30_000_000 + clicks * 62_500
+    played_ns = graph.speaker.begin_ns + 30_000_000 + clicks * 62_500
     assert len(clicks) == EVENTS
-    return (np.array(seen_ns) - heard_ns) / 1e6
+    return (np.array(shown_ns) - played_ns) / 1e6
 
 
-def test_what_belongs_together_is_seen_and_heard_together(
+def test_what_belongs_together_is_shown_and_played_together(
     open_graph: Callable[..., Graph],
 ) -> None:
-    """By what the screen and the sound card were given, not by what the node says of itself."""
+    """By what the screen and the sound card were given, not by what the node reports."""
     offsets_ms = event_offsets_ms(open_graph(DEEP))
     assert np.abs(offsets_ms).max() <= 40.0
 
 
 def test_audio_that_is_elsewhere_would_be_noticed(open_graph: Callable[..., Graph]) -> None:
-    """The measurement above is one: it tells a shift of 60 ms."""
+    """The measurement above is one: it finds a shift of 60 ms."""
     offsets_ms = event_offsets_ms(open_graph(DEEP), audio_shift_ms=60.0)
     assert np.median(offsets_ms) == pytest.approx(-60.0, abs=5.0)
     assert np.abs(offsets_ms).max() > 40.0
@@ -312,7 +312,7 @@ def test_the_delay_can_be_changed_while_it_runs(open_graph: Callable[..., Graph]
     assert list(shown) == list(range(FRAMES))
     # 200 ms later than without the change, and the audio with them
     assert shown[24] - shown[0] == pytest.approx(24 * FRAME_PERIOD_NS + 200e6, abs=2e6)
-    apart_ns = shown[24] - graph.speaker.heard_at_ns(spoken[24 * SAMPLES_PER_FRAME])
+    apart_ns = shown[24] - graph.speaker.played_at_ns(spoken[24 * SAMPLES_PER_FRAME])
     assert abs(apart_ns) <= 2_000_000
 
 
@@ -360,7 +360,7 @@ def test_bad_messages_are_counted_and_the_rest_goes_on(open_graph: Callable[...,
     audio.publish(audio_of(np.zeros(0, np.float32), MEDIA_NS))
     images.publish(image_of(9, MEDIA_NS))
     received = graph.node.received
-    graph.spin_until(lambda: received["frames"] == 3 and received["sounds"] == 1)
+    graph.spin_until(lambda: received["frames"] == 3 and received["audio"] == 1)
     graph.show_for(0.5)
     assert [value for value, _ in graph.screen.shown] == [9]
     report = graph.report()
@@ -409,8 +409,8 @@ def test_neither_window_nor_speaker(open_graph: Callable[..., Graph]) -> None:
     assert graph.asked == []
     report = graph.report()
     assert (report["window"], report["speaker"]) == ("off", "off")
-    heard = {topic for topic, _ in graph.node.get_topic_names_and_types()}
-    assert not {"/avatar/image_raw", "/avatar/audio_aligned"} & heard
+    topics = {topic for topic, _ in graph.node.get_topic_names_and_types()}
+    assert not {"/avatar/image_raw", "/avatar/audio_aligned"} & topics
 
 
 def test_closing_the_window_ends_and_gives_everything_back(

@@ -1,4 +1,4 @@
-"""The backend on the ROS graph: where audio and frames go, and its status; time is a number."""
+"""Protects the backend on the graph: where audio and frames go, its status; time is a number."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_the_microphone_is_muted_while_speech_waits_and_stop_ends_that() -> None
     assert len(sent) == 5
 
 
-def test_without_an_avatar_stopping_fails_and_the_status_says_so() -> None:
+def test_without_an_avatar_stopping_fails_and_the_status_shows_it() -> None:
     fixture = Fixture()
     assert not fixture.backend.status.connected
     with pytest.raises(OutputError, match="an avatar on the graph"):
@@ -148,7 +148,7 @@ def test_frames_are_shown_while_somebody_watches() -> None:
     assert (len(fixture.shown), len(fixture.viewed)) == (1, 1)
 
 
-def test_frames_carry_what_the_robot_hears_where_that_is_wanted() -> None:
+def test_frames_carry_the_robots_audio_where_that_is_wanted() -> None:
     plain = Fixture()
     plain.start()
     plain.backend.push_robot_audio(np.ones(640, np.float32))
@@ -160,14 +160,14 @@ def test_frames_carry_what_the_robot_hears_where_that_is_wanted() -> None:
     fixture.backend.push_robot_audio(np.full(1_000, 0.5, np.float32))
     for number in range(2):
         fixture.receive_frame(5_000_000_000 + number * 40_000_000)
-    heard = np.concatenate([frame.robot_audio for frame in fixture.shown])
-    assert (heard[:1_000] == 0.5).all()
-    assert not heard[1_000:].any()
+    robot_audio = np.concatenate([frame.robot_audio for frame in fixture.shown])
+    assert (robot_audio[:1_000] == 0.5).all()
+    assert not robot_audio[1_000:].any()
     assert not fixture.shown[0].audio.any()  # the avatar's own audio stays apart
     assert fixture.backend.counts()["missing_robot_samples"] == 280
 
 
-def test_the_status_is_the_avatars_and_says_what_is_missing_on_the_graph() -> None:
+def test_the_status_is_the_avatars_and_shows_what_is_missing_on_the_graph() -> None:
     fixture = Fixture()
     backend = fixture.backend
     assert backend.status.warning == NO_AVATAR

@@ -1,4 +1,4 @@
-"""Protects ``avatar-forcing topic``: the graph as a person sees it."""
+"""Protects ``avatar-forcing topic``: topics, messages and rates as text."""
 
 from __future__ import annotations
 

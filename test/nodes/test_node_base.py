@@ -164,9 +164,9 @@ def test_messages_and_timers_that_raise_do_not_end_the_node(
     counts = graph.node.errors.counts
     assert counts["noise failed"] == 1
     assert counts["timer raise failed"] >= 2
-    told = capfd.readouterr().err
-    assert told.count("timer raise: ValueError: a fault in a callback") == 1  # and then no more
-    assert "in _raise" in told  # where it was
+    log = capfd.readouterr().err
+    assert log.count("timer raise: ValueError: a fault in a callback") == 1  # and then no more
+    assert "in _raise" in log  # where it was
 
 
 def test_a_bad_message_is_counted_by_its_reason_and_logged_without_a_trace(

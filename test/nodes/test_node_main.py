@@ -50,7 +50,7 @@ class Executable(Program):
         self.writes_line(is_reached)
 
     @property
-    def said(self) -> list[str]:
+    def lines(self) -> list[str]:
         """Its own lines."""
         return [line for line in self.text.splitlines() if not line.startswith("import time:")]
 
@@ -98,14 +98,14 @@ def test_a_signal_ends_a_node_at_any_moment(
         program.until(moment)
         program.signal(*signals)
         code = program.ends()
-    assert (code, len(program.said) <= 1) == (0, True), program.said
+    assert (code, len(program.lines) <= 1) == (0, True), program.lines
 
 
 def test_the_command_line_ends_like_the_executable() -> None:
     with Executable("perception_node", script="avatar-forcing") as program:
         program.until("rclpy")
         program.signal(INT, INT)
-        assert (program.ends(), program.said) == (0, [])
+        assert (program.ends(), program.lines) == (0, [])
 
 
 class Listener(Node):
@@ -161,8 +161,8 @@ def test_an_avatar_that_sends_images_ends_silently(listener: Listener) -> None:
         listener.wait_for(20)
         program.signal(INT, INT)
         code = program.ends()
-    assert (code, len(program.said)) == (0, 1), program.said
-    assert "ready: preset" in program.said[0]
+    assert (code, len(program.lines)) == (0, 1), program.lines
+    assert "ready: preset" in program.lines[0]
 
 
 def test_transitions_that_are_not_allowed_are_answered(listener: Listener) -> None:
@@ -185,8 +185,8 @@ def test_transitions_that_are_not_allowed_are_answered(listener: Listener) -> No
         program.signal(TERM)
         assert program.ends() == 0
     # Humble and Jazzy raise, which the node logs once in ten seconds; since Kilted rclpy logs each
-    ours = [line for line in program.said if "[avatar_node]" in line]
-    assert 1 <= len(ours) <= 3, program.said
+    ours = [line for line in program.lines if "[avatar_node]" in line]
+    assert 1 <= len(ours) <= 3, program.lines
     assert all("transition" in line for line in ours)
     assert "Traceback" not in program.text
 
@@ -213,10 +213,12 @@ def test_what_the_user_can_correct_is_one_sentence(
         port = str(taken.getsockname()[1])
         with Executable(name, *(text.replace("TAKEN", port) for text in arguments)) as program:
             assert program.ends() == 1
-    said = [line for line in program.said if not line.startswith("[")]  # rcl's own have a severity
-    assert len(said) == 1
-    assert said[0].startswith(f"{name}: ")
-    assert expected in said[0]
+    lines = [
+        line for line in program.lines if not line.startswith("[")
+    ]  # rcl's own have a severity
+    assert len(lines) == 1
+    assert lines[0].startswith(f"{name}: ")
+    assert expected in lines[0]
 
 
 def test_a_package_that_is_missing_is_one_sentence() -> None:

@@ -1,4 +1,4 @@
-"""ROS parameters are the settings of the nodes' configurations, old names included.
+"""Protects ROS parameters: they are the settings of the nodes' configurations, old names included.
 
 Protects descriptors (description, range, choices, read-only) and the shipped parameter file.
 """

@@ -30,7 +30,7 @@ PATIENCE_S = 40.0
 
 
 class Camera(Node):
-    """Shows pictures and takes what is seen in them."""
+    """Publishes images and keeps what is found in them."""
 
     def __init__(self) -> None:
         super().__init__("camera")
@@ -130,10 +130,8 @@ def test_the_avatar_takes_motion_instead_of_images(
     avatar.trigger_configure()
     avatar.trigger_activate()
     spinning(PerceptionNode())
-    picture = WarpRenderer(load_portrait(shipped("models/portraits/ben.png"), 256)).render(
-        vector()
-    )
+    pixels = WarpRenderer(load_portrait(shipped("models/portraits/ben.png"), 256)).render(vector())
     (session,) = sessions
-    camera.until(lambda: np.any(session.last_user_motion), lambda: camera.show(picture))
+    camera.until(lambda: np.any(session.last_user_motion), lambda: camera.show(pixels))
     assert session.user_motion.started
     assert not session.user_frames.started

@@ -1,4 +1,4 @@
-"""A recorded conversation, replayed through `avatar_node` in real processes over real DDS.
+"""Protects replay: a recorded conversation through `avatar_node` in real processes over real DDS.
 
 The same bag gives the same motion, bit for bit, twice and as `avatar-forcing render` makes it from
 the same inputs; and with messages late, out of order and lost, the same losses give the same.
@@ -132,8 +132,8 @@ def replay(listener: Listener, bag: Path, frames: int, rate: float = 1.0) -> Rep
         state = listener.states[-1]
     finally:
         node.terminate()
-        told = node.communicate(timeout=PATIENCE_S)[0]
-    assert "Traceback" not in told
+        output = node.communicate(timeout=PATIENCE_S)[0]
+    assert "Traceback" not in output
     motions = listener.motions[:frames]
     return Replay(
         [m.header.stamp.sec * 10**9 + m.header.stamp.nanosec for m in motions],
@@ -150,22 +150,22 @@ def rows(bag: Path) -> list[tuple[int, str, bytes]]:
 
 def offline(folder: Path) -> dict[str, np.ndarray]:
     """What `avatar-forcing render` makes of the bag's contents, as files."""
-    sound: dict[str, list[np.ndarray]] = {"/user/audio": [], "/avatar/audio": []}
+    audio: dict[str, list[np.ndarray]] = {"/user/audio": [], "/avatar/audio": []}
     with av.open(str(folder / "person.mov"), "w") as video:
         stream = video.add_stream("png", rate=25)  # without loss
         for _, topic, data in sorted(rows(BAG), key=lambda row: row[0]):
             msg = deserialize_message(data, TYPES[topic])
-            if topic in sound:
-                sound[topic].append(samples(msg)[:, 0])
+            if topic in audio:
+                audio[topic].append(samples(msg)[:, 0])
                 continue
-            picture = compressed_to_rgb(msg)
+            pixels = compressed_to_rgb(msg)
             if not stream.codec_context.is_open:
-                stream.height, stream.width, stream.pix_fmt = *picture.shape[:2], "rgb24"
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+                stream.height, stream.width, stream.pix_fmt = *pixels.shape[:2], "rgb24"
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
             video.mux(stream.encode(frame))
         video.mux(stream.encode())
     for topic, name in (("/user/audio", "user.wav"), ("/avatar/audio", "avatar.wav")):
-        soundfile.write(folder / name, np.concatenate(sound[topic]), 16_000, subtype="FLOAT")
+        soundfile.write(folder / name, np.concatenate(audio[topic]), 16_000, subtype="FLOAT")
     arguments = ["render", "--avatar-audio", "avatar.wav", "--user-audio", "user.wav",
                  "--user-video", "person.mov", "-o", "out.mp4", "--motion", "out.npz"]  # fmt: skip
     here = os.getcwd()
@@ -197,11 +197,11 @@ def damaged(folder: Path) -> tuple[Path, dict[str, int]]:
     """The bag with every message late by up to 150 ms and 5 % lost; how many of each topic."""
     rng = np.random.default_rng(5)
     lost = dict.fromkeys(TYPES, 0)
-    seen = dict.fromkeys(TYPES, 0)
+    counts = dict.fromkeys(TYPES, 0)
     late = []
     for received, topic, data in rows(BAG):
-        seen[topic] += 1
-        if 5 < seen[topic] < LOST_BEFORE and rng.random() < 0.05 * FRAMES / LOST_BEFORE:
+        counts[topic] += 1
+        if 5 < counts[topic] < LOST_BEFORE and rng.random() < 0.05 * FRAMES / LOST_BEFORE:
             lost[topic] += 1
         else:
             late.append((received + int(rng.integers(0, LATEST_NS)), topic, data))
@@ -230,6 +230,6 @@ def test_late_and_lost_messages_cost_what_was_lost(listener: Listener, tmp_path:
     first, again = (replay(listener, bag, COMPARED, SLOW) for _ in range(2))
     for run in (first, again):
         assert run.state.filled_user_frames == lost["/user/image/compressed"]
-        sounds = lost["/user/audio"] + lost["/avatar/audio"]
-        assert run.state.filled_audio_samples == 640 * sounds
+        audio_messages = lost["/user/audio"] + lost["/avatar/audio"]
+        assert run.state.filled_audio_samples == 640 * audio_messages
     assert first.latents.tobytes() == again.latents.tobytes()

@@ -1,4 +1,4 @@
-"""Mistakes in ROS arguments are reported, with the name that was probably meant."""
+"""Protects against mistakes in ROS arguments: reported, with the name that was probably meant."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_wildcards_are_those_of_ros() -> None:
 
 
 @pytest.mark.parametrize(
-    ("args", "said"),
+    ("args", "expected"),
     [
         (("-r", "__ns:=/a-b"), "a namespace: parts behind '/'"),
         (("-r", "__ns:=a-b"), "a namespace: parts behind '/'"),
@@ -133,12 +133,12 @@ def test_wildcards_are_those_of_ros() -> None:
         (("--params-file", "/nowhere/x.yaml"), "Error opening YAML file"),
     ],
 )
-def test_an_argument_that_ros_refuses_is_one_sentence(args: tuple[str, str], said: str) -> None:
+def test_an_argument_that_ros_refuses_is_a_sentence(args: tuple[str, str], expected: str) -> None:
     context = rclpy.Context()
     with pytest.raises(RuntimeError) as raised:
         context.init(["program", "--ros-args", *args])
     error = str(argument_error(raised.value))
-    assert said in error
+    assert expected in error
     assert f"'{args[1]}'" in error
     assert "/rcl/" not in error
     assert "\n" not in error

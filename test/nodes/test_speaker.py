@@ -69,14 +69,14 @@ def card(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Stream]]:
 
 
 class Tone:
-    """A 200 Hz tone by the time at which it is heard, and what was asked of it."""
+    """A 200 Hz tone by the time at which it is played, and what was asked of it."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[int, int]] = []
 
-    def __call__(self, heard_ns: int, count: int) -> NDArray[np.float32]:
+    def __call__(self, playback_ns: int, count: int) -> NDArray[np.float32]:
         place = sum(before for _, before in self.asked) + np.arange(count)
-        self.asked.append((heard_ns, count))
+        self.asked.append((playback_ns, count))
         return (1.2 * np.sin(2 * np.pi * 200 * place / 16_000)).astype(np.float32)
 
 
@@ -91,9 +91,9 @@ def test_blocks_are_pulled_for_the_time_they_are_heard(
     speaker.start(tone)
     assert speaker.is_running
     played = opened[0].play(320, ahead_s=0.05)
-    opened[0].play(320, ahead_s=-1.0, underflow=True)  # a driver that does not tell
+    opened[0].play(320, ahead_s=-1.0, underflow=True)  # a driver that does not report it
     assert [count for _, count in tone.asked] == [320, 320]
-    assert [heard for heard, _ in tone.asked] == pytest.approx([1.05e9, 1.05e9], abs=1000)
+    assert [due for due, _ in tone.asked] == pytest.approx([1.05e9, 1.05e9], abs=1000)
     assert np.abs(played).max() == 1.0
     assert speaker.underruns == 1
     assert speaker.lead_ns == 90_000_000
@@ -113,14 +113,14 @@ def test_a_card_of_another_rate_is_resampled_for_and_stays_in_time(
     for _ in range(50):
         played.append(opened[0].play(960))
         now_ns += 20_000_000
-    # sound is asked for by the time at which it is heard, whatever the resampler holds back
-    heard_ns = np.array([heard for heard, _ in tone.asked])
-    assert np.abs(heard_ns - (1_050_000_000 + np.arange(len(heard_ns)) * 20e6)).max() < 1e5
-    sound = np.concatenate(played)[4_800:]
+    # audio is asked for by the time at which it is played, whatever the resampler holds back
+    playback_ns = np.array([due for due, _ in tone.asked])
+    assert np.abs(playback_ns - (1_050_000_000 + np.arange(len(playback_ns)) * 20e6)).max() < 1e5
+    audio = np.concatenate(played)[4_800:]
     expected = np.clip(
-        1.2 * np.sin(2 * np.pi * 200 * (4_800 + np.arange(len(sound))) / 48_000), -1, 1
+        1.2 * np.sin(2 * np.pi * 200 * (4_800 + np.arange(len(audio))) / 48_000), -1, 1
     )
-    assert np.abs(sound - expected).max() < 0.05
+    assert np.abs(audio - expected).max() < 0.05
 
 
 def test_no_card_and_no_library_are_different_errors(

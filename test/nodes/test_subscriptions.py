@@ -17,7 +17,7 @@ from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header, String
 
-from avatar_forcing_ros.nodes import qos
+from avatar_forcing_ros.nodes import interface
 from avatar_forcing_ros.nodes.diagnostics import BadMessage
 from avatar_forcing_ros.nodes.subscriptions import MatchedSubscription, StampReader
 
@@ -35,7 +35,7 @@ class Graph(TwoNodes):
 
     def subscribe(self, *messages: Any) -> MatchedSubscription:
         return MatchedSubscription(
-            self.node, "user/image", messages, self.got.append, self.errors,
+            self.node, "user/image", messages, self.got.append,
             MutuallyExclusiveCallbackGroup(),
         )  # fmt: skip
 
@@ -47,7 +47,7 @@ def graph() -> Iterator[Graph]:
 
 
 def test_a_subscriber_that_asks_for_more_than_is_offered_is_reported(graph: Graph) -> None:
-    qos.publisher(graph.node, "avatar/motion", AvatarMotion, graph.errors, managed=False)
+    graph.node.create_table_publisher("avatar/motion", AvatarMotion)
     graph.other.create_subscription(AvatarMotion, "avatar/motion", lambda _: None, LATCHED)
     graph.until(lambda: graph.errors.counts)
     assert list(graph.errors.counts) == ["avatar/motion qos"]
@@ -98,13 +98,13 @@ def test_what_the_middleware_lost_is_counted_and_logged_with_a_remedy(
     logger = SimpleNamespace(warning=sentences.append)
     monkeypatch.setattr(graph.node, "get_logger", lambda: logger)
     events: list[Any] = []
-    make = qos.events.SubscriptionEventCallbacks
+    make = interface.events.SubscriptionEventCallbacks
 
     def keep(**given: Any) -> Any:
         events.append(given["message_lost"])
         return make(**given)
 
-    monkeypatch.setattr(qos.events, "SubscriptionEventCallbacks", keep)
+    monkeypatch.setattr(interface.events, "SubscriptionEventCallbacks", keep)
     graph.subscribe(Image)
     for count in (1, 5):
         events[0](SimpleNamespace(total_count_change=count))
@@ -114,17 +114,21 @@ def test_what_the_middleware_lost_is_counted_and_logged_with_a_remedy(
 
 
 class Reasons:
-    """Stands in for an ErrorCounter."""
+    """Stands in for a node with its ErrorCounter, at NOW_NS."""
 
     def __init__(self) -> None:
+        self.errors = self
         self.counted: list[str] = []
+
+    def now_ns(self) -> int:
+        return NOW_NS
 
     def count(self, reason: str, sentence: str) -> None:
         self.counted.append(reason)
 
 
 def reader(reasons: Reasons, tolerance_s: float = 2.0, **options: bool) -> StampReader:
-    return StampReader(lambda: NOW_NS, tolerance_s, reasons, **options)  # type: ignore[arg-type]
+    return StampReader(reasons, tolerance_s, **options)  # type: ignore[arg-type]
 
 
 def image_of(stamp_ns: int) -> Image:

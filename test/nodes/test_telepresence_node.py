@@ -1,4 +1,4 @@
-"""The telepresence node over real DDS: topics to the page's backend, and the page's inputs out."""
+"""Protects `telepresence_node` over real DDS: topics to the page, and its inputs to the graph."""
 
 from __future__ import annotations
 
@@ -34,17 +34,18 @@ from avatar_forcing_ros.msg import AvatarState
 from avatar_forcing_ros.cli import telepresence
 from avatar_forcing_ros.errors import AvatarForcingError, ConfigError
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
-from avatar_forcing_ros.nodes import qos, telepresence_node
+from avatar_forcing_ros.nodes import telepresence_node
 from avatar_forcing_ros.nodes.convert_image import rgb_to_compressed, rgb_to_image
-from avatar_forcing_ros.nodes.executable import SIGNALS
+from avatar_forcing_ros.nodes.executable import SIGNALS, StopSignals
 from avatar_forcing_ros.nodes.graph_backend import NO_AVATAR
+from avatar_forcing_ros.nodes.interface import TABLE
 from avatar_forcing_ros.nodes.telepresence_node import TelepresenceNode
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, frame_stamp_ns
 
 BOUND_S = 20.0
 pytestmark = pytest.mark.either_audio
 MEDIA_NS = 1_760_000_000 * 1_000_000_000
-VOICE = np.linspace(-0.5, 0.5, 320, dtype=np.float32)
+SPEECH = np.linspace(-0.5, 0.5, 320, dtype=np.float32)
 GREY = np.full((64, 64, 3), 120, np.uint8)
 EXECUTABLE = """
 import sys
@@ -140,13 +141,13 @@ def test_frames_come_to_those_who_watch(robot: Callable[..., Robot], transport: 
     here.watch()
     raw = transport == "raw"
     topic = "avatar/image_raw" if raw else "avatar/image_raw/compressed"
-    pictures = here.publisher(Image if raw else CompressedImage, topic)
-    sounds = here.publisher(installed_audio.MESSAGE, "avatar/audio_aligned")
-    said = np.full(SAMPLES_PER_FRAME, 0.25, np.float32)
+    images = here.publisher(Image if raw else CompressedImage, topic)
+    audio = here.publisher(installed_audio.MESSAGE, "avatar/audio_aligned")
+    speech = np.full(SAMPLES_PER_FRAME, 0.25, np.float32)
     for number in (1, 2, 3):
-        sounds.publish(installed_audio.to_msg(said, header(number)))
+        audio.publish(installed_audio.to_msg(speech, header(number)))
         to_msg = rgb_to_image if raw else rgb_to_compressed
-        pictures.publish(to_msg(GREY, header(number)))
+        images.publish(to_msg(GREY, header(number)))
     here.until(lambda: len(here.shown) == 3)
     assert [frame.stamp_ns - MEDIA_NS for frame in here.shown] == [
         frame_stamp_ns(number) for number in (1, 2, 3)
@@ -155,19 +156,19 @@ def test_frames_come_to_those_who_watch(robot: Callable[..., Robot], transport: 
     apart = max(float(np.abs(frame.audio - 0.25).max()) for frame in here.shown)
     assert apart <= installed_audio.ROUNDING
     here.node.backend.stop()
-    here.until(lambda: not pictures.get_subscription_count())
+    here.until(lambda: not images.get_subscription_count())
 
 
 def test_broken_messages_are_counted_and_the_rest_goes_on(robot: Callable[..., Robot]) -> None:
     here = robot(image_transport="raw")
     here.watch()
-    pictures = here.publisher(Image, "avatar/image_raw")
-    sounds = here.publisher(installed_audio.MESSAGE, "avatar/audio_aligned")
-    pictures.publish(Image(header=header(1), height=9, width=9, encoding="rgb8", step=27))
-    pictures.publish(rgb_to_image(GREY, Header()))
-    sounds.publish(installed_audio.to_msg(VOICE[:0], header(1)))
-    sounds.publish(installed_audio.to_msg(VOICE, header(2)))
-    pictures.publish(rgb_to_image(GREY, header(2)))
+    images = here.publisher(Image, "avatar/image_raw")
+    audio = here.publisher(installed_audio.MESSAGE, "avatar/audio_aligned")
+    images.publish(Image(header=header(1), height=9, width=9, encoding="rgb8", step=27))
+    images.publish(rgb_to_image(GREY, Header()))
+    audio.publish(installed_audio.to_msg(SPEECH[:0], header(1)))
+    audio.publish(installed_audio.to_msg(SPEECH, header(2)))
+    images.publish(rgb_to_image(GREY, header(2)))
     here.until(lambda: here.shown)
     metrics = here.metrics()
     assert metrics["avatar/image_raw stamp_zero"] == "1"
@@ -181,11 +182,11 @@ def test_the_operators_speech_goes_out_with_its_stamps(robot: Callable[..., Robo
     here.until_subscribed("avatar/audio")
     here.until(lambda: here.node.count_publishers("avatar/audio"))
     here.until_matched("avatar/audio")
-    here.node.backend.push_user_audio(AudioChunk(VOICE, SAMPLE_RATE_HZ, MEDIA_NS + 20_000_000))
+    here.node.backend.push_user_audio(AudioChunk(SPEECH, SAMPLE_RATE_HZ, MEDIA_NS + 20_000_000))
     here.until(lambda: here.received)
     (msg,) = here.received
     assert Time.from_msg(msg.header.stamp).nanoseconds == MEDIA_NS + 20_000_000
-    assert np.abs(installed_audio.mono(msg) - VOICE).max() <= installed_audio.ROUNDING
+    assert np.abs(installed_audio.mono(msg) - SPEECH).max() <= installed_audio.ROUNDING
 
 
 @pytest.mark.parametrize("transport", ["raw", "compressed"])
@@ -196,17 +197,17 @@ def test_a_browser_may_be_the_person_before_the_avatar(
     kind, topic = (Image, "user/image")
     if transport == "compressed":
         kind, topic = CompressedImage, "user/image/compressed"
-    seen: list[Any] = []
+    published: list[Any] = []
     here.other.create_subscription(
-        kind, topic, seen.append, qos.profile(qos.TABLE["user/image"])
+        kind, topic, published.append, TABLE["user/image"].profile()
     )  # fmt: skip
     here.subscribe(installed_audio.MESSAGE, "user/audio", here.received)
     here.until_matched(topic)
     here.until_matched("user/audio")
-    here.node.backend.push_user_audio(AudioChunk(VOICE, SAMPLE_RATE_HZ, MEDIA_NS))
+    here.node.backend.push_user_audio(AudioChunk(SPEECH, SAMPLE_RATE_HZ, MEDIA_NS))
     here.node.backend.push_user_frame(VideoFrame(GREY, MEDIA_NS))
-    here.until(lambda: seen and here.received)
-    assert Time.from_msg(seen[0].header.stamp).nanoseconds == MEDIA_NS
+    here.until(lambda: published and here.received)
+    assert Time.from_msg(published[0].header.stamp).nanoseconds == MEDIA_NS
 
 
 def test_the_robots_camera_is_shown_small_and_not_too_often(
@@ -227,7 +228,7 @@ def test_the_robots_camera_is_shown_small_and_not_too_often(
         here.drain()
     assert len(here.viewed) == 1
     monkeypatch.setattr(telepresence_node, "VIEW_PERIOD_S", 0.0)
-    camera.publish(CompressedImage(header=header(9), format="jpeg", data=b"no picture"))
+    camera.publish(CompressedImage(header=header(9), format="jpeg", data=b"no image"))
     here.until(lambda: any("user/image" in reason for reason in here.node.errors.counts))
 
 
@@ -239,8 +240,8 @@ def test_who_talks_through_the_robot_hears_what_it_hears(
     assert here.node.count_subscribers("user/audio") == 0
     here.watch()
     microphone = here.publisher(installed_audio.MESSAGE, "user/audio")
-    pictures = here.publisher(Image, "avatar/image_raw")
-    sounds = here.publisher(installed_audio.MESSAGE, "avatar/audio_aligned")
+    images = here.publisher(Image, "avatar/image_raw")
+    audio = here.publisher(installed_audio.MESSAGE, "avatar/audio_aligned")
     received: list[int] = []
     put = here.node.backend.push_robot_audio
 
@@ -250,18 +251,18 @@ def test_who_talks_through_the_robot_hears_what_it_hears(
 
     monkeypatch.setattr(here.node.backend, "push_robot_audio", note)
     without_stamp = installed_audio.to_msg(np.full(800, 0.5, np.float32), Header())
-    microphone.publish(installed_audio.to_msg(VOICE[:0], Header()))
+    microphone.publish(installed_audio.to_msg(SPEECH[:0], Header()))
     microphone.publish(without_stamp)
     microphone.publish(without_stamp)
     here.until(lambda: sum(received) > 1_000)
     for number in (1, 2):
-        sounds.publish(
+        audio.publish(
             installed_audio.to_msg(np.zeros(SAMPLES_PER_FRAME, np.float32), header(number))
         )
-        pictures.publish(rgb_to_image(GREY, header(number)))
+        images.publish(rgb_to_image(GREY, header(number)))
     here.until(lambda: len(here.shown) == 2)
-    heard = here.shown[0].robot_audio
-    assert abs(heard[SAMPLES_PER_FRAME // 2 :].mean() - 0.5) < 0.02
+    robot_audio = here.shown[0].robot_audio
+    assert abs(robot_audio[SAMPLES_PER_FRAME // 2 :].mean() - 0.5) < 0.02
     assert not here.shown[0].audio.any()
     assert any(reason.startswith("user/audio") for reason in here.node.errors.counts)
 
@@ -282,7 +283,7 @@ def test_stop_speaking_asks_the_avatar(robot: Callable[..., Robot]) -> None:
     here.until(lambda: here.node.backend.connected)
     with pytest.raises(AvatarForcingError, match=r"offers the service .*head/be_quiet.*nobody"):
         here.node.backend.stop_speaking().result(0)
-    answers = iter([(True, "whatever it says"), (False, "not active"), *[(True, "")] * 2])
+    answers = iter([(True, "any text"), (False, "not active"), *[(True, "")] * 2])
 
     def answer(request: Any, response: Any) -> Any:
         response.success, response.message = next(answers)
@@ -327,7 +328,7 @@ def test_unsafe_settings_are_refused(
     robot: Callable[..., Robot], parameters: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(ConfigError, match=sentence):
-        robot(**parameters).node.serve()
+        robot(**parameters).node.start(StopSignals())
 
 
 @pytest.mark.parametrize(
@@ -393,4 +394,4 @@ def test_without_the_packages_the_error_has_the_remedy(
 ) -> None:
     monkeypatch.setitem(sys.modules, "avatar_forcing_ros.web.serving", None)
     with pytest.raises(AvatarForcingError, match=r"pip install 'avatar_forcing_ros\[web\]'"):
-        robot().node.serve()
+        robot().node.start(StopSignals())
