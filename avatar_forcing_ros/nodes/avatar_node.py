@@ -124,7 +124,11 @@ class AvatarNode(LifecycleNodeBase):
         # a new group each time: Humble's executor, which may be about to take a message of a
         # subscription that is destroyed, blocks that subscription's group for good
         group = MutuallyExclusiveCallbackGroup()
-        self._inputs = AvatarInputs(self, self._avatar, settings, group)
+        try:
+            self._inputs = AvatarInputs(self, self._avatar, settings, group)
+        except BaseException:
+            self._avatar.stop()  # so that the next try may start it
+            raise
         self._report.publish_state(self.status)
 
     def deactivate(self) -> None:
