@@ -286,7 +286,7 @@ def test_being_terminated_leaves_nothing_half_written(
         os.kill(os.getpid(), signal.SIGTERM)
 
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr("avatar_forcing_ros.cli.progress.ProgressBar.__call__", interrupt)
+    monkeypatch.setattr("avatar_forcing_ros.cli.terminal.ProgressBar.__call__", interrupt)
     with pytest.raises(SystemExit) as stop:
         run("render", "--avatar-audio", speech, "-o", tmp_path / "out.mp4")
     assert stop.value.code == 128 + signal.SIGTERM

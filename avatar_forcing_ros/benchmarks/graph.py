@@ -29,7 +29,7 @@ from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
 from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 
-from avatar_forcing_ros.benchmarks.process_use import cpu_s, memory_mb
+from avatar_forcing_ros.benchmarks.measures import cpu_s, memory_mb
 from avatar_forcing_ros.errors import OutputError
 from avatar_forcing_ros.msg import AvatarMotion, AvatarState
 from avatar_forcing_ros.nodes.convert_audio import audio_message, stamped_kind
@@ -38,7 +38,7 @@ from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, FRAME_RATE_HZ
 
 DEPTH = 50
 START_TIMEOUT_S = 60.0
-SETTLE_S = 5.0
+WARM_UP_S = 5.0
 STOP_TIMEOUT_S = 20.0
 # of what the avatar reports in /diagnostics
 SENDING, UNDRAWN = "sending_percent_of_a_core", "undrawn_frames"
@@ -162,7 +162,7 @@ def run_graph_benchmark(
             _wait_for_start(process, node)
             if has_second:
                 second = _start_second(seconds)
-            time.sleep(SETTLE_S)
+            time.sleep(WARM_UP_S)
             node.begin()
             report(f"listening for {seconds:g} s")
             before_s, start_s = cpu_s(process.pid), time.monotonic()
@@ -200,7 +200,7 @@ def run_graph_benchmark(
 def second_subscriber(seconds: float) -> None:
     """The other process: prints its metrics as JSON."""
     with _subscriber("second_subscriber", QoSReliabilityPolicy.BEST_EFFORT) as node:
-        time.sleep(SETTLE_S)
+        time.sleep(WARM_UP_S)
         node.begin()
         time.sleep(seconds)
         print(json.dumps(node.metrics()))
@@ -223,7 +223,7 @@ def _wait_for_start(process: subprocess.Popen[str], node: Subscriber) -> None:
                 got=" ".join(output.split())[-300:],
                 remedy="start it by itself: avatar-forcing node avatar_node",
             )
-    time.sleep(SETTLE_S)
+    time.sleep(WARM_UP_S)
 
 
 def _ros_distro() -> str:

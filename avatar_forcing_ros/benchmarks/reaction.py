@@ -1,6 +1,6 @@
-"""How long after a image of the user the first frame comes that depends on it, in real time.
+"""How long after an image of the user the first frame comes that depends on it, in real time.
 
-A thread plays the person: images and sound stamped with the time at which they are handed over,
+A thread plays the person: images and audio stamped with the time at which they are handed over,
 as a camera and a microphone would. The avatar is that of `avatar_node`; a frame has come when its
 consumer gets it, who then makes a JPEG of it.
 """
@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from avatar_forcing_ros.benchmarks.measures import percentiles
 from avatar_forcing_ros.config import LiveConfig
 from avatar_forcing_ros.media import AudioChunk, AvatarBlock, AvatarFrame, VideoFrame
 from avatar_forcing_ros.node_config import JPEG_QUALITY
@@ -28,8 +29,9 @@ from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLE_RATE_HZ, frame_a
 CAMERA_PERIOD_S = 0.0399
 CHUNK_S = 0.02
 SMILE_S = 1.5  # from one smile to the next, on average
-SETTLE_S = 3.0  # of the conversation that are not counted
+WARM_UP_S = 3.0  # of the conversation that are not counted
 LATE_NS = FRAME_PERIOD_NS * 3 // 2  # after the frame before: somebody could see that
+MAX = ("max", 100)
 PARTS = ("block_to_end", "inputs_to_come", "tracking", "generating", "drawing", "pacing")
 
 Image = NDArray[np.uint8]
@@ -37,7 +39,7 @@ Audio = NDArray[np.float32]
 
 
 @dataclass
-class _Block:
+class BlockTimes:
     """When a block was begun, and what was done until its first frame was drawn; seconds."""
 
     end_ns: int  # media time
@@ -54,7 +56,7 @@ class _Observed(Session):
         super().reset()
         self.slots: dict[int, int] = {}  # id of an image's pixels -> frame that got it
         self.frames: dict[int, int] = {}  # the same by media time, where they are tracked apart
-        self.blocks: list[_Block] = []
+        self.blocks: list[BlockTimes] = []
         self.tracking_s = 0.0
 
     def _track(self, frame: VideoFrame) -> None:
@@ -71,7 +73,7 @@ class _Observed(Session):
         for i, stamp_ns in enumerate(self.user_motion.taken_ns):
             if stamp_ns is not None:
                 self.frames[stamp_ns] = frame_at_ns(block.stamp_ns) + i
-        self.blocks.append(_Block(end_ns, begun_ns, tracking_s, took_s - tracking_s))
+        self.blocks.append(BlockTimes(end_ns, begun_ns, tracking_s, took_s - tracking_s))
         return block
 
     def drawn(self, block: AvatarBlock) -> Iterator[Image]:
@@ -133,8 +135,8 @@ def measure_reaction(
     """Run `session` live for `seconds`; reaction times in milliseconds, and what went wrong.
 
     `faces` are the person's images ``[H, W, 3]`` at rest and smiling, `speech` the avatar's and
-    the person's voice at 16 kHz. The parts of an image's reaction time add up to the whole: until
-    its block's time is over, until the block's last input is there (a image that is watched in
+    the person's at 16 kHz. The parts of an image's reaction time add up to the whole: until
+    its block's time is over, until the block's last input is there (an image that is tracked in
     another thread is there when it has been tracked), tracking that was left to do then,
     generating, drawing the first frame, and waiting for that frame's turn.
     """
@@ -148,20 +150,20 @@ def measure_reaction(
 
     avatar = Avatar(observed, lambda where, sentence: on_warning(sentence), now_ns=time.time_ns)
     avatar.start(on_frame, config)
-    person = _Person(faces, speech[1], avatar, SETTLE_S + seconds)
+    person = _Person(faces, speech[1], avatar, WARM_UP_S + seconds)
     person.start()
     avatar.push_avatar_audio(AudioChunk(speech[0], SAMPLE_RATE_HZ, time.time_ns()))
     person.join()
     status = avatar.status
     avatar.stop()
-    rows = _rows(observed, person.images, shown)
-    settled = [at_ns for at_ns, _ in shown if at_ns > shown[0][0] + SETTLE_S * 1e9]
-    gaps_ns = np.diff(settled) if len(settled) > 1 else np.zeros(1)
+    rows = reaction_parts(observed, person.images, shown)
+    counted = [at_ns for at_ns, _ in shown if at_ns > shown[0][0] + WARM_UP_S * 1e9]
+    gaps_ns = np.diff(counted) if len(counted) > 1 else np.zeros(1)
     return {
         "pictures": len(rows),
-        "reaction_ms": _percentiles(rows.sum(axis=1)),
-        "parts_ms": {name: _percentiles(rows[:, k]) for k, name in enumerate(PARTS)},
-        "fps": round(1e9 / float(gaps_ns.mean()), 2) if len(settled) > 1 else 0.0,
+        "reaction_ms": percentiles(rows.sum(axis=1), MAX),
+        "parts_ms": {name: percentiles(rows[:, k], MAX) for k, name in enumerate(PARTS)},
+        "fps": round(1e9 / float(gaps_ns.mean()), 2) if len(counted) > 1 else 0.0,
         "late_frames": int((gaps_ns > LATE_NS).sum()),
         "longest_gap_ms": round(float(gaps_ns.max()) / 1e6, 1),
         "late_blocks": status.late_blocks,
@@ -173,12 +175,12 @@ def measure_reaction(
     }
 
 
-def _rows(
+def reaction_parts(
     session: _Observed,
     images: Sequence[tuple[int, Image]],
     shown: Sequence[tuple[int, AvatarFrame]],
 ) -> NDArray[np.float64]:
-    """The parts of every settled image's reaction time ``[n, len(PARTS)]`` in milliseconds."""
+    """The parts of every counted image's reaction time ``[n, len(PARTS)]`` in milliseconds."""
     if not shown:
         return np.zeros((0, len(PARTS)))
     origin_ns = shown[0][1].stamp_ns
@@ -189,10 +191,10 @@ def _rows(
         slot = session.slots.get(id(pixels), session.frames.get(taken_ns - origin_ns, -1))
         index = block_of.get(slot)
         known = index is not None and index < len(session.blocks)  # else before it began anew
-        if index is None or not known or taken_ns < origin_ns + SETTLE_S * 1e9:
+        if index is None or not known or taken_ns < origin_ns + WARM_UP_S * 1e9:
             continue
         block = session.blocks[index]
-        drawn_ns = block.drawn_ns or block.begun_ns  # a image that was held cost nothing
+        drawn_ns = block.drawn_ns or block.begun_ns  # an image that was held cost nothing
         end_ns = origin_ns + block.end_ns
         computed_ns = (block.tracking_s + block.generating_s) * 1e9
         drawing_ns = max(0.0, drawn_ns - block.begun_ns - computed_ns)
@@ -209,24 +211,17 @@ def _rows(
     return np.array(rows).reshape(-1, len(PARTS))
 
 
-def _percentiles(ms: NDArray[np.float64]) -> dict[str, float]:
-    if not len(ms):
-        return {"median": 0.0, "p95": 0.0, "max": 0.0}
-    median, p95, most = np.percentile(ms, (50, 95, 100))
-    return {"median": round(median, 1), "p95": round(p95, 1), "max": round(most, 1)}
-
-
-def reaction_table(figures: dict[str, Any]) -> str:
-    """The figures for a person to read."""
-    lines = [f"{'from a image to the answer':<30}{'median':>10}{'p95':>10}{'max':>10}   ms"]
-    rows = {"reaction": figures["reaction_ms"]}
-    rows |= {f"  {name}": row for name, row in figures["parts_ms"].items()}
+def reaction_table(metrics: dict[str, Any]) -> str:
+    """The metrics for a person to read."""
+    lines = [f"{'from an image to the answer':<30}{'median':>10}{'p95':>10}{'max':>10}   ms"]
+    rows = {"reaction": metrics["reaction_ms"]}
+    rows |= {f"  {name}": row for name, row in metrics["parts_ms"].items()}
     for name, row in rows.items():
         lines.append(f"{name:<30}{row['median']:>10.1f}{row['p95']:>10.1f}{row['max']:>10.1f}")
     lines += [
         "",
-        f"{figures['pictures']} images; {figures['fps']} frames a second came, "
-        f"{figures['late_frames']} late (longest gap {figures['longest_gap_ms']} ms), "
-        f"{figures['undrawn_frames']} not drawn, {figures['skipped_blocks']} blocks given up",
+        f"{metrics['pictures']} images; {metrics['fps']} frames a second came, "
+        f"{metrics['late_frames']} late (longest gap {metrics['longest_gap_ms']} ms), "
+        f"{metrics['undrawn_frames']} not drawn, {metrics['skipped_blocks']} blocks given up",
     ]
     return "\n".join(lines)

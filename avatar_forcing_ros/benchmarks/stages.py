@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from avatar_forcing_ros.benchmarks.measures import percentiles
 from avatar_forcing_ros.benchmarks.reaction import Image, measure_reaction, reaction_table
 from avatar_forcing_ros.config import AvatarConfig
 from avatar_forcing_ros.errors import ConfigError
@@ -32,6 +33,7 @@ from avatar_forcing_ros.streaming.state import StreamState
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, FRAME_RATE_HZ, SAMPLE_RATE_HZ
 
 WARM_UP_BLOCKS = 15  # until the cache is full and everything has been compiled and allocated
+P99 = ("p99", 99)
 Percentiles = dict[str, float]
 Audio = NDArray[np.float32]
 Speech = tuple[Audio, Audio]  # the avatar's and the user's, 16 kHz
@@ -45,7 +47,7 @@ def run_benchmark(
 ) -> dict[str, Any]:
     """Time every stage `repeats` times; medians and tails in milliseconds, and ratios.
 
-    With `reaction_s`, and where the machine is faster than real time, also how long a picture of
+    With `reaction_s`, and where the machine is faster than real time, also how long an image of
     the user waits for its answer, in so many seconds of a live conversation; `on_warning` gets
     a sentence about what goes wrong there. Raises ConfigError for fewer than 10 repeats, which
     would have no tail.
@@ -61,9 +63,7 @@ def run_benchmark(
     stages["block_motion"], stages["block_motion_uncached"] = _blocks(
         session.engine.generator, config, speech, repeats
     )
-    pictures = _pictures(session, repeats)
-    stages["renderer_frame"] = pictures["renderer_frame"]
-    stages["tracker_frame"] = pictures["tracker_frame"]
+    stages |= _images(session, repeats)
     stages["end_to_end_block"] = _end_to_end(session, speech, repeats)
     frames = session.engine.config.block_frames
     block_ms = frames * 1000.0 / FRAME_RATE_HZ
@@ -92,22 +92,22 @@ def run_benchmark(
     }
 
 
-def as_table(figures: Mapping[str, Any]) -> str:
-    """The figures for a person to read."""
+def as_table(metrics: Mapping[str, Any]) -> str:
+    """The metrics for a person to read."""
     lines = [f"{'stage':<26}{'median':>10}{'p95':>10}{'p99':>10}   ms"]
-    for name, row in figures["stages_ms"].items():
+    for name, row in metrics["stages_ms"].items():
         lines.append(f"{name:<26}{row['median']:>10.2f}{row['p95']:>10.2f}{row['p99']:>10.2f}")
-    machine = figures["machine"]
+    machine = metrics["machine"]
     lines += [
         "",
-        f"real-time factor {figures['real_time_factor']} (end to end, tracking and drawing)",
-        f"without cache a block takes {figures['uncached_to_cached_ratio']} times as long",
-        f"peak memory {figures['peak_memory_mb']} MB; {machine['threads']} threads of "
-        f"{machine['cpu']}; {figures['evaluations']} evaluations, "
-        f"{figures['guidance_rows']} guidance row(s), blocks of {figures['block_frames']} frames",
+        f"real-time factor {metrics['real_time_factor']} (end to end, tracking and drawing)",
+        f"without cache a block takes {metrics['uncached_to_cached_ratio']} times as long",
+        f"peak memory {metrics['peak_memory_mb']} MB; {machine['threads']} threads of "
+        f"{machine['cpu']}; {metrics['evaluations']} evaluations, "
+        f"{metrics['guidance_rows']} guidance row(s), blocks of {metrics['block_frames']} frames",
     ]
-    if "reaction" in figures:
-        lines += ["", reaction_table(figures["reaction"])]
+    if "reaction" in metrics:
+        lines += ["", reaction_table(metrics["reaction"])]
     return "\n".join(lines)
 
 
@@ -118,11 +118,10 @@ def _times(work: Callable[[int], object], repeats: int, name: str) -> Percentile
         started = time.perf_counter()
         work(i)
         taken.append((time.perf_counter() - started) * 1000.0)
-    median, p95, p99 = np.percentile(taken, (50, 95, 99))
-    return {"median": round(median, 3), "p95": round(p95, 3), "p99": round(p99, 3)}
+    return percentiles(taken, P99, digits=3)
 
 
-def _sound(speech: Audio, block: int, frames: int) -> Audio:
+def _speech_of_block(speech: Audio, block: int, frames: int) -> Audio:
     """Block number `block` of `speech`, from the start again at its end: ``[640 frames]``."""
     count = frames * SAMPLE_RATE_HZ // FRAME_RATE_HZ
     return np.take(speech, np.arange(block * count, (block + 1) * count), mode="wrap")
@@ -134,7 +133,7 @@ def _audio_features(engine: MotionEngine, speech: Audio, repeats: int) -> Percen
     mean = engine.generator.motion_mean
 
     def work(i: int) -> None:
-        mel = window.push(_sound(speech, i, frames))
+        mel = window.push(_speech_of_block(speech, i, frames))
         engine.generator.audio_encoder(torch.from_numpy(mel)[None].to(mean)).cpu()
 
     _times(work, WARM_UP_BLOCKS, "warm-up")
@@ -147,18 +146,17 @@ def _fresh_state(engine: MotionEngine, speech: Speech) -> tuple[StreamState, Blo
     rest = np.zeros(engine.config.motion_dim, np.float32)
     for k in range(WARM_UP_BLOCKS):
         frames = engine.frames(state)
-        heard = BlockInput(
-            _sound(speech[0], k, frames), _sound(speech[1], k, frames), np.tile(rest, (frames, 1))
-        )
-        engine.step(state, heard)
-    return state, heard
+        avatar, user = (_speech_of_block(each, k, frames) for each in speech)
+        inputs = BlockInput(avatar, user, np.tile(rest, (frames, 1)))
+        engine.step(state, inputs)
+    return state, inputs
 
 
 @torch.inference_mode()
 def _evaluation(engine: MotionEngine, repeats: int) -> Percentiles:
     """One pass of the transformer over context and block with a full cache."""
-    quiet = np.zeros(SAMPLE_RATE_HZ, np.float32)
-    state, _ = _fresh_state(engine, (quiet, quiet))
+    silence = np.zeros(SAMPLE_RATE_HZ, np.float32)
+    state, _ = _fresh_state(engine, (silence, silence))
     config, rows = engine.config, len(engine.sampler.rows)
     tokens = config.block_frames + config.context_frames
     reference = state.reference.expand(rows, -1)
@@ -178,7 +176,7 @@ def _blocks(
     generator: MotionGenerator, config: AvatarConfig, speech: Speech, repeats: int
 ) -> tuple[Percentiles, Percentiles]:
     """A block's motion with the cache and without; the two take turns, so both see one machine."""
-    figures: list[list[float]] = [[], []]
+    compute_ms: list[list[float]] = [[], []]
     runs = []
     for cached in (True, False):
         engine = MotionEngine(
@@ -186,16 +184,13 @@ def _blocks(
         )
         runs.append((engine, *_fresh_state(engine, speech)))
     for _ in tqdm(range(repeats), desc="block", leave=False, disable=None):
-        for taken, (engine, state, heard) in zip(figures, runs, strict=True):
-            taken.append(engine.step(state, heard).compute_s * 1000.0)
-    rows = []
-    for taken in figures:
-        median, p95, p99 = np.percentile(taken, (50, 95, 99))
-        rows.append({"median": round(median, 3), "p95": round(p95, 3), "p99": round(p99, 3)})
-    return rows[0], rows[1]
+        for taken, (engine, state, inputs) in zip(compute_ms, runs, strict=True):
+            taken.append(engine.step(state, inputs).compute_s * 1000.0)
+    with_cache, without = (percentiles(taken, P99, digits=3) for taken in compute_ms)
+    return with_cache, without
 
 
-def _pictures(session: Session, repeats: int) -> dict[str, Percentiles]:
+def _images(session: Session, repeats: int) -> dict[str, Percentiles]:
     """Drawing one frame, and finding the face in it again."""
     moves = _moves(session, repeats)
     drawn: list[NDArray[np.uint8]] = []
@@ -225,9 +220,8 @@ def user_faces(session: Session) -> tuple[Image, Image]:
 def _moves(session: Session, count: int) -> NDArray[np.float32]:
     """Motion ``[count, D]`` that wanders through half of what the motion space can show."""
     rest = session.codec.reference
-    reach = np.abs(
-        rest
-    ).max()  # of latents; coefficients rest at zero and have ranges of their own
+    # latents have a size; coefficients rest at zero and have ranges of their own
+    reach = np.abs(rest).max()
     low, high = (-reach, reach) if reach else (coefficients.LOW, coefficients.HIGH)
     places = np.random.default_rng(0).uniform(low, high, (8, len(rest))) * 0.5
     at = np.linspace(0, 7, count)
@@ -236,19 +230,19 @@ def _moves(session: Session, count: int) -> NDArray[np.float32]:
 
 
 def _end_to_end(session: Session, speech: Speech, repeats: int) -> Percentiles:
-    """Audio and pictures of a block in, motion and frames out; the avatar watches itself."""
+    """Audio and images of a block in, motion and frames out; the avatar's user is the avatar."""
     frames = session.engine.config.block_frames
-    picture = session.codec.decode(session.codec.reference[None])[0]
+    image = session.codec.decode(session.codec.reference[None])[0]
 
     def work(i: int) -> None:
         first = session.next_frame
         stamp_ns = first * FRAME_PERIOD_NS
         for k in range(frames):
-            session.push_user_frame(VideoFrame(picture, (first + k) * FRAME_PERIOD_NS))
-        session.push_avatar_audio(
-            AudioChunk(_sound(speech[0], i, frames), SAMPLE_RATE_HZ, stamp_ns)
-        )
-        session.push_user_audio(AudioChunk(_sound(speech[1], i, frames), SAMPLE_RATE_HZ, stamp_ns))
+            session.push_user_frame(VideoFrame(image, (first + k) * FRAME_PERIOD_NS))
+        for push, each in zip(
+            (session.push_avatar_audio, session.push_user_audio), speech, strict=True
+        ):
+            push(AudioChunk(_speech_of_block(each, i, frames), SAMPLE_RATE_HZ, stamp_ns))
         session.draw(session.next_block())
 
     _times(work, WARM_UP_BLOCKS, "warm-up")

@@ -52,45 +52,44 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Measure, print the table."""
-    if options.graph:
-        _run_graph(options)
-        return
-    if options.live:
-        _run_live(options)
-        return
+    from avatar_forcing_ros.media_files.writing import json_file
+
+    measure = _graph if options.graph else _live if options.live else _stages
+    with json_file(options.json) as metrics:
+        measured, text = measure(options)
+        metrics |= measured
+    print(text)
+    if options.json and not options.graph:
+        print(f"Wrote {options.json}")
+
+
+def _stages(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from avatar_forcing_ros.benchmarks.stages import as_table, run_benchmark
-    from avatar_forcing_ros.media_files.writing import json_file
 
-    with json_file(options.json) as metrics:
-        seconds = 30.0 if options.seconds is None else options.seconds
-        require("--seconds", seconds, "0 or more", seconds >= 0)
-        metrics |= run_benchmark(avatar_config(options), options.repeats, seconds, _report)
-    print(as_table(metrics))
-    if options.json:
-        print(f"Wrote {options.json}")
+    seconds = _seconds(options, 30.0, at_least=0)
+    metrics = run_benchmark(avatar_config(options), options.repeats, seconds, _report)
+    return metrics, as_table(metrics)
 
 
-def _run_graph(options: argparse.Namespace) -> None:
+def _graph(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from avatar_forcing_ros.benchmarks.graph import run_graph_benchmark
-    from avatar_forcing_ros.media_files.writing import json_file
 
-    with json_file(options.json) as metrics:
-        seconds = 60.0 if options.seconds is None else options.seconds
-        metrics |= run_graph_benchmark(seconds, _report)
-    print(json.dumps(metrics, indent=2))
+    metrics = run_graph_benchmark(_seconds(options, 60.0), _report)
+    return metrics, json.dumps(metrics, indent=2)
 
 
-def _run_live(options: argparse.Namespace) -> None:
+def _live(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from avatar_forcing_ros.benchmarks.web import as_table, run_live_benchmark
-    from avatar_forcing_ros.media_files.writing import json_file
 
-    with json_file(options.json) as metrics:
-        seconds = 600.0 if options.seconds is None else options.seconds
-        require("--seconds", seconds, "5 or more", seconds >= 5)
-        metrics |= run_live_benchmark(avatar_config(options), seconds, _report)
-    print(as_table(metrics))
-    if options.json:
-        print(f"Wrote {options.json}")
+    seconds = _seconds(options, 600.0, at_least=5)
+    metrics = run_live_benchmark(avatar_config(options), seconds, _report)
+    return metrics, as_table(metrics)
+
+
+def _seconds(options: argparse.Namespace, default: float, at_least: float = 0) -> float:
+    seconds = default if options.seconds is None else options.seconds
+    require("--seconds", seconds, f"{at_least:g} or more", seconds >= at_least)
+    return float(seconds)
 
 
 def _report(text: str) -> None:

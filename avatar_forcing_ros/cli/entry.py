@@ -1,4 +1,4 @@
-"""From the words on the command line to a command's function, and from its errors to one line."""
+"""From the command line to a command's function, and from its errors to one line."""
 
 from __future__ import annotations
 
@@ -10,37 +10,23 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-from avatar_forcing_ros.cli import (
-    bag,
-    benchmark,
-    demo,
-    evaluate,
-    launch,
-    live,
-    node,
-    prepare,
-    render,
-    rig,
-    topic,
-    train,
-    weights,
-)
+from avatar_forcing_ros.cli import benchmark, graph, launch, live, render, train, weights
 from avatar_forcing_ros.errors import AvatarForcingError, OutputError, missing_package
 
 COMMANDS = (
-    demo,
-    render,
-    live,
-    launch,
-    node,
-    bag,
-    topic,
-    rig,
-    benchmark,
-    prepare,
-    train,
-    evaluate,
-    weights,
+    render.add_demo,
+    render.add_render,
+    live.add,
+    launch.add_launch,
+    launch.add_node,
+    graph.add_bag,
+    graph.add_topic,
+    render.add_rig,
+    benchmark.add,
+    train.add_prepare,
+    train.add_train,
+    train.add_evaluate,
+    weights.add,
 )
 INTERRUPTED = 130
 
@@ -48,11 +34,11 @@ INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the process's exit code."""
     options = build_parser().parse_args(arguments)
-    # MediaPipe and TensorFlow Lite write start-up notes to stderr unless told not to
+    # MediaPipe and TensorFlow Lite write start-up notes to stderr by default
     os.environ.setdefault("GLOG_minloglevel", "2")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        with _termination_unwinds():
+        with _raise_on_sigterm():
             code: int | None = options.run(options)
     except AvatarForcingError as error:
         return _fail(error)
@@ -61,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except OSError as error:
-        return _fail(_file_trouble(error))
+        return _fail(_file_error(error))
     except ImportError as error:
         missing = missing_package(error)
         if missing is None:
@@ -74,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 @contextmanager
-def _termination_unwinds() -> Iterator[None]:
+def _raise_on_sigterm() -> Iterator[None]:
     """SIGTERM leaves by an exception, so that half-written files are removed on the way out."""
 
     def leave(number: int, frame: FrameType | None) -> None:
@@ -93,7 +79,7 @@ def _fail(error: AvatarForcingError) -> int:
     return 1
 
 
-def _file_trouble(error: OSError) -> OutputError:
+def _file_error(error: OSError) -> OutputError:
     name = f" {error.filename}" if error.filename else ""
     return OutputError(
         f"file{name}",
@@ -111,6 +97,6 @@ def build_parser() -> argparse.ArgumentParser:
         "speaks with a given voice and answers what a person says and does.",
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in COMMANDS:
-        command.add(commands)
+    for add in COMMANDS:
+        add(commands)
     return parser

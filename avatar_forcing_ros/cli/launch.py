@@ -1,4 +1,4 @@
-"""``avatar-forcing launch``: starts the avatar and what goes with it."""
+"""``avatar-forcing launch`` and ``node``: what ``ros2 launch`` and ``ros2 run`` do."""
 
 from __future__ import annotations
 
@@ -12,19 +12,22 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from avatar_forcing_ros.cli.stopping import stop_event
+from avatar_forcing_ros.cli.terminal import stop_event
 from avatar_forcing_ros.errors import ConfigError
 from avatar_forcing_ros.launch_arguments import ARGUMENTS
 from avatar_forcing_ros.launch_plan import PACKAGE, PlannedNode, planned_nodes
+from avatar_forcing_ros.nodes.executable import run_executable
 from avatar_forcing_ros.process_group import ProcessGroup
 
 NAMES = ("avatar", "demo", "replay", "rviz")
 WORKSPACE = "a sourced ROS workspace with this package"
 POLL_S = 0.1
+NODES = Path(__file__).parents[1] / "nodes"
+COMPOSED = {"telepresence_node": "cli.telepresence"}  # of parts that do not import each other
 
 
-def add(commands: Any) -> None:
-    """Add the command to the sub-parsers `commands`."""
+def add_launch(commands: Any) -> None:
+    """Add ``launch``, which starts the avatar and what goes with it, to `commands`."""
     launch = commands.add_parser(
         "launch",
         help="start the avatar and what belongs to it",
@@ -37,10 +40,10 @@ def add(commands: Any) -> None:
     launch.add_argument(
         "-s", "--show-args", action="store_true", help="show the arguments and do nothing else"
     )
-    launch.set_defaults(run=run)
+    launch.set_defaults(run=_run_launch)
 
 
-def run(options: argparse.Namespace) -> int:
+def _run_launch(options: argparse.Namespace) -> int:
     """Run it until it ends or Ctrl-C."""
     prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
     is_built = any(Path(prefix, "lib", PACKAGE, "avatar_node").exists() for prefix in prefixes)
@@ -81,10 +84,8 @@ def command(node: PlannedNode) -> list[str]:
     words += [word for pair in node.remappings for word in ("-r", f"{pair[0]}:={pair[1]}")]
     words += ["--params-file", node.params_file] if node.params_file else []
     for name, value in node.parameters.items():
-        words += [
-            "-p",
-            f"{name}:={json.dumps(value, ensure_ascii=False)}",
-        ]  # JSON is YAML, and text stays text
+        # JSON is YAML, and text stays text
+        words += ["-p", f"{name}:={json.dumps(value, ensure_ascii=False)}"]
     return [*words, "--log-level", node.log_level]
 
 
@@ -106,3 +107,38 @@ def _run_nodes(nodes: list[PlannedNode]) -> int:
 def _report(line: str) -> None:
     sys.stdout.write(f"{line}\n")  # at once, since each node's output comes by a thread of its own
     sys.stdout.flush()
+
+
+def add_node(commands: Any) -> None:
+    """Add ``node``, which runs one node as ``ros2 run`` does, to `commands`."""
+    node = commands.add_parser(
+        "node",
+        help="run a node, as 'ros2 run' does",
+        description=f"Runs a node as 'ros2 run' does. Nodes: {', '.join(node_names())}.",
+    )
+    node.add_argument("name", help="the node's name")
+    node.add_argument(
+        "arguments",
+        nargs=argparse.REMAINDER,
+        metavar="--ros-args …",
+        help="parameters (-p name:=value), remappings (-r a:=b), --params-file, --log-level",
+    )
+    node.set_defaults(run=_run_node)
+
+
+def node_names() -> list[str]:
+    """The nodes of this package."""
+    return sorted(path.stem for path in NODES.glob("*_node.py"))
+
+
+def _run_node(options: argparse.Namespace) -> int:
+    """Run it until a signal or ROS ends it."""
+    if options.name not in node_names():
+        raise ConfigError(
+            "node",
+            expected=f"one of {', '.join(node_names())}",
+            got=options.name,
+            remedy="name one of these",
+        )
+    arguments = options.arguments[1:] if options.arguments[:1] == ["--"] else options.arguments
+    return run_executable(options.name, arguments, COMPOSED.get(options.name, ""))

@@ -1,23 +1,25 @@
-"""``avatar-forcing render``: a person's own files to a video."""
+"""``avatar-forcing render``, ``demo`` and ``rig``: files in, a video or an image out."""
 
 from __future__ import annotations
 
 import argparse
+import json
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from avatar_forcing_ros.cli.options import add_avatar_options, avatar_config
-from avatar_forcing_ros.cli.progress import ProgressBar
+from avatar_forcing_ros.cli.terminal import ProgressBar
 from avatar_forcing_ros.config import AvatarConfig
 from avatar_forcing_ros.errors import ConfigError, OutputError
 from avatar_forcing_ros.resources import user_path
+from avatar_forcing_ros.timebase import FRAME_PERIOD_S
 
 REPORTED_FITS = ("head_yaw", "head_pitch", "head_roll", "jaw_open", "smile_left", "blink_left")
 
 
-def add(commands: Any) -> None:
-    """Add the command to the sub-parsers `commands`."""
+def add_render(commands: Any) -> None:
+    """Add ``render``, a person's own files to a video, to `commands`."""
     render = commands.add_parser(
         "render",
         help="render your own files to a video",
@@ -52,14 +54,13 @@ def add(commands: Any) -> None:
         "--beside", action="store_true", help="show the person's video beside the avatar"
     )
     add_avatar_options(render)
-    render.set_defaults(run=run)
+    render.set_defaults(run=_run_render)
 
 
-def run(options: argparse.Namespace) -> None:
+def _run_render(options: argparse.Namespace) -> None:
     """Render, and say how fast and what was seen."""
     from avatar_forcing_ros.offline.render import read_inputs, render
     from avatar_forcing_ros.runtime.load import build_session
-    from avatar_forcing_ros.timebase import FRAME_PERIOD_S
 
     config = avatar_config(options)
     _check_output(options, config)
@@ -121,3 +122,52 @@ def _check_output(options: argparse.Namespace, config: AvatarConfig) -> None:
                 remedy="choose another name",
             )
         taken.append(path.resolve())
+
+
+def add_demo(commands: Any) -> None:
+    """Add ``demo``, the shipped conversation, rendered, to `commands`."""
+    demo = commands.add_parser(
+        "demo",
+        help="render the shipped conversation to demo.mp4",
+        description="The shipped portrait says two sentences, then listens while a person talks, "
+        "nods, smiles and laughs. Writes demo.mp4 and the measured metrics, demo.json.",
+    )
+    demo.add_argument(
+        "-o", "--output-dir", type=user_path, default=Path("out"), help="folder (default: out)"
+    )
+    add_avatar_options(demo)
+    demo.set_defaults(run=_run_demo)
+
+
+def _run_demo(options: argparse.Namespace) -> None:
+    """Render it, print the metrics."""
+    from avatar_forcing_ros.offline.demo import run_demo
+
+    folder = options.output_dir
+    with ProgressBar(FRAME_PERIOD_S) as progress:
+        metrics = run_demo(avatar_config(options), folder, progress)
+    print(json.dumps(metrics, indent=2))
+    print(f"Wrote {folder / 'demo.mp4'} and {folder / 'demo.json'}")
+
+
+def add_rig(commands: Any) -> None:
+    """Add ``rig``, a page of the rig's coefficients, to `commands`."""
+    rig = commands.add_parser(
+        "rig",
+        help="draw a page that shows each motion coefficient",
+        description="Draws every coefficient of the face rig at its low, resting and high value.",
+    )
+    rig.add_argument("--portrait", type=user_path, metavar="P", help="image with a face")
+    rig.add_argument("-o", "--output", type=user_path, default=Path("rig.png"), metavar="OUT.png")
+    rig.set_defaults(run=_run_rig)
+
+
+def _run_rig(options: argparse.Namespace) -> None:
+    """Draw the page."""
+    from avatar_forcing_ros.media_files.writing import save_image
+    from avatar_forcing_ros.rig.coefficient_sheet import coefficient_sheet
+    from avatar_forcing_ros.runtime.load import load_portrait
+
+    portrait = load_portrait(options.portrait, AvatarConfig().image_size_px)
+    save_image(coefficient_sheet(portrait), options.output)
+    print(f"Wrote {options.output}")

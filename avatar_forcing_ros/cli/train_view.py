@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avatar_forcing_ros.cli.progress import ProgressBar
+from avatar_forcing_ros.cli.terminal import ProgressBar
 from avatar_forcing_ros.config import AvatarConfig
 from avatar_forcing_ros.errors import ConfigError, OutputError
 from avatar_forcing_ros.resources import user_path

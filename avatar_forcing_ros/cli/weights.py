@@ -73,7 +73,7 @@ def _add_fetch(steps: Any) -> None:
     fetch.set_defaults(run=_fetch)
 
 
-def _say(stage: str) -> None:
+def _report(stage: str) -> None:
     print(stage, file=sys.stderr, flush=True)
 
 
@@ -81,9 +81,9 @@ def _check(options: argparse.Namespace) -> int:
     from avatar_forcing_ros.media_files.writing import json_file
     from avatar_forcing_ros.runtime.weights import as_text, check_weights
 
-    with json_file(options.json) as figures:
-        report = check_weights(options.place, PAPER_MODEL, _say)
-        figures |= {"usable": report.usable, **asdict(report)}
+    with json_file(options.json) as metrics:
+        report = check_weights(options.place, PAPER_MODEL, _report)
+        metrics |= {"usable": report.usable, **asdict(report)}
     print(as_text(report))
     return 0 if report.usable else NOT_USABLE
 
@@ -97,7 +97,7 @@ def _fetch(options: argparse.Namespace) -> int:
         options.speech_repo,
         options.revision,
         options.accept_licence,
-        _say,
+        _report,
     )
     return _check(argparse.Namespace(place=options.folder, json=None))
 
@@ -105,6 +105,6 @@ def _fetch(options: argparse.Namespace) -> int:
 def _convert(options: argparse.Namespace) -> None:
     from avatar_forcing_ros.runtime.weights import convert_weights
 
-    made = convert_weights(options.folder, options.output, options.dtype, PAPER_MODEL, _say)
+    made = convert_weights(options.folder, options.output, options.dtype, PAPER_MODEL, _report)
     print(f"Wrote {made} ({made.stat().st_size / 1e6:.0f} MB, {options.dtype})")
     print(f"Next: give it to a command as --preset paper --weights {made}")

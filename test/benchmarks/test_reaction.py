@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from avatar_forcing_ros.benchmarks import reaction
+from avatar_forcing_ros.benchmarks.measures import percentiles
+from avatar_forcing_ros.benchmarks.reaction import MAX, PARTS, BlockTimes, reaction_parts
 from avatar_forcing_ros.media import AvatarFrame
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS
 
@@ -24,7 +25,7 @@ def frame(number: int) -> AvatarFrame:
 
 def test_the_parts_of_a_reaction_add_up_to_it() -> None:
     count = FIRST + 6
-    pictures = [
+    images = [
         (ORIGIN + k * FRAME_PERIOD_NS + 10 * MS, np.zeros((1, 1, 3), np.uint8))
         for k in range(count)
     ]
@@ -32,36 +33,36 @@ def test_the_parts_of_a_reaction_add_up_to_it() -> None:
     for k in range(0, count, 3):
         end_ns = (k + 3) * FRAME_PERIOD_NS
         begun_ns = ORIGIN + end_ns + 4 * MS
-        blocks.append(reaction._Block(end_ns, begun_ns, 0.006, 0.020, begun_ns + 34 * MS))
+        blocks.append(BlockTimes(end_ns, begun_ns, 0.006, 0.020, begun_ns + 34 * MS))
     session: Any = SimpleNamespace(
-        slots={id(pixels): k for k, (_, pixels) in enumerate(pictures)}, blocks=blocks, frames={}
+        slots={id(pixels): k for k, (_, pixels) in enumerate(images)}, blocks=blocks, frames={}
     )
     shown = [(frame(k).stamp_ns + 170 * MS, frame(k)) for k in range(count)]
-    rows = reaction._rows(session, pictures, shown)
+    rows = reaction_parts(session, images, shown)
     assert rows.sum(axis=1) == pytest.approx([160, 120, 80, 160, 120, 80])
     waiting = rows[0].tolist()
     assert waiting == pytest.approx([110, 4, 6, 20, 8, 12])
 
 
-def test_pictures_that_were_watched_apart_are_known_by_their_time() -> None:
+def test_images_that_are_tracked_apart_are_known_by_their_time() -> None:
     taken = [ORIGIN + k * FRAME_PERIOD_NS + 10 * MS for k in range(FIRST + 3)]
-    pictures = [(taken_ns, np.zeros((1, 1, 3), np.uint8)) for taken_ns in taken]
+    images = [(taken_ns, np.zeros((1, 1, 3), np.uint8)) for taken_ns in taken]
     frames = {taken_ns - ORIGIN: k for k, taken_ns in enumerate(taken)}
     blocks = []
     for k in range(0, FIRST + 3, 3):
         end_ns = (k + 3) * FRAME_PERIOD_NS
         begun_ns = ORIGIN + end_ns + 9 * MS
-        blocks.append(reaction._Block(end_ns, begun_ns, 0.0, 0.020, begun_ns + 28 * MS))
+        blocks.append(BlockTimes(end_ns, begun_ns, 0.0, 0.020, begun_ns + 28 * MS))
     session: Any = SimpleNamespace(slots={}, blocks=blocks, frames=frames)
     shown = [(frame(k).stamp_ns + 170 * MS, frame(k)) for k in range(FIRST + 3)]
-    rows = reaction._rows(session, pictures, shown)
+    rows = reaction_parts(session, images, shown)
     assert rows.sum(axis=1) == pytest.approx([160, 120, 80])
     assert rows[0].tolist() == pytest.approx([110, 9, 0, 20, 8, 13])
 
 
-def test_no_picture_gives_no_numbers() -> None:
+def test_no_image_gives_no_numbers() -> None:
     shown = [(ORIGIN, frame(0))]
     session: Any = SimpleNamespace(slots={}, blocks=[], frames={})
-    rows = reaction._rows(session, [], shown)
-    assert rows.shape == (0, len(reaction.PARTS))
-    assert reaction._percentiles(rows.sum(axis=1))["max"] == 0.0
+    rows = reaction_parts(session, [], shown)
+    assert rows.shape == (0, len(PARTS))
+    assert percentiles(rows.sum(axis=1), MAX)["max"] == 0.0

@@ -9,12 +9,8 @@ from fakes import FakeCodec
 from numpy.typing import NDArray
 from tiny import TINY, tiny_engine
 
-from avatar_forcing_ros.benchmarks.web import (
-    Observed,
-    as_table,
-    conversation_metrics,
-    run_live_benchmark,
-)
+from avatar_forcing_ros.benchmarks.web import as_table, conversation_metrics, run_live_benchmark
+from avatar_forcing_ros.benchmarks.web_caller import Observed
 from avatar_forcing_ros.benchmarks.web_session import (
     MAX_MARK,
     MarkedSession,
@@ -79,15 +75,15 @@ def test_a_block_answers_the_newest_camera_frame() -> None:
 
 
 def test_metrics_of_what_was_observed() -> None:
-    seen = Observed(
+    observed = Observed(
         sent_s=[10.00, 10.04, 10.08, 10.12],
         received_s=[10.2, 10.24, 10.34, 10.38],
         # 0 and 1 together, 2 never by itself, then 3, which stays
         answered=[(1, 10.24), (1, 10.28), (3, 10.34), (3, 10.38)],
         speech_pushed_s=[10.1],
-        speech_heard_s=[10.4],
+        speech_received_s=[10.4],
     )
-    metrics = conversation_metrics(seen, 10.0, 11.0, onset_s=0.1)
+    metrics = conversation_metrics(observed, 10.0, 11.0, onset_s=0.1)
     # 240 and 200, then 260 for the one that was left out, and 220
     assert metrics["reaction_ms"] == {"count": 4, "median": 230.0, "p95": 257.0, "worst": 260.0}
     assert metrics["speech_ms"]["median"] == pytest.approx(200.0)
@@ -96,9 +92,9 @@ def test_metrics_of_what_was_observed() -> None:
     assert metrics["fps"] == 4.0
 
 
-def test_speech_that_was_never_heard_is_counted() -> None:
-    seen = Observed(sent_s=[10.0], received_s=[10.2], speech_pushed_s=[10.1])
-    metrics = conversation_metrics(seen, 10.0, 11.0, onset_s=0.1)
+def test_speech_that_was_never_received_is_counted() -> None:
+    observed = Observed(sent_s=[10.0], received_s=[10.2], speech_pushed_s=[10.1])
+    metrics = conversation_metrics(observed, 10.0, 11.0, onset_s=0.1)
     assert metrics["speeches_lost"] == 1
     assert metrics["reaction_ms"] == {"count": 0}
 
