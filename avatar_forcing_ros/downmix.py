@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-WINDOW_S = 0.05  # what one decision looks at: some pitch periods of speech
+WINDOW_S = 0.05  # of one decision: some pitch periods of speech
 GLIDE_S = 0.02  # from one set of weights to another: a step would click
 # channels that have nothing to do with each other keep 1/n of their power in the mean of n; a mean
 # with less than a tenth of that is no mix of microphones
@@ -32,7 +32,7 @@ class Downmix:
         self._at = 0  # samples into the window
         self._power = np.zeros(channels)  # sums over the window, of each channel
         self._mean_power = 0.0
-        self._sound_windows = 0
+        self._restored_windows = 0
         self.cancelled = False
 
     def __call__(self, channels: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -73,12 +73,12 @@ class Downmix:
         self._from = self._weights
         share = self._mean_power / (self._power.mean() or 1.0) * len(self._power)
         if self._power.mean() > SILENCE_POWER * self._window:
-            self._sound_windows = self._sound_windows + 1 if share > RESTORED_SHARE else 0
+            self._restored_windows = self._restored_windows + 1 if share > RESTORED_SHARE else 0
             if share < CANCELLED_SHARE and not self.cancelled:
                 self.cancelled = True
                 self._weights = np.zeros_like(self._mean)
                 self._weights[int(np.argmax(self._power))] = 1.0
-            elif self.cancelled and self._sound_windows >= RESTORED_WINDOWS:
+            elif self.cancelled and self._restored_windows >= RESTORED_WINDOWS:
                 self.cancelled = False
                 self._weights = self._mean
         self._at, self._power, self._mean_power = 0, np.zeros_like(self._power), 0.0

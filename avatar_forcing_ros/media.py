@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class AudioChunk:
-    """Mono sound: `samples` ``[n]`` float32 in -1…1 at `rate_hz`; `stamp_ns` of the first."""
+    """Mono audio: `samples` ``[n]`` float32 in -1…1 at `rate_hz`; `stamp_ns` of the first."""
 
     samples: NDArray[np.float32]
     rate_hz: int
@@ -19,7 +19,7 @@ class AudioChunk:
 
 @dataclass(frozen=True)
 class VideoFrame:
-    """One picture: `pixels` ``[H, W, 3]`` uint8 RGB, taken at `stamp_ns`."""
+    """One image: `pixels` ``[H, W, 3]`` uint8 RGB, taken at `stamp_ns`."""
 
     pixels: NDArray[np.uint8]
     stamp_ns: int
@@ -46,8 +46,8 @@ class AvatarBlock:
     """What a conversation gives out for one block of `T` frames.
 
     `coefficients` ``[T, K]`` are rig coefficients in the order of ``rig.coefficients.NAMES``;
-    `audio` ``[T * 640]`` float32 at 16 kHz is the avatar's voice for exactly these frames;
-    `stamp_ns` is the media time of the first one. ``Session.draw`` makes pictures of it.
+    `audio` ``[T * 640]`` float32 at 16 kHz is the avatar's audio of exactly these frames;
+    `stamp_ns` is the media time of the first one. ``Session.draw`` makes images of it.
     """
 
     motion: MotionBlock
@@ -61,8 +61,8 @@ class AvatarFrame:
     """One frame, 40 ms, of a live avatar; the only kind of frame that leaves the runtime.
 
     `stamp_ns` is on the clock of the inputs' stamps. `pixels` ``[S, S, 3]`` uint8 RGB; None: the
-    last picture stays. `audio` ``[640]`` float32 at 16 kHz is the avatar's voice; `robot_audio`,
-    of the same shape, is what a robot's microphone hears meanwhile, where there is one. `latent`
+    last image stays. `audio` ``[640]`` float32 at 16 kHz is the avatar's; `robot_audio`, of the
+    same shape, is what a robot's microphone records meanwhile, where there is one. `latent`
     ``[D]`` and `coefficients` ``[K]`` are the motion, None where only image and audio are known.
     """
 

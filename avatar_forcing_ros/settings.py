@@ -1,4 +1,4 @@
-"""What configuration fields say of themselves.
+"""Metadata of configuration fields: help, unit, range, choices.
 
 ROS parameters, command-line flags, launch arguments, the shipped YAML files and the README's
 tables are made from this, so that a new setting is one field and its use.

@@ -15,7 +15,7 @@ from avatar_forcing_ros.downmix import RESTORED_WINDOWS, WINDOW_S, Downmix
 RATE = 16_000
 
 
-def voice(seconds: float, seed: int = 1) -> NDArray[np.float32]:
+def speech(seconds: float, seed: int = 1) -> NDArray[np.float32]:
     """Noise below 1 kHz that swells and fades."""
     rng = np.random.default_rng(seed)
     count = round(seconds * RATE)
@@ -26,15 +26,15 @@ def voice(seconds: float, seed: int = 1) -> NDArray[np.float32]:
 
 @pytest.mark.parametrize("channels", [1, 2, 8])
 def test_usual_channels_are_averaged_bit_for_bit(channels: int) -> None:
-    sound = np.stack([voice(2.0, seed) for seed in range(channels)], axis=1)  # unrelated ones
-    mixed = Downmix(RATE, channels)(sound)
-    assert mixed.tobytes() == sound.mean(axis=1, dtype=np.float32).tobytes()
+    audio = np.stack([speech(2.0, seed) for seed in range(channels)], axis=1)  # unrelated ones
+    mixed = Downmix(RATE, channels)(audio)
+    assert mixed.tobytes() == audio.mean(axis=1, dtype=np.float32).tobytes()
 
 
 def test_one_channel_alone_is_no_reason() -> None:
-    sound = np.stack((voice(1.0), np.zeros(RATE, np.float32)), axis=1)
+    audio = np.stack((speech(1.0), np.zeros(RATE, np.float32)), axis=1)
     downmix = Downmix(RATE, 2)
-    assert np.array_equal(downmix(sound), sound[:, 0] / 2)
+    assert np.array_equal(downmix(audio), audio[:, 0] / 2)
     assert not downmix.cancelled
 
 
@@ -49,7 +49,7 @@ def test_opposite_channels_are_heard_after_a_moment_and_without_a_click(gain: fl
 
 
 def test_the_mean_returns_once_it_has_been_sound_for_a_while() -> None:
-    opposite, usual = voice(0.5), voice(4.0, 2)
+    opposite, usual = speech(0.5), speech(4.0, 2)
     left = np.concatenate((opposite, usual))
     downmix = Downmix(RATE, 2)
     mixed = downmix(np.stack((left, np.concatenate((-opposite, 0.5 * usual))), axis=1))
@@ -68,10 +68,10 @@ def test_silence_decides_nothing() -> None:
 
 
 def test_what_is_no_number_stays_what_it_is_and_decides_nothing() -> None:
-    sound = np.stack((voice(1.0), voice(1.0)), axis=1)
-    sound[100], sound[200, 0] = (np.inf, -np.inf), np.nan
+    audio = np.stack((speech(1.0), speech(1.0)), axis=1)
+    audio[100], audio[200, 0] = (np.inf, -np.inf), np.nan
     downmix = Downmix(RATE, 2)
-    mixed = downmix(sound)
+    mixed = downmix(audio)
     assert np.flatnonzero(np.isnan(mixed)).tolist() == [100, 200]
     assert not downmix.cancelled
 
@@ -79,9 +79,9 @@ def test_what_is_no_number_stays_what_it_is_and_decides_nothing() -> None:
 @settings(deadline=None, max_examples=40)
 @given(cuts=st.lists(st.integers(0, 3 * RATE), max_size=30))
 def test_any_cutting_gives_the_same_sound(cuts: list[int]) -> None:
-    first, second = voice(3.0), voice(3.0, 2)
+    first, second = speech(3.0), speech(3.0, 2)
     second[:RATE] = -first[:RATE]
-    sound = np.stack((first, second), axis=1)
-    downmix, edges = Downmix(RATE, 2), [0, *sorted(cuts), len(sound)]
-    pieces = [downmix(sound[begin:end]) for begin, end in itertools.pairwise(edges)]
-    assert np.concatenate(pieces).tobytes() == Downmix(RATE, 2)(sound).tobytes()
+    audio = np.stack((first, second), axis=1)
+    downmix, edges = Downmix(RATE, 2), [0, *sorted(cuts), len(audio)]
+    pieces = [downmix(audio[begin:end]) for begin, end in itertools.pairwise(edges)]
+    assert np.concatenate(pieces).tobytes() == Downmix(RATE, 2)(audio).tobytes()

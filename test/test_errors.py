@@ -8,8 +8,8 @@ from avatar_forcing_ros.errors import FaceNotFoundError, MediaError
 
 
 def test_message_has_all_three_parts_on_one_line() -> None:
-    error = MediaError("sound a.wav", expected="samples", got="none", remedy="give another file")
-    assert str(error) == "sound a.wav: expected samples, got none; give another file"
+    error = MediaError("audio a.wav", expected="samples", got="none", remedy="give another file")
+    assert str(error) == "audio a.wav: expected samples, got none; give another file"
 
 
 def test_errors_travel_between_processes() -> None:

@@ -19,7 +19,7 @@ from avatar_forcing_ros.launch_arguments import ARGUMENTS, argument_values
 from avatar_forcing_ros.launch_plan import planned_nodes, require_installed
 from avatar_forcing_ros.resources import shipped
 
-# a node that says its number
+# a node that prints its number
 CHILD = """
 import os, sys, time
 print("pid", os.getpid(), flush=True)
@@ -194,16 +194,16 @@ def test_the_nodes_themselves_end_with_the_launch() -> None:
     rclpy = pytest.importorskip("rclpy")
     context = rclpy.Context()
     rclpy.init(args=[], context=context)
-    watching = rclpy.create_node("watching", context=context)
+    observer = rclpy.create_node("observer", context=context)
     wanted = {"avatar_node", "perception_node"}
     try:
         with command("launch", "avatar", "perception:=true", "autostart:=false") as program:
-            wait_until(lambda: wanted <= set(watching.get_node_names()))
+            wait_until(lambda: wanted <= set(observer.get_node_names()))
             program.signal(signal.SIGINT)
             assert program.ends() == 0
         assert "Traceback" not in program.text
     finally:
-        watching.destroy_node()
+        observer.destroy_node()
         rclpy.try_shutdown(context=context)
 
 

@@ -32,8 +32,8 @@ def main() -> None:
         Mp4Writer(part, SIZE_PX, SIZE_PX) as video,
     ):
         for i, values in enumerate(motion):
-            sound = speech[frames_to_samples(i) : frames_to_samples(i + 1)]
-            video.write(renderer.render(values)[None], sound)
+            audio = speech[frames_to_samples(i) : frames_to_samples(i + 1)]
+            video.write(renderer.render(values)[None], audio)
 
 
 if __name__ == "__main__":

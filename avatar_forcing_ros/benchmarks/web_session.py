@@ -32,7 +32,7 @@ def draw_mark(pixels: NDArray[np.uint8], number: int) -> None:
     """Draw `number`, 0 … `MAX_MARK`, into `pixels` ``[H, W, 3]``, at least `MARK_WIDTH_PX` wide.
 
     Bits are squares, black or white, in the top left corner, which survive a video codec; a
-    checksum tells a number from whatever else an image shows there.
+    checksum distinguishes a number from whatever else an image shows there.
     """
     if not 0 <= number <= MAX_MARK or not _has_space(pixels):
         raise ValueError(f"no space for {number} in an image of {pixels.shape[:2]}")
@@ -117,5 +117,5 @@ class MarkedSession(Session):
 
 
 def marked_session(config: AvatarConfig) -> Session:
-    """A session whose frames tell what they answer."""
+    """A session whose frames carry the number of the camera frame that they answer."""
     return MarkedSession(build_session(config))

@@ -58,7 +58,7 @@ def add_render(commands: Any) -> None:
 
 
 def _run_render(options: argparse.Namespace) -> None:
-    """Render, and say how fast and what was seen."""
+    """Render, and report how fast, and where a face was found."""
     from avatar_forcing_ros.offline.render import read_inputs, render
     from avatar_forcing_ros.runtime.load import build_session
 
@@ -87,8 +87,8 @@ def _run_render(options: argparse.Namespace) -> None:
     if session.codec.fit:
         fits = ", ".join(f"{n} {session.codec.fit[n]:.2f}" for n in REPORTED_FITS)
         print(f"Rig coefficients were read off motion latents; r on known warps: {fits}")
-    if result.watched_frames:
-        seen, of = result.face_seen_frames, result.watched_frames
+    if result.tracked_frames:
+        seen, of = result.face_found_frames, result.tracked_frames
         hint = "" if seen else "; the avatar answered their audio alone"
         print(f"The person's face was found in {seen} of {of} frames{hint}")
 

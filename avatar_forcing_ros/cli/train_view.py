@@ -56,7 +56,7 @@ def add_step(steps: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Make what was asked for, and say where it is."""
+    """Make what was asked for, and print where it is."""
     output = options.output or _default_output(options)
     _check(options, output)
     from avatar_forcing_ros.media_files.writing import save_image

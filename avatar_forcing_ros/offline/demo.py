@@ -1,4 +1,4 @@
-"""The demonstration: two sentences spoken, then a person listened to, with figures."""
+"""The demonstration: two sentences spoken, then a person listened to, with metrics."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ SPEECH_TAIL_FRAMES = 12
 
 
 def run_demo(config: AvatarConfig, folder: Path, progress: Progress) -> dict[str, Any]:
-    """Render the shipped conversation to ``demo.mp4`` in `folder`; figures in ``demo.json``."""
+    """Render the shipped conversation to ``demo.mp4`` in `folder`; metrics in ``demo.json``."""
     inputs = read_inputs(shipped(AVATAR_SPEECH), shipped(USER_SPEECH), shipped(USER_VIDEO))
-    with closing(build_session(config)) as session, json_file(folder / "demo.json") as figures:
+    with closing(build_session(config)) as session, json_file(folder / "demo.json") as metrics:
         video = folder / "demo.mp4"
         result = render(session, inputs, video, beside_user=True, progress=progress)
-        figures |= demo_figures(result)
-    return figures
+        metrics |= demo_metrics(result)
+    return metrics
 
 
-def demo_figures(result: RenderResult) -> dict[str, Any]:
+def demo_metrics(result: RenderResult) -> dict[str, Any]:
     """What the run measured, ready for JSON."""
-    spoken = np.flatnonzero(loudness(result.voice) > -45.0)
+    spoken = np.flatnonzero(loudness(result.avatar_audio) > -45.0)
     stop = min(result.frames, int(spoken[-1]) + SPEECH_TAIL_FRAMES) if len(spoken) else 0
-    r, lag = mouth_speech_r(result.values[:stop], result.voice[: frames_to_samples(stop)])
+    r, lag = mouth_speech_r(result.values[:stop], result.avatar_audio[: frames_to_samples(stop)])
     block_ms = np.array(result.motion_s) * 1000.0
     reactions = [
         asdict(answer) | {"delay_ms": answer.delay_ms}
@@ -67,5 +67,5 @@ def demo_figures(result: RenderResult) -> dict[str, Any]:
         "mouth_speech_lag_frames": lag,
         "reactions": reactions,
         "blinks": len(blinks(result.values)),
-        "user_face_seen_frames": result.face_seen_frames,
+        "user_face_seen_frames": result.face_found_frames,
     }

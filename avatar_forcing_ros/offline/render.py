@@ -40,7 +40,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class RenderInputs:
-    """What is rendered. Sound is in memory, video is read as it is needed."""
+    """What is rendered. Audio is in memory, video is read as it is needed."""
 
     avatar_audio: NDArray[np.float32]  # [n] 16 kHz
     user_audio: NDArray[np.float32] | None = None  # [m] 16 kHz
@@ -48,10 +48,10 @@ class RenderInputs:
     user_video_frames: int = 0  # at 25 fps
 
     def frames(self, avatar_audio_delay_frames: int) -> int:
-        """Frames until the longest input has ended, the voice so much later than it came in."""
-        voice = samples_to_frames(len(self.avatar_audio)) + avatar_audio_delay_frames
-        users = 0 if self.user_audio is None else samples_to_frames(len(self.user_audio))
-        return max(voice, users, self.user_video_frames)
+        """Frames until the longest input has ended, the avatar's audio after its delay."""
+        avatar = samples_to_frames(len(self.avatar_audio)) + avatar_audio_delay_frames
+        user = 0 if self.user_audio is None else samples_to_frames(len(self.user_audio))
+        return max(avatar, user, self.user_video_frames)
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,11 @@ class RenderResult:
     values: NDArray[np.float32]  # [T, K] the avatar's coefficients
     latent: NDArray[np.float32]  # [T, D]
     user_values: NDArray[np.float32]  # [T, K] the user's, as tracked
-    voice: NDArray[np.float32]  # [640 T] the avatar's sound in sync with the frames
+    avatar_audio: NDArray[np.float32]  # [640 T] in sync with the frames
     wall_s: float
     motion_s: tuple[float, ...]  # compute of each motion block
-    watched_frames: int  # pictures of the user
-    face_seen_frames: int  # those of them in which a face was found
+    tracked_frames: int  # images of the user
+    face_found_frames: int  # those of them in which a face was found
 
     @property
     def frames(self) -> int:
@@ -83,7 +83,7 @@ def read_inputs(
     """Read and check all inputs before anything is computed. Raises MediaError."""
     frames = 0
     if user_video is not None:
-        next(read_video(user_video))  # a file without pictures is found out now
+        next(read_video(user_video))  # a file without frames is found out now
         frames = round(video_duration_s(user_video) * FRAME_RATE_HZ)
     inputs = RenderInputs(
         read_audio(avatar_audio),
@@ -93,8 +93,8 @@ def read_inputs(
     )
     if len(inputs.avatar_audio) < SAMPLES_PER_FRAME:
         raise MediaError(
-            f"sound {avatar_audio}",
-            expected=f"at least one frame of sound ({1000 // FRAME_RATE_HZ} ms)",
+            f"audio {avatar_audio}",
+            expected=f"at least one frame of audio ({1000 // FRAME_RATE_HZ} ms)",
             got=f"{len(inputs.avatar_audio) / SAMPLE_RATE_HZ * 1000:.1f} ms",
             remedy="give a longer file",
         )
@@ -112,7 +112,7 @@ def render(
 ) -> RenderResult:
     """Run `session` over `inputs`; video to `output`, motion to `motion` (None: not written).
 
-    With `beside_user` the person's video stands to the right of the avatar and their sound is
+    With `beside_user` the person's video stands to the right of the avatar and their audio is
     mixed in. Raises OutputError, before anything is computed, where a file cannot be written,
     and MediaError for a video that turns out to be damaged.
     """
@@ -138,9 +138,9 @@ class _Run:
         self.size = session.codec.image_size_px
         width = self.size * (2 if beside_user else 1)
         self.writer = Mp4Writer(part, width, self.size) if part else None
-        pictures = read_video(inputs.user_video) if inputs.user_video else iter(())
-        self.pictures = at_frame_rate(pictures)
-        self.last_picture = np.zeros((self.size, self.size, 3), np.uint8)
+        video = read_video(inputs.user_video) if inputs.user_video else iter(())
+        self.user_frames = at_frame_rate(video)
+        self.last_image = np.zeros((self.size, self.size, 3), np.uint8)
 
     def to_end(self, progress: Progress) -> RenderResult:
         started = time.perf_counter()
@@ -151,26 +151,26 @@ class _Run:
             while done < total:
                 block = self.session.engine.frames(self.session.state)
                 keep = min(block, total - done)
-                pictures = list(itertools.islice(self.pictures, block))
-                for picture in pictures:
-                    self.session.push_user_frame(picture)
+                user_frames = list(itertools.islice(self.user_frames, block))
+                for frame in user_frames:
+                    self.session.push_user_frame(frame)
                 made = self.session.next_block()
                 user = self.session.codec.coefficients(self.session.last_user_motion)
-                voice = made.audio[: frames_to_samples(keep)]
+                audio = made.audio[: frames_to_samples(keep)]
                 parts = (made.coefficients, made.motion.latent, user)
-                rows.append((*(p[:keep] for p in parts), voice))
+                rows.append((*(p[:keep] for p in parts), audio))
                 motion_s.append(made.motion.compute_s)
                 if self.writer:
-                    self._write(self.session.draw(made, keep), voice, pictures, done)
+                    self._write(self.session.draw(made, keep), audio, user_frames, done)
                 done += keep
                 progress(done, total)
-        values, latent, user_values, voice = (np.concatenate(p) for p in zip(*rows, strict=True))
+        values, latent, user_values, audio = (np.concatenate(p) for p in zip(*rows, strict=True))
         wall_s = time.perf_counter() - started
         return RenderResult(
             values,
             latent,
             user_values,
-            voice,
+            audio,
             wall_s,
             tuple(motion_s),
             self.session.tracked_frames,
@@ -180,24 +180,24 @@ class _Run:
     def _write(
         self,
         pixels: NDArray[np.uint8],
-        voice: NDArray[np.float32],
-        pictures: Sequence[VideoFrame],
+        audio: NDArray[np.float32],
+        user_frames: Sequence[VideoFrame],
         first_frame: int,
     ) -> None:
         assert self.writer
         if self.beside_user:
-            side = self._user_side(pictures, len(pixels))
+            side = self._user_side(user_frames, len(pixels))
             pixels = np.concatenate((pixels, side), axis=2)  # [T, S, 2 S, 3]
-            voice = _mixed(voice, self.inputs.user_audio, first_frame)
-        self.writer.write(pixels, voice)
+            audio = _mixed(audio, self.inputs.user_audio, first_frame)
+        self.writer.write(pixels, audio)
 
-    def _user_side(self, pictures: Sequence[VideoFrame], count: int) -> NDArray[np.uint8]:
-        """The person's pictures ``[T, S, S, 3]``, square; the last one stays to the end."""
+    def _user_side(self, user_frames: Sequence[VideoFrame], count: int) -> NDArray[np.uint8]:
+        """The person's images ``[T, S, S, 3]``, square; the last one stays to the end."""
         out = np.empty((count, self.size, self.size, 3), np.uint8)
         for i in range(count):
-            if i < len(pictures):
-                self.last_picture = _square(pictures[i].pixels, self.size)
-            out[i] = self.last_picture
+            if i < len(user_frames):
+                self.last_image = _square(user_frames[i].pixels, self.size)
+            out[i] = self.last_image
         return out
 
 
@@ -213,22 +213,22 @@ def _write_motion(result: RenderResult, path: Path) -> None:
         )
 
 
-def _square(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """The middle of `picture` ``[H, W, 3]`` as a square of `size` pixels."""
-    height, width = picture.shape[:2]
+def _square(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """The middle of `image` ``[H, W, 3]`` as a square of `size` pixels."""
+    height, width = image.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
-    square = picture[top : top + side, left : left + side]
+    square = image[top : top + side, left : left + side]
     return np.asarray(cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _mixed(
-    voice: NDArray[np.float32], user: NDArray[np.float32] | None, first_frame: int
+    avatar: NDArray[np.float32], user: NDArray[np.float32] | None, first_frame: int
 ) -> NDArray[np.float32]:
-    """The avatar's voice with the person's sound of the same frames."""
+    """The avatar's audio with the person's of the same frames."""
     if user is None:
-        return voice
+        return avatar
     begin = frames_to_samples(first_frame)
-    theirs = user[begin : begin + len(voice)]
-    mixed = voice + np.pad(theirs, (0, len(voice) - len(theirs)))
+    theirs = user[begin : begin + len(avatar)]
+    mixed = avatar + np.pad(theirs, (0, len(avatar) - len(theirs)))
     return np.clip(mixed, -1.0, 1.0).astype(np.float32)

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from avatar_forcing_ros.downmix import Downmix
 from avatar_forcing_ros.errors import MediaError
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
-from avatar_forcing_ros.media_files.image_size import image_size_px
-from avatar_forcing_ros.media_files.reading import decode_audio
+from avatar_forcing_ros.media_files.reading import decode_audio, image_size_px
 from avatar_forcing_ros.rig.portrait import decode_image
 from avatar_forcing_ros.sync.clock_mapping import RemoteClock
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ

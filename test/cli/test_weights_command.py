@@ -31,9 +31,9 @@ def test_the_way_from_files_to_one_file(
     assert report["usable"] is True
     assert [file["findings"]["missing"] for file in report["files"]] == [[], []]
     assert run("convert", folder, "-o", tmp_path / "w.safetensors") == 0
-    told = capsys.readouterr()
-    assert f"Wrote {tmp_path / 'w.safetensors'}" in told.out
-    assert "writing" in told.err
+    printed = capsys.readouterr()
+    assert f"Wrote {tmp_path / 'w.safetensors'}" in printed.out
+    assert "writing" in printed.err
     assert run("check", tmp_path / "w.safetensors") == 0
 
 
@@ -68,8 +68,8 @@ def test_fetch_ends_with_a_check(
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     assert run("fetch", tmp_path, "--repo", "them/theirs") == 1
-    told = capsys.readouterr()
-    assert "BY-NC" in told.err
+    printed = capsys.readouterr()
+    assert "BY-NC" in printed.err
     assert list(tmp_path.iterdir()) == []
     assert run("fetch", tmp_path, "--repo", "them/theirs", flag) == 0
     assert "Complete. Next:" in capsys.readouterr().out

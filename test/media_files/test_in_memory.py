@@ -11,8 +11,7 @@ import pytest
 import soundfile
 
 from avatar_forcing_ros.errors import MediaError
-from avatar_forcing_ros.media_files.image_size import image_size_px
-from avatar_forcing_ros.media_files.reading import decode_audio
+from avatar_forcing_ros.media_files.reading import decode_audio, image_size_px
 
 
 def audio_file(kind: str, seconds: float, rate_hz: int = 24_000, channels: int = 1) -> bytes:

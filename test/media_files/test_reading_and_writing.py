@@ -122,10 +122,10 @@ def test_a_phones_film_is_shown_upright(tmp_path: Path) -> None:
     whole = path.read_bytes()
     track = whole.index(identity, whole.index(b"tkhd"))
     path.write_bytes(whole[:track] + quarter + whole[track + len(quarter) :])
-    picture = next(read_video(path)).pixels
-    assert picture.shape == (96, 64, 3)
-    assert picture[:, 50:].mean() > 200
-    assert picture[:, :40].mean() < 30
+    pixels = next(read_video(path)).pixels
+    assert pixels.shape == (96, 64, 3)
+    assert pixels[:, 50:].mean() > 200
+    assert pixels[:, :40].mean() < 30
 
 
 def test_a_stream_without_stamps_or_length_is_timed_by_its_rate(tmp_path: Path) -> None:
@@ -145,12 +145,12 @@ def test_a_stream_without_stamps_or_length_is_timed_by_its_rate(tmp_path: Path) 
 
 def test_both_readers_mix_channels_alike(tmp_path: Path) -> None:
     """The mean of the channels, whether libsndfile or FFmpeg decodes."""
-    sound = np.stack((tone(16_000, 1.0), np.zeros(16_000)), 1)
-    soundfile.write(tmp_path / "a.wav", sound, 16_000)
+    audio = np.stack((tone(16_000, 1.0), np.zeros(16_000)), 1)
+    soundfile.write(tmp_path / "a.wav", audio, 16_000)
     with av.open(str(tmp_path / "a.mka"), "w") as container:
         stream = container.add_stream("pcm_f32le", 16_000, layout="stereo")
         frame = av.AudioFrame.from_ndarray(
-            np.ascontiguousarray(sound.reshape(1, -1), np.float32), format="flt", layout="stereo"
+            np.ascontiguousarray(audio.reshape(1, -1), np.float32), format="flt", layout="stereo"
         )
         frame.sample_rate = 16_000
         container.mux(stream.encode(frame))
@@ -179,15 +179,15 @@ def test_audio_and_frames_of_a_video_share_one_clock(
     frames_ms: int, sound_ms: int, tmp_path: Path
 ) -> None:
     """A click is where it was, counted from the first frame, in each of two channels."""
-    sound = np.zeros((2, 16_000), np.float32)
-    sound[0, 8_000:8_160] = sound[1, 12_000:12_160] = 0.9
+    audio = np.zeros((2, 16_000), np.float32)
+    audio[0, 8_000:8_160] = audio[1, 12_000:12_160] = 0.9
     stamps = [frames_ms + 40 * k for k in range(30)]
     path = tmp_path / "late.mkv"
     shown = [toy_people.face_image(0.0, k) for k in range(30)]
-    toy_people.write_video(path, shown, sound, stamps, sound_ms)
-    heard = read_video_audio(path, channels=2)
+    toy_people.write_video(path, shown, audio, stamps, sound_ms)
+    read = read_video_audio(path, channels=2)
     for channel, at_ms in enumerate((500, 750)):
-        loudest_ms = np.abs(heard[:, channel]).argmax() / 16
+        loudest_ms = np.abs(read[:, channel]).argmax() / 16
         assert loudest_ms == pytest.approx(at_ms + sound_ms - frames_ms, abs=25)
 
 

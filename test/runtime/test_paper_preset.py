@@ -63,7 +63,7 @@ def test_files_become_a_video(config: AvatarConfig, tmp_path: Path) -> None:
         assert sum(1 for _ in container.decode(video=0)) == FRAMES
     assert result.latent.shape == (FRAMES, TINY_LATENT.motion_dim)
     assert result.values.shape == result.user_values.shape == (FRAMES, len(NAMES))
-    assert result.face_seen_frames == result.watched_frames >= FRAMES
+    assert result.face_found_frames == result.tracked_frames >= FRAMES
     assert len(result.motion_s) == 4  # 50 frames, then 10 each
     assert np.isfinite(result.latent).all()
 
