@@ -1,4 +1,4 @@
-"""The house's walls: imports go down only, and each heavy dependency lives in one place."""
+"""Protects the layers: imports go down only, and each heavy dependency lives in one place."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ HOME = {
 
 
 def place(path: Path) -> str:
-    """The house's room that a file belongs to."""
+    """The folder of the package, or the module directly in it, that a file belongs to."""
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
@@ -98,9 +98,9 @@ def test_imports_go_down_only(path: Path) -> None:
     assert violations(path) == []
 
 
-def test_every_room_has_a_layer() -> None:
-    rooms = {place(p) for p in PACKAGE.rglob("*.py")}
-    assert rooms <= set(LAYER)
+def test_every_folder_has_a_layer() -> None:
+    folders = {place(p) for p in PACKAGE.rglob("*.py")}
+    assert folders <= set(LAYER)
 
 
 def test_a_forbidden_import_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.config import SamplingConfig
-from avatar_forcing_ros.media import AudioChunk, AvatarBlock, VideoFrame
+from avatar_forcing_ros.media import AvatarBlock, VideoFrame
 from avatar_forcing_ros.perception.user_motion import UserMotion
 from avatar_forcing_ros.rig.portrait import Portrait
 from avatar_forcing_ros.runtime.degradation import QualityLevel, quality_levels
@@ -50,6 +50,11 @@ class Session:
         self.user_audio_track = AudioTrack()
         self.user_frames = ImageTrack(bounded=not self._keeps_all_frames)
         self.user_motion = MotionTrack(self.engine.config.motion_dim)
+        # the inputs, each stamped with media time, in any order: what goes in is a track's at once
+        self.push_avatar_audio = self.avatar_audio_track.push  # AudioChunk, 16 kHz
+        self.push_user_audio = self.user_audio_track.push  # the same
+        self.push_user_frame = self.user_frames.push  # VideoFrame; tracked later: `track_ahead`
+        self.push_user_motion = self.user_motion.push  # [D] and its stamp, instead of frames
         unspoken = self.avatar_audio_delay_frames * SAMPLES_PER_FRAME
         self._unspoken = np.zeros(unspoken, np.float32)  # came in, not yet shown
         self.last_user_motion = np.zeros((0, self.engine.config.motion_dim), np.float32)
@@ -85,22 +90,6 @@ class Session:
         """Compute the next blocks at one of `quality_levels`."""
         self.engine.set_sampling(replace(self.engine.sampling, nfe=quality.nfe))
         self.codec.draw_at(quality.drawn_size_px)
-
-    def push_avatar_audio(self, chunk: AudioChunk) -> None:
-        """Audio that the avatar says, 16 kHz."""
-        self.avatar_audio_track.push(chunk)
-
-    def push_user_audio(self, chunk: AudioChunk) -> None:
-        """Audio of the user, who is in front of the avatar, 16 kHz."""
-        self.user_audio_track.push(chunk)
-
-    def push_user_frame(self, frame: VideoFrame) -> None:
-        """Image of the user, in any order; see `track_ahead` for when it is tracked."""
-        self.user_frames.push(frame)
-
-    def push_user_motion(self, motion: NDArray[np.float32], stamp_ns: int) -> None:
-        """Motion of the user ``[D]`` as somebody else has tracked it, instead of images."""
-        self.user_motion.push(motion, stamp_ns)
 
     @property
     def tracks_apart(self) -> bool:

@@ -104,6 +104,8 @@ class LiveBackend:
         config: LiveConfig | None = None,
     ) -> None:
         self._avatar, self._find_face, self._config = avatar, find_face, config
+        self.now_ns = avatar.now_ns
+        self.push_user_audio, self.push_user_frame = avatar.push_user_audio, avatar.push_user_frame
         self._first_portrait = avatar.portrait
         self._backlog = SpeechBacklog()
 
@@ -132,15 +134,6 @@ class LiveBackend:
     def stop(self) -> None:
         self._avatar.stop()
         self._backlog.clear()
-
-    def now_ns(self) -> int:
-        return self._avatar.now_ns()
-
-    def push_user_audio(self, chunk: AudioChunk) -> None:
-        self._avatar.push_user_audio(chunk)
-
-    def push_user_frame(self, frame: VideoFrame) -> None:
-        self._avatar.push_user_frame(frame)
 
     def push_avatar_audio(self, chunk: AudioChunk) -> None:
         if self.running:

@@ -63,8 +63,8 @@ def test_images_and_audio_arrive_and_stop_is_silence() -> None:
 def test_camera_and_microphone_reach_the_avatar() -> None:
     async def talk(fixture: WebFixture) -> None:
         frames, chunks = [], []
-        fixture.avatar.push_user_frame = frames.append  # type: ignore[method-assign]
-        fixture.avatar.push_user_audio = chunks.append  # type: ignore[method-assign]
+        fixture.backend.push_user_frame = frames.append
+        fixture.backend.push_user_audio = chunks.append
         browser = Browser(fixture, VideoStreamTrack(), AudioStreamTrack())
         await browser.join()
         await fixture.until(lambda state: len(frames) >= 3 and len(chunks) >= 10)

@@ -19,7 +19,7 @@ from avatar_forcing_ros.web.session_manager import RESERVE_S
 def test_a_viewer_asks_and_the_speaker_hands_over() -> None:
     async def talk(fixture: WebFixture) -> None:
         chunks = []
-        fixture.avatar.push_user_audio = chunks.append  # type: ignore[method-assign]
+        fixture.backend.push_user_audio = chunks.append
         speaker = Browser(fixture, VideoStreamTrack(), AudioStreamTrack())
         viewer, other = Browser(fixture), Browser(fixture)
         await speaker.join()

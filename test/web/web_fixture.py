@@ -50,9 +50,14 @@ class WebFixture:
     """The server under test and a client of it; `ahead_s` moves the session manager's clock."""
 
     def __init__(
-        self, avatar: Avatar, client: TestClient[Any, Any], sessions: SessionManager
+        self,
+        avatar: Avatar,
+        backend: LiveBackend,
+        client: TestClient[Any, Any],
+        sessions: SessionManager,
     ) -> None:
-        self.avatar, self.client, self.sessions = avatar, client, sessions
+        self.avatar, self.backend = avatar, backend
+        self.client, self.sessions = client, sessions
         self.ahead_s = 0.0
         self.origin = str(client.make_url("")).rstrip("/")
 
@@ -147,9 +152,10 @@ async def web_fixture(
     warnings: list[tuple[str, str]] = []
     avatar = Avatar(fake_session(SIZE_PX, 100), lambda where, text: warnings.append((where, text)))
     clock = time.monotonic
-    server = Server(backend(avatar, find_face), access, now_s=lambda: clock() + fixture.ahead_s)
+    live = backend(avatar, find_face)
+    server = Server(live, access, now_s=lambda: clock() + fixture.ahead_s)
     async with TestClient(TestServer(server.app)) as client:
-        fixture = WebFixture(avatar, client, server.sessions)
+        fixture = WebFixture(avatar, live, client, server.sessions)
         yield fixture
     assert not avatar.running
     assert warnings == []
