@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 
 
-class StoppableThread:
+class StoppableThread(ABC):
     """Override `_run`: it waits on `_wake` and returns once `_stopping` is set."""
 
     def __init__(self, name: str) -> None:
@@ -41,5 +42,6 @@ class StoppableThread:
         """Whether the thread runs."""
         return self._thread.is_alive()
 
+    @abstractmethod
     def _run(self) -> None:
-        raise NotImplementedError("a stoppable thread says what it does")
+        """What the thread does."""
