@@ -29,7 +29,7 @@ from scipy.optimize import linear_sum_assignment
 from avatar_forcing_ros.perception.find_face import find_face
 from avatar_forcing_ros.perception.head_pose import CANONICAL_FILE, fit_similarity
 from avatar_forcing_ros.rig.face_landmarks import EAR_LEFT, EAR_RIGHT
-from avatar_forcing_ros.rig.portrait import load_image
+from avatar_forcing_ros.rig.image_files import load_image
 
 Points = NDArray[np.float64]  # [478, 3]
 

@@ -100,6 +100,7 @@ HEAD_FROM_IMAGE: NDArray[np.float64] = np.array([[0, 0, -1], [1, 0, 0], [0, -1, 
 _LEVEL_PITCH_RAD = 0.19
 # in ear-to-ear widths; eyes have 0.2, a mouth 0.4 and rounded lips still 0.2
 _MIN_EYE, _MIN_MOUTH = 0.08, 0.1
+_BEYOND = 0.5  # of the image's size, that a landmark may lie outside of it
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,19 @@ def check_landmarks(landmarks_px: NDArray[np.floating[Any]]) -> Array:
         raise MediaError(
             "face landmarks", expected="points that form a face", got=flaw, remedy=remedy
         )
+    return points
+
+
+def check_within(points: Array, width: int, height: int) -> Array:
+    """`points` as they are; MediaError if one is far outside of an image of that size."""
+    size = np.array([width, height], np.float32)
+    beyond = np.maximum(-points[:, :2], points[:, :2] - size) / np.maximum(size, 1.0)
+    if beyond.max() > _BEYOND:
+        x, y = points[int(beyond.max(1).argmax()), :2]
+        raise MediaError(
+            "face landmarks", expected=f"points within the image of {width} x {height} pixels",
+            got=f"one at ({x:.0f}, {y:.0f})", remedy="use the landmarks of this very image",
+        )  # fmt: skip
     return points
 
 

@@ -19,12 +19,8 @@ from avatar_forcing_ros.perception.face_tracker import FaceMeshTracker
 from avatar_forcing_ros.perception.find_face import find_face
 from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.rig import coefficients
-from avatar_forcing_ros.rig.portrait import (
-    Portrait,
-    frame_portrait,
-    load_image,
-    load_landmark_file,
-)
+from avatar_forcing_ros.rig.image_files import load_image, load_landmark_file
+from avatar_forcing_ros.rig.portrait import Portrait, frame_portrait
 from avatar_forcing_ros.runtime.session import Session
 from avatar_forcing_ros.streaming.codec import MotionCodec, RigCodec
 from avatar_forcing_ros.streaming.cuda_graphs import recorded

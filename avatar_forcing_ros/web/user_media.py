@@ -16,7 +16,7 @@ from avatar_forcing_ros.downmix import Downmix
 from avatar_forcing_ros.errors import MediaError
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
 from avatar_forcing_ros.media_files.reading import decode_audio, image_size_px
-from avatar_forcing_ros.rig.portrait import decode_image
+from avatar_forcing_ros.rig.image_files import decode_image
 from avatar_forcing_ros.sync.clock_mapping import RemoteClock
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 

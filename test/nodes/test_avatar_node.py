@@ -411,7 +411,7 @@ def test_no_message_ends_the_avatar_and_each_is_counted(robot: Robot, avatar: Se
 
 
 def test_a_camera_that_stops_and_returns(robot: Robot, avatar: Set) -> None:
-    from avatar_forcing_ros.rig.portrait import load_image
+    from avatar_forcing_ros.rig.image_files import load_image
 
     face = load_image(shipped("models/portraits/ben.png"))[::4, ::4].copy()
     started(avatar)
