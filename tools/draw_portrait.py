@@ -1,4 +1,4 @@
-"""Draw one of the default portraits (no real person) and find its face landmarks.
+"""Draw one of the default portraits (no real person) and find its face landmarks and outline.
 
     python tools/draw_portrait.py ada -o models/portraits/ada.png --landmarks
 """
@@ -23,6 +23,7 @@ from portrait_paint import SIDE, Canvas, mirrored, mix, smoothstep, spline, to_l
 from portrait_spec import CENTRE_X, PEOPLE, Appearance
 
 from avatar_forcing_ros.perception.find_face import find_face
+from avatar_forcing_ros.perception.person_matte import person_matte
 from avatar_forcing_ros.rig.image_files import save_landmark_file
 
 
@@ -75,7 +76,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("person", choices=sorted(PEOPLE))
     parser.add_argument("-o", "--output", type=Path, required=True, help="PNG file to write")
-    parser.add_argument("--landmarks", action="store_true", help="write NAME.landmarks.json too")
+    beside = "write NAME.landmarks.json and NAME.matte.png too"
+    parser.add_argument("--landmarks", action="store_true", help=beside)
     parser.add_argument("--scale", type=float, default=2.0, help="supersampling (default 2)")
     args = parser.parse_args()
     picture = draw(PEOPLE[args.person], args.scale)
@@ -85,6 +87,10 @@ def main() -> None:
     if args.landmarks:
         points = find_face(np.ascontiguousarray(picture[..., ::-1]))
         save_landmark_file(args.output.with_suffix(".landmarks.json"), points, SIDE, SIDE)
+        matte = person_matte(np.ascontiguousarray(picture[..., ::-1]))
+        if matte is not None:
+            grey = np.round(255.0 * matte).astype(np.uint8)
+            cv2.imwrite(str(args.output.with_suffix(".matte.png")), grey)
 
 
 if __name__ == "__main__":

@@ -16,12 +16,18 @@ from avatar_forcing_ros.rig.face_landmarks import (
     roll_in_image,
     turn_from_camera,
 )
+from avatar_forcing_ros.rig.inpaint import fill_smoothly
 
 Image = NDArray[np.uint8]
 Array = NDArray[np.float32]
 
 DEFAULT_SIZE_PX = 512
 PADDING = 1.15  # of the face box, half of it on each side: room for hair, shoulders and motion
+_LEAST_PADDING = 0.4  # of the same, where the photo has no more around the face
+_LEAST_ROOM = 0.06  # of the side, between the face and the edge of its square
+_OUTSIDE_COST = 0.3  # of a square that reaches out of its photo, in squares of relative change
+_HAIR = 0.4  # face boxes above the face box, that hair may need
+_EDGE_BAND = 0.08  # of the side, from which a photo is continued
 _CENTRE_HEIGHT = 0.52  # of the crop: the middle of the face; hair needs more room than it seems
 _WHOLE_MARGIN = 0.15  # of the side, around the face of a square that is kept whole
 _LEVEL_RAD = np.radians(3.0)  # an eye line that leans less stays as it is
@@ -34,11 +40,14 @@ class Portrait:
     """A square image and its face.
 
     `image` ``[S, S, 3]`` uint8 RGB; `landmarks` ``[478, 3]`` float32 pixels of `image`, z away
-    from the viewer in pixels too.
+    from the viewer in pixels too; `matte` ``[S, S]`` 0…1 how much of a pixel is person, None where
+    nobody knows; `in_photo` ``[S, S]`` which pixels the photo has, None where it has all.
     """
 
     image: Image
     landmarks: Array
+    matte: Array | None = None
+    in_photo: NDArray[np.bool_] | None = None
 
     @property
     def size_px(self) -> int:
@@ -46,14 +55,17 @@ class Portrait:
         return int(self.image.shape[0])
 
 
-def frame_portrait(image: Image, landmarks: Array, size: int = DEFAULT_SIZE_PX) -> Portrait:
+def frame_portrait(
+    image: Image, landmarks: Array, size: int = DEFAULT_SIZE_PX, matte: Image | None = None
+) -> Portrait:
     """The square around the face with room for head motion, scaled to `size` pixels.
 
-    `image` ``[H, W, 3]`` uint8 RGB, `landmarks` ``[478, 3]`` px of it. A face that leans is turned
-    upright by its eye line. The square is the face box padded by PADDING; where it leaves the
-    photo, the edge is continued and blurred. An image that is already such a square is kept
-    whole. Raises MediaError for another kind of image, and for a face that is turned away or lies
-    outside of the photo.
+    `image` ``[H, W, 3]`` uint8 RGB, `landmarks` ``[478, 3]`` px of it, `matte` ``[H, W]`` uint8,
+    255 where it shows the person, if that is known. A face that leans is turned
+    upright by its eye line. The square is the face box padded by PADDING, or a tighter one that
+    lies within the photo; where even that is impossible, what is missing is calmly filled. An
+    image that is already such a square is kept whole. Raises MediaError for another kind of
+    image, and for a face that is turned away or lies outside of the photo.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
         raise MediaError(
@@ -70,19 +82,18 @@ def frame_portrait(image: Image, landmarks: Array, size: int = DEFAULT_SIZE_PX) 
         points = points.copy()
         points[:, :2] = (points[:, :2] - pivot) @ _turn(roll) + pivot
     _check_frontal(points)
-    if leans:
-        x0, y0, side = _face_square(points)
-        square = _cut_turned(image, x0, y0, side, pivot, roll)
-    else:
-        x0, y0, side = _crop_square(width, height, points)
-        square = _cut(image, x0, y0, side)
-    scale = size / side
-    method = cv2.INTER_AREA if scale < 1.0 else cv2.INTER_CUBIC
-    pixels = square if side == size else cv2.resize(square, (size, size), interpolation=method)
+    photo = _Photo(width, height, pivot, roll if leans else 0.0)
+    x0, y0, side = _choose_square(photo, points)
+    in_photo = photo.within(x0, y0, side, size)
+    pixels = _continued(photo.cut(image, x0, y0, side, size), in_photo)
+    cut_matte = None
+    if matte is not None:
+        cut_matte = photo.cut(matte, x0, y0, side, size).astype(np.float32) / 255.0
     # pixel centres: (x + 0.5) scales, not x
     offset = np.array([x0 - 0.5, y0 - 0.5, 0.0], np.float32)
-    moved = (points - offset) * np.float32(scale) - np.array([0.5, 0.5, 0.0], np.float32)
-    return Portrait(np.ascontiguousarray(pixels, dtype=np.uint8), moved.astype(np.float32))
+    moved = (points - offset) * np.float32(size / side) - np.array([0.5, 0.5, 0.0], np.float32)
+    missing = None if in_photo.all() else in_photo
+    return Portrait(pixels, moved.astype(np.float32), cut_matte, missing)
 
 
 def _check_inside(points: Array, width: int, height: int) -> None:
@@ -110,72 +121,113 @@ def _check_frontal(points: Array) -> None:
         )  # fmt: skip
 
 
-def _crop_square(width: int, height: int, points: Array) -> tuple[int, int, int]:
-    """Left, top and side of the crop in pixels of the photo; may reach outside of it."""
-    low, high = points[:, :2].min(0), points[:, :2].max(0)
+class _Photo:
+    """A photo seen upright: turned by -`roll_rad` about `pivot` ``[2]`` px, where its face is."""
+
+    def __init__(
+        self, width: int, height: int, pivot: NDArray[np.float64], roll_rad: float
+    ) -> None:
+        self.pivot, self.turn = pivot, _turn(roll_rad)
+        self.leans = roll_rad != 0.0
+        self.size = np.array([width, height], np.float64)
+
+    def places(self, upright: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Pixels of the photo at `upright` ``[..., 2]``."""
+        return np.asarray((upright - self.pivot) @ self.turn.T + self.pivot)
+
+    def holds(self, upright: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which of `upright` ``[..., 2]`` lie in the photo, its outermost pixels included."""
+        places = self.places(upright) if self.leans else upright
+        return np.asarray(((places > -1.0) & (places < self.size)).all(-1))
+
+    def within(self, x0: int, y0: int, side: int, size: int) -> NDArray[np.bool_]:
+        """Which pixels ``[size, size]`` of the upright square at `x0`, `y0` the photo has."""
+        line = (np.arange(size) + 0.5) * (side / size) - 0.5
+        return self.holds(np.stack(np.meshgrid(x0 + line, y0 + line), -1))
+
+    def cut(self, image: Image, x0: int, y0: int, side: int, size: int) -> Image:
+        """The upright square of `image` ``[H, W, ...]`` as ``[size, size, ...]``.
+
+        Outside of the photo its edge goes on.
+        """
+        if self.leans:
+            shift = self.places(np.array([x0, y0], np.float64))
+            square = cv2.warpAffine(
+                image, np.column_stack([self.turn, shift]), (side, side),
+                flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE,
+            )  # fmt: skip
+        else:
+            ys = np.arange(y0, y0 + side).clip(0, image.shape[0] - 1)
+            xs = np.arange(x0, x0 + side).clip(0, image.shape[1] - 1)
+            square = np.ascontiguousarray(image[ys[:, None], xs[None, :]])
+        if side != size:
+            method = cv2.INTER_AREA if size < side else cv2.INTER_CUBIC
+            square = cv2.resize(square, (size, size), interpolation=method)
+        return np.asarray(square, np.uint8)
+
+
+def _continued(square: Image, in_photo: NDArray[np.bool_]) -> Image:
+    """`square` ``[S, S, 3]`` with a calm continuation of the photo's edge where there is none."""
+    if in_photo.all():
+        return np.ascontiguousarray(square)
+    inwards = cv2.distanceTransform(in_photo.astype(np.uint8), cv2.DIST_L2, 5)
+    edge = in_photo & (inwards < _EDGE_BAND * len(square))
+    filled = fill_smoothly(square.astype(np.float32), edge.astype(np.float32))
+    out = np.where(in_photo[..., None], square, np.clip(filled + 0.5, 0, 255))
+    return np.asarray(out, np.uint8)
+
+
+def _choose_square(photo: _Photo, points: Array) -> tuple[int, int, int]:
+    """Left, top and side of the square to cut, upright pixels.
+
+    The padded square around the face, moved and made smaller so far that it lies within the photo;
+    where that would leave the face no room, it reaches out of it as little as possible.
+    """
+    low, high = (v.astype(np.float64) for v in (points[:, :2].min(0), points[:, :2].max(0)))
     box = float((high - low).max())
-    if width == height and box * 1.8 <= width <= box * 2.8:
+    width, height = photo.size
+    if not photo.leans and width == height and box * 1.8 <= width <= box * 2.8:
         margin = min(float(low.min()), width - float(high.max()))
         if margin >= _WHOLE_MARGIN * width:
-            return 0, 0, width
-    x0, y0, side = _face_square(points)
-    # rather move the square into the photo by a little than invent pixels
-    slack = round(0.12 * side)
-    return _nudge(x0, side, width, slack), _nudge(y0, side, height, slack), side
-
-
-def _face_square(points: Array) -> tuple[int, int, int]:
-    """Left, top and side of the padded square around the face."""
-    low, high = points[:, :2].min(0), points[:, :2].max(0)
-    side = max(round(float((high - low).max()) * (1.0 + PADDING)), 8)
-    centre = 0.5 * (low + high)
-    x0 = round(float(centre[0]) - 0.5 * side)
-    y0 = round(float(centre[1]) - _CENTRE_HEIGHT * side)
+            return 0, 0, int(width)
+    usual = max(box * (1.0 + PADDING), 8.0)
+    sides = usual * np.linspace(1.0, (1.0 + _LEAST_PADDING) / (1.0 + PADDING), 16)
+    if not photo.leans:  # all of the photo's height or width
+        sides = np.sort(np.append(sides, np.clip(photo.size, sides[-1], usual)))[::-1]
+    steps = np.linspace(-0.32, 0.32, 17)
+    shifts = np.stack(np.meshgrid(steps, steps), -1).reshape(-1, 2)  # of the side, [n, 2]
+    middle = 0.5 * (low + high) + [0.0, (0.5 - _CENTRE_HEIGHT) * usual]
+    half = 0.5 * sides[:, None, None]  # [k, 1, 1]
+    centres = middle + 2.0 * half * shifts  # [k, n, 2]
+    if not photo.leans:  # rather at the photo's edge than a little outside
+        moved = np.clip(centres, half, np.maximum(photo.size - half, half))
+        centres = np.where(np.abs(moved - centres) < 0.04 * half, moved, centres)
+    cost = 4.0 * (((centres - middle) / (2.0 * half)) ** 2).sum(-1)
+    cost = cost + (1.0 - sides[:, None] / usual) ** 2
+    line = np.linspace(-0.5, 0.5, 11) * (1.0 - 1e-6)
+    grid = np.stack(np.meshgrid(line, line), -1).reshape(-1, 2)  # of the side
+    outside = 1.0 - photo.holds(centres[:, :, None] + 2.0 * half[..., None] * grid).mean(-1)
+    cost = cost + np.where(outside > 0.0, _OUTSIDE_COST + 2.0 * outside, 0.0)  # [k, n]
+    room = np.minimum(low - centres + half, centres + half - high).min(-1) / sides[:, None]
+    cost = cost + np.where(room < _LEAST_ROOM, 1.0 + (_LEAST_ROOM - room), 0.0)
+    cut = (centres - half)[..., 1] - _top_of_hair(photo, middle[0], low[1], box)
+    cost = cost + 4.0 * np.maximum(cut, 0.0) / sides[:, None]
+    i, j = np.unravel_index(int(cost.argmin()), cost.shape)
+    side = max(round(float(sides[i])), 8)
+    x0, y0 = (round(float(v - 0.5 * side)) for v in centres[i, j])
+    if not photo.leans and outside[i, j] == 0.0:  # roundings
+        x0, y0 = min(max(x0, 0), int(width) - side), min(max(y0, 0), int(height) - side)
     return x0, y0, side
+
+
+def _top_of_hair(photo: _Photo, x: float, forehead_y: float, box: float) -> float:
+    """How far up the photo shows what may be hair over the forehead, upright y."""
+    ys = forehead_y - np.linspace(0.0, _HAIR, 20) * box
+    shown = photo.holds(np.column_stack([np.full_like(ys, x), ys]))
+    return float(ys[shown].min()) if shown.any() else forehead_y
 
 
 def _turn(angle_rad: float) -> NDArray[np.float64]:
     """Matrix ``[2, 2]`` that turns columns (x, y) of an image from x towards y."""
     c, s = np.cos(angle_rad), np.sin(angle_rad)
     return np.array([[c, -s], [s, c]])
-
-
-def _cut_turned(
-    image: Image, x0: int, y0: int, side: int, pivot: NDArray[np.float64], roll: float
-) -> Image:
-    """The square ``[side, side, 3]`` of the photo turned by -`roll` about `pivot` ``[2]`` px."""
-    turn = _turn(roll)  # from upright pixels to those of the photo
-    middle = turn @ (np.array([x0, y0]) + 0.5 * (side - 1) - pivot) + pivot
-    # a level square that holds the leaning one: its border is continued as for any portrait
-    reach = int(np.ceil(0.5 * side * np.abs(turn[0]).sum())) + 2
-    left, top = (int(v) for v in np.floor(middle) - reach)
-    around = _cut(image, left, top, 2 * reach + 1)
-    shift = turn @ (np.array([x0, y0]) - pivot) + pivot - [left, top]
-    square = cv2.warpAffine(
-        around, np.column_stack([turn, shift]), (side, side),
-        flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE,
-    )  # fmt: skip
-    return np.asarray(square, np.uint8)
-
-
-def _nudge(start: int, side: int, limit: int, slack: int) -> int:
-    if side > limit:
-        return start
-    inside = min(max(start, 0), limit - side)
-    return start + min(max(inside - start, -slack), slack)
-
-
-def _cut(image: Image, x0: int, y0: int, side: int) -> Image:
-    """The square ``[side, side, 3]``; outside the photo its edge, blurrier with distance."""
-    height, width = image.shape[:2]
-    xs, ys = np.arange(x0, x0 + side), np.arange(y0, y0 + side)
-    square = image[ys.clip(0, height - 1)[:, None], xs.clip(0, width - 1)[None, :]]
-    outside_x = np.maximum(-xs, xs - (width - 1)).clip(0)
-    outside_y = np.maximum(-ys, ys - (height - 1)).clip(0)
-    distance = np.maximum(outside_x[None, :], outside_y[:, None]).astype(np.float32)
-    if distance.max() <= 0:
-        return np.ascontiguousarray(square)
-    # streaks of replicated pixels would move with the head; a blur hides them
-    blurred = cv2.GaussianBlur(square, (0, 0), max(side / 40.0, 1.0))
-    mix = np.clip(distance / max(side / 25.0, 1.0), 0.0, 1.0)[..., None]
-    return np.asarray(square * (1 - mix) + blurred * mix + 0.5, np.uint8)

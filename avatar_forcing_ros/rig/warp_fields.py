@@ -23,6 +23,9 @@ Array = NDArray[np.float32]
 
 GRID = 128  # nodes along each side; 4 px at 512
 MAX_DEPTH_SLOPE = 1.4  # keeps a turned face from folding over itself
+_HAIR_REACH = 0.35  # head widths beside the head, in which what is person is its hair
+_FAR = 0.8  # head widths beside the head, from which on nothing belongs to it
+_BORDER_FADE = 0.12  # of the side, in which motion ends where the border cuts the person
 SEAL_COLUMNS = 9  # the lip columns between the corners
 
 
@@ -32,8 +35,9 @@ class WarpFields:
 
     `upper`, `lower` ``[N, h * w * 2]`` displacement px, h and w the size of the window `window` of
     the grid outside of which expressions move nothing; `depth` ``[G, G]`` px behind the head's
-    centre; `weight` ``[G, G]`` how far a place moves with the head; `below` ``[G, G]`` 0 where the
-    upper field holds, 1 where the lower one does; `nodes` ``[G, G, 2]`` pixel places of the grid.
+    centre; `weight` ``[G, G]`` how far a place moves with the head; `person` ``[G, G]`` where
+    there is something to move; `below` ``[G, G]`` 0 where the upper field holds, 1 where the lower
+    one does; `nodes` ``[G, G, 2]`` pixel places of the grid.
     """
 
     nodes: Array
@@ -42,6 +46,7 @@ class WarpFields:
     window: tuple[slice, slice]
     depth: Array
     weight: Array
+    person: NDArray[np.bool_]
     below: Array
 
 
@@ -51,8 +56,11 @@ def grid_nodes(size_px: int) -> Array:
     return np.asarray(np.stack(np.meshgrid(line, line), -1), np.float32)
 
 
-def build_fields(portrait: Portrait, basis: Array) -> WarpFields:
-    """Spread `basis` ``[17, 478, 3]`` of `portrait` over the grid; takes some 0.5 s."""
+def build_fields(portrait: Portrait, basis: Array, alpha: Array) -> WarpFields:
+    """Spread `basis` ``[17, 478, 3]`` of `portrait` over the grid; takes some 0.5 s.
+
+    `alpha` ``[S, S]`` tells the person from the background.
+    """
     p = portrait.landmarks
     frame = mesh.face_frame(p)
     nodes = grid_nodes(portrait.size_px)
@@ -65,6 +73,7 @@ def build_fields(portrait: Portrait, basis: Array) -> WarpFields:
         known = _known_landmarks(p, frame, lower)
         spread = _spread(p[known, :2], moves[:, known, :2], nodes[window], 0.02 * frame.width_px)
         layers.append((spread * reach[window][..., None]).reshape(len(moves), -1))
+    person = np.asarray(cv2.resize(alpha, (GRID, GRID), interpolation=cv2.INTER_AREA) > 0.05)
     head = _head_mask(p, frame, nodes)
     return WarpFields(
         nodes=nodes,
@@ -72,7 +81,8 @@ def build_fields(portrait: Portrait, basis: Array) -> WarpFields:
         lower=layers[1].astype(np.float32),
         window=window,
         depth=_depth(p, frame, nodes, head, portrait.size_px),
-        weight=_head_weight(p, frame, nodes, head),
+        weight=_head_weight(p, frame, nodes, head, person),
+        person=cv2.dilate(person.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0,
         below=_below_lips(p, frame, nodes),
     )
 
@@ -177,21 +187,39 @@ def _local_2d(p: Array, frame: mesh.FaceFrame, nodes: Array) -> Array:
     return np.asarray((nodes - frame.origin_px[:2]) @ axes.T, np.float32)
 
 
-def _head_weight(p: Array, frame: mesh.FaceFrame, nodes: Array, head: NDArray[np.bool_]) -> Array:
-    """1 on the head, 0 at the border and on the shoulders, smooth between, ``[G, G]``."""
+def _head_weight(
+    p: Array, frame: mesh.FaceFrame, nodes: Array, head: NDArray[np.bool_],
+    person: NDArray[np.bool_],
+) -> Array:  # fmt: skip
+    """1 on the head, 0 on the shoulders and where the border cuts the person, ``[G, G]``.
+
+    Smooth between. Beside the person it goes on as it is at the outline: there is nothing to move.
+    """
     local = _local_2d(p, frame, nodes)
     chin = frame.local(p[[mesh.CHIN]])[0, 1]
+    cell = float(nodes[0, 1, 0] - nodes[0, 0, 0])
+    from_head = _distance(head, cell)
+    hair = person & (local[..., 1] < chin) & (from_head < _HAIR_REACH * frame.width_px)
     slope = 0.2 * np.minimum(np.abs(local[..., 0]) / frame.width_px, 1.0)
     still = local[..., 1] > chin + (0.5 - slope) * frame.height_px
-    index = np.arange(GRID)
-    edge = (index < 2) | (index >= GRID - 2)
-    still |= edge[:, None] | edge[None, :]
-    inside, outside = _distance(head, 1.0), _distance(still & ~head, 1.0)
+    still |= from_head > _FAR * frame.width_px  # somebody else, or something
+    inside, outside = _distance(head | hair, 1.0), _distance(still & person & ~head, 1.0)
     share = outside / np.maximum(inside + outside, 1e-6)
     # mostly linear: the steeper a fade, the smaller the motion that folds it
     weight = 0.5 * share + 0.5 * smooth_step(share)
     weight = cv2.GaussianBlur(weight.astype(np.float32), (0, 0), 2.5)
-    return np.asarray(weight * np.clip(_edge_distance() / 4.0, 0.0, 1.0), np.float32)
+    return np.asarray(weight * _border_hold(person), np.float32)
+
+
+def _border_hold(person: NDArray[np.bool_]) -> Array:
+    """0 where the border cuts the person, 1 away from there, ``[G, G]``."""
+    index = np.arange(GRID)
+    edge = (index < 2) | (index >= GRID - 2)
+    cut = (edge[:, None] | edge[None, :]) & person
+    if not cut.any():
+        return np.ones((GRID, GRID), np.float32)
+    held = smooth_step((_distance(cut, 1.0) - 1.0) / (_BORDER_FADE * GRID))
+    return np.asarray(cv2.GaussianBlur(held, (0, 0), 1.0), np.float32)
 
 
 def _depth(

@@ -9,7 +9,7 @@ one, and between them what an open mouth shows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -21,6 +21,7 @@ from avatar_forcing_ros.rig import blendshapes, coefficients
 from avatar_forcing_ros.rig import face_landmarks as mesh
 from avatar_forcing_ros.rig.eyes import EyePainter
 from avatar_forcing_ros.rig.image_ops import remap
+from avatar_forcing_ros.rig.layers import split_layers
 from avatar_forcing_ros.rig.mouth import MouthPainter, MouthWarp, refine_lips
 from avatar_forcing_ros.rig.portrait import Portrait
 from avatar_forcing_ros.rig.warp_fields import GRID, build_fields
@@ -53,17 +54,19 @@ class WarpRenderer:
     """
 
     def __init__(self, portrait: Portrait) -> None:
-        refined = refine_lips(portrait)
+        self._layers = split_layers(portrait)
+        refined = refine_lips(replace(portrait, image=self._layers.image))
         self.portrait = refined
         self.frame = mesh.face_frame(refined.landmarks)
         self.basis = blendshapes.displacement_basis(refined.landmarks)  # [17, 478, 3]
-        self._fields = build_fields(refined, self.basis)
+        self._fields = build_fields(refined, self.basis, self._layers.alpha)
         self._centre = mesh.head_centre(refined.landmarks)
         self._eyes = [
             EyePainter(refined, self.basis, eye) for eye in (mesh.EYE_RIGHT, mesh.EYE_LEFT)
         ]
         self._mouth = MouthPainter(refined, self.frame)
         self._source = refined.image.copy()
+        self._person = self._layers.person(refined.image)  # [S, S, 4]
         self._room_px = self._measure_room()
         offset = self._fields.nodes - self._centre[:2]  # [G, G, 2]
         view_px = np.float32(_VIEW_DISTANCE * self.frame.width_px)
@@ -88,6 +91,7 @@ class WarpRenderer:
         expression = checked[coefficients.EXPRESSION]
         for eye in self._eyes:
             eye.paint(self._source, expression)
+            self._repaint(eye)
 
         moves = np.tensordot(expression, self.basis, axes=1)  # [478, 3]
         sealing = blendshapes.seal_lips(
@@ -99,10 +103,13 @@ class WarpRenderer:
         size = (self.size_px, self.size_px)
         dense = cv2.resize(inverse, size, interpolation=cv2.INTER_LINEAR)  # [S, S, 2]
         whole, parts = cv2.convertMaps(dense, _NO_MAP, cv2.CV_16SC2)
-        pixels = cv2.remap(
-            self._source, whole, parts, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        person = cv2.remap(
+            self._person, whole, parts, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
-        out = np.asarray(pixels, np.uint8)
+        cover = np.ascontiguousarray(person[..., 3])
+        behind = cv2.merge([cv2.bitwise_not(cover)] * 3)
+        through = cv2.multiply(self._layers.background, behind, scale=1.0 / 255.0)
+        out = np.asarray(cv2.add(cv2.cvtColor(person, cv2.COLOR_RGBA2RGB), through), np.uint8)
         self._keep_edge(out)
         warp = MouthWarp(upper, lower, head, self._linear(pose))
         self._mouth.paint(
@@ -113,6 +120,11 @@ class WarpRenderer:
             _PUCKER_SHADE * float(expression[_PUCKER]),
         )
         return out
+
+    def _repaint(self, eye: EyePainter) -> None:
+        """Bring the pixels of `eye` from the source into the layer that is warped."""
+        part = np.s_[eye.y0 : eye.y1, eye.x0 : eye.x1]
+        self._person[part] = self._layers.person(self._source[part], part)
 
     def _keep_edge(self, out: Image) -> None:
         """Outside of the outermost nodes, where nothing moves, the map cannot be interpolated."""
@@ -137,7 +149,8 @@ class WarpRenderer:
     def _measure_room(self) -> Array:
         """How far the head may shift along x and y (px) before the fade around it would fold."""
         slopes = np.gradient(self._fields.weight, self.size_px / GRID)
-        steepest = [max(float(np.abs(slope).max()), 1e-3) for slope in slopes[::-1]]
+        person = self._fields.person
+        steepest = [max(float(np.abs(slope[person]).max()), 1e-3) for slope in slopes[::-1]]
         return np.array([_MAX_STRAIN / s for s in steepest], np.float32)
 
     def _head_field(self, pose: HeadPose) -> Array:
@@ -159,8 +172,9 @@ class WarpRenderer:
         """How near `moved` ``[G, G, 2]`` is to folding, 1 and more folds; grows with its size."""
         rows = np.diff(moved, axis=0)[:, :-1]  # [G - 1, G - 1, 2] change downwards
         columns = np.diff(moved, axis=1)[:-1]  # and to the right
-        squeeze = max(-float(columns[..., 0].min()), -float(rows[..., 1].min()), 0.0)
-        turn = max(float((columns[..., 1] * rows[..., 0]).max()), 0.0) ** 0.5
+        there = self._fields.person[:-1, :-1]
+        squeeze = max(-float(columns[..., 0][there].min()), -float(rows[..., 1][there].min()), 0.0)
+        turn = max(float((columns[..., 1] * rows[..., 0])[there].max()), 0.0) ** 0.5
         return max(squeeze, turn) * GRID / self.size_px
 
     def _linear(self, pose: HeadPose) -> Array:

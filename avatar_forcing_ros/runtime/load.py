@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from avatar_forcing_ros.model.released import load_released
 from avatar_forcing_ros.perception.face_crop import crop_portrait
 from avatar_forcing_ros.perception.face_tracker import FaceMeshTracker
 from avatar_forcing_ros.perception.find_face import find_face
+from avatar_forcing_ros.perception.person_matte import person_matte
 from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.rig import coefficients
 from avatar_forcing_ros.rig.image_files import load_image, load_landmark_file
@@ -30,6 +32,7 @@ from avatar_forcing_ros.streaming.latent_codec import LatentCodec
 SHIPPED_PRESET = "compact"
 DEFAULT_PORTRAIT = "models/portraits/ada.png"
 LANDMARK_SUFFIX = ".landmarks.json"
+MATTE_SUFFIX = ".matte.png"
 
 
 def build_session(
@@ -182,7 +185,8 @@ def load_portrait(path: Path | None, size_px: int, landmarks: Path | None = None
     Landmarks come from the file `landmarks`, or from ``NAME.landmarks.json`` beside the image,
     or are found in the image. Raises MediaError, or FaceNotFoundError where there is no face.
     """
-    return frame_portrait(*_image_and_face(path, landmarks), size_px)
+    image, points = _image_and_face(path, landmarks)
+    return _with_matte(frame_portrait(image, points, size_px, _matte_beside(path, image)))
 
 
 def load_face_square(path: Path | None, size_px: int, landmarks: Path | None = None) -> Portrait:
@@ -195,8 +199,33 @@ def portrait_from_image(image: NDArray[np.uint8], config: AvatarConfig, size_px:
 
     Raises FaceNotFoundError, and MediaError for a face that cannot be used.
     """
-    frame = crop_portrait if _is_latent(config) else frame_portrait
-    return frame(image, find_face(image), size_px)
+    points = find_face(image)
+    if _is_latent(config):
+        return crop_portrait(image, points, size_px)
+    return _with_matte(frame_portrait(image, points, size_px))
+
+
+def _with_matte(portrait: Portrait) -> Portrait:
+    """`portrait`, cut out by a segmentation model where it is not yet and there is one."""
+    if portrait.matte is not None:
+        return portrait
+    return replace(portrait, matte=person_matte(portrait.image))
+
+
+def _matte_beside(path: Path | None, image: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    """The matte ``[H, W]`` in the file beside `image` ``[H, W, 3]``, None where there is none."""
+    file = (path or shipped(DEFAULT_PORTRAIT)).with_suffix(MATTE_SUFFIX)
+    if not file.exists():
+        return None
+    matte = load_image(file)[..., 0]
+    if matte.shape != image.shape[:2]:
+        raise MediaError(
+            f"matte {file}",
+            expected=f"one of an image of {image.shape[1]} x {image.shape[0]} pixels",
+            got=f"{matte.shape[1]} x {matte.shape[0]}",
+            remedy="remove the file to have the person found again",
+        )
+    return matte
 
 
 def _image_and_face(
