@@ -74,7 +74,7 @@ def split_layers(portrait: Portrait) -> Layers:
 
     end = _SOFT_END * portrait.size_px
     ends = smooth_step(inwards / end)  # 1 all over where the photo fills the square
-    alpha = np.maximum(matte, hidden * _least_alpha(image, background)) * ends
+    alpha = np.maximum(matte, (hidden > 1e-3) * _least_alpha(image, background)) * ends
     seen = background + alpha[..., None] * (image - background)
     rest = np.where((ends < 1.0)[..., None], seen, image)
     return Layers(np.asarray(alpha, np.float32), _to_uint8(rest), _to_uint8(background))

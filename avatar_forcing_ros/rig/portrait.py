@@ -23,7 +23,7 @@ Array = NDArray[np.float32]
 
 DEFAULT_SIZE_PX = 512
 PADDING = 1.15  # of the face box, half of it on each side: room for hair, shoulders and motion
-_LEAST_PADDING = 0.4  # of the same, where the photo has no more around the face
+_LEAST_PADDING = 0.3  # of the same, where the photo has no more around the face
 _LEAST_ROOM = 0.06  # of the side, between the face and the edge of its square
 _OUTSIDE_COST = 0.3  # of a square that reaches out of its photo, in squares of relative change
 _HAIR = 0.4  # face boxes above the face box, that hair may need

@@ -35,9 +35,9 @@ class WarpFields:
 
     `upper`, `lower` ``[N, h * w * 2]`` displacement px, h and w the size of the window `window` of
     the grid outside of which expressions move nothing; `depth` ``[G, G]`` px behind the head's
-    centre; `weight` ``[G, G]`` how far a place moves with the head; `person` ``[G, G]`` where
-    there is something to move; `below` ``[G, G]`` 0 where the upper field holds, 1 where the lower
-    one does; `nodes` ``[G, G, 2]`` pixel places of the grid.
+    centre; `weight` ``[G, G, 2]`` how far a place moves with the head along x and y; `person`
+    ``[G, G]`` where there is something to move; `below` ``[G, G]`` 0 where the upper field holds,
+    1 where the lower one does; `nodes` ``[G, G, 2]`` pixel places of the grid.
     """
 
     nodes: Array
@@ -191,35 +191,35 @@ def _head_weight(
     p: Array, frame: mesh.FaceFrame, nodes: Array, head: NDArray[np.bool_],
     person: NDArray[np.bool_],
 ) -> Array:  # fmt: skip
-    """1 on the head, 0 on the shoulders and where the border cuts the person, ``[G, G]``.
+    """1 on the head, 0 on the shoulders, smooth between: along x and y, ``[G, G, 2]``.
 
-    Smooth between. Beside the person it goes on as it is at the outline: there is nothing to move.
+    Where the border cuts the person they do not move away from it. Beside the person the weight
+    goes on as it is at the outline: there is nothing to move.
     """
     local = _local_2d(p, frame, nodes)
-    chin = frame.local(p[[mesh.CHIN]])[0, 1]
-    cell = float(nodes[0, 1, 0] - nodes[0, 0, 0])
-    from_head = _distance(head, cell)
-    hair = person & (local[..., 1] < chin) & (from_head < _HAIR_REACH * frame.width_px)
+    chin, nose = frame.local(p[[mesh.CHIN, mesh.NOSE_BASE]])[:, 1]
+    from_head = _distance(head, float(nodes[0, 1, 0] - nodes[0, 0, 0]))
+    hair = person & (local[..., 1] < nose) & (from_head < _HAIR_REACH * frame.width_px)
     slope = 0.2 * np.minimum(np.abs(local[..., 0]) / frame.width_px, 1.0)
     still = local[..., 1] > chin + (0.5 - slope) * frame.height_px
     still |= from_head > _FAR * frame.width_px  # somebody else, or something
-    inside, outside = _distance(head | hair, 1.0), _distance(still & person & ~head, 1.0)
+    rim = cv2.dilate(person.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    inside, outside = _distance(head | hair, 1.0), _distance(still & rim & ~head, 1.0)
     share = outside / np.maximum(inside + outside, 1e-6)
     # mostly linear: the steeper a fade, the smaller the motion that folds it
     weight = 0.5 * share + 0.5 * smooth_step(share)
     weight = cv2.GaussianBlur(weight.astype(np.float32), (0, 0), 2.5)
-    return np.asarray(weight * _border_hold(person), np.float32)
-
-
-def _border_hold(person: NDArray[np.bool_]) -> Array:
-    """0 where the border cuts the person, 1 away from there, ``[G, G]``."""
     index = np.arange(GRID)
     edge = (index < 2) | (index >= GRID - 2)
-    cut = (edge[:, None] | edge[None, :]) & person
+    held = [_hold(person & edge[None, :]), _hold(person & edge[:, None])]
+    return np.asarray(weight[..., None] * np.stack(held, -1), np.float32)
+
+
+def _hold(cut: NDArray[np.bool_]) -> Array:
+    """0 at the nodes of the border where it cuts the person, 1 away from there, ``[G, G]``."""
     if not cut.any():
         return np.ones((GRID, GRID), np.float32)
-    held = smooth_step((_distance(cut, 1.0) - 1.0) / (_BORDER_FADE * GRID))
-    return np.asarray(cv2.GaussianBlur(held, (0, 0), 1.0), np.float32)
+    return smooth_step((_distance(cut, 1.0) - 1.0) / (_BORDER_FADE * GRID))
 
 
 def _depth(

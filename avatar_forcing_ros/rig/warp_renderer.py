@@ -67,6 +67,8 @@ class WarpRenderer:
         self._mouth = MouthPainter(refined, self.frame)
         self._source = refined.image.copy()
         self._person = self._layers.person(refined.image)  # [S, S, 4]
+        line = np.arange(self.size_px, dtype=np.float32)
+        self._pixels = np.stack(np.meshgrid(line, line), -1)  # [S, S, 2]
         self._room_px = self._measure_room()
         offset = self._fields.nodes - self._centre[:2]  # [G, G, 2]
         view_px = np.float32(_VIEW_DISTANCE * self.frame.width_px)
@@ -101,7 +103,9 @@ class WarpRenderer:
         upper, lower = self._inverse_maps(expression, sealing, head, pose)
         inverse = self._join(upper, lower)
         size = (self.size_px, self.size_px)
-        dense = cv2.resize(inverse, size, interpolation=cv2.INTER_LINEAR)  # [S, S, 2]
+        # displacements go on where the nodes end, places do not
+        moved = cv2.resize(inverse - self._fields.nodes, size, interpolation=cv2.INTER_LINEAR)
+        dense = cv2.add(moved, self._pixels)  # [S, S, 2]
         whole, parts = cv2.convertMaps(dense, _NO_MAP, cv2.CV_16SC2)
         person = cv2.remap(
             self._person, whole, parts, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
@@ -110,7 +114,6 @@ class WarpRenderer:
         behind = cv2.merge([cv2.bitwise_not(cover)] * 3)
         through = cv2.multiply(self._layers.background, behind, scale=1.0 / 255.0)
         out = np.asarray(cv2.add(cv2.cvtColor(person, cv2.COLOR_RGBA2RGB), through), np.uint8)
-        self._keep_edge(out)
         warp = MouthWarp(upper, lower, head, self._linear(pose))
         self._mouth.paint(
             out,
@@ -124,13 +127,10 @@ class WarpRenderer:
     def _repaint(self, eye: EyePainter) -> None:
         """Bring the pixels of `eye` from the source into the layer that is warped."""
         part = np.s_[eye.y0 : eye.y1, eye.x0 : eye.x1]
-        self._person[part] = self._layers.person(self._source[part], part)
-
-    def _keep_edge(self, out: Image) -> None:
-        """Outside of the outermost nodes, where nothing moves, the map cannot be interpolated."""
-        rim = -(-self.size_px // (2 * GRID))
-        for part in (np.s_[:rim], np.s_[-rim:], np.s_[:, :rim], np.s_[:, -rim:]):
-            out[part] = self.portrait.image[part]
+        if self._layers.alpha[part].min() < 1.0:  # at the outline of a face that is turned away
+            self._person[part] = self._layers.person(self._source[part], part)
+        else:
+            self._person[part][..., :3] = self._source[part]
 
     def _pose(self, values: Array) -> HeadPose:
         yaw, pitch, roll = (_soften(float(v), 0.34, 0.48) for v in values[:3])
@@ -148,9 +148,9 @@ class WarpRenderer:
 
     def _measure_room(self) -> Array:
         """How far the head may shift along x and y (px) before the fade around it would fold."""
-        slopes = np.gradient(self._fields.weight, self.size_px / GRID)
-        person = self._fields.person
-        steepest = [max(float(np.abs(slope[person]).max()), 1e-3) for slope in slopes[::-1]]
+        weight, person = self._fields.weight, self._fields.person
+        slopes = [np.gradient(weight[..., c], self.size_px / GRID)[1 - c] for c in (0, 1)]
+        steepest = [max(float(np.abs(slope[person]).max()), 1e-3) for slope in slopes]
         return np.array([_MAX_STRAIN / s for s in steepest], np.float32)
 
     def _head_field(self, pose: HeadPose) -> Array:
@@ -161,7 +161,7 @@ class WarpRenderer:
         moved = turned[..., :2] * near[..., None]
         moved += self._centre[:2] + pose.shift_px
         moved -= self._fields.nodes
-        moved *= self._fields.weight[..., None]
+        moved *= self._fields.weight
         # poses add up: the whole is held back where it would fold the image
         strain = self._strain(moved)
         if strain > _MAX_STRAIN:

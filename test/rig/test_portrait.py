@@ -42,15 +42,59 @@ def test_frame_leaves_room_around_the_face(portrait: Portrait) -> None:
     assert high.max() < 0.82 * 256
 
 
-def test_frame_continues_the_edge_without_mirroring(portrait: Portrait) -> None:
-    """A face at the very top: above the photo lies its edge, not a reflected forehead."""
-    photo = np.full((400, 600, 3), 40, np.uint8)
-    photo[30:200] = 220
-    shift = np.float32([170.0, -float(portrait.landmarks[:, 1].min()) + 2.0, 0.0])
-    framed = frame_portrait(photo, portrait.landmarks + shift, 256)
-    above = framed.image[: int(framed.landmarks[:, 1].min()) - 30]
-    assert above.size
-    assert above.max() < 60
+def test_the_square_stays_within_the_photo(portrait: Portrait) -> None:
+    """Little room above and beside the face: a tighter square, nothing invented."""
+    landmarks = portrait.landmarks * 0.9
+    low, high = landmarks[:, :2].min(0), landmarks[:, :2].max(0)
+    margin = 0.35 * float((high - low).max())
+    x0, y0 = (low - margin).astype(int)
+    x1, y1 = (high + margin).astype(int)
+    photo = np.full((y1 - y0, x1 - x0, 3), 90, np.uint8)
+    framed = frame_portrait(photo, landmarks - np.float32([x0, y0, 0.0]), 256)
+    assert framed.in_photo is None
+    assert framed.landmarks[:, :2].min() > 0.05 * 256
+    assert framed.landmarks[:, :2].max() < 0.95 * 256
+
+
+def test_hair_is_kept_where_the_photo_shows_it(portrait: Portrait) -> None:
+    """A photo that ends under the chin is no reason to cut the hair off."""
+    box = float(np.ptp(portrait.landmarks[:, 1]))
+    bottom = int(portrait.landmarks[:, 1].max() + 0.2 * box)
+    photo = np.ascontiguousarray(portrait.image[:bottom])
+    framed = frame_portrait(photo, portrait.landmarks, 256)
+    assert framed.in_photo is None
+    low, high = framed.landmarks[:, 1].min(), framed.landmarks[:, 1].max()
+    assert low > 0.33 * (high - low)
+
+
+def test_what_the_photo_lacks_is_filled_calmly(portrait: Portrait) -> None:
+    """Around a face that fills its photo: no streak of the edge, no step, no mirrored forehead."""
+    low = portrait.landmarks[:, :2].min(0).astype(int) - 3
+    high = portrait.landmarks[:, :2].max(0).astype(int) + 3
+    photo = np.ascontiguousarray(portrait.image[low[1] : high[1], low[0] : high[0]])
+    framed = frame_portrait(photo, portrait.landmarks - np.float32([*low, 0.0]), 256)
+    assert framed.in_photo is not None
+    assert 0.2 < framed.in_photo.mean() < 0.8
+    shown = framed.image.astype(int)
+    for axis in (0, 1):
+        steps = np.abs(np.diff(shown, axis=axis)).max(-1)
+        outside = ~np.delete(framed.in_photo, 0, axis) & ~np.delete(framed.in_photo, -1, axis)
+        assert np.percentile(steps[outside], 99) < 12
+    corners = shown[[8, 8, -8, -8], [8, -8, 8, -8]]
+    assert np.ptp(corners, axis=0).max() < 130
+    assert (corners > framed.image.reshape(-1, 3).min(0)).all()
+
+
+def test_a_matte_is_framed_as_the_photo_is(portrait: Portrait) -> None:
+    matte = np.zeros((700, 900), np.uint8)
+    landmarks = portrait.landmarks * 0.9 + np.float32([310.0, 260.0, 0.0])
+    x, y = landmarks[1, :2].round().astype(int)
+    matte[y - 4 : y + 5, x - 4 : x + 5] = 255
+    framed = frame_portrait(np.zeros((700, 900, 3), np.uint8), landmarks, 256, matte)
+    assert framed.matte is not None
+    rows, columns = np.nonzero(framed.matte > 0.5)
+    assert abs(columns.mean() - framed.landmarks[1, 0]) < 1.0
+    assert abs(rows.mean() - framed.landmarks[1, 1]) < 1.0
 
 
 def test_a_framed_portrait_is_kept_whole(portrait: Portrait) -> None:
@@ -72,12 +116,12 @@ def test_the_drawn_portraits_are_kept_whole_and_upright(name: str) -> None:
 def test_a_square_photo_with_its_face_at_the_side_is_framed_anew(portrait: Portrait) -> None:
     """Kept whole, it would leave the head no room to move at that border."""
     landmarks = portrait.landmarks.copy()
-    shift = -float(landmarks[:, 0].min()) + 10.0
-    landmarks[:, 0] += shift
+    landmarks[:, 0] += -float(landmarks[:, 0].min()) + 10.0
     framed = frame_portrait(portrait.image, landmarks, portrait.size_px)
     low, high = framed.landmarks[:, :2].min(0), framed.landmarks[:, :2].max(0)
-    assert low.min() > 0.15 * portrait.size_px
-    assert high.max() < 0.85 * portrait.size_px
+    assert framed.in_photo is None
+    assert low.min() > 0.05 * portrait.size_px
+    assert high.max() < 0.95 * portrait.size_px
 
 
 def test_a_face_that_is_cut_off_is_refused(portrait: Portrait) -> None:

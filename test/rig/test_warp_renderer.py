@@ -36,7 +36,7 @@ def test_the_portrait_itself_is_never_drawn_on(portrait: Portrait, renderer: War
 def test_neutral_is_the_portrait(renderer: WarpRenderer, portrait: Portrait) -> None:
     difference = np.abs(_render(renderer).astype(int) - portrait.image)
     assert difference.mean() < 0.05
-    assert np.percentile(difference, 99.9) <= 4
+    assert difference.max() <= 2
 
 
 def test_an_open_smile_at_rest_is_the_portrait_too(smiling: Portrait) -> None:
@@ -51,13 +51,12 @@ def test_own_teeth_stay_when_the_jaw_drops(smiling: Portrait) -> None:
     np.testing.assert_allclose(opened[y, x], (230, 228, 215), atol=6)
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_border_never_moves(renderer: WarpRenderer, portrait: Portrait, seed: int) -> None:
-    random = np.random.default_rng(seed)
-    wild = random.uniform(coefficients.LOW, coefficients.HIGH).astype(np.float32)
-    image = renderer.render(wild)
+@pytest.mark.parametrize("yaw", [-0.35, 0.35])
+def test_border_never_moves(renderer: WarpRenderer, portrait: Portrait, yaw: float) -> None:
+    """Neither the background nor the shoulders that it cuts."""
+    image = _render(renderer, head_yaw=yaw, head_pitch=0.1, head_y=-0.05, jaw_open=0.7)
     for edge in (np.s_[0], np.s_[-1], np.s_[:, 0], np.s_[:, -1]):
-        np.testing.assert_array_equal(image[edge], portrait.image[edge])
+        np.testing.assert_allclose(image[edge], portrait.image[edge], atol=2)
 
 
 def test_jaw_and_shoulders_are_strangers(renderer: WarpRenderer, portrait: Portrait) -> None:
