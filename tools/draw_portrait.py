@@ -24,7 +24,7 @@ from portrait_spec import CENTRE_X, PEOPLE, Appearance
 
 from avatar_forcing_ros.perception.find_face import find_face
 from avatar_forcing_ros.perception.person_matte import person_matte
-from avatar_forcing_ros.rig.image_files import save_landmark_file
+from avatar_forcing_ros.rig.landmark_files import save_landmark_file
 
 
 def draw(look: Appearance, scale: float = 2.0, verbose: bool = True) -> NDArray[np.uint8]:

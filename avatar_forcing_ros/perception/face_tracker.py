@@ -86,10 +86,10 @@ class FaceMeshTracker:
         self._static_image, self._max_faces = static_image, max_faces
         self._last: Landmarks | None = None
         self._crowded = 0  # images in a row in which no new face could be noticed
-        self._backend = _make_backend(static_image, max_faces, min_confidence, model_path)
+        self._backend = make_backend(static_image, max_faces, min_confidence, model_path)
         self._rescanner: FaceBackend | None = None
         self._make_rescanner = partial(
-            _make_backend, True, MAX_RESCAN_FACES, min_confidence, model_path
+            make_backend, True, MAX_RESCAN_FACES, min_confidence, model_path
         )
 
     def track(self, frame: VideoFrame) -> FaceObservation | None:
@@ -176,7 +176,7 @@ def _distance_px(a: Landmarks, b: Landmarks) -> float:
     return float(np.linalg.norm(a[:, :2].mean(0) - b[:, :2].mean(0)))
 
 
-def _make_backend(
+def make_backend(
     static: bool, max_faces: int, confidence: float, model_path: str | None
 ) -> FaceBackend:
     """The named model file if there is one, else the models inside the wheel."""

@@ -1,34 +1,54 @@
-"""Images and landmarks from files, and landmarks to files."""
+"""Images from files: any usual format, upright, in sRGB, at a bounded cost."""
 
 from __future__ import annotations
 
 import contextlib
-import json
+import io
+import re
+import warnings
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image as Pillow
+from PIL import ImageCms, UnidentifiedImageError
 
-from avatar_forcing_ros.errors import MediaError, OutputError
-from avatar_forcing_ros.rig.face_landmarks import check_landmarks, check_within
+from avatar_forcing_ros.errors import MediaError
 
 Image = NDArray[np.uint8]
-Array = NDArray[np.float32]
 
-IMAGE_FILE = "an image file (PNG, JPEG, WebP, BMP)"
+IMAGE_FILE = "an image file (PNG, JPEG, WebP, HEIC, AVIF, GIF, TIFF, BMP)"
+MAX_PIXELS = 25_000_000  # that an image comes with; larger JPEGs are halved as they are decoded
+MAX_JPEG_PIXELS = 4 * MAX_PIXELS
+MAX_FILE_BYTES = 100_000_000
+_FORMATS = ("PNG", "JPEG", "WEBP", "HEIF", "AVIF", "GIF", "TIFF", "BMP")
+_MAX_SCANS, _MAX_SEGMENTS = 50, 10_000  # of a JPEG; a progressive one has about ten scans
+_STRIP_ROWS = 256  # that are converted at once: no second copy of a large image in memory
 _BEHIND_GREY = 128  # what shows through transparent pixels
+_ORIENTATION_TAG = 0x0112  # of EXIF
+_NOT_STUFFED = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # a JPEG marker that ends a scan
+_SIGNATURES = {  # what is often taken for an image, or is one that is not read
+    b"\xff\x0a": "JPEG XL", b"\0\0\0\x0cJXL ": "JPEG XL", b"8BPS": "Photoshop", b"%PDF": "PDF",
+    b"\0\0\0\x0cjP  ": "JPEG 2000", b"<svg": "SVG", b"<?xml": "XML", b"PK\3\4": "ZIP",
+    b"\x1a\x45\xdf\xa3": "Matroska video", b"<!DOC": "HTML", b"<html": "HTML",
+}  # fmt: skip
+
+# Pillow warns of sizes that are read here
+warnings.filterwarnings("ignore", category=Pillow.DecompressionBombWarning)
 
 
 def load_image(path: str | Path) -> Image:
-    """The image at `path`, upright by its EXIF tag, ``[H, W, 3]`` uint8 RGB.
+    """The image at `path`, upright by its EXIF tag, in sRGB, ``[H, W, 3]`` uint8 RGB.
 
-    Transparent pixels are laid over grey; such an image's EXIF tag is not read. Raises
-    MediaError if it is missing or no image.
+    Of an animation the first frame; transparent pixels are laid over grey. JPEGs of more than
+    MAX_PIXELS come at half their size, so none has more. Raises MediaError if the file is missing
+    or no image, damaged, or too large, which is told before it is decoded.
     """
     source = Path(path)
     try:
+        size = source.stat().st_size
+        _check_file_size(size, str(source))
         data = source.read_bytes()
     except OSError as error:
         raise MediaError(
@@ -40,79 +60,185 @@ def load_image(path: str | Path) -> Image:
 
 def decode_image(data: bytes, what: str) -> Image:
     """The image in the bytes of a file, as `load_image` does; `what` names it in errors."""
-    coded = np.frombuffer(data, np.uint8)
-    bgr = None
-    with contextlib.suppress(cv2.error):  # a size that it refuses to hold
-        bgr = _decode(coded) if coded.size else None
-    if bgr is None:
-        raise MediaError(
-            what, expected=IMAGE_FILE, got=f"{coded.size} bytes that are none",
-            remedy="convert it to PNG or JPEG",
-        )  # fmt: skip
-    return np.ascontiguousarray(bgr[..., ::-1], dtype=np.uint8)
-
-
-def _decode(data: Image) -> Image | None:
-    """The coded image `data` ``[N]`` as BGR ``[H, W, 3]``, None where it is none."""
-    # JPEG has no alpha; of all others only the whole decoding tells
-    raw = None if data[:2].tobytes() == b"\xff\xd8" else cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
-    if raw is not None and raw.ndim == 3 and raw.shape[2] == 4:
-        full = {"uint8": 255.0, "uint16": 65535.0}.get(raw.dtype.name, 1.0)
-        alpha = raw[..., 3:].astype(np.float32) / full
-        if alpha.min() < 1.0:
-            colour = raw[..., :3].astype(np.float32) * (255.0 / full)
-            blend = _BEHIND_GREY + alpha * (colour - _BEHIND_GREY)
-            return np.asarray((blend + 0.5).clip(0.0, 255.0), np.uint8)
-    # applies the EXIF orientation and drops alpha
-    bgr = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    return None if bgr is None else np.asarray(bgr, np.uint8)
-
-
-def load_landmark_file(path: str | Path) -> tuple[Array, tuple[int, int]]:
-    """Landmarks ``[478, 3]`` float32 px and the (width, height) of the image they belong to.
-
-    Raises MediaError if the file is missing, not of the form that ``save_landmark_file`` writes,
-    or holds points that are no face or far outside of the image.
-    """
-    source = Path(path)
-    remedy = "write it with `save_landmark_file`, or remove it to have the face found again"
+    _check_file_size(len(data), what)
+    scans = _jpeg_scans(data) if data[:2] == b"\xff\xd8" else 1
+    _add_heif()
     try:
-        document: Any = json.loads(source.read_text(encoding="utf-8"))
-        size = int(document["image_width"]), int(document["image_height"])
-        points = np.array(document["landmarks_px"], np.float32)
-    except OSError as error:
+        with Pillow.open(io.BytesIO(data), formats=_FORMATS) as opened:
+            _check_cost(opened, scans, what)
+            if opened.width * opened.height > MAX_PIXELS:
+                opened.draft(None, (opened.width // 2, opened.height // 2))
+            return _pixels(opened)
+    except MediaError:
+        raise
+    except Pillow.DecompressionBombError as error:  # beyond what Pillow itself opens
+        count = int("".join(re.findall(r"\d+", str(error))[:1]) or 0)
+        raise _too_large(what, f"{count / 1e6:.0f} million") from None
+    except UnidentifiedImageError:
         raise MediaError(
-            str(source), expected="a landmark file", got=error.strerror or "an unreadable file",
-            remedy="check the path",
-        ) from None  # fmt: skip
-    except (ValueError, KeyError, TypeError) as error:
-        raise MediaError(
-            str(source),
-            expected="JSON with image_width, image_height and landmarks_px [[x, y, z] * 478]",
-            got=f"{type(error).__name__} ({str(error)[:80]})", remedy=remedy,
-        ) from None  # fmt: skip
-    try:
-        return check_within(check_landmarks(points), *size), size
-    except MediaError as error:
-        raise MediaError(
-            str(source), expected=error.expected, got=error.got, remedy=remedy
+            what, expected=IMAGE_FILE, got=_what_came(data), remedy=_remedy(data)
         ) from None
-
-
-def save_landmark_file(
-    path: str | Path, landmarks_px: Array, image_width_px: int, image_height_px: int
-) -> None:
-    """Write `landmarks_px` ``[478, 3]`` beside an image of the given size; OutputError if not."""
-    points = check_landmarks(landmarks_px)
-    document = {
-        "image_width": int(image_width_px),
-        "image_height": int(image_height_px),
-        "landmarks_px": [[round(float(v), 3) for v in row] for row in points],
-    }
-    try:
-        Path(path).write_text(json.dumps(document) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(
-            str(path), expected="a writable place", got=error.strerror or "an error",
-            remedy="choose another folder",
+    except Exception as error:  # what decoders raise on damaged files is of any kind
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise MediaError(
+            what, expected="a whole and undamaged image file",
+            got=f"{len(data)} bytes that cannot be decoded ({reason})",
+            remedy="save or download it again, as PNG or JPEG",
         ) from None  # fmt: skip
+
+
+def _check_file_size(count: int, what: str) -> None:
+    if count > MAX_FILE_BYTES:
+        raise MediaError(
+            what, expected=f"an image file of at most {MAX_FILE_BYTES // 10**6} MB",
+            got=f"{count / 1e6:.0f} MB", remedy="make it smaller: a face needs some 1000 pixels",
+        )  # fmt: skip
+
+
+def _check_cost(image: Pillow.Image, scans: int, what: str) -> None:
+    """MediaError for an image that would take too much time or memory, by its header alone."""
+    count = image.width * image.height
+    # one scan is decoded row by row, several are held in memory as a whole
+    limit = MAX_JPEG_PIXELS if image.format in ("JPEG", "MPO") and scans == 1 else MAX_PIXELS
+    if count > limit:
+        raise _too_large(what, f"{image.width} x {image.height}")
+    if scans > _MAX_SCANS:
+        raise MediaError(
+            what, expected=f"a JPEG of at most {_MAX_SCANS} scans", got="more",
+            remedy="save it again as PNG or JPEG",
+        )  # fmt: skip
+    if image.format == "BMP" and image.info.get("compression") in (1, 2):
+        raise MediaError(
+            what, expected="a BMP without compression", got="one with run lengths",
+            remedy="save it as PNG",
+        )  # fmt: skip
+
+
+def _too_large(what: str, got: str) -> MediaError:
+    return MediaError(
+        what,
+        expected=f"at most {MAX_PIXELS / 1e6:g} million pixels, or {MAX_JPEG_PIXELS / 1e6:g} "
+        "million in a JPEG that is not progressive",
+        got=got,
+        remedy="make it smaller: a face needs some 1000 pixels",
+    )
+
+
+def _jpeg_scans(data: bytes) -> int:
+    """How many scans the JPEG in `data` has, the counting ends early where they are too many."""
+    at, scans = 2, 0
+    for _ in range(_MAX_SEGMENTS):
+        marker = data[at + 1 : at + 2]
+        if data[at : at + 1] != b"\xff" or marker in (b"", b"\xd9"):
+            return scans
+        if marker == b"\xff":  # fill byte
+            at += 1
+            continue
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        if marker == b"\xda":
+            scans += 1
+            following = _NOT_STUFFED.search(data, at)
+            if following is None or scans > _MAX_SCANS:
+                return scans
+            at = following.start()
+    return _MAX_SCANS + 1
+
+
+def _add_heif() -> None:
+    """Teach Pillow HEIC where its decoder is installed."""
+    if "HEIF" in Pillow.OPEN:
+        return
+    with contextlib.suppress(ImportError):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+
+
+def _pixels(opened: Pillow.Image) -> Image:
+    """All pixels of an opened image ``[H, W, 3]``, upright and in sRGB."""
+    opened.load()
+    orientation = 1
+    with contextlib.suppress(Exception):  # a damaged tag is no reason to refuse
+        orientation = int(opened.getexif().get(_ORIENTATION_TAG, 1))
+    image = _eight_bit(opened)
+    transparent = image.has_transparency_data
+    colours = _to_srgb(image)
+    out = np.empty((image.height, image.width, 3), np.uint8)
+    for top in range(0, image.height, _STRIP_ROWS):
+        bottom = min(top + _STRIP_ROWS, image.height)
+        strip = image.crop((0, top, image.width, bottom))
+        if transparent:  # also by a palette, or by one colour
+            strip = strip.convert("RGBA")
+        out[top:bottom] = _blend(np.asarray(colours(strip)), strip, transparent)
+    return _upright(out, orientation)
+
+
+def _blend(colour: Image, strip: Pillow.Image, transparent: bool) -> Image:
+    """`colour` ``[H, W, 3]`` of `strip` over grey, where the strip is transparent."""
+    if not transparent:
+        return colour
+    alpha = np.asarray(strip.getchannel("A"))[..., None]
+    if alpha.min() == 255:
+        return colour
+    blend = _BEHIND_GREY + alpha * (colour.astype(np.float32) - _BEHIND_GREY) / np.float32(255.0)
+    return np.asarray((blend + 0.5).clip(0.0, 255.0), np.uint8)
+
+
+def _eight_bit(image: Pillow.Image) -> Pillow.Image:
+    """`image`, where it is grey of more than 8 bits as grey of 8."""
+    if image.mode != "F" and not image.mode.startswith("I"):
+        return image
+    values = np.nan_to_num(np.asarray(image, np.float32))
+    peak = float(values.max(initial=0.0))
+    usual = [1.0, 255.0, 65535.0] if image.mode == "F" else [255.0, 65535.0]
+    if image.mode != "F" and image.mode != "I":
+        usual = [65535.0]
+    full = next((value for value in usual if peak <= value), peak)
+    return Pillow.fromarray((values * (255.0 / full)).clip(0.0, 255.0).astype(np.uint8))
+
+
+def _to_srgb(image: Pillow.Image) -> Any:
+    """A function that makes sRGB of a strip of `image`, by the profile that it carries."""
+    grey = image.mode in ("1", "L", "LA")
+    with contextlib.suppress(Exception):  # a damaged or unsuitable profile is left out
+        profile = ImageCms.getOpenProfile(io.BytesIO(image.info["icc_profile"]))
+        space = profile.profile.xcolor_space.strip()
+        mode = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}[space]
+        fits = (mode == "CMYK") == (image.mode == "CMYK") and (mode != "L" or grey)
+        if fits and "sRGB" not in ImageCms.getProfileDescription(profile):
+            transform = ImageCms.buildTransform(
+                profile, ImageCms.createProfile("sRGB"), mode, "RGB"
+            )
+            return lambda strip: ImageCms.applyTransform(strip.convert(mode), transform)
+    return lambda strip: strip.convert("RGB")
+
+
+def _upright(image: Image, orientation: int) -> Image:
+    """`image` turned and mirrored as EXIF's `orientation` 1 to 8 says."""
+    if orientation in (2, 4, 5, 7):
+        image = image[:, ::-1]
+    quarters = {3: 2, 4: 2, 5: 1, 6: 3, 7: 3, 8: 1}.get(orientation, 0)
+    return np.ascontiguousarray(np.rot90(image, quarters))
+
+
+def _is_heic(data: bytes) -> bool:
+    """Whether an ISO media file of `data` holds HEVC images."""
+    return data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"heim")
+
+
+def _what_came(data: bytes) -> str:
+    """Names what is no image that can be read."""
+    if not data:
+        return "an empty file"
+    name = next((n for s, n in _SIGNATURES.items() if data.lstrip()[: len(s)] == s), None)
+    if _is_heic(data):
+        name = "HEIC without its decoder" if "HEIF" not in Pillow.OPEN else "HEIC"
+    elif data[4:8] == b"ftyp":
+        name = "AVIF" if data[8:12] in (b"avif", b"avis") else "a video"
+    return f"{len(data)} bytes that are none" + (f" ({name})" if name else "")
+
+
+def _remedy(data: bytes) -> str:
+    if _is_heic(data) and "HEIF" not in Pillow.OPEN:
+        return "run: pip install pillow-heif, or convert it to PNG or JPEG"
+    return "convert it to PNG or JPEG"

@@ -21,7 +21,9 @@ from avatar_forcing_ros.perception.find_face import find_face
 from avatar_forcing_ros.perception.person_matte import person_matte
 from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.rig import coefficients
-from avatar_forcing_ros.rig.image_files import load_image, load_landmark_file
+from avatar_forcing_ros.rig.image_files import MAX_PIXELS, load_image
+from avatar_forcing_ros.rig.landmark_files import load_landmark_file
+from avatar_forcing_ros.rig.photo_scale import fit_photo
 from avatar_forcing_ros.rig.portrait import Portrait, frame_portrait
 from avatar_forcing_ros.runtime.session import Session
 from avatar_forcing_ros.streaming.codec import MotionCodec, RigCodec
@@ -186,12 +188,18 @@ def load_portrait(path: Path | None, size_px: int, landmarks: Path | None = None
     or are found in the image. Raises MediaError, or FaceNotFoundError where there is no face.
     """
     image, points = _image_and_face(path, landmarks)
-    return _with_matte(frame_portrait(image, points, size_px, _matte_beside(path, image)))
+    matte = _matte_beside(path, image)
+    if matte is not None:  # it is turned and scaled as the image is
+        image = np.dstack([image, matte])
+    image, points = fit_photo(image, points, size_px)
+    matte = None if matte is None else np.ascontiguousarray(image[..., 3])
+    image = np.ascontiguousarray(image[..., :3])
+    return _with_matte(frame_portrait(image, points, size_px, matte))
 
 
 def load_face_square(path: Path | None, size_px: int, landmarks: Path | None = None) -> Portrait:
     """The same face as the latent motion space was trained to see it; raises the same."""
-    return crop_portrait(*_image_and_face(path, landmarks), size_px)
+    return crop_portrait(*fit_photo(*_image_and_face(path, landmarks), size_px), size_px)
 
 
 def portrait_from_image(image: NDArray[np.uint8], config: AvatarConfig, size_px: int) -> Portrait:
@@ -199,7 +207,7 @@ def portrait_from_image(image: NDArray[np.uint8], config: AvatarConfig, size_px:
 
     Raises FaceNotFoundError, and MediaError for a face that cannot be used.
     """
-    points = find_face(image)
+    image, points = fit_photo(image, find_face(image), size_px)
     if _is_latent(config):
         return crop_portrait(image, points, size_px)
     return _with_matte(frame_portrait(image, points, size_px))
@@ -238,12 +246,24 @@ def _image_and_face(
     file = landmarks or (beside if beside.exists() else None)
     if file is None:
         return image, find_face(image)
-    points, (width, height) = load_landmark_file(file)
-    if image.shape[:2] != (height, width):
-        raise MediaError(
-            f"landmarks {file}",
-            expected=f"those of an image of {image.shape[1]} x {image.shape[0]} pixels",
-            got=f"{width} x {height}",
-            remedy="remove the file to have the face found again",
-        )
-    return image, points
+    points, size = load_landmark_file(file)
+    return image, _of_this_image(points, size, image, file)
+
+
+def _of_this_image(
+    points: NDArray[np.float32], size: tuple[int, int], image: NDArray[np.uint8], file: Path
+) -> NDArray[np.float32]:
+    """`points` of an image of `size` in `image`, which may have been halved on reading."""
+    height, width = image.shape[:2]
+    scale = width / size[0]
+    if size == (width, height):
+        return points
+    if size[0] * size[1] > MAX_PIXELS and scale < 1.0 and abs(height - scale * size[1]) <= 1.0:
+        half = np.array([0.5, 0.5, 0.0], np.float32)  # pixel centres
+        return (points + half) * np.float32(scale) - half
+    raise MediaError(
+        f"landmarks {file}",
+        expected=f"those of an image of {width} x {height} pixels",
+        got=f"{size[0]} x {size[1]}",
+        remedy="remove the file to have the face found again",
+    )

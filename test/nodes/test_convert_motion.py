@@ -17,7 +17,7 @@ from avatar_forcing_ros.nodes import convert_motion as convert
 from avatar_forcing_ros.nodes.diagnostics import BadMessage
 from avatar_forcing_ros.rig.coefficients import COUNT, HIGH, LOW, NAMES, vector
 from avatar_forcing_ros.rig.face_landmarks import HEAD_FROM_IMAGE, head_rotation
-from avatar_forcing_ros.rig.image_files import load_landmark_file
+from avatar_forcing_ros.rig.landmark_files import load_landmark_file
 
 LANDMARKS = Path(__file__).parents[2] / "models" / "portraits" / "ada.landmarks.json"
 JOINTS, GAINS = ("head_pan", "head_tilt", "head_roll", "jaw"), (1.0, 1.0, 1.0, 0.4)

@@ -10,7 +10,8 @@ from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.perception.face_tracker import FaceMeshTracker
 from avatar_forcing_ros.perception.user_motion import UserMotionEstimator
 from avatar_forcing_ros.rig.coefficients import INDEX, vector
-from avatar_forcing_ros.rig.image_files import load_image, load_landmark_file
+from avatar_forcing_ros.rig.image_files import load_image
+from avatar_forcing_ros.rig.landmark_files import load_landmark_file
 from avatar_forcing_ros.rig.portrait import frame_portrait
 from avatar_forcing_ros.rig.warp_renderer import WarpRenderer
 from avatar_forcing_ros.timebase import frame_stamp_ns

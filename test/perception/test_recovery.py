@@ -14,7 +14,8 @@ from recovery import (
 
 from avatar_forcing_ros.perception.face_tracker import FaceMeshTracker
 from avatar_forcing_ros.rig import coefficients
-from avatar_forcing_ros.rig.image_files import load_image, load_landmark_file
+from avatar_forcing_ros.rig.image_files import load_image
+from avatar_forcing_ros.rig.landmark_files import load_landmark_file
 from avatar_forcing_ros.rig.portrait import frame_portrait
 from avatar_forcing_ros.rig.warp_renderer import WarpRenderer
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from avatar_forcing_ros.rig import face_landmarks as mesh
-from avatar_forcing_ros.rig.image_files import load_image, load_landmark_file
+from avatar_forcing_ros.rig.image_files import load_image
+from avatar_forcing_ros.rig.landmark_files import load_landmark_file
 from avatar_forcing_ros.rig.portrait import Portrait, frame_portrait
 from avatar_forcing_ros.rig.warp_renderer import WarpRenderer
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from avatar_forcing_ros.errors import MediaError, OutputError
 from avatar_forcing_ros.rig.coefficients import vector
 from avatar_forcing_ros.rig.face_landmarks import head_rotation, roll_in_image, turn_from_camera
-from avatar_forcing_ros.rig.image_files import load_image, load_landmark_file, save_landmark_file
+from avatar_forcing_ros.rig.image_files import load_image
+from avatar_forcing_ros.rig.landmark_files import load_landmark_file, save_landmark_file
 from avatar_forcing_ros.rig.portrait import Portrait, frame_portrait
 from avatar_forcing_ros.rig.warp_renderer import WarpRenderer
 

@@ -1,0 +1,123 @@
+"""Whether what a tracker took for a face is one: found again, it must be the same face.
+
+FaceMesh draws a plausible face onto whatever it is given: an animal, a forehead that stands
+upside down, a coin. But only on a face does it draw the same one each time. So the face is cut
+out upright some times, each cut a little larger, shifted or turned, and found in each anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from avatar_forcing_ros.perception.face_tracker import FaceBackend, Landmarks, Pixels
+from avatar_forcing_ros.rig.face_landmarks import roll_in_image
+
+# How far landmarks move from cut to cut, in widths of the face: 0.002 to 0.005 on photos,
+# paintings, drawn and stone faces, up to 0.006 where those are tiny, noisy or coded badly; 0.007
+# and more, if they are found again at all, on dogs, cats, things and upside down.
+SURE = 0.0055  # it is a face, and upright
+MAX_WOBBLE = 0.0065  # it is a face, if another way up is not better
+_HOPELESS = 0.06
+_CUT_PX = 256
+# size of the cut in widths of the face, turn in rad, shift in widths of the face
+_CUTS = (
+    (1.7, 0.0, 0.0, 0.0), (2.0, 0.25, 0.05, -0.05), (1.5, -0.25, -0.05, 0.05),
+    (2.3, 0.1, 0.08, 0.08), (1.8, -0.12, -0.08, -0.06),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FoundFace:
+    """A face ``[478, 3]`` px and how far its landmarks move from cut to cut, in its widths."""
+
+    landmarks: Landmarks
+    wobble: float
+
+
+def look_again(image: Pixels, face: Landmarks, backend: FaceBackend) -> FoundFace | None:
+    """`face` ``[478, 3]`` px, found anew in cuts of `image`; None where it is not there again.
+
+    `backend` tracks one face in a sequence. The landmarks are the mean of those in the cuts.
+    """
+    seen: list[Landmarks] = []
+    centre, width = _box(face)
+    turn = roll_in_image(face)
+    for size, lean, right, down in _CUTS:
+        at = centre + width * np.array([right, down])
+        again = _in_cut(image, at, width * size, turn + lean, backend)
+        if again is None:
+            return None
+        if not seen:  # the first find may have been poor: all other cuts follow this one
+            centre, width = _box(again)
+            turn = roll_in_image(again)
+        seen.append(again)
+        if _wobble(seen) > _HOPELESS:
+            return None
+    return FoundFace(np.mean(seen, axis=0).astype(np.float32), _wobble(seen))
+
+
+def _box(face: Landmarks) -> tuple[NDArray[np.float64], float]:
+    """Centre ``[2]`` of the landmarks and the longer side of their box."""
+    return face[:, :2].mean(0).astype(np.float64), float(np.ptp(face[:, :2], axis=0).max())
+
+
+def _wobble(seen: list[Landmarks]) -> float:
+    """Mean distance of the landmarks from their means, in widths of the face."""
+    points = np.stack(seen)[..., :2]  # [cut, 478, 2]
+    mean = points.mean(0)
+    apart = np.linalg.norm(points - mean, axis=-1).mean()
+    return float(apart / max(1e-6, np.ptp(mean, axis=0).max()))
+
+
+def _in_cut(
+    image: Pixels,
+    centre: NDArray[np.float64],
+    side_px: float,
+    turn_rad: float,
+    backend: FaceBackend,
+) -> Landmarks | None:
+    """The face ``[478, 3]`` px of `image` that `backend` finds in a square of it."""
+    scale = _CUT_PX / side_px
+    part, corner = _around(image, centre, 0.75 * side_px)
+    size = np.array(part.shape[1::-1])
+    # a warp reads single pixels: what is to become much smaller is averaged before
+    coarse = np.maximum(1, np.round(size * min(1.0, 1.5 * scale))).astype(int)
+    if (coarse < size).any():
+        part = np.asarray(
+            cv2.resize(part, coarse.tolist(), interpolation=cv2.INTER_AREA), np.uint8
+        )
+    step = size / coarse  # pixels of the image in one of the part
+    turn = np.array([[np.cos(turn_rad), np.sin(turn_rad)], [-np.sin(turn_rad), np.cos(turn_rad)]])
+    linear = turn * scale  # from pixels of the image to those of the cut
+    shift = 0.5 * _CUT_PX - linear @ centre
+    # pixel centres: (x + 0.5) scales, not x
+    warp = np.column_stack([linear * step, shift + linear @ (corner + 0.5 * step - 0.5)])
+    cut = cv2.warpAffine(
+        part, warp, (_CUT_PX, _CUT_PX),
+        flags=cv2.INTER_LINEAR if scale < 1.0 else cv2.INTER_CUBIC,
+        borderMode=cv2.BORDER_REPLICATE,
+    )  # fmt: skip
+    pixels = np.asarray(cut, np.uint8)
+    backend.faces(np.zeros_like(pixels))  # it forgets the last cut's face
+    found = backend.faces(pixels)
+    found = found and backend.faces(pixels)  # by where the face was, more precise
+    if not found:
+        return None
+    points = found[0].astype(np.float64) * _CUT_PX
+    points[:, :2] = (points[:, :2] - shift) @ np.linalg.inv(linear).T
+    points[:, 2] /= scale
+    return np.asarray(points, np.float32)
+
+
+def _around(
+    image: Pixels, centre: NDArray[np.float64], reach: float
+) -> tuple[Pixels, NDArray[np.float64]]:
+    """What of `image` lies within `reach` of `centre`, and its corner; at least a pixel."""
+    size = np.array(image.shape[1::-1])
+    low = np.clip(np.floor(centre - reach), 0, size - 1).astype(int)
+    high = np.clip(np.ceil(centre + reach), low + 1, size).astype(int)
+    return image[low[1] : high[1], low[0] : high[0]], low.astype(np.float64)
