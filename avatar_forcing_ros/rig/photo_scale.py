@@ -16,8 +16,9 @@ _SPARE = 1.25  # finer than the portrait: what is left is scaled once more
 
 
 def fit_photo(image: Image, landmarks: Array, size_px: int) -> tuple[Image, Array]:
-    """`image` ``[H, W, 3]``, or with a matte ``[H, W, 4]``, and its face ``[478, 3]`` px, for a portrait of `size_px`.
+    """`image` and its face ``[478, 3]`` px, for a portrait of `size_px`.
 
+    `image` is ``[H, W, 3]``, or with a matte ``[H, W, 4]``.
     A photo that stands on its side or upside down is turned by quarters. A large face is scaled
     down by a whole number, for all that follows takes time by the pixel.
     """

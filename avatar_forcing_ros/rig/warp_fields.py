@@ -56,15 +56,20 @@ def grid_nodes(size_px: int) -> Array:
     return np.asarray(np.stack(np.meshgrid(line, line), -1), np.float32)
 
 
-def build_fields(portrait: Portrait, basis: Array, alpha: Array) -> WarpFields:
+def build_fields(
+    portrait: Portrait, basis: Array, alpha: Array, rigid: NDArray[np.bool_] | None = None
+) -> WarpFields:
     """Spread `basis` ``[17, 478, 3]`` of `portrait` over the grid; takes some 0.5 s.
 
-    `alpha` ``[S, S]`` tells the person from the background.
+    `alpha` ``[S, S]`` tells the person from the background; `rigid` ``[S, S]`` are pixels that no
+    expression moves: the frame of glasses.
     """
     p = portrait.landmarks
     frame = mesh.face_frame(p)
     nodes = grid_nodes(portrait.size_px)
     reach = _face_reach(p, frame, nodes)  # [G, G]
+    if rigid is not None:
+        reach = reach * _beside(rigid, 0.08 * frame.width_px)
     rows, columns = np.nonzero(reach > 0)
     window = slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1)
     moves = np.concatenate([_without_eyes(basis), _seal_moves(p, frame)])  # [N, 478, 3]
@@ -159,6 +164,14 @@ def _face_reach(p: Array, frame: mesh.FaceFrame, nodes: Array) -> Array:
     distance = _distance(_polygon(p[mesh.OVAL, :2], nodes), cell)
     reach = 1.0 - smooth_step(distance / (0.36 * frame.height_px))
     return reach * smooth_step(_edge_distance() / 8.0)
+
+
+def _beside(rigid: NDArray[np.bool_], fade_px: float) -> Array:
+    """0 at the nodes ``[G, G]`` that touch `rigid` ``[S, S]``, 1 from `fade_px` beside them on."""
+    cell = rigid.shape[0] / GRID
+    share = cv2.resize(rigid.astype(np.float32), (GRID, GRID), interpolation=cv2.INTER_AREA)
+    touched = cv2.dilate((share > 0.0).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    return np.clip(_distance(touched, float(cell)) / np.float32(fade_px), 0.0, 1.0)
 
 
 def _edge_distance() -> NDArray[np.float64]:

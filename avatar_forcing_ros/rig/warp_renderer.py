@@ -20,6 +20,7 @@ from avatar_forcing_ros.errors import MediaError
 from avatar_forcing_ros.rig import blendshapes, coefficients
 from avatar_forcing_ros.rig import face_landmarks as mesh
 from avatar_forcing_ros.rig.eyes import EyePainter
+from avatar_forcing_ros.rig.glasses import find_glasses
 from avatar_forcing_ros.rig.image_ops import remap
 from avatar_forcing_ros.rig.layers import split_layers
 from avatar_forcing_ros.rig.mouth import MouthPainter, MouthWarp, refine_lips
@@ -34,6 +35,8 @@ _VIEW_DISTANCE = 6.0  # head widths from the eye to the head: weak perspective
 _NO_MAP = np.empty(0, np.float32)
 _MAX_STRAIN = 0.8  # a displacement that changes by 1 px per px folds
 _PUCKER_SHADE = 0.65  # of the light inside the mouth that rounded lips take away
+# eyes of which neither shows an iris, as those of stone or plush, cannot be turned
+_NO_IRIS, _SOME_IRIS = 0.45, 0.1
 _PUCKER = coefficients.EXPRESSION_NAMES.index("mouth_pucker")
 _CLOSE = coefficients.EXPRESSION_NAMES.index("lips_close")
 
@@ -59,11 +62,16 @@ class WarpRenderer:
         self.portrait = refined
         self.frame = mesh.face_frame(refined.landmarks)
         self.basis = blendshapes.displacement_basis(refined.landmarks)  # [17, 478, 3]
-        self._fields = build_fields(refined, self.basis, self._layers.alpha)
+        glasses = find_glasses(refined)
+        self._fields = build_fields(refined, self.basis, self._layers.alpha, glasses)
         self._centre = mesh.head_centre(refined.landmarks)
         self._eyes = [
-            EyePainter(refined, self.basis, eye) for eye in (mesh.EYE_RIGHT, mesh.EYE_LEFT)
+            EyePainter(refined, self.basis, indices, glasses)
+            for indices in (mesh.EYE_RIGHT, mesh.EYE_LEFT)
         ]
+        contrast = np.mean([eye.contrast for eye in self._eyes])
+        for eye in self._eyes:
+            eye.set_turn(float(np.clip((contrast - _NO_IRIS) / _SOME_IRIS, 0.0, 1.0)))
         self._mouth = MouthPainter(refined, self.frame)
         self._source = refined.image.copy()
         self._person = self._layers.person(refined.image)  # [S, S, 4]
