@@ -21,7 +21,8 @@ from avatar_forcing_ros.rig import blendshapes, coefficients
 from avatar_forcing_ros.rig import face_landmarks as mesh
 from avatar_forcing_ros.rig.eyes import EyePainter
 from avatar_forcing_ros.rig.image_ops import remap
-from avatar_forcing_ros.rig.mouth import MouthPainter, MouthWarp, refine_lips
+from avatar_forcing_ros.rig.lip_line import refine_lips
+from avatar_forcing_ros.rig.mouth import MouthPainter, MouthWarp
 from avatar_forcing_ros.rig.portrait import Portrait
 from avatar_forcing_ros.rig.warp_fields import GRID, build_fields
 
@@ -94,7 +95,7 @@ class WarpRenderer:
             self.portrait.landmarks + moves, self.frame.axes[1], float(expression[_CLOSE])
         )
         head = self._head_field(pose)  # [G, G, 2]
-        upper, lower = self._inverse_maps(expression, sealing, head, pose)
+        upper, lower, rims = self._inverse_maps(expression, sealing, head, pose)
         inverse = self._join(upper, lower)
         size = (self.size_px, self.size_px)
         dense = cv2.resize(inverse, size, interpolation=cv2.INTER_LINEAR)  # [S, S, 2]
@@ -104,7 +105,7 @@ class WarpRenderer:
         )
         out = np.asarray(pixels, np.uint8)
         self._keep_edge(out)
-        warp = MouthWarp(upper, lower, head, self._linear(pose))
+        warp = MouthWarp(upper, lower, head, self._linear(pose), rims)
         self._mouth.paint(
             out,
             self._source,
@@ -169,10 +170,13 @@ class WarpRenderer:
 
     def _inverse_maps(
         self, expression: Array, sealing: Array, head: Array, pose: HeadPose
-    ) -> tuple[Array, Array]:
-        """Where each node's pixel comes from, ``[G, G, 2]`` px, by the upper and lower field."""
+    ) -> tuple[Array, Array, Array]:
+        """Where each node's pixel comes from, ``[G, G, 2]`` px, by the upper and lower field.
+
+        And where these put the inner lip rows, ``[2, 11, 2]`` px.
+        """
         fields = self._fields
-        maps = []
+        maps, rims = [], []
         for layer, row in ((fields.upper, mesh.INNER_UPPER), (fields.lower, mesh.INNER_LOWER)):
             seal = sealing[row[1:-1]] @ self.frame.axes[1]  # [9] px down
             face = np.concatenate([expression, seal]).astype(np.float32) @ layer
@@ -181,7 +185,10 @@ class WarpRenderer:
             shape = forward[rows, columns].shape
             forward[rows, columns] += face.reshape(shape) @ self._linear(pose).T
             maps.append(self._invert(forward))
-        return maps[0], maps[1]
+            rim = self.portrait.landmarks[row, :2]
+            cells = (rim + 0.5) * np.float32(GRID / self.size_px) - 0.5
+            rims.append(rim + remap(forward, cells[None])[0])
+        return maps[0], maps[1], np.stack(rims)
 
     def _invert(self, forward: Array) -> Array:
         """x with x + forward(x) = node, on the grid: ``[G, G, 2]`` px.
