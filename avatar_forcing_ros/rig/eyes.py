@@ -40,7 +40,8 @@ _LEAST_SIDE_PX = 4  # of the part of an eye that lies within the image
 class EyePainter:
     """One eye of a portrait; ``paint`` draws it with any lids and gaze.
 
-    `contrast` 0…1 tells how surely an iris is darker than its white, 0.5 where nothing is known.
+    `part` are the rows and columns of the portrait that it draws; `contrast` 0…1 tells how surely
+    an iris is darker than its white, 0.5 where nothing is known.
     """
 
     def __init__(
@@ -60,10 +61,10 @@ class EyePainter:
         size = portrait.size_px
         x0, x1 = int(max(ends[0, 0] - margin, 0)), int(min(ends[1, 0] + margin + 2, size))
         y0, y1 = int(max(top, 0)), int(min(bottom + 2, size))
+        self.part = np.s_[y0:y1, x0:x1]
         self._is_seen = min(x1 - x0, y1 - y0) >= _LEAST_SIDE_PX
         if not self._is_seen:
             return  # beyond the image's border: there is nothing to draw
-        self._part = np.s_[y0:y1, x0:x1]
         self._origin = np.array([x0, y0], np.float32)
         xs = np.arange(x1 - x0, dtype=np.float32)
         self._y = np.arange(y1 - y0, dtype=np.float32)[:, None]  # [h, 1]
@@ -77,8 +78,8 @@ class EyePainter:
         ) - np.float32(y0)  # fmt: skip
         self._bottom_y = np.full_like(xs, bottom - y0)
 
-        self._rest = portrait.image[self._part].copy()
-        self._frame = None if glasses is None else _alpha(glasses[self._part])
+        self._rest = portrait.image[self.part].copy()
+        self._frame = None if glasses is None else _alpha(glasses[self.part])
         self._skin = self._rest if self._frame is None else _without(self._rest, self._frame)
         if self._frame is not None:
             self._beside_frame = np.float32(1.0) - self._frame
@@ -170,7 +171,7 @@ class EyePainter:
         """Draw the eye for `expression` ``[17]`` into `image` ``[S, S, 3]``, in place."""
         if not self._is_seen:
             return
-        roi = image[self._part]
+        roi = image[self.part]
         gaze = self._gaze_share * self._freedom * (expression @ self._gaze_moves)  # [2] px
         down = int(gaze[1] < 0.0)  # 0 down, 1 up
         upper_move = expression @ self._upper_moves + _UPPER_FOLLOWS[down] * gaze[1] * self._bow

@@ -26,6 +26,9 @@ MAX_DEPTH_SLOPE = 1.4  # keeps a turned face from folding over itself
 _HAIR_REACH = 0.35  # head widths beside the head, in which what is person is its hair
 _FAR = 0.8  # head widths beside the head, from which on nothing belongs to it
 _BORDER_FADE = 0.12  # of the side, in which motion ends where the border cuts the person
+# Lip rows lie pixels apart and may move apart by many: fields that met them all would fold.
+_SOFT = 0.05  # face widths below which the fields are rounded
+_SMOOTHING = 0.5  # of the landmarks' moves: these are met on the average
 SEAL_COLUMNS = 9  # the lip columns between the corners
 
 
@@ -76,7 +79,7 @@ def build_fields(
     layers = []
     for lower in (False, True):
         known = _known_landmarks(p, frame, lower)
-        spread = _spread(p[known, :2], moves[:, known, :2], nodes[window], 0.02 * frame.width_px)
+        spread = _spread(p[known, :2], moves[:, known, :2], nodes[window], _SOFT * frame.width_px)
         layers.append((spread * reach[window][..., None]).reshape(len(moves), -1))
     person = np.asarray(cv2.resize(alpha, (GRID, GRID), interpolation=cv2.INTER_AREA) > 0.05)
     head = _head_mask(p, frame, nodes)
@@ -139,7 +142,12 @@ def _spread(points: Array, values: Array, nodes: Array, soft_px: float) -> Array
     _, keep = np.unique(points.round(1), axis=0, return_index=True)
     flat = values[:, keep].transpose(1, 0, 2).reshape(len(keep), -1)  # [n, N * 2]
     rbf = RBFInterpolator(
-        points[keep], flat, kernel="multiquadric", epsilon=1.0 / soft_px, degree=0, smoothing=0.02
+        points[keep],
+        flat,
+        kernel="multiquadric",
+        epsilon=1.0 / soft_px,
+        degree=0,
+        smoothing=_SMOOTHING,
     )
     out = rbf(nodes.reshape(-1, 2))  # [h * w, N * 2]
     return np.asarray(out.reshape(*nodes.shape[:2], count, 2).transpose(2, 0, 1, 3), np.float32)

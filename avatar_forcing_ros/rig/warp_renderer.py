@@ -23,7 +23,8 @@ from avatar_forcing_ros.rig.eyes import EyePainter
 from avatar_forcing_ros.rig.glasses import find_glasses
 from avatar_forcing_ros.rig.image_ops import remap
 from avatar_forcing_ros.rig.layers import split_layers
-from avatar_forcing_ros.rig.mouth import MouthPainter, MouthWarp, refine_lips
+from avatar_forcing_ros.rig.lip_line import refine_lips
+from avatar_forcing_ros.rig.mouth import MouthPainter, MouthWarp
 from avatar_forcing_ros.rig.portrait import Portrait
 from avatar_forcing_ros.rig.warp_fields import GRID, build_fields
 
@@ -108,7 +109,7 @@ class WarpRenderer:
             self.portrait.landmarks + moves, self.frame.axes[1], float(expression[_CLOSE])
         )
         head = self._head_field(pose)  # [G, G, 2]
-        upper, lower = self._inverse_maps(expression, sealing, head, pose)
+        upper, lower, rims = self._inverse_maps(expression, sealing, head, pose)
         inverse = self._join(upper, lower)
         size = (self.size_px, self.size_px)
         # displacements go on where the nodes end, places do not
@@ -122,7 +123,7 @@ class WarpRenderer:
         behind = cv2.merge([cv2.bitwise_not(cover)] * 3)
         through = cv2.multiply(self._layers.background, behind, scale=1.0 / 255.0)
         out = np.asarray(cv2.add(cv2.cvtColor(person, cv2.COLOR_RGBA2RGB), through), np.uint8)
-        warp = MouthWarp(upper, lower, head, self._linear(pose))
+        warp = MouthWarp(upper, lower, head, self._linear(pose), rims)
         self._mouth.paint(
             out,
             self._source,
@@ -134,7 +135,9 @@ class WarpRenderer:
 
     def _repaint(self, eye: EyePainter) -> None:
         """Bring the pixels of `eye` from the source into the layer that is warped."""
-        part = np.s_[eye.y0 : eye.y1, eye.x0 : eye.x1]
+        part = eye.part
+        if not self._person[part].size:
+            return
         if self._layers.alpha[part].min() < 1.0:  # at the outline of a face that is turned away
             self._person[part] = self._layers.person(self._source[part], part)
         else:
@@ -191,10 +194,13 @@ class WarpRenderer:
 
     def _inverse_maps(
         self, expression: Array, sealing: Array, head: Array, pose: HeadPose
-    ) -> tuple[Array, Array]:
-        """Where each node's pixel comes from, ``[G, G, 2]`` px, by the upper and lower field."""
+    ) -> tuple[Array, Array, Array]:
+        """Where each node's pixel comes from, ``[G, G, 2]`` px, by the upper and lower field.
+
+        And where these put the inner lip rows, ``[2, 11, 2]`` px.
+        """
         fields = self._fields
-        maps = []
+        maps, rims = [], []
         for layer, row in ((fields.upper, mesh.INNER_UPPER), (fields.lower, mesh.INNER_LOWER)):
             seal = sealing[row[1:-1]] @ self.frame.axes[1]  # [9] px down
             face = np.concatenate([expression, seal]).astype(np.float32) @ layer
@@ -203,7 +209,10 @@ class WarpRenderer:
             shape = forward[rows, columns].shape
             forward[rows, columns] += face.reshape(shape) @ self._linear(pose).T
             maps.append(self._invert(forward))
-        return maps[0], maps[1]
+            rim = self.portrait.landmarks[row, :2]
+            cells = (rim + 0.5) * np.float32(GRID / self.size_px) - 0.5
+            rims.append(rim + remap(forward, cells[None])[0])
+        return maps[0], maps[1], np.stack(rims)
 
     def _invert(self, forward: Array) -> Array:
         """x with x + forward(x) = node, on the grid: ``[G, G, 2]`` px.

@@ -31,7 +31,7 @@ def renderer(portrait: Portrait) -> WarpRenderer:
 def smiling(portrait: Portrait) -> Portrait:
     """The same face with parted lips and white teeth between them."""
     frame = mesh.face_frame(portrait.landmarks)
-    bow = np.sin(np.linspace(0.0, np.pi, 11))[:, None] * 0.04 * frame.height_px * frame.axes[1]
+    bow = np.sin(np.linspace(0.0, np.pi, 11))[:, None] * 0.022 * frame.height_px * frame.axes[1]
     landmarks = portrait.landmarks.copy()
     line = 0.5 * (landmarks[mesh.INNER_UPPER] + landmarks[mesh.INNER_LOWER])
     landmarks[mesh.INNER_UPPER] = line - bow
