@@ -13,6 +13,7 @@ from avatar_forcing_ros.media import AvatarBlock, VideoFrame
 from avatar_forcing_ros.perception.user_motion import UserMotion
 from avatar_forcing_ros.rig.portrait import Portrait
 from avatar_forcing_ros.runtime.degradation import QualityLevel, quality_levels
+from avatar_forcing_ros.streaming.asymmetry import uneven
 from avatar_forcing_ros.streaming.codec import MotionCodec
 from avatar_forcing_ros.streaming.engine import BlockInput, MotionEngine
 from avatar_forcing_ros.streaming.motion_anchor import AnchorState
@@ -184,6 +185,8 @@ class Session:
             user_motion=self.last_user_motion if self._sees_user else None,
         )
         motion = self.engine.step(self.state, inputs)
+        if self.engine.config.motion_space == "rig":
+            motion = uneven(motion, self.state.seed)
         pending = np.concatenate((self._unspoken, avatar_audio))
         shown, self._unspoken = pending[: len(avatar_audio)], pending[len(avatar_audio) :]
         return AvatarBlock(

@@ -98,3 +98,9 @@ def test_the_bars_that_a_minute_of_conversation_can_tell(tmp_path: Path) -> None
     assert abs(figures["lip_sync_lag_frames"]["value"]) <= 1
     assert told["bilabial_closure"] >= 0.8
     assert figures["border_jerk_ratio"]["value"] <= 1.2
+
+
+def test_the_sides_of_the_face_are_not_one(unseen: tuple[np.ndarray, dict]) -> None:  # type: ignore[type-arg]
+    values, _ = unseen
+    left, right = (values[:, INDEX[name]] for name in ("smile_left", "smile_right"))
+    assert 0.005 < np.abs(left - right).max() < 0.3
