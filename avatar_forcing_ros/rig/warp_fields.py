@@ -16,7 +16,7 @@ from scipy.interpolate import RBFInterpolator
 
 from avatar_forcing_ros.rig import coefficients
 from avatar_forcing_ros.rig import face_landmarks as mesh
-from avatar_forcing_ros.rig.image_ops import fill_outline, smooth_step
+from avatar_forcing_ros.rig.image_ops import fill_outline, remap, smooth_step
 from avatar_forcing_ros.rig.portrait import Portrait
 
 Array = NDArray[np.float32]
@@ -29,6 +29,8 @@ _BORDER_FADE = 0.12  # of the side, in which motion ends where the border cuts t
 # Lip rows lie pixels apart and may move apart by many: fields that met them all would fold.
 _SOFT = 0.05  # face widths below which the fields are rounded
 _SMOOTHING = 0.5  # of the landmarks' moves: these are met on the average
+_MOST_GAIN = 1.2  # what a field may be enlarged by to move the lips as far as their landmarks
+_LEAST_AREA = 0.2  # of a grid cell's at rest, that expressions leave it
 SEAL_COLUMNS = 9  # the lip columns between the corners
 
 
@@ -40,7 +42,8 @@ class WarpFields:
     the grid outside of which expressions move nothing; `depth` ``[G, G]`` px behind the head's
     centre; `weight` ``[G, G, 2]`` how far a place moves with the head along x and y; `person`
     ``[G, G]`` where there is something to move; `below` ``[G, G]`` 0 where the upper field holds,
-    1 where the lower one does; `nodes` ``[G, G, 2]`` pixel places of the grid.
+    1 where the lower one does; `nodes` ``[G, G, 2]`` pixel places of the grid; `own`
+    ``[2, h - 1, w - 1]`` the window's cells on the upper and the lower field's side.
     """
 
     nodes: Array
@@ -51,6 +54,23 @@ class WarpFields:
     weight: Array
     person: NDArray[np.bool_]
     below: Array
+    own: NDArray[np.bool_]
+
+    def free_share(self, moved: list[Array]) -> np.float32:
+        """How much of an expression may be drawn so that no place is folded over another, 0…1.
+
+        `moved` are both fields' displacements ``[h, w, 2]`` px; each counts on its own side.
+        """
+        cell = self.nodes[0, 1, 0] - self.nodes[0, 0, 0]
+        least = 1.0
+        for field, own in zip(moved, self.own, strict=True):
+            x, y = field[..., 0], field[..., 1]
+            xx = 1.0 + (x[:-1, 1:] - x[:-1, :-1]) / cell
+            yy = 1.0 + (y[1:, :-1] - y[:-1, :-1]) / cell
+            xy = (x[1:, :-1] - x[:-1, :-1]) * (y[:-1, 1:] - y[:-1, :-1]) / cell**2
+            least = min(least, float(np.min(xx * yy - xy, where=own, initial=1.0)))
+        # the area falls nearly in proportion to the move
+        return np.float32(min(1.0, (1.0 - _LEAST_AREA) / max(1.0 - least, 1e-6)))
 
 
 def grid_nodes(size_px: int) -> Array:
@@ -76,11 +96,16 @@ def build_fields(
     rows, columns = np.nonzero(reach > 0)
     window = slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1)
     moves = np.concatenate([_without_eyes(basis), _seal_moves(p, frame)])  # [N, 478, 3]
-    layers = []
+    spreads = []
     for lower in (False, True):
         known = _known_landmarks(p, frame, lower)
-        spread = _spread(p[known, :2], moves[:, known, :2], nodes[window], _SOFT * frame.width_px)
-        layers.append((spread * reach[window][..., None]).reshape(len(moves), -1))
+        values = moves[:, known, :2]
+        spreads.append(_spread(p[known, :2], values, nodes[window], _SOFT * frame.width_px))
+    gain = _lip_gain(p, moves, spreads, nodes[window])  # [N]
+    layers = [
+        (gain[:, None, None, None] * spread * reach[window][..., None]).reshape(len(moves), -1)
+        for spread in spreads
+    ]
     person = np.asarray(cv2.resize(alpha, (GRID, GRID), interpolation=cv2.INTER_AREA) > 0.05)
     head = _head_mask(p, frame, nodes)
     return WarpFields(
@@ -92,6 +117,7 @@ def build_fields(
         weight=_head_weight(p, frame, nodes, head, person),
         person=cv2.dilate(person.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0,
         below=_below_lips(p, frame, nodes),
+        own=_own_sides(p, frame, nodes[window]),
     )
 
 
@@ -151,6 +177,19 @@ def _spread(points: Array, values: Array, nodes: Array, soft_px: float) -> Array
     )
     out = rbf(nodes.reshape(-1, 2))  # [h * w, N * 2]
     return np.asarray(out.reshape(*nodes.shape[:2], count, 2).transpose(2, 0, 1, 3), np.float32)
+
+
+def _lip_gain(p: Array, moves: Array, spreads: list[Array], nodes: Array) -> Array:
+    """What makes each of the smooth fields move the lips as far as their landmarks, ``[N]``."""
+    cell = nodes[0, 1, 0] - nodes[0, 0, 0]
+    along, length = np.zeros(len(moves)), np.zeros(len(moves))
+    for spread, rows in zip(spreads, (mesh.LIP_UPPER, mesh.LIP_LOWER), strict=True):
+        ids = rows.ravel()
+        cells = ((p[ids, :2] - nodes[0, 0]) / cell).astype(np.float32)[None]  # [1, n, 2]
+        given = np.stack([remap(field, cells)[0] for field in spread])  # [N, n, 2]
+        along += (given * moves[:, ids, :2]).sum((1, 2))
+        length += (given**2).sum((1, 2))
+    return np.clip(along / np.maximum(length, 1e-6), 1.0, _MOST_GAIN).astype(np.float32)
 
 
 def _distance(mask: NDArray[np.bool_], cell_px: float) -> Array:
@@ -268,3 +307,12 @@ def _below_lips(p: Array, frame: mesh.FaceFrame, nodes: Array) -> Array:
     line = 0.5 * (frame.local(p[mesh.INNER_UPPER]) + frame.local(p[mesh.INNER_LOWER]))
     height = np.interp(local[..., 0], line[:, 0], line[:, 1])
     return smooth_step((local[..., 1] - height) / (0.08 * frame.height_px) + 0.5)
+
+
+def _own_sides(p: Array, frame: mesh.FaceFrame, nodes: Array) -> NDArray[np.bool_]:
+    """The cells ``[2, h - 1, w - 1]`` between `nodes` over the upper and under the lower rim."""
+    centres = 0.25 * (nodes[:-1, :-1] + nodes[1:, :-1] + nodes[:-1, 1:] + nodes[1:, 1:])
+    local = _local_2d(p, frame, centres)
+    rims = [frame.local(p[row]) for row in (mesh.INNER_UPPER, mesh.INNER_LOWER)]
+    over, under = (local[..., 1] - np.interp(local[..., 0], r[:, 0], r[:, 1]) for r in rims)
+    return np.stack([over < 0.0, under > 0.0])

@@ -200,14 +200,18 @@ class WarpRenderer:
         And where these put the inner lip rows, ``[2, 11, 2]`` px.
         """
         fields = self._fields
-        maps, rims = [], []
-        for layer, row in ((fields.upper, mesh.INNER_UPPER), (fields.lower, mesh.INNER_LOWER)):
+        rows = (mesh.INNER_UPPER, mesh.INNER_LOWER)
+        shape = fields.nodes[fields.window].shape
+        faces = []
+        for layer, row in zip((fields.upper, fields.lower), rows, strict=True):
             seal = sealing[row[1:-1]] @ self.frame.axes[1]  # [9] px down
             face = np.concatenate([expression, seal]).astype(np.float32) @ layer
+            faces.append(face.reshape(shape))
+        linear = fields.free_share(faces) * self._linear(pose)
+        maps, rims = [], []
+        for face, row in zip(faces, rows, strict=True):
             forward = head.copy()
-            rows, columns = fields.window
-            shape = forward[rows, columns].shape
-            forward[rows, columns] += face.reshape(shape) @ self._linear(pose).T
+            forward[fields.window] += face @ linear.T
             maps.append(self._invert(forward))
             rim = self.portrait.landmarks[row, :2]
             cells = (rim + 0.5) * np.float32(GRID / self.size_px) - 0.5
