@@ -14,7 +14,7 @@ _EXTRA_PACKAGES = {  # the extras of this package, and what each brings
     "display": ("sounddevice",),
     "web": ("aiohttp", "aiortc", "aioice"),
     "paper": ("transformers", "huggingface_hub"),
-    "train": ("espeakng_loader", "matplotlib", "PIL", "lightning_fabric", "tensorboard"),
+    "train": ("espeakng_loader", "matplotlib", "lightning_fabric", "tensorboard"),
 }
 _GET_ROS = (
     "source a ROS 2 distribution with this package's workspace (docs.ros.org says how to install "

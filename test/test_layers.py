@@ -46,6 +46,7 @@ LAYER = {
 # which places may import a dependency; everybody else may not
 HOME = {
     "mediapipe": {"perception"},
+    "pillow_heif": {"rig"},
     "rclpy": {"nodes", "benchmarks"},
     "aiohttp": {"web", "benchmarks"},
     "aiortc": {"web", "benchmarks"},

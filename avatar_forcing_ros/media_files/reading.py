@@ -1,4 +1,4 @@
-"""Audio, video frames and the size of images from files, in the units that the session takes."""
+"""Audio and video frames from files, in the units that the session takes."""
 
 from __future__ import annotations
 
@@ -26,8 +26,6 @@ MAX_SAMPLES_PER_S = 8 * 48_000  # of all channels, in a file from an unknown sou
 STAMP_TOLERANCE_S = 0.02  # audio is not moved for less: rounded stamps are no gaps
 # a play list would have FFmpeg open what it names
 SELF_CONTAINED_FORMATS = "aac,flac,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,ogg,wav"
-JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # markers that carry the size (ITU T.81)
-JPEG_BARE = {0x01, *range(0xD0, 0xD8)}  # markers without a length
 AUDIO_REMEDY = "give a WAV, FLAC, OGG, MP3 or any file with an audio track that FFmpeg reads"
 VIDEO_REMEDY = "give an MP4, WebM or any file with a video track that FFmpeg reads"
 
@@ -287,57 +285,3 @@ def _bad_video(path: Path, got: str) -> MediaError:
 
 def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or type(error).__name__
-
-
-def image_size_px(data: bytes) -> tuple[int, int]:
-    """Width and height of the PNG, JPEG or WebP image in `data`; MediaError for all else.
-
-    They stand in its first bytes, so no memory is spent on an image that is too large.
-    """
-    size = None
-    if data[:8] == b"\x89PNG\r\n\x1a\n" and data[12:16] == b"IHDR":
-        size = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
-    elif data[:2] == b"\xff\xd8":
-        size = _jpeg(data)
-    elif data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        size = _webp(data)
-    if size is None or 0 in size:
-        raise MediaError(
-            "image",
-            expected="a PNG, JPEG or WebP file",
-            got=f"{len(data)} bytes that are none",
-            remedy="convert it to PNG or JPEG",
-        )
-    return size
-
-
-def _jpeg(data: bytes) -> tuple[int, int] | None:
-    at = 2
-    while at + 9 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker == 0xFF:  # fill byte
-            at += 1
-        elif marker in JPEG_BARE:
-            at += 2
-        elif marker in JPEG_FRAMES:
-            height = int.from_bytes(data[at + 5 : at + 7], "big")
-            return int.from_bytes(data[at + 7 : at + 9], "big"), height
-        else:
-            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return None
-
-
-def _webp(data: bytes) -> tuple[int, int] | None:
-    """By the container's first chunk: simple, lossless or extended (RFC 9649)."""
-    kind, body = data[12:16], data[20:30]
-    if len(body) < 10:
-        return None
-    if kind == b"VP8 " and body[3:6] == b"\x9d\x01\x2a":
-        wide, high = int.from_bytes(body[6:8], "little"), int.from_bytes(body[8:10], "little")
-        return wide & 0x3FFF, high & 0x3FFF
-    if kind == b"VP8L" and body[0] == 0x2F:
-        bits = int.from_bytes(body[1:5], "little")
-        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    if kind == b"VP8X":
-        return int.from_bytes(body[4:7], "little") + 1, int.from_bytes(body[7:10], "little") + 1
-    return None

@@ -21,7 +21,7 @@ from avatar_forcing_ros.rig.face_landmarks import roll_in_image
 
 MAX_SIDE_PX = 1600  # a face is searched in no larger image
 _VIEW_PX = 256  # in which a face is found; how it looks exactly is seen in the image itself
-_MAX_LOOKS = 16  # at what may be a face
+_MAX_LOOKS = 10  # at what may be a face
 _TURNS = (0, 2, 1, 3)  # quarters, anticlockwise: upright, then upside down
 _MIN_CONFIDENCE = 0.4
 

@@ -21,9 +21,11 @@ Image = NDArray[np.uint8]
 IMAGE_FILE = "an image file (PNG, JPEG, WebP, HEIC, AVIF, GIF, TIFF, BMP)"
 MAX_PIXELS = 25_000_000  # that an image comes with; larger JPEGs are halved as they are decoded
 MAX_JPEG_PIXELS = 4 * MAX_PIXELS
+MAX_WEBP_PIXELS = 16_000_000  # its decoder takes more memory than others
 MAX_FILE_BYTES = 100_000_000
 _FORMATS = ("PNG", "JPEG", "WEBP", "HEIF", "AVIF", "GIF", "TIFF", "BMP")
 _MAX_SCANS, _MAX_SEGMENTS = 50, 10_000  # of a JPEG; a progressive one has about ten scans
+_MAX_SCANS_BYTES = 25_000_000  # of a JPEG of several scans, each of which is a pass over all
 _STRIP_ROWS = 256  # that are converted at once: no second copy of a large image in memory
 _BEHIND_GREY = 128  # what shows through transparent pixels
 _ORIENTATION_TAG = 0x0112  # of EXIF
@@ -34,7 +36,7 @@ _SIGNATURES = {  # what is often taken for an image, or is one that is not read
     b"\x1a\x45\xdf\xa3": "Matroska video", b"<!DOC": "HTML", b"<html": "HTML",
 }  # fmt: skip
 
-# Pillow warns of sizes that are read here
+# Pillow warns of sizes that are allowed here
 warnings.filterwarnings("ignore", category=Pillow.DecompressionBombWarning)
 
 
@@ -62,10 +64,9 @@ def decode_image(data: bytes, what: str) -> Image:
     """The image in the bytes of a file, as `load_image` does; `what` names it in errors."""
     _check_file_size(len(data), what)
     scans = _jpeg_scans(data) if data[:2] == b"\xff\xd8" else 1
-    _add_heif()
     try:
-        with Pillow.open(io.BytesIO(data), formats=_FORMATS) as opened:
-            _check_cost(opened, scans, what)
+        with Pillow.open(io.BytesIO(data), formats=_formats()) as opened:
+            _check_cost(opened, scans, len(data), what)
             if opened.width * opened.height > MAX_PIXELS:
                 opened.draft(None, (opened.width // 2, opened.height // 2))
             return _pixels(opened)
@@ -73,7 +74,7 @@ def decode_image(data: bytes, what: str) -> Image:
         raise
     except Pillow.DecompressionBombError as error:  # beyond what Pillow itself opens
         count = int("".join(re.findall(r"\d+", str(error))[:1]) or 0)
-        raise _too_large(what, f"{count / 1e6:.0f} million") from None
+        raise _too_large(what, f"{count / 1e6:.0f} million pixels") from None
     except UnidentifiedImageError:
         raise MediaError(
             what, expected=IMAGE_FILE, got=_what_came(data), remedy=_remedy(data)
@@ -95,18 +96,21 @@ def _check_file_size(count: int, what: str) -> None:
         )  # fmt: skip
 
 
-def _check_cost(image: Pillow.Image, scans: int, what: str) -> None:
+def _check_cost(image: Pillow.Image, scans: int, count_bytes: int, what: str) -> None:
     """MediaError for an image that would take too much time or memory, by its header alone."""
-    count = image.width * image.height
-    # one scan is decoded row by row, several are held in memory as a whole
-    limit = MAX_JPEG_PIXELS if image.format in ("JPEG", "MPO") and scans == 1 else MAX_PIXELS
-    if count > limit:
-        raise _too_large(what, f"{image.width} x {image.height}")
-    if scans > _MAX_SCANS:
+    limit = MAX_WEBP_PIXELS if image.format == "WEBP" else MAX_PIXELS
+    if image.format in ("JPEG", "MPO") and scans == 1:
+        limit = MAX_JPEG_PIXELS  # decoded row by row; several scans are held as a whole
+    if image.width * image.height > limit:
+        raise _too_large(what, f"{image.width} x {image.height}", limit)
+    if scans > _MAX_SCANS or (scans > 1 and count_bytes > _MAX_SCANS_BYTES):
         raise MediaError(
-            what, expected=f"a JPEG of at most {_MAX_SCANS} scans", got="more",
-            remedy="save it again as PNG or JPEG",
-        )  # fmt: skip
+            what,
+            expected=f"a progressive JPEG of at most {_MAX_SCANS} scans and "
+            f"{_MAX_SCANS_BYTES // 10**6} MB",
+            got=f"{'more' if scans > _MAX_SCANS else scans} scans and {count_bytes / 1e6:.0f} MB",
+            remedy="save it again as PNG or as a JPEG that is not progressive",
+        )
     if image.format == "BMP" and image.info.get("compression") in (1, 2):
         raise MediaError(
             what, expected="a BMP without compression", got="one with run lengths",
@@ -114,14 +118,11 @@ def _check_cost(image: Pillow.Image, scans: int, what: str) -> None:
         )  # fmt: skip
 
 
-def _too_large(what: str, got: str) -> MediaError:
+def _too_large(what: str, got: str, limit: int = MAX_PIXELS) -> MediaError:
     return MediaError(
-        what,
-        expected=f"at most {MAX_PIXELS / 1e6:g} million pixels, or {MAX_JPEG_PIXELS / 1e6:g} "
-        "million in a JPEG that is not progressive",
-        got=got,
+        what, expected=f"at most {limit / 1e6:g} million pixels in this format", got=got,
         remedy="make it smaller: a face needs some 1000 pixels",
-    )
+    )  # fmt: skip
 
 
 def _jpeg_scans(data: bytes) -> int:
@@ -144,14 +145,15 @@ def _jpeg_scans(data: bytes) -> int:
     return _MAX_SCANS + 1
 
 
-def _add_heif() -> None:
-    """Teach Pillow HEIC where its decoder is installed."""
-    if "HEIF" in Pillow.OPEN:
-        return
-    with contextlib.suppress(ImportError):
-        import pillow_heif
+def _formats() -> list[str]:
+    """Those that can be read here; HEIC is read where its decoder is installed."""
+    Pillow.init()
+    if "HEIF" not in Pillow.OPEN:
+        with contextlib.suppress(ImportError):
+            import pillow_heif
 
-        pillow_heif.register_heif_opener()
+            pillow_heif.register_heif_opener()
+    return [name for name in _FORMATS if name in Pillow.OPEN]
 
 
 def _pixels(opened: Pillow.Image) -> Image:

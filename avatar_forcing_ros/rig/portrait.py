@@ -31,7 +31,8 @@ _EDGE_BAND = 0.08  # of the side, from which a photo is continued
 _CENTRE_HEIGHT = 0.52  # of the crop: the middle of the face; hair needs more room than it seems
 _WHOLE_MARGIN = 0.15  # of the side, around the face of a square that is kept whole
 _LEVEL_RAD = np.radians(3.0)  # an eye line that leans less stays as it is
-_MAX_TURN_RAD = 0.5  # the far eye of a face turned further is too narrow to blink
+# the far eye of a face turned further is too narrow to blink
+_MAX_YAW_RAD, _MAX_PITCH_RAD = np.radians(42.0), np.radians(30.0)
 _MAX_OUTSIDE = 0.15  # of the face's area beyond the photo's border
 
 
@@ -112,8 +113,9 @@ def _check_inside(points: Array, width: int, height: int) -> None:
 
 def _check_frontal(points: Array) -> None:
     """MediaError if the upright face `points` looks too far past the camera."""
-    turn = max(turn_from_camera(points), key=abs)
-    if abs(turn) > _MAX_TURN_RAD:
+    yaw, pitch = turn_from_camera(points)
+    turn = pitch if abs(pitch) > _MAX_PITCH_RAD else yaw
+    if abs(yaw) > _MAX_YAW_RAD or abs(pitch) > _MAX_PITCH_RAD:
         raise MediaError(
             "portrait", expected="a face that looks at the camera",
             got=f"one turned by {abs(np.degrees(turn)):.0f} degrees",

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from avatar_forcing_ros.downmix import Downmix
 from avatar_forcing_ros.errors import MediaError
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
-from avatar_forcing_ros.media_files.reading import decode_audio, image_size_px
+from avatar_forcing_ros.media_files.reading import decode_audio
 from avatar_forcing_ros.rig.image_files import decode_image
 from avatar_forcing_ros.sync.clock_mapping import RemoteClock
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
@@ -24,9 +24,7 @@ MAX_CAMERA_PIXELS = 1920 * 1088
 MAX_CAMERA_SIDE_PX = 640  # a face is found as well in no larger image, and costs less
 MAX_UPLOAD_BYTES = 8 * 1024 * 1024
 MAX_UPLOAD_AUDIO_S = 60.0
-MIN_SIDE_PX, MAX_SIDE_PX = 64, 8_000
-MAX_JPEG_PIXELS = 25_000_000  # a phone's
-MAX_PIXELS = 9_000_000  # of formats with alpha or 16 bits, which take up to 60 bytes a pixel
+MIN_SIDE_PX = 64
 
 
 class Camera:
@@ -120,24 +118,16 @@ class Microphone:
 
 def uploaded_image(data: bytes) -> NDArray[np.uint8]:
     """The image ``[H, W, 3]`` RGB in `data`; MediaError for another format or size."""
-    width, height = image_size_px(data)
-    size = f"{width} x {height}"
-    if not MIN_SIDE_PX <= min(width, height) <= max(width, height) <= MAX_SIDE_PX:
+    image = decode_image(data, "image")
+    height, width = image.shape[:2]
+    if min(width, height) < MIN_SIDE_PX:
         raise MediaError(
             "image",
-            expected=f"sides of {MIN_SIDE_PX} to {MAX_SIDE_PX} pixels",
-            got=size,
-            remedy="make it smaller or take a larger one",
+            expected=f"sides of at least {MIN_SIDE_PX} pixels",
+            got=f"{width} x {height}",
+            remedy="take a larger one",
         )
-    limit = MAX_JPEG_PIXELS if data[:2] == b"\xff\xd8" else MAX_PIXELS
-    if width * height > limit:
-        raise MediaError(
-            "image",
-            expected=f"at most {limit / 1e6:g} million pixels in this format",
-            got=size,
-            remedy="make it smaller, or a JPEG",
-        )
-    return decode_image(data, "image")
+    return image
 
 
 def uploaded_audio(data: bytes) -> NDArray[np.float32]:

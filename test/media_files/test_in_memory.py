@@ -5,13 +5,12 @@ from __future__ import annotations
 import io
 
 import av
-import cv2
 import numpy as np
 import pytest
 import soundfile
 
 from avatar_forcing_ros.errors import MediaError
-from avatar_forcing_ros.media_files.reading import decode_audio, image_size_px
+from avatar_forcing_ros.media_files.reading import decode_audio
 
 
 def audio_file(kind: str, seconds: float, rate_hz: int = 24_000, channels: int = 1) -> bytes:
@@ -65,23 +64,3 @@ def test_a_small_file_cannot_take_much_memory() -> None:
 def test_what_is_no_audio_is_refused(data: bytes) -> None:
     with pytest.raises(MediaError):
         decode_audio(data, max_s=2.0)
-
-
-@pytest.mark.parametrize("ending", [".png", ".jpg", ".webp"])
-def test_sizes_are_read_from_the_header(ending: str) -> None:
-    _, data = cv2.imencode(ending, np.zeros((70, 133, 3), np.uint8))
-    assert image_size_px(data.tobytes()) == (133, 70)
-
-
-def test_sizes_of_lossless_webp() -> None:
-    lossless = [cv2.IMWRITE_WEBP_QUALITY, 101]
-    _, data = cv2.imencode(".webp", np.zeros((9, 13, 4), np.uint8), lossless)
-    assert image_size_px(data.tobytes()) == (13, 9)
-
-
-@pytest.mark.parametrize("end", [0, 1, 2, 3, 10, 20])
-@pytest.mark.parametrize("ending", [".png", ".jpg", ".webp"])
-def test_a_beginning_without_a_size_is_refused(ending: str, end: int) -> None:
-    _, data = cv2.imencode(ending, np.zeros((70, 133, 3), np.uint8))
-    with pytest.raises(MediaError, match="PNG, JPEG or WebP"):
-        image_size_px(data.tobytes()[:end])
