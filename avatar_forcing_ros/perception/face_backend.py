@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SWITCH_RATIO = 1.3  # another face must be this much wider before the tracker leaves the old one
+SAME_SIZE = 1.6  # nobody's face grows or shrinks by as much from image to image
 
 Pixels = NDArray[np.uint8]  # [H, W, 3] RGB
 Landmarks = NDArray[np.float32]  # [478, 3] px
@@ -58,8 +59,13 @@ def nearest_face(faces: list[Landmarks], last: Landmarks) -> Landmarks:
 
 
 def same_face(face: Landmarks, last: Landmarks) -> bool:
-    """Whether `face` is near enough to where `last` was to be the same person's."""
-    return _distance_px(face, last) < 0.5 * width_px(last)
+    """Whether `face` is near enough to where `last` was, and as large, to be the same person's."""
+    return _distance_px(face, last) <= 0.5 * width_px(last) and same_size(face, last)
+
+
+def same_size(face: Landmarks, last: Landmarks) -> bool:
+    """Whether a person's face can have become `face` since the image in which it was `last`."""
+    return width_px(last) <= SAME_SIZE * width_px(face) <= SAME_SIZE**2 * width_px(last)
 
 
 def width_px(face: Landmarks) -> float:

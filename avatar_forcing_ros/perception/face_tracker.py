@@ -23,6 +23,7 @@ from avatar_forcing_ros.perception.face_backend import (
     choose_face,
     only_face,
     same_face,
+    same_size,
     width_px,
 )
 from avatar_forcing_ros.perception.face_backend import Landmarks as Landmarks
@@ -109,6 +110,7 @@ class FaceMeshTracker:
         """The largest face in `frame`, or None; raises MediaError for anything but uint8 RGB."""
         pixels = check_pixels(frame.pixels)
         self._images += 1
+        self._search.next_image()
         followed = self._follower.follow(pixels)
         faces = [] if followed is None else [followed]
         if followed is None or self._images % LOOK_EVERY == 0:
@@ -119,7 +121,7 @@ class FaceMeshTracker:
             small = self._small(pixels, faces)
             if small is not None:
                 faces, followed = [small], small
-        chosen = choose_face(faces, None if self._static_image else self._last)
+        chosen = choose_face(faces, None) if self._static_image else self._chosen(pixels, faces)
         if chosen is not followed:
             self._follower.stop()
         self._remember(chosen)
@@ -129,6 +131,24 @@ class FaceMeshTracker:
         """Give back MediaPipe's graphs; calling it twice is harmless."""
         for backend in (self._backend, self._rescanner, self._close_up):
             backend.close()
+
+    def _chosen(self, pixels: Pixels, faces: list[Landmarks]) -> Landmarks | None:
+        """The one of `faces` to go on with; a stranger has to be certain to be taken."""
+        last = self._recent()
+        while faces:
+            chosen = choose_face(faces, self._last)
+            if chosen is None or last is None or not _is_stranger(chosen, faces, last):
+                return chosen
+            held = any(same_face(face, last) for face in faces)  # then there is no hurry
+            now = not held or self._images % LOOK_EVERY == 0
+            if now and self._search.confirmed(pixels, chosen) is not None:
+                return chosen
+            faces = [face for face in faces if face is not chosen]
+        return None
+
+    def _recent(self) -> Landmarks | None:
+        """The face seen last, if that was not long ago."""
+        return self._lost if self._images_lost < NEAR_IMAGES else None
 
     def _remember(self, chosen: Landmarks | None) -> None:
         self._lost = chosen if chosen is not None else self._lost
@@ -154,23 +174,29 @@ class FaceMeshTracker:
         return _faces(self._backend, only_face(pixels, chosen)) or tracked  # and finds this one
 
     def _small(self, pixels: Pixels, faces: list[Landmarks]) -> Landmarks | None:
-        """A small face, from now on followed, where there are no `faces`, or it is by far larger.
+        """A face that is followed from now on, beside `faces` that are in the whole image.
 
-        While it is not lost for long, the last one is looked for where it was; a part of the
-        image is searched in every image without a face, in few of the others.
+        A lost one is looked for where it was, once, or for a second where nobody else is. A tile
+        is searched in every image without a face, and in few of the others for a larger one.
         """
-        found = None
-        if not faces:
-            near = self._images_lost < NEAR_IMAGES
-            if self._lost is not None and near:
-                found = self._search.near(pixels, self._lost, self._images_lost)
-            if found is None and not (near and self._images % 2):
-                found = self._search.next_tile(pixels)
-        elif self._images % LOOK_EVERY == LOOK_EVERY // 2:
+        found, last = None, self._recent()
+        lost = last is not None and not any(same_face(face, last) for face in faces)
+        if last is not None and lost and (self._last is not None or not faces):
+            found = self._search.near(pixels, last, self._images_lost)
+        if found is None and not faces:
+            found = self._search.next_tile(pixels)
+        if found is None and faces and self._images % LOOK_EVERY == LOOK_EVERY // 2:
             widest = max(faces, key=width_px)
             if SWITCH_RATIO * width_px(widest) < WHOLE_PART * max(pixels.shape[:2]):
                 found = self._search.next_tile(pixels, widest)
         return None if found is None else self._follower.start(pixels, found)
+
+
+def _is_stranger(face: Landmarks, faces: list[Landmarks], last: Landmarks) -> bool:
+    """Whether `face` is not `last`'s: that one is still there, or this one of another size."""
+    if same_face(face, last):
+        return False
+    return not same_size(face, last) or any(same_face(other, last) for other in faces)
 
 
 def _faces(backend: FaceBackend, pixels: Pixels) -> list[Landmarks]:

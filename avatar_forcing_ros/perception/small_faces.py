@@ -39,7 +39,11 @@ PADDING = 1.5  # what the square around a face shows beside it, in parts of the 
 FREE_SHARE = 0.1  # of the square's side, that the face may be off its middle before it moves
 FREE_SIZE = 1.3  # by which the face may have grown or shrunk before the square is made anew
 NEAR_IMAGES = 25  # in so many a lost face is looked for near its last place,
-NEAR_SIZES = (1.0, 2.0, 3.0)  # in squares that grow, in turns
+NEAR_SIZES = (2.0, 1.0, 3.0)  # in squares of such sizes, in turns
+
+REST_IMAGES = (
+    3  # after a face that was not confirmed: a doubtful one costs no more than a sure one
+)
 
 
 @lru_cache(maxsize=8)
@@ -85,35 +89,48 @@ class SmallFaceSearch:
     def __init__(self, backend: FaceBackend) -> None:
         self._backend = backend
         self._turn = 0
+        self._rest = 0  # images in which nothing is looked for
+
+    def next_image(self) -> None:
+        """To be called once for each image."""
+        self._rest = max(0, self._rest - 1)
 
     def near(self, pixels: Pixels, last: Landmarks, images_ago: int) -> Landmarks | None:
         """The widest face around where `last` was `images_ago`."""
         place = square_around(last)
         side = place.side * NEAR_SIZES[images_ago % len(NEAR_SIZES)]
-        return self._confirmed(pixels, Square(place.centre_x, place.centre_y, side))
+        return self._widest(pixels, Square(place.centre_x, place.centre_y, side))
 
     def next_tile(self, pixels: Pixels, beside: Landmarks | None = None) -> Landmarks | None:
         """The widest face in the tile whose turn it is, if it is by far wider than `beside`."""
         places = tiles(*pixels.shape[:2])
-        if not places:
+        if not places or self._rest:
             return None
         self._turn += 1
-        return self._confirmed(pixels, places[self._turn % len(places)], beside)
+        return self._widest(pixels, places[self._turn % len(places)], beside)
 
-    def _confirmed(
+    def confirmed(self, pixels: Pixels, face: Landmarks) -> Landmarks | None:
+        """`face`, if it is found in `pixels` twice more, in the same place, and looks like one."""
+        if self._rest:
+            return None
+        first = self._again(pixels, face)
+        second = None if first is None else self._again(pixels, first)
+        if first is not None and second is not None and is_certain(first, second):
+            return second
+        self._rest = REST_IMAGES
+        return None
+
+    def _widest(
         self, pixels: Pixels, square: Square, beside: Landmarks | None = None
     ) -> Landmarks | None:
-        """The widest face in `square`, if it is found again, and twice in the same place."""
+        """The widest face in `square`, confirmed, if it is by far wider than `beside`."""
+        if self._rest:
+            return None
         found = faces_in_square(self._backend, pixels, square, SEARCH_PX)
         least_px = 0.0 if beside is None else SWITCH_RATIO * width_px(beside)
         found = [face for face in found if width_px(face) > least_px]
-        if not found:
-            return None
-        face = self._again(pixels, max(found, key=width_px))
-        again = None if face is None else self._again(pixels, face)
-        if face is None or again is None or not is_certain(face, again):
-            return None
-        return again if width_px(again) > least_px else None
+        face = self.confirmed(pixels, max(found, key=width_px)) if found else None
+        return face if face is not None and width_px(face) > least_px else None
 
     def _again(self, pixels: Pixels, face: Landmarks) -> Landmarks | None:
         """The same `face`, looked for with itself in the middle."""
