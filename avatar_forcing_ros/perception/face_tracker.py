@@ -33,6 +33,7 @@ from avatar_forcing_ros.perception.mediapipe_import import INSTALL_COMMAND, impo
 from avatar_forcing_ros.perception.plausible_face import is_plausible
 from avatar_forcing_ros.perception.small_faces import (
     NEAR_IMAGES,
+    NEAR_SIZES,
     WHOLE_PART,
     FaceFollower,
     SmallFaceSearch,
@@ -176,12 +177,14 @@ class FaceMeshTracker:
     def _small(self, pixels: Pixels, faces: list[Landmarks]) -> Landmarks | None:
         """A face that is followed from now on, beside `faces` that are in the whole image.
 
-        A lost one is looked for where it was, once, or for a second where nobody else is. A tile
-        is searched in every image without a face, and in few of the others for a larger one.
+        A lost one is looked for where it was, once, or for a second where nobody else is, soon in
+        every other image. A tile is searched in every image without a face, and in few of the
+        others for a larger one.
         """
         found, last = None, self._recent()
         lost = last is not None and not any(same_face(face, last) for face in faces)
-        if last is not None and lost and (self._last is not None or not faces):
+        turn = self._images_lost < len(NEAR_SIZES) or self._images_lost % 2
+        if last is not None and lost and turn and (self._last is not None or not faces):
             found = self._search.near(pixels, last, self._images_lost)
         if found is None and not faces:
             found = self._search.next_tile(pixels)
