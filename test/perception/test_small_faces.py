@@ -10,7 +10,7 @@ import pytest
 from recovery import coefficient_recovery, smooth_coefficients
 
 from avatar_forcing_ros.media import VideoFrame
-from avatar_forcing_ros.perception.face_backend import width_px
+from avatar_forcing_ros.perception.face_backend import same_face, width_px
 from avatar_forcing_ros.perception.face_tracker import FaceMeshTracker
 from avatar_forcing_ros.perception.find_face import find_face
 from avatar_forcing_ros.perception.landmarker_backend import MODEL_PATH_VARIABLE
@@ -251,3 +251,11 @@ def test_the_square_moves_in_steps():
     for view in backend.views[3:]:
         np.testing.assert_array_equal(view, backend.views[2])
     assert width_px(person()[1]) > 50
+
+
+def test_a_mesh_of_another_size_in_the_same_place_is_not_the_same_face():
+    face = person()[1]
+    middle = face.mean(0)
+    assert same_face(face * np.float32(1.1) - np.float32(0.1) * middle, face)
+    for scale in (0.5, 2.0):
+        assert not same_face(((face - middle) * scale + middle).astype(np.float32), face)
