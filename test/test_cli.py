@@ -61,8 +61,10 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_render_makes_a_video_with_sound_and_the_motion(speech: Path, tmp_path: Path) -> None:
-    video, motion = tmp_path / "a.mp4", tmp_path / "a.npz"
-    assert run("render", "--avatar-audio", speech, "-o", video, "--motion", motion) == 0
+    video, motion, report = tmp_path / "a.mp4", tmp_path / "a.npz", tmp_path / "a.json"
+    files = ("-o", video, "--motion", motion, "--json", report)
+    assert run("render", "--avatar-audio", speech, *files) == 0
+    assert json.loads(report.read_text())["face_seen_share"] is None  # there was no video
     with av.open(str(video)) as container:
         stream = container.streams.video[0]
         assert stream.codec_context.name == "h264"
@@ -117,8 +119,13 @@ def test_a_photo_and_a_persons_video_are_taken(speech: Path, tmp_path: Path) -> 
             copy.mux(stream.encode(plain))
         copy.mux(stream.encode(None))
     out = tmp_path / "out.mp4"
+    report = tmp_path / "report.json"
     user = ("--user-audio", speech, "--user-video", person, "--beside")
-    assert run("render", "--portrait", photo, "--avatar-audio", speech, *user, "-o", out) == 0
+    flags = ("--seed", 3, "--json", report, "-o", out)
+    assert run("render", "--portrait", photo, "--avatar-audio", speech, *user, *flags) == 0
+    values = json.loads(report.read_text())
+    assert values.pop("real_time_factor") > 0.0
+    assert values == {"frames": FRAMES + DELAY, "seed": 3, "face_seen_share": 1.0}
     with av.open(str(out)) as container:
         assert container.streams.video[0].width == 1024
 

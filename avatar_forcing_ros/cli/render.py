@@ -50,6 +50,13 @@ def add_render(commands: Any) -> None:
         metavar="JSON",
         help="face landmarks of the portrait, instead of finding them",
     )
+    files.add_argument(
+        "--json",
+        type=user_path,
+        metavar="F",
+        help="also write a report to F: frames, seed, face_seen_share (of the person's images; "
+        "null without any), real_time_factor",
+    )
     render.add_argument(
         "--beside", action="store_true", help="show the person's video beside the avatar"
     )
@@ -59,6 +66,7 @@ def add_render(commands: Any) -> None:
 
 def _run_render(options: argparse.Namespace) -> None:
     """Render, and report how fast, and where a face was found."""
+    from avatar_forcing_ros.media_files.writing import json_file
     from avatar_forcing_ros.offline.render import read_inputs, render
     from avatar_forcing_ros.runtime.load import build_session
 
@@ -71,7 +79,11 @@ def _run_render(options: argparse.Namespace) -> None:
         user_audio=options.user_audio is not None,
         user_video=options.user_video is not None,
     )
-    with closing(session), ProgressBar(FRAME_PERIOD_S) as progress:
+    with (
+        closing(session),
+        json_file(options.json) as report,
+        ProgressBar(FRAME_PERIOD_S) as progress,
+    ):
         result = render(
             session,
             inputs,
@@ -80,6 +92,7 @@ def _run_render(options: argparse.Namespace) -> None:
             beside_user=options.beside,
             progress=progress,
         )
+        report |= result.report(config.sampling.seed)
     print(
         f"Wrote {options.output}: {result.frames} frames, "
         f"{result.real_time_factor:.2f} x real time"
@@ -113,11 +126,11 @@ def _check_output(options: argparse.Namespace, config: AvatarConfig) -> None:
     weights = Path(config.weights) if config.weights else None
     taken = [options.avatar_audio, options.user_audio, options.user_video, options.landmarks]
     taken = [p.resolve() for p in (*taken, options.config, portrait, weights) if p]
-    for path in filter(None, (options.output, options.motion)):
+    for path in filter(None, (options.output, options.motion, options.json)):
         if path.resolve() in taken:
             raise OutputError(
                 f"output {path}",
-                expected="another file than the inputs and the other output",
+                expected="another file than the inputs and the other outputs",
                 got="one of them",
                 remedy="choose another name",
             )

@@ -76,6 +76,20 @@ class RenderResult:
         """Media time per wall time: above 1 is faster than real time."""
         return self.frames / FRAME_RATE_HZ / self.wall_s
 
+    @property
+    def face_seen_share(self) -> float | None:
+        """The share of the user's images in which a face was found; None without any image."""
+        return self.face_found_frames / self.tracked_frames if self.tracked_frames else None
+
+    def report(self, seed: int) -> dict[str, float | int | None]:
+        """What a program may want to know of a rendering with `seed`."""
+        return {
+            "frames": self.frames,
+            "seed": seed,
+            "face_seen_share": self.face_seen_share,
+            "real_time_factor": self.real_time_factor,
+        }
+
 
 def read_inputs(
     avatar_audio: Path, user_audio: Path | None, user_video: Path | None

@@ -39,8 +39,8 @@ def face_square(landmarks: Landmarks, padding: float = PADDING) -> Square:
     return Square(x, y, max(8.0, float((high - low).max()) * (1.0 + padding)))
 
 
-def _whole_pixels(square: Square) -> tuple[int, int, int]:
-    """Left, top and side."""
+def whole_pixels(square: Square) -> tuple[int, int, int]:
+    """Left, top and side of `square`, as it is cut."""
     side = round(square.side)
     return round(square.centre_x - 0.5 * side), round(square.centre_y - 0.5 * side), side
 
@@ -48,18 +48,21 @@ def _whole_pixels(square: Square) -> tuple[int, int, int]:
 def cut(image: Pixels, square: Square, size_px: int) -> Pixels:
     """The `square` of `image` as ``[size_px, size_px, 3]``; beyond the border its edge."""
     height, width = image.shape[:2]
-    left, top, side = _whole_pixels(square)
-    xs = np.arange(left, left + side).clip(0, width - 1)
-    ys = np.arange(top, top + side).clip(0, height - 1)
+    left, top, side = whole_pixels(square)
     method = cv2.INTER_AREA if side > size_px else cv2.INTER_CUBIC
-    crop = image[ys[:, None], xs[None, :]]
+    if 0 <= left <= width - side and 0 <= top <= height - side:
+        crop = image[top : top + side, left : left + side]
+    else:
+        xs = np.arange(left, left + side).clip(0, width - 1)
+        ys = np.arange(top, top + side).clip(0, height - 1)
+        crop = image[ys[:, None], xs[None, :]]
     return np.asarray(cv2.resize(crop, (size_px, size_px), interpolation=method), np.uint8)
 
 
 def crop_portrait(image: Pixels, landmarks: Landmarks, size_px: int) -> Portrait:
     """The face's square in `image` and where its landmarks are in it."""
     square = face_square(landmarks)
-    left, top, side = _whole_pixels(square)
+    left, top, side = whole_pixels(square)
     scale = size_px / side
     moved = landmarks.astype(np.float64) * scale
     # pixel centres: (x + 0.5) scales, not x

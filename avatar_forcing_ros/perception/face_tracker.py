@@ -13,20 +13,36 @@ from functools import partial
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from avatar_forcing_ros.errors import MediaError
 from avatar_forcing_ros.media import VideoFrame
+from avatar_forcing_ros.perception.face_backend import (
+    SWITCH_RATIO,
+    FaceBackend,
+    LazyBackend,
+    choose_face,
+    only_face,
+    same_face,
+    same_size,
+    width_px,
+)
+from avatar_forcing_ros.perception.face_backend import Landmarks as Landmarks
+from avatar_forcing_ros.perception.face_backend import Pixels as Pixels
 from avatar_forcing_ros.perception.landmarker_backend import MODEL_PATH_VARIABLE, LandmarkerBackend
 from avatar_forcing_ros.perception.mediapipe_import import INSTALL_COMMAND, import_mediapipe
+from avatar_forcing_ros.perception.plausible_face import is_plausible
+from avatar_forcing_ros.perception.small_faces import (
+    NEAR_IMAGES,
+    NEAR_SIZES,
+    WHOLE_PART,
+    FaceFollower,
+    SmallFaceSearch,
+)
 from avatar_forcing_ros.perception.solutions_backend import SolutionsBackend
 
-SWITCH_RATIO = 1.3  # another face must be this much wider before the tracker leaves the old one
 RESCAN_EVERY = 25  # images in which MediaPipe tracks as many faces as it can
 MAX_RESCAN_FACES = 5  # that a rescan finds
-
-Pixels = NDArray[np.uint8]  # [H, W, 3] RGB
-Landmarks = NDArray[np.float32]  # [478, 3] px
+LOOK_EVERY = 4  # images: so often others are looked for while a small face is followed
 
 
 @dataclass(frozen=True)
@@ -51,15 +67,6 @@ class FaceTracker(Protocol):
         """Give back the tracker's threads and memory; it cannot track afterwards."""
 
 
-class FaceBackend(Protocol):
-    """What finds all faces in an image: one of MediaPipe's two interfaces."""
-
-    def faces(self, pixels: Pixels) -> list[Landmarks]:
-        """All faces, each ``[478, 3]`` in parts of the image's width and height."""
-
-    def close(self) -> None: ...
-
-
 class FaceMeshTracker:
     """FaceTracker by MediaPipe: the largest face wins, with hysteresis while it stays in view.
 
@@ -70,6 +77,10 @@ class FaceMeshTracker:
     fewer than `max_faces`. Where it has all of 2 or more, the image is rescanned once in a while,
     so that a person who comes nearer than they are is noticed. `max_faces` of 1 saves some time
     but keeps to the first face found, large or not.
+
+    Faces that are too small to be found in the whole image are searched for in parts of it from
+    the second image on, and then followed in a square around them (``small_faces.py``); not so
+    with `static_image`.
 
     Raises MissingDependencyError without mediapipe, and MediaError where mediapipe has no models
     of its own and no model file is named, or the named one cannot be read.
@@ -85,40 +96,110 @@ class FaceMeshTracker:
     ) -> None:
         self._static_image, self._max_faces = static_image, max_faces
         self._last: Landmarks | None = None
+        self._lost: Landmarks | None = None  # the face that was seen last, while there is none
+        self._images = 0
+        self._images_lost = 0  # in a row
         self._crowded = 0  # images in a row in which no new face could be noticed
-        self._backend = make_backend(static_image, max_faces, min_confidence, model_path)
-        self._rescanner: FaceBackend | None = None
-        self._make_rescanner = partial(
-            make_backend, True, MAX_RESCAN_FACES, min_confidence, model_path
-        )
+        make = partial(make_backend, confidence=min_confidence, model_path=model_path)
+        self._backend = make(static_image, max_faces)
+        self._rescanner = LazyBackend(partial(make, True, MAX_RESCAN_FACES))
+        self._search = SmallFaceSearch(self._rescanner)
+        self._close_up = LazyBackend(partial(make, False, 1))
+        self._follower = FaceFollower(self._close_up)
 
     def track(self, frame: VideoFrame) -> FaceObservation | None:
         """The largest face in `frame`, or None; raises MediaError for anything but uint8 RGB."""
         pixels = check_pixels(frame.pixels)
+        self._images += 1
+        self._search.next_image()
+        followed = self._follower.follow(pixels)
+        faces = [] if followed is None else [followed]
+        if followed is None or self._images % LOOK_EVERY == 0:
+            faces = self._whole(pixels)
+            if followed is not None and not any(same_face(face, followed) for face in faces):
+                faces.append(followed)
+        if not self._static_image and self._images > 1:
+            small = self._small(pixels, faces)
+            if small is not None:
+                faces, followed = [small], small
+        chosen = choose_face(faces, None) if self._static_image else self._chosen(pixels, faces)
+        if chosen is not followed:
+            self._follower.stop()
+        self._remember(chosen)
+        return None if chosen is None else FaceObservation(chosen, frame.stamp_ns)
+
+    def close(self) -> None:
+        """Give back MediaPipe's graphs; calling it twice is harmless."""
+        for backend in (self._backend, self._rescanner, self._close_up):
+            backend.close()
+
+    def _chosen(self, pixels: Pixels, faces: list[Landmarks]) -> Landmarks | None:
+        """The one of `faces` to go on with; a stranger has to be certain to be taken."""
+        last = self._recent()
+        while faces:
+            chosen = choose_face(faces, self._last)
+            if chosen is None or last is None or not _is_stranger(chosen, faces, last):
+                return chosen
+            held = any(same_face(face, last) for face in faces)  # then there is no hurry
+            now = not held or self._images % LOOK_EVERY == 0
+            if now and self._search.confirmed(pixels, chosen) is not None:
+                return chosen
+            faces = [face for face in faces if face is not chosen]
+        return None
+
+    def _recent(self) -> Landmarks | None:
+        """The face seen last, if that was not long ago."""
+        return self._lost if self._images_lost < NEAR_IMAGES else None
+
+    def _remember(self, chosen: Landmarks | None) -> None:
+        self._lost = chosen if chosen is not None else self._lost
+        self._images_lost = 0 if chosen is not None else self._images_lost + 1
+        self._last = chosen
+
+    def _whole(self, pixels: Pixels) -> list[Landmarks]:
+        """The faces that MediaPipe finds in the whole image, or tracks in it."""
         faces = _faces(self._backend, pixels)
         crowded = len(faces) >= self._max_faces > 1 and not self._static_image
         self._crowded = self._crowded + 1 if crowded else 0
         if self._crowded >= RESCAN_EVERY:
             self._crowded = 0
             faces = self._rescan(pixels, faces)
-        self._last = choose_face(faces, None if self._static_image else self._last)
-        return None if self._last is None else FaceObservation(self._last, frame.stamp_ns)
-
-    def close(self) -> None:
-        """Give back MediaPipe's graphs; calling it twice is harmless."""
-        self._backend.close()
-        if self._rescanner:
-            self._rescanner.close()
+        return [face for face in faces if is_plausible(face)]
 
     def _rescan(self, pixels: Pixels, tracked: list[Landmarks]) -> list[Landmarks]:
         """The faces to go on with: those `tracked`, unless another one is larger by far."""
-        if self._rescanner is None:
-            self._rescanner = self._make_rescanner()
         chosen = choose_face(_faces(self._rescanner, pixels), self._last)
         if chosen is None or any(same_face(face, chosen) for face in tracked):
             return tracked
         self._backend.faces(np.zeros_like(pixels))  # it loses whom it has,
-        return _faces(self._backend, _only(pixels, chosen)) or tracked  # and finds this one
+        return _faces(self._backend, only_face(pixels, chosen)) or tracked  # and finds this one
+
+    def _small(self, pixels: Pixels, faces: list[Landmarks]) -> Landmarks | None:
+        """A face that is followed from now on, beside `faces` that are in the whole image.
+
+        A lost one is looked for where it was, once, or for a second where nobody else is, soon in
+        every other image. A tile is searched in every image without a face, and in few of the
+        others for a larger one.
+        """
+        found, last = None, self._recent()
+        lost = last is not None and not any(same_face(face, last) for face in faces)
+        turn = self._images_lost < len(NEAR_SIZES) or self._images_lost % 2
+        if last is not None and lost and turn and (self._last is not None or not faces):
+            found = self._search.near(pixels, last, self._images_lost)
+        if found is None and not faces:
+            found = self._search.next_tile(pixels)
+        if found is None and faces and self._images % LOOK_EVERY == LOOK_EVERY // 2:
+            widest = max(faces, key=width_px)
+            if SWITCH_RATIO * width_px(widest) < WHOLE_PART * max(pixels.shape[:2]):
+                found = self._search.next_tile(pixels, widest)
+        return None if found is None else self._follower.start(pixels, found)
+
+
+def _is_stranger(face: Landmarks, faces: list[Landmarks], last: Landmarks) -> bool:
+    """Whether `face` is not `last`'s: that one is still there, or this one of another size."""
+    if same_face(face, last):
+        return False
+    return not same_size(face, last) or any(same_face(other, last) for other in faces)
 
 
 def _faces(backend: FaceBackend, pixels: Pixels) -> list[Landmarks]:
@@ -126,17 +207,6 @@ def _faces(backend: FaceBackend, pixels: Pixels) -> list[Landmarks]:
     height, width = pixels.shape[:2]
     scale = np.array([width, height, width], np.float32)  # z shares the scale of x
     return [face * scale for face in backend.faces(pixels)]
-
-
-def _only(pixels: Pixels, face: Landmarks) -> Pixels:
-    """`pixels`, black but for `face` and half a face around it."""
-    low, high = face[:, :2].min(0), face[:, :2].max(0)
-    margin = 0.5 * (high - low)
-    left, top = np.maximum(0, low - margin).astype(int)
-    right, bottom = np.ceil(high + margin).astype(int)
-    out = np.zeros_like(pixels)
-    out[top:bottom, left:right] = pixels[top:bottom, left:right]
-    return out
 
 
 def check_pixels(pixels: Pixels) -> Pixels:
@@ -149,31 +219,6 @@ def check_pixels(pixels: Pixels) -> Pixels:
             remedy="convert the image to 8-bit RGB first",
         )
     return np.ascontiguousarray(pixels)
-
-
-def choose_face(faces: list[Landmarks], last: Landmarks | None) -> Landmarks | None:
-    """The widest of `faces`, unless the one seen `last` is still there and nearly as wide."""
-    if not faces:
-        return None
-    widest = max(faces, key=_width_px)
-    if last is None:
-        return widest
-    same = min(faces, key=lambda face: _distance_px(face, last))
-    stayed = same_face(same, last)
-    return same if stayed and _width_px(widest) < SWITCH_RATIO * _width_px(same) else widest
-
-
-def same_face(face: Landmarks, last: Landmarks) -> bool:
-    """Whether `face` is near enough to where `last` was to be the same person's."""
-    return _distance_px(face, last) < 0.5 * _width_px(last)
-
-
-def _width_px(face: Landmarks) -> float:
-    return float(np.ptp(face[:, 0]) + np.ptp(face[:, 1])) / 2
-
-
-def _distance_px(a: Landmarks, b: Landmarks) -> float:
-    return float(np.linalg.norm(a[:, :2].mean(0) - b[:, :2].mean(0)))
 
 
 def make_backend(
