@@ -31,6 +31,7 @@ LOW_HZ, HIGH_HZ = 60.0, 7600.0
 POWER_FLOOR = 1e-7
 LOG_MEAN, LOG_SCALE = -8.0, 4.0  # brings speech near zero mean, unit variance
 _TAPER = np.hanning(WINDOW_SAMPLES).astype(np.float32)
+WINDOW_POWER = float(np.sum(_TAPER**2))  # of a spectrum's bin, of noise of unit variance
 SILENCE = (float(np.log(POWER_FLOOR)) - LOG_MEAN) / LOG_SCALE  # the value of silence
 
 
@@ -48,18 +49,25 @@ def mel_filters() -> NDArray[np.float32]:
     return np.maximum(0.0, np.minimum(rising, falling)).astype(np.float32)
 
 
-def mel_power(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Mel power ``[4 T, 80]`` of audio ``[240 + 640 T]``: 240 samples of history come first."""
+def spectra(samples: NDArray[np.float32]) -> NDArray[np.complex64]:
+    """Spectra ``[4 T, 257]`` of audio ``[240 + 640 T]``: 240 samples of history come first."""
     windows = np.lib.stride_tricks.sliding_window_view(samples, WINDOW_SAMPLES)[::HOP_SAMPLES]
-    shaped = windows * _TAPER  # [4T, 400]
-    spectrum = np.fft.rfft(shaped, FFT_SAMPLES).astype(np.complex64)  # [4T, 257]
-    power = (spectrum.real**2 + spectrum.imag**2) / np.float32(WINDOW_SAMPLES)
-    return power @ mel_filters()
+    return np.fft.rfft(windows * _TAPER, FFT_SAMPLES).astype(np.complex64)
 
 
-def log_mel(power: NDArray[np.float32], gain: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Normalised log-mel ``[4 T, 80]`` of mel power with an amplitude gain a frame ``[T]``."""
-    scaled = power * np.repeat(gain.astype(np.float32) ** 2, MEL_PER_FRAME)[:, None]
+def power_of(spectrum: NDArray[np.complex64]) -> NDArray[np.float32]:
+    """Squared magnitudes of `spectrum`, same shape."""
+    return spectrum.real**2 + spectrum.imag**2
+
+
+def mel_power(power: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mel power ``[n, 80]`` of squared magnitudes ``[n, 257]``."""
+    return power / np.float32(WINDOW_SAMPLES) @ mel_filters()
+
+
+def log_mel(power: NDArray[np.float32], gain: float) -> NDArray[np.float32]:
+    """Normalised log-mel of mel power ``[n, 80]`` with an amplitude gain."""
+    scaled = power * np.float32(gain**2)
     logarithm = np.log(np.maximum(scaled, np.float32(POWER_FLOOR)))
     return ((logarithm - np.float32(LOG_MEAN)) / np.float32(LOG_SCALE)).astype(np.float32)
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar_forcing_ros.streaming.audio_window import SpeechLevel
+from avatar_forcing_ros.streaming.speech_front_end import SpeechFrontEnd
 from avatar_forcing_ros.timebase import SAMPLES_PER_FRAME
 
 KEPT_BLOCKS = 250
-USUAL_RMS = 0.1  # of speech after `SpeechLevel`'s gain
+USUAL_RMS = 0.1  # of speech after its gain
 PAUSE_FRAMES = 6  # between words; nobody has stopped talking yet
 
 
@@ -41,7 +41,7 @@ class Durations:
 class SpeechMeter:
     """How loudly somebody speaks, frame by frame, and whether they are talking."""
 
-    level: SpeechLevel = field(default_factory=SpeechLevel)
+    front_end: SpeechFrontEnd = field(default_factory=SpeechFrontEnd)
     quiet_frames: int = PAUSE_FRAMES
 
     def update(self, audio: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -53,9 +53,8 @@ class SpeechMeter:
         strength = np.zeros(len(frames), np.float32)
         talking = np.zeros(len(frames), bool)
         for i, frame in enumerate(frames):
-            gain = self.level.update(frame)
-            rms = float(np.sqrt(np.mean(np.square(frame, dtype=np.float64))))
-            strength[i] = min(1.0, rms * gain / USUAL_RMS)
-            self.quiet_frames = 0 if self.level.voiced else self.quiet_frames + 1
+            heard, self.front_end = self.front_end.hear(frame)
+            strength[i] = min(1.0, heard.rms * heard.gain / USUAL_RMS)
+            self.quiet_frames = 0 if heard.voiced else self.quiet_frames + 1
             talking[i] = self.quiet_frames < PAUSE_FRAMES
         return strength, talking

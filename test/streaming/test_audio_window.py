@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from avatar_forcing_ros.model.audio_encoders import SILENCE
-from avatar_forcing_ros.streaming.audio_window import MelWindow, SpeechLevel, WaveWindow
+from avatar_forcing_ros.streaming.audio_window import MelWindow, WaveWindow
+from avatar_forcing_ros.streaming.speech_level import SpeechLevel
 
 
 def speech_like(frames: int, level: float, seed: int = 0) -> np.ndarray:

@@ -164,12 +164,12 @@ def test_a_failed_block_changes_nothing() -> None:
     engine, given = tiny_engine(), talk(FRAMES)
     state = engine.new_state()
     engine.step(state, part(given, 0, 5))
-    motion, samples_before = state.motion, state.avatar_audio.samples
+    motion, mel_before = state.motion, state.avatar_audio.mel
     short = BlockInput(part(given, 5, 10).avatar_audio, None, given.user_motion[:3])  # type: ignore[index]
     with pytest.raises(ValueError, match="user_motion lasts 3"):
         engine.step(state, short)
     assert state.motion is motion
-    assert state.avatar_audio.samples is samples_before
+    assert state.avatar_audio.mel is mel_before
 
 
 def test_missing_user_streams_are_no_silence() -> None:

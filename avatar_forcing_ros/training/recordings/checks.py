@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.perception.user_motion import HOLD_S
-from avatar_forcing_ros.streaming.audio_window import SpeechLevel
+from avatar_forcing_ros.streaming.speech_front_end import SpeechFrontEnd
 from avatar_forcing_ros.timebase import FRAME_PERIOD_S, FRAME_RATE_HZ, SAMPLES_PER_FRAME
 from avatar_forcing_ros.training.metrics.behaviour import loudness, mouth_speech_r, near, runs
 from avatar_forcing_ros.training.recordings.motion import Span, TrackedVideo
@@ -119,11 +119,11 @@ def cut_windows(
 
 def voiced_frames(audio: NDArray[np.float32]) -> NDArray[np.bool_]:
     """In which frames of `audio` ``[640 T]`` there is speech: ``[T]``."""
-    level = SpeechLevel()
+    front_end = SpeechFrontEnd()
     out = np.zeros(len(audio) // SAMPLES_PER_FRAME, bool)
     for k, frame in enumerate(audio.reshape(-1, SAMPLES_PER_FRAME)):
-        level.update(frame)
-        out[k] = level.voiced
+        heard, front_end = front_end.hear(frame)
+        out[k] = heard.voiced
     return out
 
 
