@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from draw_portrait import draw_with_head
+from portrait_animal import draw_cat
 from portrait_cast import SUBJECTS, Subject
 from portrait_extras import lens_outlines
 from portrait_mouth import opening_points
@@ -57,10 +58,31 @@ def main() -> None:
 
 def make(subject: Subject, folder: Path, scale: float) -> dict[str, Any]:
     """Draw one picture and its landmarks into `folder`; what is known of it."""
-    drawn, head = draw_with_head(subject.person, scale, verbose=True)
-    rgb = np.ascontiguousarray(drawn[..., ::-1])
+    if subject.person is None:
+        rgb, head = draw_cat(scale, seed=3), None
+        print("cat: done", flush=True)
+    else:
+        drawn, head = draw_with_head(subject.person, scale, verbose=True)
+        rgb = np.ascontiguousarray(drawn[..., ::-1])
+    pixels = photograph(subject, rgb, scale, folder)
+    if head is None:
+        size_px = [pixels.shape[1], pixels.shape[0]]
+        return {"shows": subject.shows, "face": False, "size_px": size_px}
     # found where they are found best: in the whole, clean drawing
     landmarks = find_face(rgb) * np.float32(SIDE / rgb.shape[0])
+    save_landmark_file(
+        folder / f"{subject.name}.landmarks.json",
+        np.round(cut_landmarks(subject, landmarks), 1),
+        pixels.shape[1],
+        pixels.shape[0],
+    )
+    return truth(subject, head, pixels)
+
+
+def photograph(
+    subject: Subject, rgb: NDArray[np.uint8], scale: float, folder: Path
+) -> NDArray[np.uint8]:
+    """Write the photo of a drawing (n, n, 3); its pixels (h, w, 3), RGB."""
     picture = subject.cut.take(rgb.astype(np.float32) / 255.0, scale)
     rng = np.random.default_rng(zlib.crc32(subject.name.encode()))
     pixels = np.clip(255.0 * subject.look(picture, rng) + 0.5, 0, 255).astype(np.uint8)
@@ -69,13 +91,7 @@ def make(subject: Subject, folder: Path, scale: float) -> dict[str, Any]:
         np.ascontiguousarray(pixels[..., ::-1]),
         [cv2.IMWRITE_JPEG_QUALITY, subject.quality],
     )
-    save_landmark_file(
-        folder / f"{subject.name}.landmarks.json",
-        np.round(cut_landmarks(subject, landmarks), 1),
-        pixels.shape[1],
-        pixels.shape[0],
-    )
-    return truth(subject, head, pixels)
+    return pixels
 
 
 def cut_landmarks(subject: Subject, landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
