@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from portrait_body import GARMENTS, paint_background, paint_ear, paint_neck
+from portrait_backdrops import paint_background
+from portrait_body import GARMENTS, paint_ear, paint_neck
 from portrait_face import paint_face
-from portrait_hair import BACK, FRONT, lay_hair, shade_hair
+from portrait_hair import BACK, EARS, FRONT, lay_hair, shade_hair
 from portrait_paint import SIDE, Canvas, mirrored, mix, smoothstep, spline, to_linear, to_srgb
 from portrait_spec import CENTRE_X, PEOPLE, Appearance
 
@@ -26,9 +27,18 @@ from avatar_forcing_ros.perception.find_face import find_face
 from avatar_forcing_ros.perception.person_matte import person_matte
 from avatar_forcing_ros.rig.landmark_files import save_landmark_file
 
+COLLAR_Y = 790.0  # hair that hangs behind the neck is not seen below
+
 
 def draw(look: Appearance, scale: float = 2.0, verbose: bool = True) -> NDArray[np.uint8]:
     """Paint one person; BGR picture (n, n, 3), uint8, n = 1024 * scale."""
+    return draw_with_head(look, scale, verbose)[0]
+
+
+def draw_with_head(
+    look: Appearance, scale: float, verbose: bool
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """The picture as ``draw`` returns it, and the coverage (n, n) of face, ears and hair."""
     start = time.monotonic()
 
     def report(stage: str) -> None:
@@ -40,9 +50,11 @@ def draw(look: Appearance, scale: float = 2.0, verbose: bool = True) -> NDArray[
     paint_background(canvas, look)
     report("hair")
     front, cover = shade_hair(canvas, look, lay_hair(canvas, FRONT[look.hair_style]))
+    behind = np.zeros_like(cover)
     if BACK[look.hair_style]:
         back, mask = shade_hair(canvas, look, lay_hair(canvas, BACK[look.hair_style]))
         canvas.over(back * 0.5, mask)
+        behind = mask * (canvas.y < COLLAR_Y)
     report("neck")
     head = canvas.fill(spline(mirrored(look.outline_half, CENTRE_X), 400, closed=True))
     if look.hair_style == "crop":
@@ -56,8 +68,8 @@ def draw(look: Appearance, scale: float = 2.0, verbose: bool = True) -> NDArray[
     paint_neck(canvas, look, 1.0 - 0.86 * shade)
     GARMENTS[look.garment](canvas, look)
     report("face")
-    for side in (-1, 1) if look.hair_style == "crop" else ():
-        paint_ear(canvas, look, side)
+    for side in (-1, 1) if look.hair_style in EARS else ():
+        behind = np.maximum(behind, paint_ear(canvas, look, side))
     fringe = canvas.blur(canvas.shift(cover, 10.0, 15.0), 9.0)
     paint_face(canvas, look, 1.0 - 0.72 * fringe)
     canvas.drop_shadow(cover, 4.0, 6.0, 5.0, 0.35, head)
@@ -68,7 +80,8 @@ def draw(look: Appearance, scale: float = 2.0, verbose: bool = True) -> NDArray[
     picture = np.clip(to_srgb(canvas.rgb), 0.0, 1.0)
     picture = 255.0 * mix(picture, smoothstep(0.0, 1.0, picture), 0.16)
     picture += canvas.rng.normal(0.0, 0.6, picture.shape)
-    return np.clip(np.round(picture), 0, 255).astype(np.uint8)[..., ::-1]
+    picture = np.clip(np.round(picture), 0, 255).astype(np.uint8)[..., ::-1]
+    return picture, np.maximum(np.maximum(head, cover), behind)
 
 
 def main() -> None:

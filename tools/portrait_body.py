@@ -22,16 +22,6 @@ from portrait_paint import (
 from portrait_spec import CENTRE_X, Appearance
 
 
-def paint_background(canvas: Canvas, look: Appearance) -> None:
-    """A calm studio gradient with a soft glow behind the head."""
-    base, glow = to_linear(look.background), to_linear(look.background_glow)
-    spot = canvas.spot(600, 400, 520, 560)
-    rgb = mix(np.broadcast_to(base, canvas.rgb.shape), glow, spot * 0.85)
-    fall = 1.0 - 0.38 * smoothstep(380, 860, np.hypot(canvas.x - 540, (canvas.y - 440)))
-    clouds = 1.0 + 0.012 * canvas.noise(260) + 0.006 * canvas.noise(120)
-    canvas.rgb = (rgb * (fall * clouds)[..., None]).astype(np.float32)
-
-
 def paint_neck(canvas: Canvas, look: Appearance, face_shadow: Image) -> None:
     """Neck and upper chest; ``face_shadow`` (n, n) is how much the head shades the key light."""
     w = look.neck_half
@@ -72,8 +62,8 @@ def rounded(corners: np.ndarray, turns: int = 3) -> np.ndarray:
     return corners
 
 
-def paint_ear(canvas: Canvas, look: Appearance, side: int) -> None:
-    """One ear, to be partly covered by face and hair."""
+def paint_ear(canvas: Canvas, look: Appearance, side: int) -> Image:
+    """One ear, to be partly covered by face and hair; returns its mask (n, n)."""
     outer = (
         (196, 410), (215, 399), (231, 406), (236, 436), (230, 470), (218, 498), (206, 511),
         (194, 502),
@@ -90,6 +80,7 @@ def paint_ear(canvas: Canvas, look: Appearance, side: int) -> None:
     albedo = mix(albedo, dark, np.clip(0.75 * groove + 0.8 * bowl, 0.0, 0.9))
     lit = 0.85 if side < 0 else 0.4
     canvas.over(shade_skin(canvas, look, height, albedo, mask, lit), mask)
+    return mask
 
 
 def paint_cloth(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from portrait_extras import paint_glasses, wrinkle_lines
 from portrait_features import (
     eyes_of,
     lip_paint,
@@ -13,6 +14,7 @@ from portrait_features import (
     paint_lashes,
     paint_lip_gloss,
 )
+from portrait_mouth import paint_opening
 from portrait_paint import (
     KEY,
     RIM,
@@ -92,11 +94,12 @@ def sculpt_details(canvas: Canvas, look: Appearance, height: Image) -> Image:
         height -= 7.0 * np.exp(-(((canvas.y - crease) / 4.0) ** 2)) * inside
         height += 5.0 * np.exp(-(((canvas.y - (low + 6.0)) / 7.0) ** 2)) * inside
         height -= 2.5 * np.exp(-(((canvas.y - (low + 24.0)) / 9.0) ** 2)) * inside
-    reach, upper, line, lower = lips_of(look).fields(canvas)
+    reach, upper, above, below, lower = lips_of(look).fields(canvas)
     taper = np.sqrt(np.clip(1.0 - (reach / lips_of(look).half_width) ** 2, 0.0, 1.0))
     y = canvas.y
-    upper_t = np.clip((line - y) / np.maximum(line - upper, 1.0), 0.0, 1.0)
-    lower_t = np.clip((y - line) / np.maximum(lower - line, 1.0), 0.0, 1.0)
+    line = np.where(y < 0.5 * (above + below), above, below)
+    upper_t = np.clip((above - y) / np.maximum(above - upper, 1.0), 0.0, 1.0)
+    lower_t = np.clip((y - below) / np.maximum(lower - below, 1.0), 0.0, 1.0)
     height += 8.0 * np.sin(np.pi * upper_t**0.75) * taper
     height += 13.0 * np.sin(np.pi * lower_t**0.72) * taper
     height -= 7.0 * np.exp(-(((y - line) / 3.0) ** 2)) * np.minimum(taper * 2.0, 1.0)
@@ -110,6 +113,8 @@ def sculpt_details(canvas: Canvas, look: Appearance, height: Image) -> Image:
         height -= 6.0 * canvas.spot(wing + side * 15, 566, 5, 16, -0.35 * side)
         corner = lips_of(look).half_width + 5.0
         height -= 5.0 * canvas.spot(CENTRE_X + side * corner, MOUTH_Y - look.smile, 8, 9)
+    if look.wrinkles:
+        height -= 9.0 * canvas.blur(wrinkle_lines(canvas, look), 1.2)
     return height
 
 
@@ -174,9 +179,8 @@ def face_marks(canvas: Canvas, look: Appearance, albedo: Image) -> Image:
         fold = spline(((wing - side * 3, 552), (wing + side * 1, 566), (wing - side * 7, 579)), 40)
         mask = canvas.blur(canvas.strokes([fold], [4.5]), 2.4)
         albedo = mix(albedo, deep * 2.2, np.clip(mask * 0.8, 0, 1))
-        smile_fold = spline(
-            ((wing + side * 4, 566), (wing + side * 24, 592), (CENTRE_X + side * 94, 630)), 40
-        )
+        end = CENTRE_X + side * max(94.0, look.mouth_half_width + 14.0)
+        smile_fold = spline(((wing + side * 4, 566), (wing + side * 24, 592), (end, 630)), 40)
         mask = canvas.blur(canvas.strokes([smile_fold], [7.0]), 5.0)
         albedo = mix(albedo, deep * 3.0, mask * 0.34)
     for eye in eyes_of(look):
@@ -190,6 +194,9 @@ def face_marks(canvas: Canvas, look: Appearance, albedo: Image) -> Image:
         line = eye.world(spline(crease, 50))
         mask = canvas.strokes([line[::-1], line], [4.2, 2.0])
         albedo = mix(albedo, deep * 1.5, canvas.blur(mask, 1.3) * 0.75)
+    if look.wrinkles:
+        lines = np.clip(0.42 * wrinkle_lines(canvas, look), 0.0, 0.9)
+        albedo = mix(albedo, albedo * np.float32([0.34, 0.25, 0.22]), lines)
     return albedo
 
 
@@ -229,9 +236,11 @@ def paint_face(canvas: Canvas, look: Appearance, hair_light: Image | float) -> I
     albedo = face_marks(canvas, look, albedo)
     canvas.over(shade_skin(canvas, look, height, albedo, mask, hair_light), mask)
     paint_lip_gloss(canvas, look, height, lip_cover)
+    paint_opening(canvas, look)
     for eye in eyes_of(look):
         paint_eye(canvas, look, eye)
         paint_lashes(canvas, look, eye)
     for side in (-1, 1):
         paint_brow(canvas, look, side)
+    paint_glasses(canvas, look)
     return mask

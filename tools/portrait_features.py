@@ -58,19 +58,46 @@ def eyes_of(look: Appearance) -> tuple[Eye, Eye]:
 
 @dataclass(frozen=True)
 class Lips:
-    """Three curves y(|x|) from the middle to the corner of the mouth, points."""
+    """Three curves y(|x|) from the middle to the corner of the mouth, points.
+
+    Parted lips leave ``line`` by ``gap`` in the middle.
+    """
 
     upper: tuple[tuple[float, float], ...]
     line: tuple[tuple[float, float], ...]
     lower: tuple[tuple[float, float], ...]
     half_width: float
+    gap: float
 
-    def fields(self, canvas: Canvas) -> tuple[Image, Image, Image, Image]:
-        """|x| and the three curves evaluated at each column, (n, n) each."""
+    def curves(self, reach: Image) -> tuple[Image, Image, Image, Image]:
+        """y at the offsets ``reach`` from the middle: upper lip's top and bottom, lower lip's.
+
+        Bottom of the upper and top of the lower lip are the same where the lips touch.
+        """
+        upper, line, lower = (height_curve(c)(reach) for c in (self.upper, self.line, self.lower))
+        # a wide smile opens up to the corners, lips that just part only in the middle
+        open_half = self.half_width * (0.74 + 0.2 * min(self.gap / 24.0, 1.0))
+        parted = self.gap * np.clip(1.0 - (reach / open_half) ** 2, 0.0, 1.0) ** 0.8
+        return (
+            upper - 0.12 * parted,
+            line - 0.38 * parted,
+            line + 0.62 * parted,
+            lower + 0.55 * parted,
+        )
+
+    def fields(self, canvas: Canvas) -> tuple[Image, Image, Image, Image, Image]:
+        """|x| and the four curves evaluated at each column, (n, n) each."""
         reach = np.abs(canvas.x[0] - CENTRE_X)
-        rows = [height_curve(curve)(reach) for curve in (self.upper, self.line, self.lower)]
         shape = (canvas.n, canvas.n)
-        return tuple(np.broadcast_to(row, shape) for row in (reach, *rows))
+        return tuple(np.broadcast_to(row, shape) for row in (reach, *self.curves(reach)))
+
+    def opening(self, count: int = 41) -> np.ndarray:
+        """Closed outline (2 * count, 2) of what parted lips leave open, its top first."""
+        x = np.linspace(-self.half_width, self.half_width, count)
+        _, top, bottom, _ = self.curves(np.abs(x))
+        wide = bottom - top > 0.5
+        x, top, bottom = x[wide] + CENTRE_X, top[wide], bottom[wide]
+        return np.vstack([np.stack([x, top], 1), np.stack([x, bottom], 1)[::-1]])
 
 
 def lips_of(look: Appearance) -> Lips:
@@ -89,14 +116,16 @@ def lips_of(look: Appearance) -> Lips:
         tuple((x * w, lift(x) + y) for x, y in line),
         tuple((x * w, lift(x) + y * f) for x, y in lower),
         73.0 * w,
+        look.mouth_gap,
     )
 
 
 def lip_paint(canvas: Canvas, look: Appearance, albedo: Image) -> tuple[Image, Image]:
     """Skin colour with painted lips (n, n, 3), and the lips' coverage (n, n)."""
-    reach, upper, line, lower = lips_of(look).fields(canvas)
+    reach, upper, above, below, lower = lips_of(look).fields(canvas)
     half = lips_of(look).half_width
     y = canvas.y
+    line = np.where(y < 0.5 * (above + below), above, below)
     side = smoothstep(half + 1.0, half - 5.0, reach)
     cover = smoothstep(-2.6, 2.2, y - upper) * smoothstep(2.6, -2.6, y - lower) * side
     lip = to_linear(look.lip)

@@ -96,7 +96,18 @@ CROP_HALF = (
     (195, 396), (189, 350), (184, 300), (172, 262), (140, 240), (90, 228), (40, 223), (0, 222),
 )
 
+SWEPT = tuple(
+    ((512 + hx, hy), (512 + 0.55 * hx + 0.50 * sx, 0.46 * hy + 0.50 * sy), (512 + sx, sy))
+    for hx, hy, sx, sy in (
+        (-190, 404, -210, 384), (-186, 366, -216, 300), (-170, 306, -214, 226),
+        (-138, 262, -184, 152), (-84, 240, -112, 104), (-20, 233, -26, 88),
+        (48, 236, 62, 92), (112, 250, 144, 122), (154, 282, 200, 184), (176, 330, 216, 262),
+        (188, 378, 214, 330), (191, 404, 208, 384),
+    )
+)  # fmt: skip
+
 BACK = {
+    "swept": (),
     "bob": (
         Locks(BOB_BACK, 30, 14, 8.0, 0.06, 3.0, 150.0, shade=0.34, ragged=0.03),
         Locks(BOB_BACK, 70, 44, 1.6, 0.05, 7.0, 150.0, shade=0.5, ragged=0.03),
@@ -120,7 +131,15 @@ FRONT = {
         Locks(BOB_LEFT[:2], 16, 2, 0.8, 0.3, stray=6.0),
     ),
     "crop": (Curls(CROP_HALF),),
+    "swept": (
+        Locks(SWEPT, 60, 10, 8.0, 0.03, 2.0, 200.0, shade=0.6, ragged=0.02, gather=0.1),
+        Locks(SWEPT, 70, 22, 1.6, 0.03, 5.0, 200.0, stray=3.0, ragged=0.03, gather=0.2),
+        Locks(SWEPT, 40, 2, 0.9, 0.04, 4.0, 200.0, stray=6.0, shade=1.1, ragged=0.1),
+    ),
 }
+EARS = ("crop", "swept")
+"""Styles that leave the ears free."""
+_laid: dict[tuple, tuple[NDArray[np.uint8], dict]] = {}
 
 
 def _sheet(locks: Locks) -> NDArray:
@@ -219,7 +238,14 @@ def lay_curls(canvas: Canvas, buffer: NDArray[np.uint8], curls: Curls) -> None:
 
 
 def lay_hair(canvas: Canvas, groups: tuple[Locks | Curls, ...]) -> NDArray[np.uint8]:
-    """Draw groups of locks, back to front, into a buffer (n, n, 4); see ``_lay``."""
+    """Draw groups of locks, back to front, into a buffer (n, n, 4); see ``_lay``.
+
+    Strands take most of the time of a picture: the same hair is drawn once.
+    """
+    key = (canvas.scale, groups, repr(canvas.rng.bit_generator.state))
+    if key in _laid:
+        buffer, canvas.rng.bit_generator.state = _laid[key]
+        return buffer
     buffer = np.zeros((canvas.n, canvas.n, 4), np.uint8)
     buffer[..., :2] = 128
     buffer[..., 2] = 60
@@ -235,6 +261,7 @@ def lay_hair(canvas: Canvas, groups: tuple[Locks | Curls, ...]) -> NDArray[np.ui
             curves, tones = _clump(canvas, locks, sheet, float(middle))
             for curve, tone in zip(curves, tones, strict=True):
                 _lay(canvas, buffer, locks.width, curve, tone)
+    _laid[key] = buffer, canvas.rng.bit_generator.state
     return buffer
 
 

@@ -64,6 +64,16 @@ class Appearance:
     cloth_inner: Colour
     background: Colour
     background_glow: Colour
+    # What only some of the drawn people have.
+    mouth_gap: float = 0.0
+    """Height of the opening between parted lips in their middle."""
+    teeth: float = 0.0
+    """Part of the opening that the upper teeth fill, 0 for nothing but shadow."""
+    wrinkles: float = 0.0
+    glasses: str = ""
+    """A pair drawn by ``portrait_extras``."""
+    backdrop: str = "studio"
+    """Drawn by ``portrait_backdrops``."""
 
 
 ADA = Appearance(
