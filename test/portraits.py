@@ -15,12 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar_forcing_ros.rig.portrait import (
-    Portrait,
-    frame_portrait,
-    load_image,
-    load_landmark_file,
-)
+from avatar_forcing_ros.rig.image_files import load_image
+from avatar_forcing_ros.rig.landmark_files import load_landmark_file
+from avatar_forcing_ros.rig.portrait import Portrait, frame_portrait
 
 FOLDER = Path(__file__).parent / "data" / "portraits"
 Image = NDArray[np.uint8]

@@ -29,7 +29,7 @@ from portrait_mouth import opening_points
 from portrait_paint import SIDE
 
 from avatar_forcing_ros.perception.find_face import find_face
-from avatar_forcing_ros.rig.portrait import save_landmark_file
+from avatar_forcing_ros.rig.landmark_files import save_landmark_file
 
 SCALE = 0.75
 INDEX = "portraits.json"

@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar_forcing_ros.perception.face_tracker import FaceBackend, Landmarks, Pixels
+from avatar_forcing_ros.perception.face_backend import FaceBackend
+from avatar_forcing_ros.perception.face_tracker import Landmarks, Pixels
 from avatar_forcing_ros.rig.face_landmarks import roll_in_image
 
 Array = NDArray[np.float64]

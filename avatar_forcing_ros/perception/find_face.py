@@ -10,8 +10,8 @@ import numpy as np
 
 from avatar_forcing_ros.errors import FaceNotFoundError
 from avatar_forcing_ros.perception.certain_face import MAX_WOBBLE, SURE, FoundFace, look_again
+from avatar_forcing_ros.perception.face_backend import FaceBackend
 from avatar_forcing_ros.perception.face_tracker import (
-    FaceBackend,
     Landmarks,
     Pixels,
     check_pixels,

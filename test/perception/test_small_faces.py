@@ -19,7 +19,9 @@ from avatar_forcing_ros.perception.small_faces import FaceFollower, square_aroun
 from avatar_forcing_ros.perception.user_motion import UserMotionEstimator
 from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.rig import coefficients
-from avatar_forcing_ros.rig.portrait import frame_portrait, load_image, load_landmark_file
+from avatar_forcing_ros.rig.image_files import load_image
+from avatar_forcing_ros.rig.landmark_files import load_landmark_file
+from avatar_forcing_ros.rig.portrait import frame_portrait
 from avatar_forcing_ros.rig.warp_renderer import WarpRenderer
 from avatar_forcing_ros.timebase import frame_stamp_ns
 

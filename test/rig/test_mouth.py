@@ -12,14 +12,11 @@ from faces import displace
 from avatar_forcing_ros.rig import blendshapes, coefficients
 from avatar_forcing_ros.rig import face_landmarks as mesh
 from avatar_forcing_ros.rig.coefficients import vector
+from avatar_forcing_ros.rig.image_files import load_image
+from avatar_forcing_ros.rig.landmark_files import load_landmark_file
 from avatar_forcing_ros.rig.lip_line import lips_parted, refine_lips
 from avatar_forcing_ros.rig.mouth_light import mouth_light
-from avatar_forcing_ros.rig.portrait import (
-    Portrait,
-    frame_portrait,
-    load_image,
-    load_landmark_file,
-)
+from avatar_forcing_ros.rig.portrait import Portrait, frame_portrait
 from avatar_forcing_ros.rig.warp_fields import GRID, WarpFields, build_fields
 from avatar_forcing_ros.rig.warp_renderer import WarpRenderer
 from avatar_forcing_ros.training.synthetic.visemes import MOUTH_NAMES, mouth_curves
