@@ -24,7 +24,7 @@ Array = NDArray[np.float32]
 _OPEN_GAP = 0.022  # landmarks further apart are believed without a look
 _SLIGHT_GAP = 0.0035  # closed lips have nearer landmarks: further apart, the picture decides
 _BAND_AND_GAP = 0.0125  # that with the band that looks like neither lip, of parted lips
-_BAND = 0.03  # such a band that is thicker than any seam
+_BAND = 0.04  # such a band that is thicker than any seam
 _PARTED = 0.003  # of refined lips, which touch exactly or are apart
 _STEP = 0.002  # of the search across the lips
 _SEARCH = 0.022  # how far a rim may lie from its landmarks
@@ -43,7 +43,7 @@ def lip_gap_px(landmarks: Array, frame: FaceFrame) -> Array:
 def lip_body(landmarks: Array, rows: mesh.Indices) -> Array:
     """Two lines ``[2, 11, 2]`` px along the body of the lip with landmark `rows` ``[4, 11]``."""
     outer, inner = landmarks[rows[0], :2], landmarks[rows[-1], :2]
-    return np.stack([outer + share * (inner - outer) for share in (0.3, 0.6)])
+    return np.stack([outer + share * (inner - outer) for share in (0.4, 0.7)])
 
 
 def lips_parted(landmarks: Array, frame: FaceFrame) -> bool:

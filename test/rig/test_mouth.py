@@ -27,9 +27,9 @@ OPEN = {"jaw_open": 0.7}
 SOUNDS = ["ɑ", "æ", "i", "u", "o", "ɔ", "e", "y", "m", "f", "s", "ʃ", "w", "j", "l", "k"]
 
 
-def _drawn(name: str) -> Portrait:
+def _drawn(name: str, size_px: int = SIZE_PX) -> Portrait:
     landmarks, _ = load_landmark_file(PORTRAITS / f"{name}.landmarks.json")
-    return frame_portrait(load_image(PORTRAITS / f"{name}.png"), landmarks, SIZE_PX)
+    return frame_portrait(load_image(PORTRAITS / f"{name}.png"), landmarks, size_px)
 
 
 def _parted(portrait: Portrait, gap: float, colour: tuple[int, int, int]) -> Portrait:
@@ -202,18 +202,18 @@ def test_an_old_opening_leaves_no_second_lip_line(gap: float, jaw: float) -> Non
     assert np.diff(np.pad(lip.astype(int), 1)).clip(0).sum() == 1
 
 
-@pytest.mark.parametrize("shift", [-0.016, 0.016])
-def test_rims_are_found_where_the_picture_shows_them(shift: float) -> None:
+def test_rims_are_found_where_the_picture_shows_them() -> None:
     """Landmarks that lie off both rims are moved onto them."""
-    parted = _parted(_drawn("ada"), 0.03, (24, 14, 14))
+    parted = _parted(_drawn("ada", 512), 0.03, (24, 14, 14))
     frame = mesh.face_frame(parted.landmarks)
     wrong = parted.landmarks.copy()
+    shift = -0.012
     step = shift * frame.height_px * frame.axes[1]
     wrong[np.concatenate([mesh.INNER_UPPER[1:-1], mesh.INNER_LOWER[1:-1]])] += step
     found = refine_lips(Portrait(parted.image, wrong)).landmarks
     for row in (mesh.INNER_UPPER, mesh.INNER_LOWER):
         off = np.abs((found - parted.landmarks)[row[3:8]] @ frame.axes[1])
-        assert off.mean() < 0.7 * abs(shift) * frame.height_px
+        assert off.mean() < 0.6 * abs(shift) * frame.height_px
 
 
 def test_only_parted_lips_are_taken_apart(portrait: Portrait) -> None:
