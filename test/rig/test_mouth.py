@@ -14,6 +14,7 @@ from avatar_forcing_ros.rig import face_landmarks as mesh
 from avatar_forcing_ros.rig.coefficients import vector
 from avatar_forcing_ros.rig.image_files import load_image
 from avatar_forcing_ros.rig.landmark_files import load_landmark_file
+from avatar_forcing_ros.rig.layers import split_layers
 from avatar_forcing_ros.rig.lip_line import lips_parted, refine_lips
 from avatar_forcing_ros.rig.mouth_light import mouth_light
 from avatar_forcing_ros.rig.portrait import Portrait, frame_portrait
@@ -114,7 +115,8 @@ def _least_area(portrait: Portrait, fields: WarpFields, values: np.ndarray) -> f
 def test_the_warp_is_one_to_one_for_every_mouth(name: str, gap: float) -> None:
     portrait = _drawn(name) if gap == 0.0 else _parted(_drawn(name), gap, (30, 20, 20))
     refined = refine_lips(portrait)
-    fields = build_fields(refined, blendshapes.displacement_basis(refined.landmarks))
+    basis = blendshapes.displacement_basis(refined.landmarks)
+    fields = build_fields(refined, basis, split_layers(portrait).alpha)
     generated = [_least_area(refined, fields, values) for values in _generated()]
     extremes = [_least_area(refined, fields, values) for values in _extremes()]
     assert min(generated) > 0.3
