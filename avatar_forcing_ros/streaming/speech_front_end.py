@@ -60,12 +60,13 @@ class SpeechFrontEnd:
         loud = BINS * WINDOW_POWER * 10.0 ** ((self.level.level_db + _SINGLE_DB) / 10.0)
         kept, tones = self.tones.apply(spectrum, power, loud)
         share = float(kept.sum()) / (float(power.sum()) + 1e-20)
-        heard = float(np.mean(np.square(filtered, dtype=np.float64)))
+        exact = filtered.astype(np.float64)
+        heard = float(exact @ exact) / len(exact)
         level = copy.copy(self.level)
         if share < 1.0 - _TONAL_SHARE and heard > 10.0 ** (_AUDIBLE_DB / 10.0):
             level.take_back()
         else:
-            level.follow(heard * share, is_voice=_is_periodic(kept.mean(axis=0)))
+            level.follow(heard * share, is_voice=_is_periodic(kept.sum(axis=0)))
         after = SpeechFrontEnd(recent[-HISTORY_SAMPLES:], high_pass, tones, level)
         rms = float(np.sqrt(heard * share))
         return HeardFrame(mel_power(kept), level.gain, rms, level.voiced), after

@@ -64,7 +64,7 @@ class SpeechLevel:
         """Follow a frame of speech."""
         self.voiced_frames += 1
         rate = self.RISE if now_db > self.level_db else fall
-        if rate and self.voiced_frames <= self.WARM_UP_FRAMES:
+        if self.voiced_frames <= self.WARM_UP_FRAMES:
             rate = max(rate, 0.25)
         self.level_db += rate * (now_db - self.level_db)
 
@@ -78,9 +78,9 @@ class CleanSpeechLevel(SpeechLevel):
 
     quiet_frames: int = 0
     """Frames of speech since one came near the level."""
-    unpitched_frames: int = 0
+    unpitched_frames: int = 1_000
     """Frames since the last with a pitch."""
-    earlier: tuple[tuple[float, int], ...] = ()
+    earlier: tuple[tuple[float, int], ...] = ((-24.0, 0),)
     """Level and `voiced_frames` of the last half second."""
 
     MIN_SPEECH_DB: ClassVar[float] = -74.0
@@ -100,12 +100,12 @@ class CleanSpeechLevel(SpeechLevel):
             is_quiet = now_db < self.level_db - self.QUIET_DB
             self.quiet_frames = self.quiet_frames + 1 if is_quiet else 0
             fall = self.QUIET_FALL if self.quiet_frames > self.QUIET_FRAMES else self.FALL
-            self._move(now_db, fall if self.unpitched_frames < self.UNPITCHED_FRAMES else 0.0)
+            if now_db > self.level_db or self.unpitched_frames < self.UNPITCHED_FRAMES:
+                self._move(now_db, fall)
         now = self.level_db, self.voiced_frames
         self.earlier = (*self.earlier, now)[-self.EARLIER_FRAMES :]
 
     def take_back(self) -> None:
         """What came lately was a tone: the level is again what it was before."""
         self.voiced = False
-        if self.earlier:
-            self.level_db, self.voiced_frames = self.earlier[0]
+        self.level_db, self.voiced_frames = self.earlier[0]

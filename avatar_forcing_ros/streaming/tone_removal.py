@@ -35,7 +35,8 @@ class HighPass:
             hop = slice(first, first + HOP_SAMPLES)
             made = step @ np.concatenate((state, samples[hop]))
             out[hop], state = made[_STATES:], made[:_STATES]
-        return out, HighPass(np.where(np.abs(state) < _NOTHING, 0.0, state))
+            state = np.where(np.abs(state) < _NOTHING, 0.0, state)
+        return out, HighPass(state)
 
 
 @lru_cache(maxsize=1)
@@ -70,6 +71,8 @@ LAG_HOPS = 10
 A voice's pitch and mouth have moved its phases anywhere by then."""
 _MEMORY_HOPS = 10.0
 _STEADY = (0.75, 0.95)  # squared phase locking: from here on some, from here on all is removed
+_KNOWN_MARGIN = 1.5  # a known tone's power varies: harmonics of hum beat within a bin
+_KNOWN_FADE_HOPS = 300.0  # for so long it is known while speech covers it
 _LOBE_BINS = 3  # of a tone's window, to either side of its peak
 _SINGLE_SHARE = 0.99  # of all power in one such lobe
 _SINGLE_HOPS = 8  # a voice has it for 60 ms at most, and quietly: behind closed lips
@@ -80,6 +83,7 @@ class ToneRemoval:
     """Finds tones in a spectrum by what speech never does.
 
     *Steady* tones keep their phases over 100 ms, for a third of a second and more: hum, chords.
+    What they had of power is known for some seconds, so they do not come back between words.
     A *single* tone holds all of the power for 80 ms and more: a beep, a whistle.
     """
 
@@ -87,6 +91,7 @@ class ToneRemoval:
         default_factory=lambda: np.zeros((LAG_HOPS, BINS), np.complex64)
     )
     locking: NDArray[np.complex64] = field(default_factory=lambda: np.zeros(BINS, np.complex64))
+    known: NDArray[np.float32] = field(default_factory=lambda: np.zeros(BINS, np.float32))
     single_hops: int = 0
 
     def apply(
@@ -104,13 +109,17 @@ class ToneRemoval:
         locking = _averaging(len(power)) @ np.concatenate((self.locking[None], advance))
         steady = locking.real**2 + locking.imag**2
         some, all_ = _STEADY
-        keep = ((all_ - steady) / np.float32(all_ - some)).clip(0.0, 1.0)
+        kept = power * ((all_ - steady) / np.float32(all_ - some)).clip(0.0, 1.0)
+        fade = np.float32(math.exp(-len(power) / _KNOWN_FADE_HOPS))
+        sure = power.max(axis=0) * (steady.min(axis=0) > all_)
+        known = np.maximum(self.known * fade, sure)
+        kept = np.minimum(kept, (power - np.float32(_KNOWN_MARGIN) * known).clip(0.0))
         single_hops = self.single_hops
         for i, is_single in enumerate(_single_tones(power, loud)):
             single_hops = single_hops + 1 if is_single else 0
             if single_hops >= _SINGLE_HOPS:
-                keep[i] = 0.0
-        return power * keep, ToneRemoval(recent[-LAG_HOPS:], locking[-1], single_hops)
+                kept[i] = 0.0
+        return kept, ToneRemoval(recent[-LAG_HOPS:], locking[-1], known, single_hops)
 
 
 @lru_cache(maxsize=4)

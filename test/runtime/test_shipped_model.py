@@ -70,6 +70,27 @@ def test_the_face_lives_but_the_mouth_rests_in_silence() -> None:
     assert np.percentile(speed, 95) < 0.6  # rad/s: no trembling, no jumps
 
 
+@pytest.mark.parametrize("hz", [(50,), (60,), (100,), (440,), (1000,), tuple(range(50, 401, 50))])
+def test_the_mouth_stays_shut_over_tones_and_hum(hz: tuple[int, ...]) -> None:
+    times_s = np.arange(6 * 16_000) / 16_000
+    sound = sum(0.02 * np.sin(2 * np.pi * one * times_s) for one in hz)
+    assert mouth_opening(motion(np.asarray(sound, np.float32))[25:]).max() < 0.1
+
+
+@pytest.mark.parametrize("fault", ["offset", "hum", "quiet"])
+def test_the_jaw_follows_a_voice_from_a_bad_microphone(fault: str) -> None:
+    told = np.array(json.loads((DATA / "unseen_voice.json").read_text())["jaw_open"])
+    voice = read_audio(DATA / "unseen_voice.wav")
+    times_s = np.arange(len(voice)) / 16_000
+    harmonics = sum(0.01 * np.sin(2 * np.pi * 50 * k * times_s) / k for k in range(1, 9))
+    changed = {"offset": voice + 0.3, "hum": voice + harmonics, "quiet": voice / 100.0}[fault]
+    jaw = motion(changed.astype(np.float32))[:, INDEX["jaw_open"]]
+    frames = min(len(jaw), len(told))
+    r, _ = best_lag(jaw[:frames], told[:frames])
+    print(f"{fault}: jaw_open r {r:.3f}")
+    assert r >= 0.8
+
+
 def test_the_head_moves_while_speaking(unseen: tuple[np.ndarray, dict]) -> None:  # type: ignore[type-arg]
     values, _ = unseen
     assert values[:, INDEX["head_pitch"]].std() > 5e-3
