@@ -85,9 +85,10 @@ class MouthPainter:
         self._down = frame.axes[1, :2] / np.linalg.norm(frame.axes[1, :2])
 
     def paint(
-        self, out: Image, source: Image, moves: Array, warp: MouthWarp, dim: float = 0.0
-    ) -> None:
-        """Redraw the mouth of `out` ``[S, S, 3]`` in place.
+        self, out: Image, cover: Image, source: Image, moves: Array, warp: MouthWarp,
+        dim: float = 0.0,
+    ) -> None:  # fmt: skip
+        """Redraw the mouth of `out` ``[S, S, 3]`` in place, where `cover` ``[S, S]`` is 255.
 
         `source` ``[S, S, 3]`` is the portrait, `moves` ``[478, 2]`` the expression's displacement
         of each landmark in px before the head's pose; `dim` (0…1) takes light from the inside, as
@@ -107,8 +108,9 @@ class MouthPainter:
             self._fill_in(lips, hole, corner, moves, warp, dim)
         self._show_own(lips, corner, moves, warp)
         region = out[y0:y1, x0:x1]
-        edge = _feather(size, 0.03 * self._frame.width_px)[..., None]
-        mixed = region + edge * (lips - region)
+        share = _feather(size, 0.03 * self._frame.width_px)
+        share *= cover[y0:y1, x0:x1] * np.float32(1.0 / 255.0)  # nothing beside a turned face
+        mixed = region + share[..., None] * (lips - region)
         region[:] = np.clip(mixed + 0.5, 0, 255).astype(np.uint8)
 
     def _placed(self, ids: NDArray[np.intp], moves: Array, warp: MouthWarp) -> Array:

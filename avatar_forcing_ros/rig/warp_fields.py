@@ -25,7 +25,7 @@ GRID = 128  # nodes along each side; 4 px at 512
 MAX_DEPTH_SLOPE = 1.4  # keeps a turned face from folding over itself
 _HAIR_REACH = 0.35  # head widths beside the head, in which what is person is its hair
 _FAR = 0.8  # head widths beside the head, from which on nothing belongs to it
-_BORDER_FADE = 0.12  # of the side, in which motion ends where the border cuts the person
+_BORDER_FADE = 0.16  # of the side, in which motion ends where the border cuts the person
 # Lip rows lie pixels apart and may move apart by many: fields that met them all would fold.
 _SOFT = 0.05  # face widths below which the fields are rounded
 _SMOOTHING = 0.5  # of the landmarks' moves: these are met on the average

@@ -126,6 +126,7 @@ class WarpRenderer:
         warp = MouthWarp(upper, lower, head, self._linear(pose), rims)
         self._mouth.paint(
             out,
+            cover,
             self._source,
             (moves + sealing)[:, :2],
             warp,
@@ -180,13 +181,15 @@ class WarpRenderer:
         return np.asarray(moved, np.float32)
 
     def _strain(self, moved: Array) -> float:
-        """How near `moved` ``[G, G, 2]`` is to folding, 1 and more folds; grows with its size."""
+        """How near `moved` ``[G, G, 2]`` is to folding or tearing, 1 and more does; by size."""
         rows = np.diff(moved, axis=0)[:, :-1]  # [G - 1, G - 1, 2] change downwards
         columns = np.diff(moved, axis=1)[:-1]  # and to the right
         there = self._fields.person[:-1, :-1]
         squeeze = max(-float(columns[..., 0][there].min()), -float(rows[..., 1][there].min()), 0.0)
         turn = max(float((columns[..., 1] * rows[..., 0])[there].max()), 0.0) ** 0.5
-        return max(squeeze, turn) * GRID / self.size_px
+        # what is drawn out to double its length, as at a border that holds it, is not found again
+        stretch = max(float(columns[..., 0][there].max()), float(rows[..., 1][there].max()))
+        return max(squeeze, turn, _MAX_STRAIN * stretch) * GRID / self.size_px
 
     def _linear(self, pose: HeadPose) -> Array:
         """How the pose turns a small move in the face: ``[2, 2]``."""

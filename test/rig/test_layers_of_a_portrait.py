@@ -145,3 +145,18 @@ def _spot(image: NDArray[np.uint8]) -> NDArray[np.float64]:
     green[:, :40] = green[:, -40:] = 0.0
     y, x = np.mgrid[0 : len(image), 0 : len(image)]
     return np.array([(green * x).sum(), (green * y).sum()]) / green.sum()
+
+
+def test_a_forehead_that_the_border_cuts_is_stretched_without_tears(portrait: Portrait) -> None:
+    """The head looks down: what the border holds is drawn out evenly, rows stay in order."""
+    top = int(portrait.landmarks[mesh.FOREHEAD_TOP, 1]) - 12
+    size = portrait.size_px - top
+    left = int(portrait.landmarks[mesh.NOSE_TIP, 0]) - size // 2
+    rows = np.linspace(0.0, 255.0, size).astype(np.uint8)
+    image = np.ascontiguousarray(np.broadcast_to(rows[:, None, None], (size, size, 3)))
+    matte = np.ones((size, size), np.float32)
+    cut = Portrait(image, portrait.landmarks - np.float32([left, top, 0.0]), matte)
+    shown = WarpRenderer(cut).render(vector(head_pitch=0.4, head_y=-0.1)).astype(int)
+    steps = np.diff(shown[: size // 3, size // 3 : -size // 3, 0], axis=0)
+    assert steps.min() >= -1
+    assert steps.max() <= 6
