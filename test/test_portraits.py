@@ -5,6 +5,7 @@ import numpy as np
 import portraits
 import pytest
 
+from avatar_forcing_ros.errors import FaceNotFoundError
 from avatar_forcing_ros.perception.find_face import find_face
 from avatar_forcing_ros.rig import face_landmarks as mesh
 
@@ -106,3 +107,15 @@ def test_the_dark_photo_is_dark_and_the_grey_ones_have_no_colour():
 def test_pictures_that_are_no_faces_have_no_landmarks():
     for name in portraits.names(face=False):
         assert not (portraits.FOLDER / f"{name}.landmarks.json").exists()
+
+
+@pytest.mark.parametrize("name", portraits.names(face=False))
+def test_what_is_no_human_face_is_refused(name):
+    with pytest.raises(FaceNotFoundError, match="face"):
+        find_face(portraits.image(name))
+
+
+def test_a_photo_upside_down_is_found_as_it_stands():
+    found = find_face(portraits.image("upside_down"))
+    away = np.hypot(*(found - portraits.landmarks("upside_down"))[:, :2].T)
+    assert np.median(away) < TOLERANCE * eye_distance(found)
