@@ -86,7 +86,7 @@ def row(path: Path, size: int, tile: int) -> Image:
     print(f"{path.name}: loaded in {loaded:.2f} s, {frame_ms:.1f} ms a frame", flush=True)
     write(
         label,
-        f"{path.name}   load {loaded:.2f} s   frame {frame_ms:.1f} ms",
+        path.name,
         (4, _LABEL_PX - 5),
     )
     tiles = [cv2.resize(f, (tile, tile), interpolation=cv2.INTER_AREA) for f in frames]
