@@ -58,6 +58,7 @@ class WarpRenderer:
     """
 
     def __init__(self, portrait: Portrait) -> None:
+        mesh.check_landmarks(portrait.landmarks)
         self._layers = split_layers(portrait)
         refined = refine_lips(replace(portrait, image=self._layers.image))
         self.portrait = refined
