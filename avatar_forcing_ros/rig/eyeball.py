@@ -51,7 +51,7 @@ def complete_eyeball(
     if outside.any():  # nor is it lighter there than the light that falls there
         light = cv2.GaussianBlur(grey, (0, 0), max(0.15 * width_px, 0.6))[..., None] + 1.0
         seen_light = _spread_colour(light, outside, 0.05 * width_px, skin[:1])
-        white *= np.clip(light / seen_light, 0.3, 1.0)
+        white *= np.clip(light / np.maximum(seen_light, 1.0), 0.3, 1.0)
     iris = _by_radius(rest, seen & (radius < 1.05), radius)
     disc = np.clip((1.04 - radius) * radius_px / 1.5 + 0.5, 0.0, 1.0)[..., None]
     whole = white + disc * (iris - white)

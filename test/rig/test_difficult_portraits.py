@@ -8,6 +8,8 @@ import portraits
 import pytest
 from numpy.typing import NDArray
 
+from avatar_forcing_ros.errors import MediaError
+from avatar_forcing_ros.rig import coefficients
 from avatar_forcing_ros.rig import face_landmarks as mesh
 from avatar_forcing_ros.rig.coefficients import vector
 from avatar_forcing_ros.rig.photo_scale import fit_photo
@@ -126,3 +128,27 @@ def _half_turned(name: str) -> NDArray[np.float32]:
     height, width = portraits.image(name).shape[:2]
     x, y, z = portraits.landmarks(name).T
     return np.stack([width - 1 - x, height - 1 - y, z], 1)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_any_picture_and_face_is_drawn_or_refused(seed: int) -> None:
+    """Noise, black, white; tiny and large; turned faces, at and beyond the picture's border."""
+    random = np.random.default_rng(seed)
+    size_px = int(random.choice([32, 64, 100, 256]))
+    height, width = random.integers(40, 500, 2)
+    photo = np.full((height, width, 3), (0, 255, 128)[seed % 3], np.uint8)
+    if seed % 2:
+        photo = random.integers(0, 256, photo.shape).astype(np.uint8)
+    points = portraits.landmarks("blinds") * np.float32(random.uniform(0.2, 1.2))
+    middle = points.mean(0)
+    turn = mesh.head_rotation(*random.uniform(-0.6, 0.6, 3))
+    points = (points - middle) @ turn.T
+    points[:, :2] += random.uniform(0.2, 0.8, 2) * [width, height]
+    try:
+        renderer = WarpRenderer(frame_portrait(photo, points.astype(np.float32), size_px))
+    except MediaError as error:
+        assert "expected" in str(error)
+        return
+    for _ in range(3):
+        wild = random.uniform(coefficients.LOW, coefficients.HIGH).astype(np.float32)
+        assert renderer.render(wild).shape == (size_px, size_px, 3)
