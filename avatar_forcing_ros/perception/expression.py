@@ -45,20 +45,28 @@ _RIDGE_FACTORS = {
     **{"brow_up_left": 0.2, "brow_up_right": 0.2, "brow_furrow": 0.2},
 }
 _SWEEPS = 40
+# A jaw that is read beside the rig's own one. On people the corners of an open mouth come down
+# with the lip and stay apart; by the rig's jaw alone this would count as a frown.
+_WIDE_JAW = {"jaw_open": 0.9, "lower_lip_down": 1.4, "frown": 1.0, "mouth_wide": 0.57}
+_WIDE_JAW_READ = {"jaw_open": 1.0, "lower_lip_down": 1.4}  # what one of it counts as
 
 
 class ExpressionSolver:
     """Reads the expression of faces that share one resting face.
 
-    `neutral` ``[478, 3]`` in canonical axes and head widths.
+    `neutral` ``[478, 3]`` in canonical axes and head widths. With `any_build` it may be of another
+    person: how long the face is counts for nothing.
     """
 
-    def __init__(self, neutral: Array) -> None:
+    def __init__(self, neutral: Array, *, any_build: bool = False) -> None:
         self._neutral = neutral
         basis = displacement_basis((neutral * UNIT_PX).astype(np.float32)).astype(np.float64)
         self._basis = basis / UNIT_PX  # [17, 478, 3]
+        loose = _rigid_moves(neutral)
+        if any_build:
+            loose = np.concatenate([loose, _build_moves(neutral)])
         self._groups = (
-            _Group(neutral, self._basis, _MOUTH, _mouth_weights(), _rigid_moves(neutral)),
+            _Group(neutral, self._basis, _MOUTH, _mouth_weights(), loose),
             _Group(neutral, self._basis, _BROWS, _brow_weights(), _local_moves(neutral)),
         )
         self._openings = np.maximum(_openings(neutral), MIN_OPENING)
@@ -91,16 +99,9 @@ class ExpressionSolver:
         out[_BLINK] = np.maximum(0.0, closed) / (1.0 - CLOSED_SHARE)
         return out
 
-    def explain(self, faces: Array) -> Array:
-        """What `faces` ``[n, 478, 3]`` show without limits ``[n, 17]``; zeros for the eyes."""
-        out = np.zeros((len(faces), len(EXPRESSION_NAMES)))
-        for group in self._groups:
-            out[:, group.solved] = group.explain(faces)
-        return out
-
-    def express(self, expression: Array) -> Array:
-        """The face ``[478, 3]`` that shows `expression` ``[17]``."""
-        return np.asarray(self._neutral + np.tensordot(expression, self._basis, axes=1))
+    def move(self, expression: Array) -> Array:
+        """How `expression` ``[17]`` displaces the landmarks ``[478, 3]``."""
+        return np.asarray(np.tensordot(expression, self._basis, axes=1))
 
 
 class _Group:
@@ -115,28 +116,37 @@ class _Group:
         self.solved = solved
         self._neutral = neutral
         self._weights = np.sqrt(weights / weights.sum())[:, None]  # [478, 1]
-        columns = np.concatenate([basis[solved], loose])  # [k + m, 478, 3]
+        jaws = [_wide_jaw(basis)] if _JAW in solved else []
+        self._read = np.zeros((len(solved), len(jaws)))
+        for name in _WIDE_JAW_READ if jaws else ():
+            self._read[solved.index(EXPRESSION_NAMES.index(name))] = _WIDE_JAW_READ[name]
+        bounded = np.stack([*basis[solved], *jaws])  # [k, 478, 3]
+        columns = np.concatenate([bounded, loose])  # [k + m, 478, 3]
         # depth is too coarse to use
-        self._matrix = (columns[..., :2] * self._weights).reshape(len(columns), -1)
-        names = [EXPRESSION_NAMES[k] for k in solved]
+        matrix = (columns[..., :2] * self._weights).reshape(len(columns), -1)
+        names = [EXPRESSION_NAMES[k] for k in solved] + ["jaw_open"] * len(jaws)
         ridge = [_RIDGE * _RIDGE_FACTORS.get(name, 1.0) for name in names] + [1e-6] * len(loose)
-        self._gram = self._matrix @ self._matrix.T + np.diag(ridge)
-        free = np.full(len(loose), np.inf)
-        self._low = np.concatenate([np.zeros(len(solved)), -free])
-        self._high = np.concatenate([np.full(len(solved), 1.5), free])
+        gram = matrix @ matrix.T + np.diag(ridge)
+        # the loose moves have no bounds: they are solved for beforehand
+        k = len(bounded)
+        by_loose = np.linalg.solve(gram[k:, k:], gram[k:, :k]).T  # [k, m]
+        self._matrix = matrix[:k] - by_loose @ matrix[k:]
+        self._gram = gram[:k, :k] - by_loose @ gram[k:, :k]
+        self._low, self._high = np.zeros(k), np.full(k, 1.5)
         if _CLOSE in solved:
             self._high[solved.index(_CLOSE)] = (1.0 + SEAL_JAW) / SEAL_JAW
 
     def solve(self, face: Array) -> Array:
-        right = self._right(face[None])[:, 0]
-        return bounded_least_squares(self._gram, right, self._low, self._high)[: len(self.solved)]
+        moved = (face - self._neutral)[..., :2] * self._weights  # [478, 2]
+        right = self._matrix @ moved.ravel()
+        found = bounded_least_squares(self._gram, right, self._low, self._high)
+        count = len(self.solved)
+        return np.asarray(found[:count] + self._read @ found[count:])
 
-    def explain(self, faces: Array) -> Array:
-        return np.linalg.solve(self._gram, self._right(faces))[: len(self.solved)].T
 
-    def _right(self, faces: Array) -> Array:
-        moved = (faces - self._neutral)[..., :2] * self._weights  # [n, 478, 2]
-        return np.asarray(self._matrix @ moved.reshape(len(faces), -1).T)  # [k + m, n]
+def _wide_jaw(basis: Array) -> Array:
+    """How a mouth opens wide on people ``[478, 3]``: lower at its corners than the rig's jaw."""
+    return np.asarray(sum(v * basis[EXPRESSION_NAMES.index(k)] for k, v in _WIDE_JAW.items()))
 
 
 def bounded_least_squares(gram: Array, right: Array, low: Array, high: Array) -> Array:
@@ -198,6 +208,13 @@ def _rigid_moves(face: Array) -> Array:
     shifts = [(one, zero, zero), (zero, one, zero), (x, y, z)]
     turns = [(-y, x, zero), (z, zero, -x), (zero, z, -y)]
     return np.stack([np.stack(move, axis=1) for move in shifts + turns])
+
+
+def _build_moves(face: Array) -> Array:
+    """How faces differ in build, as moves ``[1, 478, 3]``: longer ones."""
+    move = np.zeros_like(face)
+    move[:, 1] = (face - face.mean(0))[:, 1]
+    return move[None]
 
 
 def eye_opening(face: Array, eye: EyeIndices) -> float:

@@ -7,10 +7,12 @@ import pytest
 from faces import displace
 from numpy.typing import NDArray
 
+from avatar_forcing_ros.perception.expression import ExpressionSolver
 from avatar_forcing_ros.perception.face_tracker import FaceObservation
-from avatar_forcing_ros.perception.head_pose import canonical_face
+from avatar_forcing_ros.perception.neutral_face import resting_face
 from avatar_forcing_ros.rig import blendshapes
 from avatar_forcing_ros.rig import face_landmarks as mesh
+from avatar_forcing_ros.rig.coefficients import EXPRESSION, vector
 
 Landmarks = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 WIDTH_PX = 180.0
@@ -19,8 +21,9 @@ WIDTH_PX = 180.0
 @pytest.fixture(scope="session")
 def landmarks() -> Landmarks:
     """A function from coefficients ``[K]`` to the landmarks ``[478, 3]`` px of such a face."""
-    # another person than the canonical one: a longer face
-    face = canonical_face() * [1.0, 1.06, 1.0]
+    # another person than the mean one: a longer face, with lips that are a little parted at rest
+    build = vector(jaw_open=0.1)[EXPRESSION]
+    face = (resting_face() + ExpressionSolver(resting_face()).move(build)) * [1.0, 1.06, 1.0]
     rest = (face * WIDTH_PX + [320.0, 240.0, 0.0]).astype(np.float32)
     basis = blendshapes.displacement_basis(rest)
     pivot = mesh.head_centre(rest)
