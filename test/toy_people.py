@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.media_files.reading import read_audio
 from avatar_forcing_ros.perception.face_tracker import FaceObservation
-from avatar_forcing_ros.perception.head_pose import canonical_face
+from avatar_forcing_ros.perception.neutral_face import resting_face
 from avatar_forcing_ros.rig import blendshapes
 from avatar_forcing_ros.rig.coefficients import vector
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
@@ -125,7 +125,7 @@ class ToyTracker:
 @lru_cache
 def _rest() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     middle = [SIDE_PX / 2, SIDE_PX / 2, 0.0]
-    rest = (canonical_face() * WIDTH_PX + middle).astype(np.float32)
+    rest = (resting_face() * WIDTH_PX + middle).astype(np.float32)
     return rest, blendshapes.displacement_basis(rest)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from avatar_forcing_ros.errors import MediaError
 from avatar_forcing_ros.media import VideoFrame
+from avatar_forcing_ros.perception.dark_images import brightened
 from avatar_forcing_ros.perception.face_backend import (
     SWITCH_RATIO,
     FaceBackend,
@@ -78,6 +79,8 @@ class FaceMeshTracker:
     so that a person who comes nearer than they are is noticed. `max_faces` of 1 saves some time
     but keeps to the first face found, large or not.
 
+    Dark images are smoothed and brightened first (``dark_images.py``).
+
     Faces that are too small to be found in the whole image are searched for in parts of it from
     the second image on, and then followed in a square around them (``small_faces.py``); not so
     with `static_image`.
@@ -109,7 +112,8 @@ class FaceMeshTracker:
 
     def track(self, frame: VideoFrame) -> FaceObservation | None:
         """The largest face in `frame`, or None; raises MediaError for anything but uint8 RGB."""
-        pixels = check_pixels(frame.pixels)
+        known = self._last if not self._static_image else None
+        pixels = brightened(check_pixels(frame.pixels), known)
         self._images += 1
         self._search.next_image()
         followed = self._follower.follow(pixels)

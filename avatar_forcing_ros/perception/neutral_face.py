@@ -39,17 +39,18 @@ _RESTING = {
 _SPREAD = {
     **{"jaw_open": 0.08, "lips_close": 0.2, "mouth_wide": 0.07, "mouth_pucker": 0.07},
     **{"smile_left": 0.09, "smile_right": 0.09, "frown": 0.1, "upper_lip_raise": 0.17},
-    # how high brows sit differs more than they show: 0.23 on photos, and more on drawn faces
-    **{"lower_lip_down": 0.2, "brow_up_left": 0.45, "brow_up_right": 0.45},
+    **{"lower_lip_down": 0.2, "brow_up_left": 0.23, "brow_up_right": 0.23},
     **{"brow_furrow": 0.23, "cheek_raise": 0.04},
 }
+# How high brows sit is a matter of build over a wider range than this, above all on drawn faces.
+_BROW_BUILD = 0.52
 BUILD, SHOWN = 0.7, 2.5  # spreads up to which all is build, and from which all is expression
 NEAR = 2.0  # spreads at which a frame counts a quarter of one at rest
 
 EVERY_FRAME = 2 * FRAME_RATE_HZ  # all faces of the first two seconds are learned from,
 THEN_EVERY = 5  # then one in five
 MEMORY = 60 * FRAME_RATE_HZ / THEN_EVERY  # frames at rest that are remembered
-LEARN_LIDS = 100  # faces from which the open eyes are learned
+LEARN_FRAMES = 12 * FRAME_RATE_HZ  # after which a face counts as known, its lids are not learned
 STILL = 5e-4  # head widths; an estimate that moved by less is not worth a new solver
 MAX_TURN_RAD = 0.35  # faces turned further serve only while there is no other
 # eyes at rest are among the widest open, but not the very widest: shares of the ordered faces
@@ -69,6 +70,8 @@ def _mean_solver() -> ExpressionSolver:
 
 
 _SIGMA: Array = np.array([_SPREAD.get(name, 1.0) for name in EXPRESSION_NAMES])
+_IS_HEIGHT = np.array([name.startswith("brow_up") for name in EXPRESSION_NAMES])
+_BUILD_SIGMA: Array = np.where(_IS_HEIGHT, _BROW_BUILD, _SIGMA)
 _IS_BROW = np.array([name.startswith("brow_") for name in EXPRESSION_NAMES])
 _EYES_OWN = np.array([name.startswith(("blink", "gaze")) for name in EXPRESSION_NAMES])
 
@@ -101,7 +104,7 @@ class NeutralFace:
         if index >= EVERY_FRAME and index % THEN_EVERY:
             return
         self._learn(face)
-        if len(self._lids) < LEARN_LIDS:
+        if index < LEARN_FRAMES:
             self._lids.append(face[_LIDS])
             self._openings.append((eye_opening(face, EYE_LEFT), eye_opening(face, EYE_RIGHT)))
         pause = 1 if index < THEN_EVERY else THEN_EVERY if index < EVERY_FRAME else FRAME_RATE_HZ
@@ -116,7 +119,7 @@ class NeutralFace:
         expression = mean.solve(face, np.zeros(len(EXPRESSION_NAMES)))
         expression[_EYES_OWN] = 0.0
         spreads = expression / _SIGMA
-        part = np.clip((spreads - BUILD) / (SHOWN - BUILD), 0.0, 1.0)
+        part = np.clip((expression / _BUILD_SIGMA - BUILD) / (SHOWN - BUILD), 0.0, 1.0)
         shown = expression * part * part * (3.0 - 2.0 * part)
         rest = face - mean.move(shown)
         for ids, group in ((_UPPER, _IS_BROW), (_LOWER, ~_IS_BROW)):
