@@ -41,9 +41,8 @@ FREE_SIZE = 1.3  # by which the face may have grown or shrunk before the square 
 NEAR_IMAGES = 25  # in so many a lost face is looked for near its last place,
 NEAR_SIZES = (2.0, 1.0, 3.0)  # in squares of such sizes, in turns
 
-REST_IMAGES = (
-    3  # after a face that was not confirmed: a doubtful one costs no more than a sure one
-)
+# after a face that was not confirmed: a doubtful one costs no more than a sure one
+REST_IMAGES = 3
 
 
 @lru_cache(maxsize=8)

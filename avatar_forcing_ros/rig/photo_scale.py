@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.rig.face_landmarks import roll_in_image
+from avatar_forcing_ros.rig.portrait import LEAST_PADDING
 
 Image = NDArray[np.uint8]
 Array = NDArray[np.float32]
 
-_SQUARE = 2.15  # side of a portrait in sides of the face's box
 _SPARE = 1.25  # finer than the portrait: what is left is scaled once more
 
 
@@ -23,7 +23,8 @@ def fit_photo(image: Image, landmarks: Array, size_px: int) -> tuple[Image, Arra
     down by a whole number, for all that follows takes time by the pixel.
     """
     upright, points = _turned(image, landmarks)
-    side = _SQUARE * float(np.ptp(points[:, :2], axis=0).max())
+    # of the tightest square that may be cut: no portrait is to be enlarged again
+    side = (1.0 + LEAST_PADDING) * float(np.ptp(points[:, :2], axis=0).max())
     by = int(side / (_SPARE * size_px))
     if by < 2:
         return upright, points

@@ -23,7 +23,7 @@ Array = NDArray[np.float32]
 
 DEFAULT_SIZE_PX = 512
 PADDING = 1.15  # of the face box, half of it on each side: room for hair, shoulders and motion
-_LEAST_PADDING = 0.3  # of the same, where the photo has no more around the face
+LEAST_PADDING = 0.3  # of the same, where the photo has no more around the face
 _LEAST_ROOM = 0.06  # of the side, between the face and the edge of its square
 _OUTSIDE_COST = 0.3  # of a square that reaches out of its photo, in squares of relative change
 _HAIR = 0.4  # face boxes above the face box, that hair may need
@@ -193,7 +193,7 @@ def _choose_square(photo: _Photo, points: Array) -> tuple[int, int, int]:
         if margin >= _WHOLE_MARGIN * width:
             return 0, 0, int(width)
     usual = max(box * (1.0 + PADDING), 8.0)
-    sides = usual * np.linspace(1.0, (1.0 + _LEAST_PADDING) / (1.0 + PADDING), 16)
+    sides = usual * np.linspace(1.0, (1.0 + LEAST_PADDING) / (1.0 + PADDING), 16)
     if not photo.leans:  # all of the photo's height or width
         sides = np.sort(np.append(sides, np.clip(photo.size, sides[-1], usual)))[::-1]
     steps = np.linspace(-0.32, 0.32, 17)

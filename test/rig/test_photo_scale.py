@@ -5,7 +5,7 @@ import pytest
 
 from avatar_forcing_ros.rig.face_landmarks import roll_in_image
 from avatar_forcing_ros.rig.photo_scale import fit_photo
-from avatar_forcing_ros.rig.portrait import Portrait
+from avatar_forcing_ros.rig.portrait import Portrait, frame_portrait
 
 
 def with_mark(portrait: Portrait, by: int) -> tuple[np.ndarray, np.ndarray]:
@@ -46,3 +46,18 @@ def test_what_is_small_and_upright_is_left_alone(portrait: Portrait) -> None:
     image, points = fit_photo(portrait.image, portrait.landmarks, portrait.size_px)
     assert image is portrait.image
     assert points is portrait.landmarks
+
+
+def test_a_tight_photo_is_not_enlarged_again(portrait: Portrait) -> None:
+    """Its square is smaller than the usual one: what is left must still be as fine as that."""
+    size = 64
+    points = portrait.landmarks * 4.0
+    low, high = points[:, :2].min(0), points[:, :2].max(0)
+    margin = 0.2 * float((high - low).max())
+    x0, y0 = (low - margin).astype(int)
+    x1, y1 = (high + margin).astype(int)
+    photo = np.zeros((y1 - y0, x1 - x0, 3), np.uint8)
+    fitted, moved = fit_photo(photo, points - np.float32([x0, y0, 0.0]), size)
+    framed = frame_portrait(fitted, moved, size)
+    enlarged = np.ptp(framed.landmarks[:, 0]) / np.ptp(moved[:, 0])
+    assert enlarged <= 1.0
