@@ -16,7 +16,7 @@ from avatar_forcing_ros.settings import Config, part, setting
 from avatar_forcing_ros.strict import current_names, from_mapping, merged, require
 
 SOLVERS = ("euler", "adams")
-GUIDANCE_MODES = ("separate", "joint")
+GUIDANCE_MODES = ("separate", "joint", "user")
 MOTION_SPACES = ("rig", "latent")
 AUDIO_ENCODERS = ("mel", "wav2vec2")
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -136,11 +136,12 @@ class SamplingConfig(Config):
         "more of the motion's variance with few steps (paper: euler)", choices=SOLVERS, **SAMPLED)
     """Adams-Bashforth, second order. With few steps Euler's method loses a third of the motion's
     variance, this one far less, for the same evaluations."""
-    guidance: str = setting("joint", "both conditions together, or apart (paper: separate)",
+    guidance: str = setting("joint", "both conditions together, apart (paper: separate), or the "
+        "user alone beside the avatar's speech",
         choices=GUIDANCE_MODES, **SAMPLED)
     audio_guidance: float = setting(1.0, "strength of the avatar's speech; with joint guidance, "
         "of everything (paper: 2)", low=-10.0, high=10.0, **SAMPLED)
-    user_guidance: float = setting(1.0, "strength of the user; with separate guidance alone",
+    user_guidance: float = setting(1.0, "strength of the user; not with joint guidance",
         low=-10.0, high=10.0, **SAMPLED)
     seed: int = setting(0, "the same seed and inputs give the same motion, bit for bit", low=0)
 

@@ -1,6 +1,6 @@
 """Draw one of the default portraits (no real person) and find its face landmarks and outline.
 
-    python tools/draw_portrait.py ada -o models/portraits/ada.png --landmarks
+python tools/draw_portrait.py ada -o models/portraits/ada.png --landmarks
 """
 
 from __future__ import annotations

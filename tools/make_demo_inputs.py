@@ -66,6 +66,7 @@ SCRIPT = tuple(
     )
 )  # fmt: skip
 
+
 def natural(text: str, voice: str) -> speech.Utterance:
     """`text` by flite's `voice`, trimmed to its phones, at the standard speech level."""
     return speech.speak(text, speech.Voice(f"flite:{voice}", 170, 50, 50, 1.0))
@@ -81,9 +82,14 @@ def say(text: str, voice: str) -> speech.Utterance:
 
 def spoken(lines: tuple[tuple[float, str], ...], voice: str) -> turns.Speech:
     """The lines as segments on the demo's clock."""
-    return turns.Speech(tuple(
-        turns.Segment(start_s, say(text, voice), "turn", text.endswith("?"), i == len(lines) - 1)
-        for i, (start_s, text) in enumerate(lines)))
+    return turns.Speech(
+        tuple(
+            turns.Segment(
+                start_s, say(text, voice), "turn", text.endswith("?"), i == len(lines) - 1
+            )
+            for i, (start_s, text) in enumerate(lines)
+        )
+    )
 
 
 def person_motion(
@@ -116,9 +122,11 @@ def make_demo(folder: Path) -> None:
         audio = np.clip(1.4 * render(said, frames), -0.98, 0.98)
         soundfile.write(folder / f"{who}_speech.wav", audio, SAMPLE_RATE_HZ, "PCM_16")
     np.savez_compressed(
-        folder / "user_motion.npz", names=np.array(NAMES),
+        folder / "user_motion.npz",
+        names=np.array(NAMES),
         values=person_motion(rng, user, avatar, frames),
-        smile_start_s=SMILE_START_S, laugh_start_s=LAUGH_START_S,
+        smile_start_s=SMILE_START_S,
+        laugh_start_s=LAUGH_START_S,
         nods_s=np.array([act.start_s for act in SCRIPT if act.kind == "nod"]),
     )
 

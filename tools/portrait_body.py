@@ -26,8 +26,14 @@ def paint_neck(canvas: Canvas, look: Appearance, face_shadow: Image) -> None:
     """Neck and upper chest; ``face_shadow`` (n, n) is how much the head shades the key light."""
     w = look.neck_half
     half = (
-        (w * 1.0, 560), (w * 0.98, 690), (w * 1.0, 756), (w * 1.14, 802), (w * 1.6, 840),
-        (w * 2.4, 874), (w * 2.9, 1040), (0, 1040),
+        (w * 1.0, 560),
+        (w * 0.98, 690),
+        (w * 1.0, 756),
+        (w * 1.14, 802),
+        (w * 1.6, 840),
+        (w * 2.4, 874),
+        (w * 2.9, 1040),
+        (0, 1040),
     )
     outline = mirrored(((0, 560), *half), CENTRE_X)
     mask = canvas.fill(outline)
@@ -65,7 +71,13 @@ def rounded(corners: np.ndarray, turns: int = 3) -> np.ndarray:
 def paint_ear(canvas: Canvas, look: Appearance, side: int) -> Image:
     """One ear, to be partly covered by face and hair; returns its mask (n, n)."""
     outer = (
-        (196, 410), (215, 399), (231, 406), (236, 436), (230, 470), (218, 498), (206, 511),
+        (196, 410),
+        (215, 399),
+        (231, 406),
+        (236, 436),
+        (230, 470),
+        (218, 498),
+        (206, 511),
         (194, 502),
     )
     mask = canvas.fill(spline(_place(outer, side), 160, closed=True))
@@ -132,7 +144,12 @@ def paint_blazer(canvas: Canvas, look: Appearance) -> None:
     paint_cloth(canvas, _place(band, 1), look.cloth_inner, 6, 4, 0.0, 0.25)
     for side in (-1, 1):
         half = (
-            (86, 806), (140, 826), (220, 846), (s * 0.84, 872), (s * 0.98, 922), (s + 26, 1060),
+            (86, 806),
+            (140, 826),
+            (220, 846),
+            (s * 0.84, 872),
+            (s * 0.98, 922),
+            (s + 26, 1060),
         )
         edge = spline(((86, 806), (122, 866), (98, 950), (36, 1060)), 40)
         body = np.vstack([spline(half, 60), edge[::-1]])
@@ -143,7 +160,13 @@ def paint_blazer(canvas: Canvas, look: Appearance) -> None:
     for side in (-1, 1):
         upper = ((88, 800), (122, 812), (160, 852), (176, 892), (138, 900), (112, 868))
         lower = (
-            (113, 868), (140, 897), (182, 906), (166, 962), (112, 1020), (52, 1070), (22, 1070),
+            (113, 868),
+            (140, 897),
+            (182, 906),
+            (166, 962),
+            (112, 1020),
+            (52, 1070),
+            (22, 1070),
             (86, 960),
         )
         shade = tuple(1.05 * c for c in look.cloth)
@@ -164,7 +187,12 @@ def paint_sweater(canvas: Canvas, look: Appearance) -> None:
     for side in (-1, 1):
         edge = spline(((112, 806), (118, 868), (76, 950), (0, 1034)), 50)
         half = (
-            (112, 806), (160, 822), (240, 850), (s * 0.84, 884), (s * 0.98, 936), (s + 34, 1060),
+            (112, 806),
+            (160, 822),
+            (240, 850),
+            (s * 0.84, 884),
+            (s * 0.98, 936),
+            (s + 34, 1060),
         )
         body = np.vstack([spline(half, 60), [[0, 1060]], edge[::-1]])
         arm = ((s * 0.74, 1050), (s * 0.73, 1010), (s * 0.66, 962), (s * 0.58, 925))
@@ -178,7 +206,13 @@ def paint_sweater(canvas: Canvas, look: Appearance) -> None:
         paint_cloth(canvas, _place(band, side), look.cloth, 8, 6, ribs, 0.4)
     for side in (-1, 1):
         wing = (
-            (106, 784), (132, 800), (150, 846), (128, 902), (84, 938), (4, 884), (46, 866),
+            (106, 784),
+            (132, 800),
+            (150, 846),
+            (128, 902),
+            (84, 938),
+            (4, 884),
+            (46, 866),
             (90, 826),
         )
         paint_cloth(canvas, rounded(_place(wing, side)), look.cloth_inner, 7, 4, 0.0, 0.55, 9.0)

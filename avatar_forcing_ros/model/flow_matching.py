@@ -105,8 +105,9 @@ def guidance_rows(mode: str, audio_scale: float, user_scale: float) -> tuple[Gui
     """The rows whose weighted sum is the guided velocity; weights add up to one.
 
     ``separate`` is the paper's ``v0 + a (v_audio - v0) + u (v_user - v0)``; ``joint`` shows both
-    at once, ``v0 + a (v_all - v0)``. Rows of weight zero are left out: they would be computed for
-    nothing, and joint guidance at scale 1 costs a third of separate guidance.
+    at once, ``v0 + a (v_all - v0)``; ``user`` strengthens what the user adds to the avatar's own
+    speech, ``v_audio + u (v_all - v_audio)``. Rows of weight zero are left out: they would be
+    computed for nothing, and joint guidance at scale 1 costs a third of separate guidance.
     """
     rows: tuple[GuidanceRow, ...]
     if mode == "separate":
@@ -114,6 +115,11 @@ def guidance_rows(mode: str, audio_scale: float, user_scale: float) -> tuple[Gui
             GuidanceRow(1.0 - audio_scale - user_scale, False, False),
             GuidanceRow(audio_scale, True, False),
             GuidanceRow(user_scale, False, True),
+        )
+    elif mode == "user":
+        rows = (
+            GuidanceRow(1.0 - user_scale, True, False),
+            GuidanceRow(user_scale, True, True),
         )
     else:
         rows = (

@@ -1,15 +1,15 @@
-"""The preference step (diffusion DPO): real motion over what the model makes without the user.
+"""The preference step (diffusion DPO): real motion over what cannot be an answer to the user.
 
 No person labels anything. For the same speech the model answers once more with the user's audio
-and motion withheld; what it then does cannot be an answer to the user, so real motion is
-preferred.
+and motion withheld, or with those of somebody else; what it then does is no answer to this user,
+so real motion is preferred.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
@@ -33,7 +33,7 @@ from avatar_forcing_ros.training.losses import (
     training_attention,
     velocity_error,
 )
-from avatar_forcing_ros.training.rollout import roll_out_features
+from avatar_forcing_ros.training.rollout import Motion, roll_out_features
 from avatar_forcing_ros.training.settings import PreferenceConfig
 
 ROLLOUT_BATCH = 32  # conversations at a time
@@ -54,8 +54,8 @@ class Preference(nn.Module):
     """Diffusion-DPO in velocity form (arXiv 2311.12908).
 
     The winner is a window as it was, the loser what the model itself makes of the same speech
-    without the user's audio and motion. With both under the same noise, a network comes nearer to
-    the winner, and not to the loser, than the frozen `before` is. The flow-matching loss of the
+    without the user, or before another one. With both under the same noise, a network comes nearer
+    to the winner, and not to the loser, than the frozen `before` is. The flow-matching loss of the
     winner keeps it a generator.
     """
 
@@ -112,38 +112,47 @@ class Preference(nn.Module):
 class PairWindows:
     """Random windows of conversations whose losing samples have been made."""
 
-    def __init__(self, windows: ConversationWindows, folder: Path) -> None:
-        """`folder` is what `make_losing_samples` has filled for the first conversations.
+    def __init__(self, windows: ConversationWindows, folders: Sequence[Path]) -> None:
+        """`folders` are what `make_losing_samples` has filled for the first conversations.
 
-        Raises MediaError where it holds none, or one of another length.
+        Raises MediaError where one holds none, or one of another length.
         """
-        numbers = range(len(windows.conversations))
-        paths = list(takewhile(Path.exists, (_sample_path(folder, i) for i in numbers)))
-        if not paths:
-            raise MediaError(
-                "losing samples",
-                expected="files losing-*.npy",
-                got=f"none in {folder}",
-                remedy="run 'avatar-forcing train preference' again",
-            )
         self._windows = windows
-        self._losing = [np.load(path) for path in paths]
-        for i, (path, motion) in enumerate(zip(paths, self._losing, strict=True)):
-            wanted = windows.conversations[i].avatar_motion.shape
-            if motion.shape != wanted:
-                raise MediaError(
-                    f"losing sample {path}",
-                    expected=f"motion of shape {wanted}",
-                    got=f"shape {motion.shape}",
-                    remedy="remove it and run the command again",
-                )
+        self._losing = [_load_samples(windows, folder) for folder in folders]
 
     def batch(self, count: int, rng: np.random.Generator) -> Pairs:
-        """`count` random windows."""
-        starts = self._windows.starts(count, rng, among=len(self._losing))
+        """`count` random windows, and for each a losing sample of one kind or another."""
+        starts = self._windows.starts(count, rng, among=min(map(len, self._losing)))
         frames = self._windows.config.window_frames
-        losing = [self._losing[i][first : first + frames] for i, first in starts]
+        kinds = rng.integers(len(self._losing), size=count)
+        losing = [
+            self._losing[kind][i][first : first + frames]
+            for kind, (i, first) in zip(kinds, starts, strict=True)
+        ]
         return Pairs(self._windows.windows(starts), torch.from_numpy(np.stack(losing)))
+
+
+def _load_samples(windows: ConversationWindows, folder: Path) -> list[Motion]:
+    numbers = range(len(windows.conversations))
+    paths = list(takewhile(Path.exists, (_sample_path(folder, i) for i in numbers)))
+    if not paths:
+        raise MediaError(
+            "losing samples",
+            expected="files losing-*.npy",
+            got=f"none in {folder}",
+            remedy="run 'avatar-forcing train preference' again",
+        )
+    samples = [np.load(path) for path in paths]
+    for i, (path, motion) in enumerate(zip(paths, samples, strict=True)):
+        wanted = windows.conversations[i].avatar_motion.shape
+        if motion.shape != wanted:
+            raise MediaError(
+                f"losing sample {path}",
+                expected=f"motion of shape {wanted}",
+                got=f"shape {motion.shape}",
+                remedy="remove it and run the command again",
+            )
+    return samples
 
 
 def make_losing_samples(
@@ -152,11 +161,13 @@ def make_losing_samples(
     model: MotionGenerator,
     sampling: SamplingConfig,
     count: int,
+    kind: str = "dropped",
 ) -> Iterator[int]:
     """What `model` makes of the first `count` conversations without their users, to `folder`.
 
-    Samples that are there already are kept. Yields how many are done as they come. Raises
-    CheckpointError where those in `folder` came from another model or were drawn otherwise.
+    `kind` "dropped" shows nobody, "shuffled" the user of another of these conversations. Samples
+    that are there already are kept. Yields how many are done as they come. Raises CheckpointError
+    where those in `folder` came from another model or were drawn otherwise.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _require_same_origin(folder / "origin.json", model, sampling, windows)
@@ -168,7 +179,10 @@ def make_losing_samples(
     for start in range(0, len(wanted), ROLLOUT_BATCH):
         group = wanted[start : start + ROLLOUT_BATCH]
         conversations = [windows.conversations[i] for i in group]
-        made = roll_out_features(model, sampling, conversations, user=False, seeds=group)
+        users = None
+        if kind == "shuffled":
+            users = [windows.conversations[(i + 1) % count] for i in group]
+        made = roll_out_features(model, sampling, conversations, users=users, seeds=group)
         for i, motion in zip(group, made, strict=True):
             with atomic_write(_sample_path(folder, i)) as part, part.open("wb") as file:
                 np.save(file, motion)

@@ -109,21 +109,22 @@ def roll_out_features(
     sampling: SamplingConfig,
     conversations: Sequence[StoredConversation],
     *,
-    user: bool,
+    users: Sequence[StoredConversation] | None,
     seeds: Sequence[int],
 ) -> list[Motion]:
     """The avatar's motion ``[T, D]`` in each of `conversations`, in its own units.
 
-    Without `user` the model gets neither the audio nor the motion of the other person. Each
-    conversation draws its noise by its own seed; all are filled with silence to whole blocks and
-    to the length of the longest, and cut again.
+    `users` holds the conversation whose user the avatar meets, its own or another, for each; None
+    shows neither the audio nor the motion of anybody. Who is gone early is silent from then on.
+    Each conversation draws its noise by its own seed; all are filled with silence to whole blocks
+    and to the length of the longest, and cut again.
     """
     config = model.config
     device = model.motion_mean.device
     longest = max(conversation.frames for conversation in conversations)
     blocks = -(-max(0, longest - config.first_block_frames) // config.block_frames)
     frames = config.first_block_frames + blocks * config.block_frames
-    conditions = _conditions(model, conversations, frames, user)
+    conditions = _conditions(model, conversations, frames, users)
     references = [conversation.reference for conversation in conversations]
     reference = model.normalise(_stack(references, device))
     sampler = BlockSampler(model.flow_transformer, sampling)
@@ -142,7 +143,10 @@ def roll_out_features(
 
 
 def _conditions(
-    model: MotionGenerator, conversations: Sequence[StoredConversation], frames: int, user: bool
+    model: MotionGenerator,
+    conversations: Sequence[StoredConversation],
+    frames: int,
+    users: Sequence[StoredConversation] | None,
 ) -> Conditions:
     """The conditions of T frames; zeros for a user who is not to be known."""
     ahead = model.config.avatar_audio_delay_frames
@@ -151,11 +155,12 @@ def _conditions(
     avatar = _encode(model, avatar_audio, frames + ahead)[:, ahead:]
     user_motion = avatar.new_zeros(len(conversations), frames, model.config.motion_dim)
     user_audio = torch.zeros_like(avatar)
-    if user:
-        user_audio = _encode(model, [item.user_audio for item in conversations], frames)
-        for i, item in enumerate(conversations):
-            motion = torch.from_numpy(item.user_motion).to(device)
-            user_motion[i, : item.frames] = model.normalise(motion)
+    if users:
+        rate = len(conversations[0].user_audio) // conversations[0].frames
+        user_audio = _encode(model, [one.user_audio[: frames * rate] for one in users], frames)
+        for i, one in enumerate(users):
+            motion = torch.from_numpy(one.user_motion[:frames]).to(device)
+            user_motion[i, : len(motion)] = model.normalise(motion)
     return Conditions(avatar_audio=avatar, user_audio=user_audio, user_motion=user_motion)
 
 

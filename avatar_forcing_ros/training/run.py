@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -70,7 +71,8 @@ def train_flow(run: Run) -> None:
 def train_preference(run: Run) -> None:
     """Make losing samples with ``run.initial``, then train it to prefer real motion to them.
 
-    Writes what `train_flow` writes, and the samples in ``losing/train`` and ``losing/valid``.
+    Writes what `train_flow` writes, and the samples in ``losing/train`` and ``losing/valid``, by
+    kind.
     Raises as `train_flow` does, and ConfigError without a model to begin from.
     """
     config = _settings(PreferenceConfig, run.settings)
@@ -90,10 +92,13 @@ def train_preference(run: Run) -> None:
     losing = run.folder / "losing"
     if fabric.is_global_zero:
         before.generator.to(fabric.device)
-        for split in SPLITS:
-            _make_losing(losing / split, windows[split], before, run, counts[split])
+        for split, kind in itertools.product(SPLITS, config.losing_kinds):
+            _make_losing(losing / split / kind, windows[split], before, run, counts[split])
     fabric.barrier()
-    train, valid = (PairWindows(windows[split], losing / split) for split in SPLITS)
+    train, valid = (
+        PairWindows(windows[split], [losing / split / kind for kind in config.losing_kinds])
+        for split in SPLITS
+    )
     objective = Preference(_trainable(initial.generator), before.generator, config)
     _train(run, Trainer(fabric, objective, train, valid, config.training, run.folder, initial))
 
@@ -172,9 +177,12 @@ def _make_losing(
 ) -> None:
     count = min(count, len(windows.conversations))
     sampling = replace(PRESETS[run.preset].sampling, seed=0)
-    name = f"losing samples, {folder.name}"
+    name = f"losing samples, {folder.parent.name}, {folder.name}"
     with tqdm(total=count, desc=name, unit="conversation", disable=None) as bar:
-        for done in make_losing_samples(folder, windows, before.generator, sampling, count):
+        made = make_losing_samples(
+            folder, windows, before.generator, sampling, count, kind=folder.name
+        )
+        for done in made:
             bar.update(done)
 
 

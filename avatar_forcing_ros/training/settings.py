@@ -84,7 +84,7 @@ class TrainingConfig(Config):
 
 @dataclass(frozen=True)
 class PreferenceConfig(Config):
-    """The preference step: real motion over what is made without the user."""
+    """The preference step: real motion over what cannot be an answer to the user."""
 
     training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(
@@ -101,6 +101,16 @@ class PreferenceConfig(Config):
         1.0, "Weight of the flow-matching loss that keeps the model a generator.", low=0.0
     )
     conversations: int = setting(600, "How many conversations losing samples are made of.", low=1)
+    losers: str = setting(
+        "both",
+        "What loses: motion made with the user dropped, with another user shuffled in, or both.",
+        choices=("dropped", "shuffled", "both"),
+    )
+
+    @property
+    def losing_kinds(self) -> tuple[str, ...]:
+        """The kinds of losing samples that are made."""
+        return ("dropped", "shuffled") if self.losers == "both" else (self.losers,)
 
 
 @dataclass(frozen=True)

@@ -105,9 +105,15 @@ def test_guidance_weights_add_up_to_one_and_idle_rows_are_left_out() -> None:
         (2.0, True, False),
         (1.0, False, True),
     ]
+    user = guidance_rows("user", 2.0, 3.0)  # the speech is what it is
+    assert [(r.weight, r.avatar_audio, r.user) for r in user] == [
+        (-2.0, True, False),
+        (3.0, True, True),
+    ]
+    assert guidance_rows("user", 2.0, 1.0) == guidance_rows("joint", 1.0, 1.0)
     assert len(guidance_rows("joint", 1.0, 0.0)) == 1
     assert len(guidance_rows("separate", 0.9, 0.1)) == 2
-    for rows in (paper, guidance_rows("joint", 1.7, 0.0), guidance_rows("separate", 1.0, 0.5)):
+    for rows in (paper, guidance_rows("joint", 1.7, 0.0), user):
         assert sum(row.weight for row in rows) == pytest.approx(1.0)
 
 

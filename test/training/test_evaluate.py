@@ -24,11 +24,16 @@ from avatar_forcing_ros.timebase import SAMPLES_PER_FRAME
 from avatar_forcing_ros.training.evaluation import evaluate as evaluate_module
 from avatar_forcing_ros.training.evaluation import metrics_table
 from avatar_forcing_ros.training.evaluation.evaluate import EvaluationConfig, evaluate
+from avatar_forcing_ros.training.evaluation.listening import ListeningSet
 from avatar_forcing_ros.training.evaluation.metrics_table import Rollouts, Truth, all_metrics
 from avatar_forcing_ros.training.evaluation.report import thresholds
 from avatar_forcing_ros.training.evaluation.variants import drift_plan, variants, with_blocks
 from avatar_forcing_ros.training.rollout import Script, roll_out_audio
-from avatar_forcing_ros.training.synthetic import Conversation, generate_conversation
+from avatar_forcing_ros.training.synthetic import (
+    Conversation,
+    generate_conversation,
+    generate_listener,
+)
 
 KEYS = {
     "lip_sync_r", "lip_sync_lag_frames", "bilabial_closure", "rpcc_expression", "rpcc_pose",
@@ -123,12 +128,14 @@ def test_variants_are_named_for_what_they_are(weights: Path) -> None:
     assert {n for n in made if n.startswith("block_")} == {"block_2", "block_5", "block_10"}
     assert {"no_user", "no_user_audio", "no_user_motion", "before_preference"} <= set(made)
     assert "no_guidance" not in made  # which is what joint guidance of 1 is
-    assert made["guidance_2"].sampling.audio_guidance == 2.0
+    assert made["user_guidance_2"].sampling.user_guidance == 2.0
+    assert made["user_guidance_2"].listens == ("seen", "heard")
+    assert "user_guidance_1" not in made
     assert made["nfe_3"].meaning.startswith("1 solver step ")
-    guided = variants(weights, None, SamplingConfig(audio_guidance=1.5), TINY)
-    names = [v.name for v in guided]
+    stronger = SamplingConfig(guidance="user", user_guidance=1.5)
+    names = [v.name for v in variants(weights, None, stronger, TINY)]
     assert "no_guidance" in names
-    assert "guidance_1.5" not in names
+    assert "user_guidance_1.5" not in names
     assert [v.name for v in variants(weights, None, SamplingConfig(), TINY, "none")] == ["full"]
 
 
@@ -149,12 +156,17 @@ def test_the_truth_itself_is_perfect(conversations: list[Conversation], weights:
     compared = variants(weights, None, SamplingConfig(), TINY, "none")
     plan = drift_plan(2, conversations[0].frames, 0.2, 0)
     streams = [Script([conversations[i] for i in order]).truth() for order in plan.orders]
-    rollouts = Rollouts({"full": [t.avatar_motion for t in conversations]}, {"anchored": streams})
-    found = all_metrics(Truth(conversations), rollouts, compared, plan, 0)
+    listeners = [[generate_listener(2_000_000 + k, SECONDS, "test", 0) for k in range(2)]]
+    users = ListeningSet(listeners, listeners)
+    made = {"full": [t.avatar_motion for t in conversations]}
+    rollouts = Rollouts(made, {"anchored": streams}, {"full": users.truth()})
+    found = all_metrics(Truth(conversations), users, rollouts, compared, plan, 0)
     for name, wanted in (("lip_sync_r", 1), ("lip_sync_lag_frames", 0), ("rpcc_pose", 0)):
         assert found[name]["value"] == pytest.approx(wanted, abs=1e-4)
     for key in KEYS:
         assert found[key]["value"] == pytest.approx(found[key]["ground_truth"], abs=1e-4), key
+    for entry in (*found["contingency"].values(), found["similarity_between_users"]):
+        assert entry["value"] == entry["ground_truth"]
     met = {row["name"]: row["met"] for row in thresholds(found, "speed", 10.0)}
     assert met["lip_sync_r"] is True
     assert met["drift over 0.2 minutes"] is None
@@ -174,7 +186,14 @@ def test_the_command_writes_its_files(
     arguments += ["--workers", "1", "--weights", str(weights), "--before", str(weights)]
     assert main(["evaluate", *arguments, "-o", str(out)]) == 0
     written = json.loads((out / "evaluation.json").read_text())
-    assert KEYS | {"ablations", "human", "set", "model", "thresholds"} == set(written)
+    others = {"ablations", "human", "set", "model", "thresholds"}
+    assert KEYS | others | {"contingency", "similarity_between_users"} == set(written)
+    assert {"value", "low", "high", "base_rate", "ground_truth", "correlation", "control"} <= set(
+        written["contingency"]["phrase_end_to_nod"]
+    )
+    assert set(written["ablations"]["no_user_audio"]["contingency"]) == {"phrase_end_to_nod"}
+    assert "phrase_end_to_nod" not in written["ablations"]["no_user_motion"]["contingency"]
+    assert "contingency" not in written["ablations"]["no_user"]
     for key in KEYS:
         assert {"value", "low", "high", "ground_truth"} <= set(written[key])
     assert set(written["ablations"]) == {
@@ -191,7 +210,9 @@ def test_the_command_writes_its_files(
     assert "lip_sync_r" in printed
     page = (out / "evaluation.md").read_text()
     shown = re.findall(r"!\[.*\]\((.*)\)", page)
-    assert set(shown) == {"lips.png", "responses.png", "reactivity.png", "drift.png"}
+    assert set(shown) == {
+        "lips.png", "responses.png", "reactivity.png", "drift.png", "listening.png"
+    }  # fmt: skip
     for name in shown:
         assert (out / name).read_bytes().startswith(b"\x89PNG")
     assert not list(out.glob(".*"))

@@ -56,7 +56,7 @@ def test_what_loses_does_not_depend_on_the_user(windows: ConversationWindows) ->
     )
     for user, same in ((False, True), (True, False)):
         both = [
-            roll_out_features(model, SAMPLING, [t], user=user, seeds=[3])[0]
+            roll_out_features(model, SAMPLING, [t], users=[t] if user else None, seeds=[3])[0]
             for t in (conversation, other)
         ]
         assert np.array_equal(*both) == same
@@ -73,9 +73,11 @@ def test_many_rolled_out_together_are_what_each_is_alone(windows: ConversationWi
         avatar_audio=second.avatar_audio[:100],
         user_audio=second.user_audio[:100],
     )
-    together = roll_out_features(model, SAMPLING, [first, short], user=True, seeds=[5, 6])
+    both = [first, short]
+    together = roll_out_features(model, SAMPLING, both, users=both, seeds=[5, 6])
     for conversation, seed, motion in zip([first, short], [5, 6], together, strict=True):
-        alone = roll_out_features(model, SAMPLING, [conversation], user=True, seeds=[seed])[0]
+        one = [conversation]
+        alone = roll_out_features(model, SAMPLING, one, users=one, seeds=[seed])[0]
         np.testing.assert_allclose(motion, alone, atol=1e-4)
 
 
@@ -132,6 +134,28 @@ def test_the_gradient_goes_towards_the_winner_and_away_from_the_loser(
         assert torch.equal(tensor, same[name])  # the yardstick does not move
 
 
+def test_a_shuffled_loser_answers_somebody_else(
+    windows: ConversationWindows, tmp_path: Path
+) -> None:
+    model = tiny_generator(TINY_CAUSAL)
+    for kind in ("dropped", "shuffled"):
+        assert sum(make_losing_samples(tmp_path / kind, windows, model, SAMPLING, 2, kind)) == 2
+    conversations = windows.conversations[:2]
+    others = conversations[::-1]
+    wanted = roll_out_features(model, SAMPLING, conversations, users=others, seeds=[0, 1])
+    for i, motion in enumerate(wanted):
+        shuffled = np.load(tmp_path / "shuffled" / f"losing-{i:07d}.npy")
+        np.testing.assert_allclose(shuffled, motion, atol=1e-5)
+        assert (
+            np.abs(shuffled - np.load(tmp_path / "dropped" / f"losing-{i:07d}.npy")).max() > 1e-3
+        )
+    folders = [tmp_path / "dropped", tmp_path / "shuffled"]
+    batch = PairWindows(windows, folders).batch(16, np.random.default_rng(0))
+    one = PairWindows(windows, folders[:1]).batch(16, np.random.default_rng(0))
+    same = (batch.loser == one.loser).flatten(1).all(dim=1)
+    assert 0 < int(same.sum()) < 16  # some of each kind
+
+
 def test_losing_samples_are_kept_and_belong_to_one_model(
     windows: ConversationWindows, tmp_path: Path
 ) -> None:
@@ -142,7 +166,7 @@ def test_losing_samples_are_kept_and_belong_to_one_model(
     assert len(kept) == 2
     assert sum(make_losing_samples(folder, windows, model, SAMPLING, 3)) == 3
     assert all(path.stat().st_mtime_ns == at for path, at in kept.items())
-    batch = PairWindows(windows, folder).batch(8, np.random.default_rng(0))
+    batch = PairWindows(windows, [folder]).batch(8, np.random.default_rng(0))
     assert batch.loser.shape == batch.winner.motion.shape
     start = round(float(batch.winner.motion[0, 0, 0]))  # the fixture's frame number
     made = [np.load(path) for path in sorted(folder.glob("*.npy"))]
@@ -154,16 +178,16 @@ def test_losing_samples_are_kept_and_belong_to_one_model(
         next(make_losing_samples(folder, windows, tiny_generator(TINY_CAUSAL, 1), SAMPLING, 3))
     middle = sorted(folder.glob("*.npy"))[1]
     middle.rename(tmp_path / "elsewhere")  # an unfinished run leaves such holes
-    found = PairWindows(windows, folder).batch(8, np.random.default_rng(0))
+    found = PairWindows(windows, [folder]).batch(8, np.random.default_rng(0))
     for winner, loser in zip(found.winner.motion, found.loser, strict=True):
         start = round(float(winner[0, 0]))
         assert np.array_equal(loser, made[0][start : start + TINY_CAUSAL.window_frames])
     (tmp_path / "elsewhere").rename(middle)
     np.save(next(iter(kept)), np.zeros((3, 3), np.float32))
     with pytest.raises(MediaError, match="shape"):
-        PairWindows(windows, folder)
+        PairWindows(windows, [folder])
     with pytest.raises(MediaError, match=r"losing-\*"):
-        PairWindows(windows, tmp_path)
+        PairWindows(windows, [tmp_path])
 
 
 def test_the_whole_step_from_weights_to_weights(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +23,12 @@ from avatar_forcing_ros.settings import Config, setting
 from avatar_forcing_ros.streaming.engine import BlockInput, MotionEngine
 from avatar_forcing_ros.timebase import SAMPLES_PER_FRAME
 from avatar_forcing_ros.training.evaluation import plots, report
+from avatar_forcing_ros.training.evaluation.listening import (
+    HEARD_BY,
+    SEEN_BY,
+    ListeningRollouts,
+    ListeningSet,
+)
 from avatar_forcing_ros.training.evaluation.metrics_table import (
     ANCHORED,
     WITHOUT_ANCHOR,
@@ -37,7 +44,11 @@ from avatar_forcing_ros.training.evaluation.variants import (
     with_blocks,
 )
 from avatar_forcing_ros.training.rollout import Motion, Script, roll_out_audio
-from avatar_forcing_ros.training.synthetic import Conversation, generate_conversation
+from avatar_forcing_ros.training.synthetic import (
+    Conversation,
+    generate_conversation,
+    generate_listener,
+)
 from avatar_forcing_ros.training.synthetic.dataset import FIRST_SEED
 from avatar_forcing_ros.training.workers import Job, Result, one_thread, run_jobs
 
@@ -92,12 +103,13 @@ def evaluate(
         compared = variants(weights, before, sampling, model, config.compared)
         with one_thread():
             conversations = _held_out(config)
+            users = _listening_set(config)
             plan = drift_plan(
                 len(conversations), conversations[0].frames, config.drift_minutes, config.seed
             )
-            rollouts = _roll_out_all(compared, conversations, plan, config)
+            rollouts = _roll_out_all(compared, conversations, users, plan, config)
         truth = Truth(conversations)
-        metrics |= all_metrics(truth, rollouts, compared, plan, config.seed)
+        metrics |= all_metrics(truth, users, rollouts, compared, plan, config.seed)
         metrics["set"] = _set_info(config)
         metrics["model"] = {
             "weights": weights.name,
@@ -152,9 +164,21 @@ def _held_out(config: EvaluationConfig) -> list[Conversation]:
     return _map(_generate, jobs, config.workers, "conversations")
 
 
+def _listening_set(config: EvaluationConfig) -> ListeningSet:
+    """The same users, before avatars that only listen."""
+    count = config.conversations
+    rows = [(k, seen) for seen, who in ((True, SEEN_BY), (False, HEARD_BY)) for k in who]
+    first = FIRST_SEED[SPLIT] + config.seed
+    jobs = [(first + i, config.seconds, k, seen) for k, seen in rows for i in range(count)]
+    made = _map(_generate_listener, jobs, config.workers, "listeners")
+    parts = [made[i : i + count] for i in range(0, len(made), count)]
+    return ListeningSet(parts[: len(SEEN_BY)], parts[len(SEEN_BY) :])
+
+
 def _roll_out_all(
     compared: Sequence[Variant],
     conversations: Sequence[Conversation],
+    users: ListeningSet,
     plan: DriftPlan,
     config: EvaluationConfig,
 ) -> Rollouts:
@@ -164,18 +188,34 @@ def _roll_out_all(
         long_runs[WITHOUT_ANCHOR] = replace(full, anchored=False)
     streams = tuple(Script([conversations[i] for i in order]) for order in plan.orders)
     # the longest ones first
-    seeds = tuple(range(len(streams)))
-    jobs = [_RolloutJob(variant, streams, seeds) for variant in long_runs.values()]
-    count = len(conversations)
-    batches = [tuple(range(count)[i : i + BATCH]) for i in range(0, count, BATCH)]
+    jobs = [_RolloutJob(v, streams, tuple(range(len(streams)))) for v in long_runs.values()]
+    long_jobs = len(jobs)
+    rows: list[tuple[Variant, Sequence[Conversation], Sequence[int]]] = [
+        (variant, conversations, range(len(conversations))) for variant in compared
+    ]
     for variant in compared:
-        for batch in batches:
-            scripts = tuple(Script([conversations[i]]) for i in batch)
-            jobs.append(_RolloutJob(variant, scripts, batch))
-    results = iter(_map(_roll_out, jobs, config.workers, "rollouts"))
-    long = {name: next(results) for name in long_runs}
-    clips = {v.name: [clip for _ in batches for clip in next(results)] for v in compared}
-    return Rollouts(clips, long)
+        for set_name, listeners in (("seen", SEEN_BY), ("heard", HEARD_BY)):
+            if set_name in variant.listens:
+                for k, row in zip(listeners, getattr(users, set_name), strict=True):
+                    rows.append((variant, row, [k] * len(row)))
+    for variant, row, seeds in rows:
+        for start in range(0, len(row), BATCH):
+            batch = slice(start, start + BATCH)
+            scripts = tuple(Script([item]) for item in row[batch])
+            jobs.append(_RolloutJob(variant, scripts, tuple(seeds[batch])))
+    results = _map(_roll_out, jobs, config.workers, "rollouts")
+    made = iter([clip for result in results[long_jobs:] for clip in result])
+    clips = {v.name: list(itertools.islice(made, len(conversations))) for v in compared}
+    listening = {}
+    for variant in compared:
+        wanted = variant.listens
+        sets = [
+            [list(itertools.islice(made, len(row))) for row in asked] if name in wanted else []
+            for name, asked in (("seen", users.seen), ("heard", users.heard))
+        ]
+        if wanted:
+            listening[variant.name] = ListeningRollouts(*sets)
+    return Rollouts(clips, dict(zip(long_runs, results, strict=False)), listening)
 
 
 def _set_info(config: EvaluationConfig) -> dict[str, Any]:
@@ -201,6 +241,11 @@ def _map(
 def _generate(job: tuple[int, float]) -> Conversation:
     seed, seconds = job
     return generate_conversation(seed, seconds, SPLIT)
+
+
+def _generate_listener(job: tuple[int, float, int, bool]) -> Conversation:
+    seed, seconds, listener, seen = job
+    return generate_listener(seed, seconds, SPLIT, listener, seen=seen)
 
 
 def _roll_out(job: _RolloutJob) -> list[Motion]:

@@ -13,12 +13,17 @@ from numpy.typing import NDArray
 from avatar_forcing_ros.config import ModelConfig
 from avatar_forcing_ros.rig.coefficients import EXPRESSION, POSE
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ
+from avatar_forcing_ros.training.evaluation.entries import entry, rounded
+from avatar_forcing_ros.training.evaluation.listening import (
+    ListeningRollouts,
+    ListeningSet,
+    contingency,
+)
 from avatar_forcing_ros.training.evaluation.variants import FULL, DriftPlan, Variant
 from avatar_forcing_ros.training.metrics import motion_statistics, synchrony
 from avatar_forcing_ros.training.metrics.behaviour import HUMAN_METRICS, Clip
 from avatar_forcing_ros.training.metrics.bootstrap import (
     Array,
-    Estimate,
     Metric,
     difference,
     estimate,
@@ -85,14 +90,23 @@ class Truth:
 
 @dataclass(frozen=True)
 class Rollouts:
-    """What every variant made of the conversations; the long streams, with and without anchor."""
+    """What every variant made of the conversations, the long streams, and before the listeners.
+
+    Streams are with and without anchor; only some variants listen.
+    """
 
     clips: dict[str, list[Motion]]
     streams: dict[str, list[Motion]]
+    listening: dict[str, ListeningRollouts]
 
 
 def all_metrics(
-    truth: Truth, rollouts: Rollouts, compared: Sequence[Variant], plan: DriftPlan, seed: int
+    truth: Truth,
+    users: ListeningSet,
+    rollouts: Rollouts,
+    compared: Sequence[Variant],
+    plan: DriftPlan,
+    seed: int,
 ) -> dict[str, Any]:
     """Every metric of the full model, ``drift``, ``ablations`` and ``human``, with intervals."""
     drawn = resamples(len(truth.conversations), seed)
@@ -112,6 +126,11 @@ def all_metrics(
         else:
             worse = _worse(found, full, drawn)
             ablations[variant.name] = {"meaning": variant.meaning, **entries, **worse}
+    answers = contingency(users, rollouts.listening, FULL, drawn)
+    out |= answers[FULL]
+    for name, found_answers in answers.items():
+        if name in ablations:
+            ablations[name] |= found_answers
     out["drift"] = _drift(truth, rollouts.streams, plan, seed)
     out["ablations"] = ablations
     out["human"] = _human(truth, rollouts.clips[FULL], drawn)
@@ -163,12 +182,12 @@ def _entries(
     out: dict[str, Any] = {}
     for name, metric in found.items():
         true = OWN_TRUTH[name] if name in OWN_TRUTH else real[name].value
-        entry = _entry(estimate(metric, drawn), true)
+        found_entry = entry(estimate(metric, drawn), true)
         if name in NESTED:
             outer, key = NESTED[name]
-            out[outer][key] = entry
+            out[outer][key] = found_entry
         else:
-            out[name] = entry
+            out[name] = found_entry
     return out
 
 
@@ -179,7 +198,7 @@ def _worse(
     gaps = {name: difference(found[name], full[name], drawn) for name in LOWER_IS_BETTER}
     gaps |= {name: difference(full[name], found[name], drawn) for name in HIGHER_IS_BETTER}
     return {
-        f"{name}_worse_by": {key: _rounded(value) for key, value in gap._asdict().items()}
+        f"{name}_worse_by": {key: rounded(value) for key, value in gap._asdict().items()}
         for name, gap in gaps.items()
     }
 
@@ -194,10 +213,10 @@ def _drift(
     out: dict[str, Any] = {}
     for name, made in streams.items():
         moved, widened = _moved(made, truth, plan)
-        entry: dict[str, Any] = _entry(estimate(mean_of(moved), drawn), float(real_moved.mean()))
+        stream = entry(estimate(mean_of(moved), drawn), float(real_moved.mean()))
         spread = estimate(mean_of(widened), drawn)
-        entry["spread_ratio"] = _entry(spread, float(real_widened.mean()))
-        out = entry if name == ANCHORED else out | {name: entry}
+        stream["spread_ratio"] = entry(spread, float(real_widened.mean()))
+        out = stream if name == ANCHORED else out | {name: stream}
     return out | {
         "minutes": round(len(real[0]) / FRAME_RATE_HZ / 60.0, 2),
         "compared_minutes": round(plan.window_frames / FRAME_RATE_HZ / 60.0, 2),
@@ -228,20 +247,9 @@ def _human(truth: Truth, clips: Sequence[Motion], drawn: Array) -> dict[str, dic
     return {
         metric.name: {
             "unit": metric.unit,
-            **_entry(estimate(metric.measure(made), drawn), metric.measure(real).value),
+            **entry(estimate(metric.measure(made), drawn), metric.measure(real).value),
             "published": list(metric.published) if metric.published else None,
             "source": metric.source or None,
         }
         for metric in HUMAN_METRICS
     }
-
-
-def _entry(found: Estimate, truth: float) -> dict[str, Any]:
-    """A metric as it is written to a file; what is not known is None."""
-    values = {**found._asdict(), "ground_truth": truth}
-    return {name: _rounded(value) for name, value in values.items()}
-
-
-def _rounded(value: float) -> float | None:
-    """`value` with four decimals, None where it is no number."""
-    return round(float(value), 4) if np.isfinite(value) else None

@@ -42,6 +42,7 @@ def draw_all(
         "responses.png": responses(truth, rollouts),
         "drift.png": drift(truth, rollouts, plan),
     }
+    drawn["listening.png"] = listening(metrics)
     if metrics["ablations"]:
         drawn["reactivity.png"] = reactivity(metrics)
     if any(name.startswith("nfe_") for name in metrics["ablations"]):
@@ -125,6 +126,32 @@ def reactivity(metrics: Mapping[str, Any]) -> Figure:
         axes.set(title=part, xlabel="rPCC (0: responds as the true avatar)")
         axes.grid(axis="x", alpha=0.3)
     pair[0].invert_yaxis()
+    return figure
+
+
+def listening(metrics: Mapping[str, Any]) -> Figure:
+    """How often each event of the user is answered, how often the same comes without it."""
+    kinds = metrics["contingency"]
+    figure = Figure(figsize=(9.0, 1.6 + 0.45 * len(kinds)), layout="constrained")
+    axes = figure.subplots()
+    at = np.arange(len(kinds))
+    shown = (
+        ("true listener", "ground_truth", TRUE, -0.27),
+        ("generated", "value", GENERATED, 0.0),
+        ("generated, without the event", "base_rate", "0.75", 0.27),
+    )
+    for label, key, colour, shift in shown:
+        widths = [each[key] or 0.0 for each in kinds.values()]
+        axes.barh(at + shift, widths, height=0.25, color=colour, label=label)
+    for k, each in enumerate(kinds.values()):
+        if each["low"] is not None:
+            axes.plot([each["low"], each["high"]], [k, k], color="k", linewidth=1.0)
+    axes.set(yticks=at, yticklabels=[name.replace("_", " ") for name in kinds])
+    axes.set(xlabel="answered within 0.3 to 1.3 s, share", xlim=(0.0, 1.0))
+    axes.set_title("Answers to the user, by an avatar that listens")
+    axes.invert_yaxis()
+    axes.grid(axis="x", alpha=0.3)
+    figure.legend(loc="outside lower center", ncols=3)
     return figure
 
 

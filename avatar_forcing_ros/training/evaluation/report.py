@@ -25,6 +25,8 @@ MEANINGS = {
     "border_jerk_ratio": "jerk at block borders, times",
     "drift": "drift of the mean, std",
 }
+ANSWERS = ("nod_to_nod", "smile_to_smile", "brow_to_brow", "phrase_end_to_nod")
+LOST_ANSWERS = {"no_user_audio": "phrase_end_to_nod", "no_user_motion": "smile_to_smile"}
 COMPARED = (
     "lip_sync_r",
     "rpcc_expression",
@@ -43,9 +45,9 @@ def thresholds(metrics: Mapping[str, Any], speed_name: str, speed_ms: float) -> 
     """
     lag = metrics["lip_sync_lag_frames"]["value"]
     out = [
-        _at_least("lip_sync_r", metrics["lip_sync_r"]["value"], 0.85),
+        _at_least("lip_sync_r", metrics["lip_sync_r"]["value"], 0.89),
         _threshold("lip_sync_lag_frames", "-1 to 1", lag, lag is not None and abs(lag) <= 1),
-        _at_least("bilabial_closure", metrics["bilabial_closure"]["value"], 0.8),
+        _at_least("bilabial_closure", metrics["bilabial_closure"]["value"], 0.83),
     ]
     ablations = metrics["ablations"]
     for part in ("expression", "pose"):
@@ -56,14 +58,55 @@ def thresholds(metrics: Mapping[str, Any], speed_name: str, speed_ms: float) -> 
                 wanted = "> 0, with its whole interval"
                 row = _threshold(f"rpcc_{part} worse with {name}", wanted, worse["low"], met)
                 out.append(row | worse)
+    out += _listening_thresholds(metrics) + _motion_thresholds(metrics)
     if BEFORE in ablations:
         out += _preference_thresholds(metrics, ablations[BEFORE])
-    out.append(_at_most("border_jerk_ratio", metrics["border_jerk_ratio"]["value"], 1.2))
+    out.append(_at_most("border_jerk_ratio", metrics["border_jerk_ratio"]["value"], 1.1))
     minutes = metrics["drift"]["minutes"]
     drift = _at_most(f"drift over {minutes:g} minutes", metrics["drift"]["value"], 0.2)
     out.append(drift if minutes >= MIN_DRIFT_MINUTES else drift | {"met": None})
     out.append(_at_most(speed_name, round(speed_ms, 1), 40.0))
     return out
+
+
+def _listening_thresholds(metrics: Mapping[str, Any]) -> list[Threshold]:
+    """Whether answers are to the user: more of them than by chance, as many as the truth's."""
+    out = []
+    for kind in ANSWERS:
+        found = metrics["contingency"].get(kind)
+        if found is None:
+            continue
+        rate, base, true = (found[key] for key in ("value", "base_rate", "ground_truth"))
+        known = rate is not None and base is not None and true is not None
+        times = round(rate / max(base, 1e-3), 2) if known else None
+        out.append(_at_least(f"{kind} rate over its base rate", times, 2.0))
+        out.append(_at_most(f"{kind} rate away from the truth's, share", _share_off(found), 0.3))
+    alike = metrics["similarity_between_users"]
+    limit = round(alike["ground_truth"] + 0.1, 3)
+    out.append(_at_most("similarity_between_users", alike["value"], limit))
+    for name, kind in LOST_ANSWERS.items():
+        worse = metrics["ablations"].get(name, {}).get("contingency", {}).get(kind, {})
+        if "worse_by" in worse:
+            gap = worse["worse_by"]
+            met = gap["low"] is not None and gap["low"] > 0
+            wanted = "> 0, with its whole interval"
+            out.append(_threshold(f"{kind} rate worse with {name}", wanted, gap["low"], met) | gap)
+    return out
+
+
+def _motion_thresholds(metrics: Mapping[str, Any]) -> list[Threshold]:
+    """Variance and speed against the truth's."""
+    entries = {key: metrics[key] for key in ("var_expression", "var_pose")}
+    entries["head_speed_deg_s"] = metrics["human"]["head_speed_deg_s"]
+    return [
+        _at_most(f"{key} away from the truth's, share", _share_off(each), 0.15)
+        for key, each in entries.items()
+    ]
+
+
+def _share_off(each: Mapping[str, Any]) -> float | None:
+    value, true = each["value"], each["ground_truth"]
+    return round(abs(value / true - 1.0), 3) if value is not None and true else None
 
 
 def _preference_thresholds(
@@ -105,6 +148,7 @@ def summary(metrics: Mapping[str, Any]) -> str:
     parts = [
         head,
         _columns(main_rows(metrics)),
+        _columns(listening_rows(metrics)),
         _columns(ablation_rows(metrics)) if metrics["ablations"] else "",
         _columns(human_rows(metrics)),
         _columns(threshold_rows(metrics["thresholds"])),
@@ -126,6 +170,10 @@ def page(metrics: Mapping[str, Any], plots: Sequence[str]) -> str:
         "metric means is explained in `docs/METRICS.md`.",
         "",
         *_markdown(main_rows(metrics)),
+        "",
+        "## Listening",
+        "",
+        *_markdown(listening_rows(metrics)),
     ]
     if metrics["ablations"]:
         lines += ["", "## Compared", "", *_markdown(ablation_rows(metrics))]
@@ -147,6 +195,18 @@ def main_rows(metrics: Mapping[str, Any]) -> list[list[str]]:
             [name, number(entry["value"]), interval(entry), number(entry["ground_truth"]), meaning]
         )
     return rows
+
+
+def listening_rows(metrics: Mapping[str, Any]) -> list[list[str]]:
+    """A row for each kind of answer, and for how alike those to different users are."""
+    rows = [["answer", "rate", "95 % interval", "truth", "without event", "r", "r by chance"]]
+    for name, each in metrics["contingency"].items():
+        numbers = (number(each[key]) for key in ("base_rate", "correlation", "control"))
+        found = (number(each["value"]), interval(each), number(each["ground_truth"]))
+        rows.append([name, *found, *numbers])
+    alike = metrics["similarity_between_users"]
+    found = (number(alike["value"]), interval(alike), number(alike["ground_truth"]))
+    return [*rows, ["similarity_between_users", *found, "", "", ""]]
 
 
 def ablation_rows(metrics: Mapping[str, Any]) -> list[list[str]]:

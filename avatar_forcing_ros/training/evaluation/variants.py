@@ -12,13 +12,14 @@ import numpy as np
 
 from avatar_forcing_ros.config import AnchorConfig, ModelConfig, SamplingConfig
 from avatar_forcing_ros.model.checkpoint import load_checkpoint
+from avatar_forcing_ros.model.flow_matching import guidance_rows
 from avatar_forcing_ros.model.generator import MotionGenerator
 from avatar_forcing_ros.streaming.engine import MotionEngine
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ
 
 NFES = (3, 4, 6, 10)
 BLOCKS = (2, 3, 5, 10)
-GUIDANCES = (1.5, 2.0)
+USER_GUIDANCES = (1.0, 1.5, 2.0, 3.0)
 FULL = "full"
 WITHOUT_USER = ("no_user_audio", "no_user_motion", "no_user")
 BEFORE = "before_preference"
@@ -39,6 +40,8 @@ class Variant:
     block_frames: int | None = None
     """None: the checkpoint's own."""
     anchored: bool = True
+    listens: tuple[str, ...] = ()
+    """To users whom it has "seen", or only "heard"."""
 
     def generator(self) -> MotionGenerator:
         """The weights, with blocks of the variant's length."""
@@ -62,40 +65,50 @@ def variants(
 
     A variant that would be the full model again is left out.
     """
-    full = Variant(FULL, "the weights, as the avatar runs them", weights, sampling)
+    both = ("seen", "heard")
+    full = Variant(FULL, "the weights, as the avatar runs them", weights, sampling, listens=both)
+    silent = replace(full, listens=())
     out = [full]
     if wanted != "none":
-        for name, meaning, audio, motion in (
-            ("no_user_audio", "without the user's audio", False, True),
-            ("no_user_motion", "without the user's motion", True, False),
-            ("no_user", "without the user's audio and motion", False, False),
-        ):
-            out.append(
-                replace(full, name=name, meaning=meaning, user_audio=audio, user_motion=motion)
-            )
+        without: tuple[tuple[str, str, bool, bool, tuple[str, ...]], ...] = (
+            ("no_user_audio", "without the user's audio", False, True, ("heard",)),
+            ("no_user_motion", "without the user's motion", True, False, ("seen",)),
+            ("no_user", "without the user's audio and motion", False, False, ()),
+        )
+        for name, meaning, audio, motion, listens in without:
+            variant = replace(full, name=name, meaning=meaning, listens=listens)
+            out.append(replace(variant, user_audio=audio, user_motion=motion))
     if before:
         out.append(
             replace(full, name=BEFORE, meaning="before preference learning", weights=before)
         )
     if wanted == "all":
-        out += _sampling_variants(full) + _block_variants(full, model)
+        out += _guidance_variants(full) + _effort_variants(silent)
+        out += _block_variants(silent, model)
     return out
 
 
-def _sampling_variants(full: Variant) -> list[Variant]:
-    """Other guidance, other numbers of function evaluations."""
-    own = full.sampling
-    joint = replace(own, guidance="joint", audio_guidance=1.0)
+def _guidance_variants(full: Variant) -> list[Variant]:
+    """Other strengths of the user, from none beyond what was learned."""
     out = []
-    if own.guidance != "joint" or own.audio_guidance != 1.0:
-        out.append(
-            replace(full, name="no_guidance", meaning="conditions as they are", sampling=joint)
-        )
-    for scale in GUIDANCES:
-        guided = replace(joint, audio_guidance=scale)
-        if guided != own:
-            meaning = f"all conditions {scale:g} times as strong"
-            out.append(replace(full, name=f"guidance_{scale:g}", meaning=meaning, sampling=guided))
+    for scale in USER_GUIDANCES:
+        guided = replace(full.sampling, guidance="user", user_guidance=scale)
+        name, meaning = f"user_guidance_{scale:g}", f"the user {scale:g} times as strong"
+        if scale == 1.0:
+            guided = replace(full.sampling, guidance="joint", audio_guidance=1.0)
+            name, meaning = "no_guidance", "conditions as they are"
+        if _rows(guided) != _rows(full.sampling):
+            out.append(replace(full, name=name, meaning=meaning, sampling=guided))
+    return out
+
+
+def _rows(sampling: SamplingConfig) -> object:
+    return guidance_rows(sampling.guidance, sampling.audio_guidance, sampling.user_guidance)
+
+
+def _effort_variants(full: Variant) -> list[Variant]:
+    """Other numbers of function evaluations."""
+    own, out = full.sampling, []
     for nfe in NFES:
         if nfe != own.nfe:
             steps = nfe - 2

@@ -211,14 +211,16 @@ def listening(clip: Clip) -> NDArray[np.bool_]:
 
 def gaze_shifts_per_min(clips: Sequence[Clip]) -> Metric:
     """Quick moves of the eyes a minute: 0.12 gaze units or more within two frames."""
-    return share(np.array([(_gaze_shifts(clip.avatar), clip.minutes) for clip in clips]))
+    return share(np.array([(len(gaze_shifts(clip.avatar)), clip.minutes) for clip in clips]))
 
 
-def _gaze_shifts(motion: NDArray[np.float32]) -> int:
+def gaze_shifts(motion: NDArray[np.float32]) -> list[float]:
+    """Times in seconds at which the eyes move quickly: `GAZE_SHIFT` or more within two frames."""
     gaze = motion[:, [INDEX["gaze_x"], INDEX["gaze_y"]]]
     jumps = np.flatnonzero(np.hypot(*(gaze[2:] - gaze[:-2]).T) >= GAZE_SHIFT)
     rest = GAZE_SHIFT_REST_S * FRAME_RATE_HZ
-    return int((np.diff(jumps, prepend=-(10**6)) > rest).sum())
+    first = jumps[np.diff(jumps, prepend=-(10**6)) > rest]
+    return [float(i) / FRAME_RATE_HZ for i in first]
 
 
 def smile_reaction_lag_ms(clips: Sequence[Clip]) -> Metric:

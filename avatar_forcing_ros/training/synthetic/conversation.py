@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 from avatar_forcing_ros.training.synthetic import sensors
+from avatar_forcing_ros.training.synthetic import statistics as stats
 from avatar_forcing_ros.training.synthetic.performance import Performance, perform
 from avatar_forcing_ros.training.synthetic.speech import Phoneme, draw_voice, restart
-from avatar_forcing_ros.training.synthetic.statistics import draw_style
+from avatar_forcing_ros.training.synthetic.statistics import PersonStyle, draw_style
 from avatar_forcing_ros.training.synthetic.turns import PEOPLE, Speech, plan
 
 Event = tuple[str, str, float]  # kind, who, start_s
@@ -61,6 +62,59 @@ def generate_conversation(
     another split or a duration of less than one frame, MissingDependencyError without
     espeakng-loader.
     """
+    meeting = _meet(seed, duration_s, split, natural_share)
+    user = meeting.act("user", meeting.rng)
+    # who is never seen is answered by ear alone
+    seen = meeting.rng.random() >= stats.FACE_HIDDEN_PROBABILITY
+    avatar = meeting.act("avatar", meeting.rng, user if seen else None)
+    return _record(meeting, user, avatar, seen)
+
+
+def generate_listener(
+    seed: int, duration_s: float, split: str, listener: int, *, seen: bool = True
+) -> Conversation:
+    """The user of conversation `seed` before an avatar that only listens: person `listener`.
+
+    The same listener has the same own motion before every user; what differs is what answers
+    them. `seen` False hides the user's face from it. Raises ValueError as `generate_conversation`.
+    """
+    meeting = _meet(seed, duration_s, split, 0.0, may_lead=False)
+    meeting.speech["avatar"] = Speech(())
+    person = np.random.default_rng([len(SPLITS), listener])
+    meeting.styles["avatar"] = draw_style(person)
+    user = meeting.act("user", meeting.rng)
+    avatar = meeting.act("avatar", person, user if seen else None)
+    return _record(meeting, user, avatar, seen)
+
+
+@dataclass(frozen=True)
+class _Meeting:
+    """Who meets and what they say; the clip begins after `lead` frames."""
+
+    seed: int
+    split: str
+    rng: np.random.Generator
+    frames: int
+    lead: int
+    styles: dict[str, PersonStyle]
+    speech: dict[str, Speech]
+
+    def clean(self, who: str) -> NDArray[np.float32]:
+        """What `who` says ``[T * 640]``, as it is before any microphone."""
+        return render(self.speech[who], self.frames)
+
+    def act(
+        self, who: str, rng: np.random.Generator, visible: Performance | None = None
+    ) -> Performance:
+        """The face of `who`, before a partner whose face is seen if `visible`."""
+        own, other = (self.speech[name] for name in (who, PEOPLE[who == "avatar"]))
+        loudness = relative_loudness(self.clean(who))
+        return perform(rng, self.styles[who], own, other, self.frames, loudness, visible)
+
+
+def _meet(
+    seed: int, duration_s: float, split: str, natural_share: float, may_lead: bool = True
+) -> _Meeting:
     if split not in SPLITS:
         raise ValueError(f"split: expected one of {SPLITS}, got {split!r}")
     kept = round(duration_s * FRAME_RATE_HZ)
@@ -68,33 +122,32 @@ def generate_conversation(
         raise ValueError(f"duration_s: expected at least one frame (0.04), got {duration_s}")
     rng = np.random.default_rng([SPLITS.index(split), seed])
     lead = int(rng.uniform(2.0, _LEAD_S) * FRAME_RATE_HZ) if rng.random() < 0.6 else 0
+    lead = lead if may_lead else 0
     frames = lead + kept
-
     voices = {who: draw_voice(rng, split, natural_share) for who in PEOPLE}
     styles = {who: draw_style(rng, restless=who == "user") for who in PEOPLE}
     with _one_synthesiser:
         restart(seed)
         speech = plan(rng, frames / FRAME_RATE_HZ, voices, split)
-    clean = {who: render(speech[who], frames) for who in PEOPLE}
-    loudness = {who: relative_loudness(clean[who]) for who in PEOPLE}
+    return _Meeting(seed, split, rng, frames, lead, styles, speech)
 
-    def act(who: str, partner: str, visible: Performance | None = None) -> Performance:
-        own, other = speech[who], speech[partner]
-        return perform(rng, styles[who], own, other, frames, loudness[who], visible)
 
-    user = act("user", "avatar")
-    avatar = act("avatar", "user", user)
+def _record(meeting: _Meeting, user: Performance, avatar: Performance, seen: bool) -> Conversation:
+    """What microphones and the face tracker make of it, without the lead."""
+    rng, frames, lead, speech = meeting.rng, meeting.frames, meeting.lead, meeting.speech
     people = {"avatar": avatar, "user": user}
-    avatar_audio = sensors.operator_audio(rng, clean["avatar"])
-    user_audio = sensors.microphone_audio(rng, clean["user"], clean["avatar"])
+    clean = meeting.clean("avatar")
+    avatar_audio = sensors.operator_audio(rng, clean)
+    user_audio = sensors.microphone_audio(rng, meeting.clean("user"), clean)
+    tracked = sensors.track_face(rng, user.motion) if seen else np.zeros_like(user.motion)
     start_s, end_s = lead / FRAME_RATE_HZ, frames / FRAME_RATE_HZ
     return Conversation(
-        seed=seed,
-        split=split,
+        seed=meeting.seed,
+        split=meeting.split,
         avatar_audio=avatar_audio[lead * SAMPLES_PER_FRAME :].copy(),
         user_audio=user_audio[lead * SAMPLES_PER_FRAME :].copy(),
         avatar_motion=avatar.motion[lead:].copy(),
-        user_motion=sensors.track_face(rng, user.motion)[lead:].copy(),
+        user_motion=tracked[lead:].copy(),
         avatar_speaking=speech["avatar"].active(frames)[lead:].copy(),
         user_speaking=speech["user"].active(frames)[lead:].copy(),
         avatar_phonemes=_cut(speech["avatar"].phonemes(), start_s, end_s),

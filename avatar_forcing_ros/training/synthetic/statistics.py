@@ -14,6 +14,10 @@ person (style), per clip or per event as the name says. Sources, by the short na
 - Dimberg 1998, Hess & Bourgeois 2010: a smile is mirrored within 300-600 ms.
 - Bachorowski 2001: laughter has about 4-5 calls a second, each some 100-200 ms long.
 - Chartrand & Bargh 1999: posture is mimicked with lags of seconds and small gains.
+- Kendon 1970, Hadar 1985: listeners' heads move with the rhythm of the speaker's stresses.
+
+What has no source is chosen so that a listener's motion is alive (`PEOPLE_MOVE`) and follows from
+the partner far more than from chance.
 """
 
 from __future__ import annotations
@@ -57,12 +61,12 @@ BLINK_WITH_GAZE_SHIFT: Final = 0.25
 BLINK_CLOSE_S: Final[Range] = (0.08, 0.11)  # VanderWerf 2003
 BLINK_HOLD_S: Final[Range] = (0.03, 0.06)
 BLINK_OPEN_S: Final[Range] = (0.16, 0.24)
-GAZE_AT_PARTNER_LISTENING: Final = 0.85  # Argyle & Cook 1976 (0.75), a little keener
-GAZE_AT_PARTNER_SPEAKING: Final = 0.55
+GAZE_AT_PARTNER_LISTENING: Final = 0.75  # Argyle & Cook 1976: 0.75
+GAZE_AT_PARTNER_SPEAKING: Final = 0.45  # 0.40
 AVERSION_S: Final[Range] = (0.5, 1.6)
 FIXATION_S: Final[Range] = (0.6, 2.6)
-AVERSION_SIZE: Final[Range] = (0.20, 0.55)
-FIXATION_JITTER: Final = 0.035
+AVERSION_SIZE: Final[Range] = (0.30, 0.90)
+FIXATION_JITTER: Final = 0.05
 GAZE_DRIFT: Final = 0.012  # std; eyes at rest are not still
 GAZE_DRIFT_BAND_HZ: Final[Range] = (0.3, 3.0)
 LID_FOLLOWS_GAZE: Final = 0.3  # lowering of the lid per unit of downward gaze
@@ -73,12 +77,12 @@ EYE_COUNTER_ROTATION: Final = 0.75  # share of head rotation that the eyes take 
 # --- head -------------------------------------------------------------------------------------
 # standard deviations, in the rig's units, at style 1: (posture, moving when speaking, listening)
 SWAY: Final[dict[str, tuple[float, float, float]]] = {
-    "head_yaw": (0.035, 0.034, 0.007),
-    "head_pitch": (0.022, 0.024, 0.006),
-    "head_roll": (0.024, 0.022, 0.006),
-    "head_x": (0.020, 0.010, 0.003),
-    "head_y": (0.012, 0.007, 0.002),
-    "head_scale": (0.014, 0.007, 0.002),
+    "head_yaw": (0.040, 0.060, 0.018),
+    "head_pitch": (0.022, 0.038, 0.010),
+    "head_roll": (0.026, 0.026, 0.010),
+    "head_x": (0.018, 0.012, 0.004),
+    "head_y": (0.012, 0.008, 0.003),
+    "head_scale": (0.014, 0.008, 0.003),
 }
 POSTURE_BAND_HZ: Final[Range] = (0.02, 0.25)
 MOVING_BAND_HZ: Final[Range] = (0.25, 2.2)  # Hadar 1983
@@ -91,36 +95,48 @@ BREATH_HEAD_Y: Final = 0.003
 BREATH_PITCH_RAD: Final = 0.0025
 NEVER_STILL_RAD: Final = 0.005  # std of yaw, pitch and roll whatever happens
 NEVER_STILL_BAND_HZ: Final[Range] = (0.2, 1.0)
-EMPHASIS_NOD_PROBABILITY: Final = 0.30  # per primary stress of average loudness
-EMPHASIS_NOD_RAD: Final[Range] = (0.025, 0.075)
+EMPHASIS_NOD_PROBABILITY: Final = 0.40  # per primary stress of average loudness
+EMPHASIS_NOD_RAD: Final[Range] = (0.03, 0.10)
 EMPHASIS_PEAK_S: Final = 0.04  # after the middle of the stressed vowel: the stress comes first
-EMPHASIS_BROW_PROBABILITY: Final = 0.14
-EMPHASIS_BROW: Final[Range] = (0.15, 0.50)
+EMPHASIS_BROW_PROBABILITY: Final = 0.28
+EMPHASIS_BROW: Final[Range] = (0.20, 0.70)
+BROW_SPEAKING: Final = 0.22  # std, before what is below rest is cut off
+BROW_LISTENING: Final = 0.10
+BROW_BAND_HZ: Final[Range] = (0.08, 1.0)
 BROW_SINKS: Final = 0.30  # share of a raised brow that is lost while it is held
 BROW_TREMOR: Final = 0.08  # relative
 
 # --- listening --------------------------------------------------------------------------------
-NOD_AT_PHRASE_END: Final[Range] = (0.25, 0.70)  # style; gives 6-10 nods a minute of listening
-NOD_DELAY_S: Final[Range] = (0.20, 0.60)
-NOD_RAD: Final[Range] = (0.06, 0.14)
+NOD_AT_PHRASE_END: Final[Range] = (0.55, 0.90)  # style
+NOD_REST_S: Final[Range] = (1.8, 2.6)  # style; leaves 6-10 nods a minute of listening
+NOD_DELAY_S: Final[Range] = (0.25, 0.55)
+NOD_RAD: Final[Range] = (0.07, 0.15)
 NOD_HZ: Final[Range] = (1.6, 2.8)
-NOD_CYCLES: Final[tuple[int, int]] = (1, 3)
+NOD_CYCLES: Final[tuple[int, int]] = (1, 2)
 NOD_SPEED_RAD_S: Final = 0.9  # at most, so large nods are slow ones
 NOD_CLEAR_OF_SPEECH_S: Final = 0.3  # who is about to speak does not nod
-SMILE_BACK_PROBABILITY: Final[Range] = (0.70, 0.97)  # style
-SMILE_BACK_DELAY_S: Final[Range] = (0.20, 0.60)  # Dimberg 1998
-SMILE_BACK_GAIN: Final[Range] = (0.60, 1.00)
-QUESTION_BROW_PROBABILITY: Final = 0.65
+BEAT_PROBABILITY: Final = 0.35  # per primary stress of the partner: Kendon 1970, Hadar 1985
+BEAT_DELAY_S: Final[Range] = (0.12, 0.28)
+BEAT_RAD: Final[Range] = (0.008, 0.022)
+ANSWER_DELAY_S: Final[Range] = (0.20, 0.60)  # from an act to one in kind: Dimberg 1998
+ANSWER_GAIN: Final[Range] = (0.70, 1.10)
+SMILE_BACK_PROBABILITY: Final[Range] = (0.75, 0.98)  # style; of laughs, too
+NOD_BACK_PROBABILITY: Final[Range] = (0.65, 0.95)  # style
+BROW_BACK_PROBABILITY: Final[Range] = (0.60, 0.95)  # style
+SEEN_BROW: Final = 0.55  # a smaller one is not answered
+QUESTION_BROW_PROBABILITY: Final = 0.75
 QUESTION_BROW_DELAY_S: Final[Range] = (0.20, 0.50)
-QUESTION_BROW: Final[Range] = (0.25, 0.60)
+QUESTION_BROW: Final[Range] = (0.30, 0.75)
 TILT_PROBABILITY: Final = 0.25  # interest: a tilted head while the partner goes on speaking
 TILT_DELAY_S: Final[Range] = (0.6, 1.8)  # from the start of the sentence
 TILT_HOLD_S: Final[Range] = (0.8, 2.5)
 TILT_RAD: Final[Range] = (0.05, 0.12)
-MIRROR_GAIN: Final[Range] = (0.25, 0.65)  # style; Chartrand & Bargh 1999
-MIRROR_LAG_S: Final[Range] = (0.5, 1.2)  # style
-MIRROR_CUTOFF_HZ: Final = 0.35
-GAZE_FOLLOW_GAIN: Final = 0.55  # gaze units per head width of the partner's displacement
+MIRROR_GAIN: Final[Range] = (0.45, 0.85)  # style; Chartrand & Bargh 1999
+MIRROR_LAG_S: Final[Range] = (0.4, 0.9)  # style
+MIRROR_CUTOFF_HZ: Final = 0.6
+MIRROR_BROW_CUTOFF_HZ: Final = 1.2
+MIRROR_BROW_LAG_S: Final = 0.2
+GAZE_FOLLOW_GAIN: Final = 0.9  # gaze units per head width of the partner's displacement
 
 # --- expression -------------------------------------------------------------------------------
 SMILES_PER_MIN: Final[Range] = (1.5, 5.0)  # style, spontaneous, while speaking or at turn ends
@@ -132,11 +148,17 @@ SMILE_HOLD_S: Final[Range] = (0.8, 3.0)
 SMILE_FALL_S: Final[Range] = (0.8, 1.6)
 SMILE_GENUINE_PROBABILITY: Final = 0.75
 CHEEK_OF_SMILE: Final = 0.75
-SILENT_SMILES_PER_MIN: Final[Range] = (0.5, 3.0)  # style of the user: smiles while not talking
+# style of the user, whom the avatar is to answer: at any time, without a cause
+SILENT_SMILES_PER_MIN: Final[Range] = (1.0, 4.0)
+UNASKED_NODS_PER_MIN: Final[Range] = (1.0, 5.0)
+UNASKED_BROWS_PER_MIN: Final[Range] = (1.0, 4.0)
+UNASKED_BROW: Final[Range] = (0.55, 0.95)
+UNASKED_BROW_HOLD_S: Final[Range] = (0.1, 0.9)
 BASE_SMILE: Final[Range] = (0.00, 0.12)  # style
 SMILE_TREMOR: Final = 0.05  # relative, below 2 Hz: nobody holds a smile still
 FURROWS_PER_MIN: Final = 2.5
 FURROW_SIZE: Final[Range] = (0.15, 0.45)
+FURROW_HOLD_S: Final[Range] = (0.4, 1.5)
 
 # --- style and tracking -----------------------------------------------------------------------
 EXPRESSIVENESS: Final[Range] = (0.65, 1.35)
@@ -149,10 +171,23 @@ TRACKER_SMILE_LEAK: Final = 0.25  # at most so much of a stretched mouth is take
 TRACKER_POSE_OFFSET: Final = (0.03, 0.05, 0.02, 0.03, 0.03, 0.03)  # std, pose order
 TRACKER_NEUTRAL_ERROR: Final = 0.015  # std
 TRACKER_SMOOTHING: Final[Range] = (0.5, 1.0)  # share of the new frame in a running mean
+FACE_HIDDEN_PROBABILITY: Final = 0.15  # of a conversation: the user is heard, never seen
 TRACKER_LOST_PER_MIN: Final = 0.8
 TRACKER_LOST_S: Final[Range] = (0.1, 3.0)
 TRACKER_HOLD_S: Final = 0.2  # as perception does: held so long,
 TRACKER_DECAY_S: Final = 1.0  # then led to neutral in this time
+
+
+# --- what is aimed at -------------------------------------------------------------------------
+# Standard deviations of motion in clips of people talking and listening, radians and rig units, as
+# a face tracker sees them: rough ones of a few dozen clips, its noise among them. Mean speeds of
+# the head were 12 degrees a second in listening and 30 in speaking.
+PEOPLE_MOVE: Final[dict[str, dict[str, float]]] = {
+    "listening": {"head_yaw": 0.058, "head_pitch": 0.044, "head_roll": 0.051},
+    "speaking": {
+        "head_yaw": 0.075, "head_pitch": 0.063, "head_roll": 0.035, "brow_up_left": 0.24,
+    },
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -168,15 +203,24 @@ class PersonStyle:
     smile_asymmetry: float
     smile_back_probability: float
     nod_probability: float
+    nod_rest_s: float
+    nod_back_probability: float
+    brow_back_probability: float
     mirror_gain: float
     mirror_lag_s: float
     gaze_avoidance: float
     shifts_per_min: float = 0.0
     silent_smiles_per_min: float = 0.0
+    unasked_nods_per_min: float = 0.0
+    unasked_brows_per_min: float = 0.0
 
 
 def draw_style(rng: np.random.Generator, restless: bool = False) -> PersonStyle:
-    """A random person; a restless one also shifts posture and smiles unasked."""
+    """A random person; a restless one also shifts posture, and smiles and nods unasked."""
+
+    def restless_only(range_: Range) -> float:
+        return rng.uniform(*range_) if restless else 0.0
+
     return PersonStyle(
         expressiveness=rng.uniform(*EXPRESSIVENESS),
         articulation=rng.uniform(*ARTICULATION),
@@ -187,9 +231,14 @@ def draw_style(rng: np.random.Generator, restless: bool = False) -> PersonStyle:
         smile_asymmetry=rng.normal(0.0, 0.05),
         smile_back_probability=rng.uniform(*SMILE_BACK_PROBABILITY),
         nod_probability=rng.uniform(*NOD_AT_PHRASE_END),
+        nod_rest_s=rng.uniform(*NOD_REST_S),
+        nod_back_probability=rng.uniform(*NOD_BACK_PROBABILITY),
+        brow_back_probability=rng.uniform(*BROW_BACK_PROBABILITY),
         mirror_gain=rng.uniform(*MIRROR_GAIN),
         mirror_lag_s=rng.uniform(*MIRROR_LAG_S),
         gaze_avoidance=rng.uniform(0.7, 1.3),
-        shifts_per_min=rng.uniform(*POSTURE_SHIFTS_PER_MIN) if restless else 0.0,
-        silent_smiles_per_min=rng.uniform(*SILENT_SMILES_PER_MIN) if restless else 0.0,
+        shifts_per_min=restless_only(POSTURE_SHIFTS_PER_MIN),
+        silent_smiles_per_min=restless_only(SILENT_SMILES_PER_MIN),
+        unasked_nods_per_min=restless_only(UNASKED_NODS_PER_MIN),
+        unasked_brows_per_min=restless_only(UNASKED_BROWS_PER_MIN),
     )

@@ -16,7 +16,7 @@ from avatar_forcing_ros.training.synthetic.speech import Phoneme, Utterance, Voi
 
 PEOPLE = ("avatar", "user")
 # shares of the avatar in the turns of a conversation: mostly even, some where one only listens
-_BALANCES = (0.5,) * 12 + (0.8, 0.8, 0.8, 0.2, 0.2, 0.2, 1.0, 0.0)
+_BALANCES = (0.5,) * 11 + (0.8, 0.8, 0.8, 0.2, 0.2, 0.2, 1.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
