@@ -167,6 +167,8 @@ class LiveConfig(Config):
         high=5000.0)
     gather_ms: float = setting(200.0, "how long the first inputs are collected before media time "
         "begins with the earliest", unit="ms", low=0.0, high=5000.0)
+    fresh_seed: bool = setting(True, "whether each live conversation draws motion with a seed of "
+        "its own, which the log and avatar/state tell; else, and in a replay, with the one given")
     keep_pace: bool = setting(True, "whether to compute less, and to leave out what is late, "
         "where time is short", offered=False)
     """A replay does not: it gives the same result however slow the machine is, and looks at every

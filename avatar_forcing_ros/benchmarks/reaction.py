@@ -52,8 +52,8 @@ class BlockTimes:
 class _Observed(Session):
     """A session that notes what it does when."""
 
-    def reset(self) -> None:
-        super().reset()
+    def reset(self, seed: int | None = None) -> None:
+        super().reset(seed)
         self.slots: dict[int, int] = {}  # id of an image's pixels -> frame that got it
         self.frames: dict[int, int] = {}  # the same by media time, where they are tracked apart
         self.blocks: list[BlockTimes] = []

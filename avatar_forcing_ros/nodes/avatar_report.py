@@ -26,6 +26,7 @@ class AvatarReport:
         self._sending_cpu_s = self._sending_share = 0.0
         self._reported_chunk_ms = 0.0
         self._last_state: tuple[bool, ...] = ()
+        self._conversation: tuple[int, int] | None = None  # its seed, and the blocks of it so far
         self._state = node.create_table_publisher("avatar/state", AvatarState)
 
     def publish(
@@ -42,6 +43,7 @@ class AvatarReport:
             sending_s / REPORT_PERIOD_S,
             status.sending_cpu_s,
         )
+        self._tell_seed(status)
         self._warn_of_long_chunks(status)
         self.publish_state(status)
         node, errors = self._node, self._node.errors
@@ -71,6 +73,7 @@ class AvatarReport:
             reaction_latency_ms=status.playout_delay_ms,
             block_compute_ms=status.compute_ms,
             block_compute_p99_ms=status.compute_p99_ms,
+            seed=status.seed,
             blocks=status.blocks,
             late_blocks=status.late_blocks,
             skipped_blocks=status.skipped_blocks,
@@ -87,6 +90,15 @@ class AvatarReport:
         frame_id = str(self._node.get_parameter("frame_id").value)
         msg.header = header(self._node.now_ns(), frame_id)
         self._state.publish(msg)
+
+    def _tell_seed(self, status: AvatarStatus) -> None:
+        """Log once for each conversation how to see the same motion again."""
+        before, now = self._conversation, (status.seed, status.blocks)
+        self._conversation = now if status.running and status.blocks else None
+        if self._conversation and (before is None or before[0] != now[0] or before[1] > now[1]):
+            self._node.get_logger().info(
+                f"a conversation has begun; its motion is drawn with seed {status.seed}"
+            )
 
     def _warn_of_long_chunks(self, status: AvatarStatus) -> None:
         """Log once why the avatar answers late, where the microphone is the reason."""

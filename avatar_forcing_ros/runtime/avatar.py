@@ -20,6 +20,7 @@ from avatar_forcing_ros.errors import ConversationError
 from avatar_forcing_ros.media import AudioChunk, AvatarFrame, VideoFrame
 from avatar_forcing_ros.rig.portrait import Portrait
 from avatar_forcing_ros.runtime.commands import resolved, too_late
+from avatar_forcing_ros.runtime.conversation import draw_seed
 from avatar_forcing_ros.runtime.pacer import Pacer
 from avatar_forcing_ros.runtime.session import Session
 from avatar_forcing_ros.runtime.status import AvatarStatus
@@ -68,7 +69,7 @@ class Avatar:
             raise _refused("none that goes on", "one that does", "stop it first")
         self._wait_for_the_last()
         config = config or LiveConfig()
-        self._session.reset()
+        self._session.reset(draw_seed(config))
         self._session.codec.load_tracker()
         pacer = Pacer(
             self.now_ns, on_frame, partial(self._on_warning, "pacer"), keep_pace=config.keep_pace

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -14,11 +15,21 @@ from avatar_forcing_ros.runtime.status import AvatarStatus
 from avatar_forcing_ros.sync.playout_delay import ChunkWait
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLES_PER_FRAME
 
+MAX_SEED = 2**31  # it is to be typed again
 MAX_HELD_INPUTS = 200  # of before the clock begins: images are large
 FAR_AHEAD_NS = 60_000_000_000  # of the clock: nothing waits for so long, and fills the memory
 # No conversation begins longer ago, whatever the first inputs' stamps are: one that was on its way
 # while the clock jumped may be of another day, and all blocks since then would be made.
 MAX_AGE_NS = 10_000_000_000
+# A replay's clock may run on while its inputs wait in a queue of a busy machine. So it gives up
+# what is missing only when something later has come, or nothing for so long; of a round of the
+# worker a moment counts, for in the rest of it nothing could be heard.
+QUIET_S, ROUND_S = 0.5, 0.05
+
+
+def draw_seed(config: LiveConfig) -> int | None:
+    """The seed of a new conversation; None for that of the sampling configuration."""
+    return secrets.randbelow(MAX_SEED) if config.fresh_seed and config.keep_pace else None
 
 
 class Input(NamedTuple):
@@ -38,6 +49,8 @@ class Conversation:
     origin_ns: int | None = None  # clock time of media time zero
     held: list[Input] = field(default_factory=list)
     gather_until_ns: int | None = None
+    newest_ns: int = 0  # stamp of the newest input
+    quiet_s: float = 0.0  # since the last one, as far as was listened
     avatar_speech: SpeechMeter = field(default_factory=SpeechMeter)
     user_speech: SpeechMeter = field(default_factory=SpeechMeter)
     microphone: ChunkWait = field(default_factory=ChunkWait)
@@ -49,6 +62,7 @@ class Conversation:
 
     def accept(self, inputs: list[Input], now_ns: int, on_warning: Callable[[str], None]) -> None:
         """Hand inputs to the session, on media time; until that has begun they are held."""
+        self.newest_ns = max([self.newest_ns, *(one.stamp_ns for one in inputs)])
         if self.origin_ns is None:
             inputs = self._gather(inputs, now_ns)
         if self.origin_ns is None:
@@ -110,7 +124,21 @@ class Conversation:
     def is_due(self, now_ns: int) -> bool:
         """Whether the next block is to be made now."""
         left_ns = self.left_ns(now_ns)
-        return left_ns is not None and left_ns <= 0 and left_ns + self.patience_ns() <= 0
+        if left_ns is None or left_ns > 0:
+            return False
+        patience_ns = self.patience_ns()
+        if left_ns + patience_ns > 0:
+            return False
+        return patience_ns == 0 or self._has_settled(now_ns + left_ns + patience_ns)
+
+    def listened(self, came: bool, took_s: float) -> None:
+        """A round of the worker took so long, at whose end something came, or nothing."""
+        self.quiet_s = 0.0 if came else self.quiet_s + min(took_s, ROUND_S)
+
+    def _has_settled(self, until_ns: int) -> bool:
+        """Whether what is stamped before `until_ns` has come if it ever will."""
+        live = self.config.keep_pace
+        return live or self.newest_ns >= until_ns or self.quiet_s >= QUIET_S
 
     def behind_ns(self, now_ns: int) -> int:
         """How late the next block is, beyond what a microphone's chunks are waited for."""
@@ -144,6 +172,7 @@ class Conversation:
         avatar, user = session.avatar_audio_track, session.user_audio_track
         motion, images = session.user_motion, session.user_frames
         return AvatarStatus(
+            seed=session.state.seed,
             blocks=self.blocks,
             skipped_blocks=self.skipped_blocks,
             undrawn_frames=self.undrawn_frames,

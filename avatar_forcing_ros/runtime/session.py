@@ -44,9 +44,12 @@ class Session:
         self._keeps_all_frames = False
         self.reset()
 
-    def reset(self) -> None:
-        """Begin a new conversation with the same weights and face."""
-        self.state = self.engine.new_state(self.codec.reference)
+    def reset(self, seed: int | None = None) -> None:
+        """Begin a new conversation with the same weights and face.
+
+        `seed` is by default that of the sampling configuration.
+        """
+        self.state = self.engine.new_state(self.codec.reference, seed)
         self.avatar_audio_track = AudioTrack(continuous=False)
         self.user_audio_track = AudioTrack()
         self.user_frames = ImageTrack(bounded=not self._keeps_all_frames)

@@ -19,6 +19,8 @@ class AvatarStatus:
     """Whether the thread that makes blocks runs."""
     stalled_s: float = 0.0
     """How long that thread has not come round: it hangs where this is long."""
+    seed: int = 0
+    """What the motion of this conversation is drawn with: the same one repeats it."""
     blocks: int = 0
     late_blocks: int = 0
     """Blocks shown later than planned, which made the playout delay grow."""

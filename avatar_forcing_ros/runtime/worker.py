@@ -23,7 +23,7 @@ from avatar_forcing_ros.config import LiveConfig, SamplingConfig
 from avatar_forcing_ros.media import AudioChunk, AvatarFrame, VideoFrame
 from avatar_forcing_ros.perception.user_motion import UserMotion
 from avatar_forcing_ros.runtime.commands import Command, resolved, too_late
-from avatar_forcing_ros.runtime.conversation import Conversation, Input
+from avatar_forcing_ros.runtime.conversation import Conversation, Input, draw_seed
 from avatar_forcing_ros.runtime.degradation import DegradationControl
 from avatar_forcing_ros.runtime.meters import Durations
 from avatar_forcing_ros.runtime.pacer import Pacer
@@ -76,7 +76,7 @@ class AvatarWorker(StoppableThread):
         self._durations = Durations()
         self._control = DegradationControl(session.quality_levels())
         self._failed_in_a_row = self._failed = 0
-        self._status = AvatarStatus(quality=self._control.quality)
+        self._status = AvatarStatus(quality=self._control.quality, seed=session.state.seed)
         self._last_round_s = time.monotonic()
         self._perception: PerceptionThread | None = None
         if config.keep_pace and session.tracks_apart:
@@ -257,7 +257,9 @@ class AvatarWorker(StoppableThread):
                 for command in commands:  # asked for in time; none come any more
                     command.resolve()
                 return
-            self._last_round_s = time.monotonic()
+            round_s = time.monotonic()
+            self._conversation.listened(bool(inbox), round_s - self._last_round_s)
+            self._last_round_s = round_s
             now_ns = self._now_ns()
             came = iter(inbox)
             for command in commands:
@@ -279,9 +281,10 @@ class AvatarWorker(StoppableThread):
 
     def _begin_conversation(self) -> None:
         with self._perception.resting() if self._perception else nullcontext():
-            self._session.reset()
+            self._session.reset(draw_seed(self._config))
             self._conversation = Conversation(self._session, self._config)
-        self._status = AvatarStatus(quality=self._control.quality, reduced=self._control.reduced)
+        control, seed = self._control, self._session.state.seed
+        self._status = AvatarStatus(quality=control.quality, reduced=control.reduced, seed=seed)
 
     def _work(self) -> bool:
         """Make the block that is due, else track a face for it; whether there was either."""

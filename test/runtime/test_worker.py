@@ -119,6 +119,18 @@ def test_missing_input_is_waited_for_until_the_deadline(bench: Callable[..., Ben
     assert b.worker.status.filled_audio_samples == 640  # the user's; a voice may end
 
 
+def test_a_replay_loses_nothing_that_waits_in_a_queue_while_its_clock_runs_on(
+    bench: Callable[..., Bench],
+) -> None:
+    b = bench(deadline_ms=80.0).at(0)
+    b.sound(0, 8)
+    b.at(200).until(1)
+    assert b.at(900).settle() == 1  # the deadline is over, but nothing later has been served
+    b.sound(9, 12)
+    b.until(2)
+    assert b.worker.status.filled_audio_samples == 0
+
+
 def test_what_comes_in_time_is_not_filled(bench: Callable[..., Bench]) -> None:
     b = bench(deadline_ms=80.0).at(0)
     b.sound(0, 4)
