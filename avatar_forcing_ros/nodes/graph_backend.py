@@ -320,6 +320,7 @@ class GraphOutputs:
 def status_of(msg: AvatarState) -> AvatarStatus:
     """The status that `avatar/state` carries."""
     return AvatarStatus(
+        seed=msg.seed,
         blocks=msg.blocks,
         late_blocks=msg.late_blocks,
         skipped_blocks=msg.skipped_blocks,

@@ -221,6 +221,7 @@ def backend_state(backend: AvatarBackend) -> dict[str, Any]:
         "compute_p99_ms": ms(status.compute_p99_ms),
         "face_visible": status.face_visible,
         "reduced": status.reduced,
+        "seed": status.seed,
         "skipped_blocks": status.skipped_blocks,
         "failed_blocks": status.failed_blocks,
         "dropped_user_frames": status.dropped_user_frames,

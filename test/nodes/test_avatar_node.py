@@ -451,6 +451,19 @@ def test_the_graph_is_what_the_table_says(robot: Robot, avatar: Set) -> None:
     assert there
 
 
+def test_each_conversation_has_a_seed_of_its_own_unless_one_is_asked_for(
+    robot: Robot, avatar: Set
+) -> None:
+    node = started(avatar)
+    (state,) = robot.some("avatar/state", 1)
+    assert robot.ask(Trigger, "avatar_node/reset").success
+    robot.wait(lambda: robot.got["avatar/state"][-1].seed != state.seed)
+    node.trigger_deactivate()
+    node.trigger_cleanup()
+    started(avatar, fresh_seed=False, seed=17)
+    robot.wait(lambda: robot.got["avatar/state"][-1].seed == 17)
+
+
 def test_the_preset_decides_how_motion_is_sampled(avatar: Set) -> None:
     paper = avatar(preset="paper")
     sampling = {name: paper.get_parameter(name).value for name in ("nfe", "guidance", "solver")}
@@ -498,6 +511,7 @@ def test_the_state_carries_the_status_to_other_nodes(
     robot: Robot, avatar: Set, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     status = AvatarStatus(
+        seed=123,
         blocks=100,
         late_blocks=7,
         skipped_blocks=3,

@@ -246,3 +246,18 @@ def test_what_does_not_end_is_told_and_a_later_start_is_safe(
     bench.go_on(1.0)
     assert bench.frames
     avatar.stop()
+
+
+def test_each_live_conversation_has_a_seed_of_its_own(avatar: Avatar) -> None:
+    seeds = []
+    for config in (LiveConfig(), LiveConfig()):
+        avatar.start(lambda frame: None, config)
+        seeds.append(avatar.status.seed)
+        avatar.reset().result(PATIENCE_S)
+        seeds.append(avatar.status.seed)
+        avatar.stop()
+    assert len(set(seeds)) == 4
+    for config in (LiveConfig(fresh_seed=False), LiveConfig(keep_pace=False)):
+        avatar.start(lambda frame: None, config)
+        assert avatar.status.seed == 0
+        avatar.stop()

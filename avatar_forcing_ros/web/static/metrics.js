@@ -39,6 +39,7 @@ export function show(list, state, line) {
     ["A block is computed in", ms(state.compute_ms ?? NaN)],
     ["· at worst (99 of 100)", ms(state.compute_p99_ms ?? NaN)],
     ["Computes less, for lack of time", state.reduced ? "yes" : "no"],
+    ["Its motion is drawn with seed", state.seed],
     ["Blocks skipped", state.skipped_blocks],
     ["Blocks failed", state.failed_blocks],
     ["Your face", state.face_visible ? "seen" : "not seen"],
