@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 NOTHING_KEPT = 1
 QUICK = {"conversations": 12, "seconds": 12.0, "drift_minutes": 1.0}
+QUICK_CLAIMS = {"users": 12, "seconds": 12.0, "judge_users": 60, "judge_steps": 300, "windows": 5}
 
 
 def add_prepare(commands: Any) -> None:
@@ -231,6 +232,12 @@ def add_evaluate(commands: Any) -> None:
         "--quick", action="store_true", help="within a minute: fewer conversations and ablations"
     )
     evaluate.add_argument(
+        "--claims",
+        action="store_true",
+        help="measure the paper's claims instead, to claims.json and claims.md: speed against "
+        "whole windows, and what a judge prefers that was trained on truth alone",
+    )
+    evaluate.add_argument(
         "-o", "--output-dir", type=user_path, default=Path("evaluation"), metavar="DIR",
         help="where the results go (default: evaluation)",
     )  # fmt: skip
@@ -259,6 +266,10 @@ def _run_evaluate(options: argparse.Namespace) -> None:
     from avatar_forcing_ros.training.evaluation.evaluate import EvaluationConfig, evaluate
     from avatar_forcing_ros.training.evaluation.report import summary
 
+    weights = options.weights or shipped("models/compact/generator.safetensors")
+    if options.claims:
+        _run_claims(weights, options)
+        return
     given: dict[str, Any] = dict(QUICK) if options.quick else {}
     if options.quick:
         given |= {"compared": "user", "free_drift": False}
@@ -267,7 +278,20 @@ def _run_evaluate(options: argparse.Namespace) -> None:
     for name in ("conversations", "seconds", "seed", "drift_minutes", "workers"):
         if getattr(options, name) is not None:
             given[name] = getattr(options, name)
-    weights = options.weights or shipped("models/compact/generator.safetensors")
     metrics = evaluate(weights, options.before, EvaluationConfig(**given), options.output_dir)
     print(summary(metrics))
     print(f"\nWrote {options.output_dir / 'evaluation.md'}")
+
+
+def _run_claims(weights: Path, options: argparse.Namespace) -> None:
+    """Measure the claims, write the files, print the page."""
+    from avatar_forcing_ros.training.evaluation.claims import ClaimsConfig, measure_claims, page
+
+    given: dict[str, Any] = dict(QUICK_CLAIMS) if options.quick else {}
+    given["workers"] = options.workers or os.cpu_count() or 1
+    for name, setting in (("conversations", "users"), ("seconds", "seconds")):
+        if getattr(options, name) is not None:
+            given[setting] = getattr(options, name)
+    claims = measure_claims(weights, options.before, ClaimsConfig(**given), options.output_dir)
+    print(page(claims))
+    print(f"Wrote {options.output_dir / 'claims.md'}")

@@ -136,7 +136,9 @@ def test_speech_that_cannot_be_spoken_is_refused(
 
 def test_the_page_is_told_of_losses_and_of_nothing_that_was_not_measured() -> None:
     backend = FlashBackend()
-    backend.status = AvatarStatus(seed=7, skipped_blocks=3, failed_blocks=2, playout_delay_ms=200.0)
+    backend.status = AvatarStatus(
+        seed=7, skipped_blocks=3, failed_blocks=2, playout_delay_ms=200.0
+    )
     state = server.backend_state(backend)
     assert (state["skipped_blocks"], state["failed_blocks"], state["seed"]) == (3, 2, 7)
     assert (state["state"], state["playout_delay_ms"]) == ("asleep", None)

@@ -94,9 +94,9 @@ def evaluate(
     preference learning. Raises CheckpointError for weights that are no rig generator,
     OutputError, and MissingDependencyError without espeakng-loader.
     """
-    checkpoint = _rig_checkpoint(weights)
+    checkpoint = rig_checkpoint(weights)
     if before:
-        _rig_checkpoint(before)
+        rig_checkpoint(before)
     sampling, model = PRESETS["compact"].sampling, checkpoint.generator.config
     with json_file(folder / "evaluation.json") as metrics:
         speed_ms = block_ms(weights, sampling)  # before other processes want the cores
@@ -144,7 +144,7 @@ def block_ms(weights: Path, sampling: SamplingConfig) -> float:
     return float(np.median(took_ms[fill:]))
 
 
-def _rig_checkpoint(path: Path) -> Checkpoint:
+def rig_checkpoint(path: Path) -> Checkpoint:
     checkpoint = load_checkpoint(path)
     config = checkpoint.generator.config
     if config.motion_space != "rig" or config.motion_dim != coefficients.COUNT:
@@ -166,13 +166,61 @@ def _held_out(config: EvaluationConfig) -> list[Conversation]:
 
 def _listening_set(config: EvaluationConfig) -> ListeningSet:
     """The same users, before avatars that only listen."""
-    count = config.conversations
-    rows = [(k, seen) for seen, who in ((True, SEEN_BY), (False, HEARD_BY)) for k in who]
-    first = FIRST_SEED[SPLIT] + config.seed
-    jobs = [(first + i, config.seconds, k, seen) for k, seen in rows for i in range(count)]
-    made = _map(_generate_listener, jobs, config.workers, "listeners")
-    parts = [made[i : i + count] for i in range(0, len(made), count)]
-    return ListeningSet(parts[: len(SEEN_BY)], parts[len(SEEN_BY) :])
+    asked = (FIRST_SEED[SPLIT] + config.seed, config.conversations, config.seconds)
+    seen, heard = (
+        listeners_of(SPLIT, *asked, who, config.workers, seen=sees)
+        for who, sees in ((SEEN_BY, True), (HEARD_BY, False))
+    )
+    return ListeningSet(seen, heard)
+
+
+def listeners_of(
+    split: str,
+    first_seed: int,
+    users: int,
+    seconds: float,
+    listeners: Sequence[int],
+    workers: int,
+    *,
+    seen: bool = True,
+) -> list[list[Conversation]]:
+    """`users` of a split before each of `listeners`, who only listen: a list for each of these."""
+    jobs = [
+        (first_seed + i, seconds, split, listener, seen)
+        for listener in listeners
+        for i in range(users)
+    ]
+    made = _map(_generate_listener, jobs, workers, "listeners")
+    return [made[i : i + users] for i in range(0, len(made), users)]
+
+
+def roll_out_listening(
+    variant: Variant,
+    rows: Sequence[Sequence[Conversation]],
+    listeners: Sequence[int],
+    workers: int,
+) -> list[list[Motion]]:
+    """What `variant` makes of listening to each user of `rows`, a list for each listener."""
+    jobs = [
+        job
+        for row, listener in zip(rows, listeners, strict=True)
+        for job in _batches(variant, row, [listener] * len(row))
+    ]
+    made = [clip for result in _map(_roll_out, jobs, workers, "rollouts") for clip in result]
+    return [made[i : i + len(rows[0])] for i in range(0, len(made), len(rows[0]))]
+
+
+def _batches(
+    variant: Variant, row: Sequence[Conversation], seeds: Sequence[int]
+) -> list[_RolloutJob]:
+    return [
+        _RolloutJob(
+            variant,
+            tuple(Script([item]) for item in row[start : start + BATCH]),
+            tuple(seeds[start : start + BATCH]),
+        )
+        for start in range(0, len(row), BATCH)
+    ]
 
 
 def _roll_out_all(
@@ -199,10 +247,7 @@ def _roll_out_all(
                 for k, row in zip(listeners, getattr(users, set_name), strict=True):
                     rows.append((variant, row, [k] * len(row)))
     for variant, row, seeds in rows:
-        for start in range(0, len(row), BATCH):
-            batch = slice(start, start + BATCH)
-            scripts = tuple(Script([item]) for item in row[batch])
-            jobs.append(_RolloutJob(variant, scripts, tuple(seeds[batch])))
+        jobs += _batches(variant, row, seeds)
     results = _map(_roll_out, jobs, config.workers, "rollouts")
     made = iter([clip for result in results[long_jobs:] for clip in result])
     clips = {v.name: list(itertools.islice(made, len(conversations))) for v in compared}
@@ -243,9 +288,9 @@ def _generate(job: tuple[int, float]) -> Conversation:
     return generate_conversation(seed, seconds, SPLIT)
 
 
-def _generate_listener(job: tuple[int, float, int, bool]) -> Conversation:
-    seed, seconds, listener, seen = job
-    return generate_listener(seed, seconds, SPLIT, listener, seen=seen)
+def _generate_listener(job: tuple[int, float, str, int, bool]) -> Conversation:
+    seed, seconds, split, listener, seen = job
+    return generate_listener(seed, seconds, split, listener, seen=seen)
 
 
 def _roll_out(job: _RolloutJob) -> list[Motion]:
