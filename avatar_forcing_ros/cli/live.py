@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> None:
 
     try:
         serve_until_signal(
-            LiveBackend(avatar, find_face, config.live),
+            LiveBackend(avatar, find_face, config.live, partial(print, flush=True)),
             endpoint,
             ready=lambda: print(f"Open {endpoint.url} in a browser. Ctrl-C ends it.", flush=True),
         )

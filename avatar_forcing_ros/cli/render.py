@@ -95,7 +95,7 @@ def _run_render(options: argparse.Namespace) -> None:
         report |= result.report(config.sampling.seed)
     print(
         f"Wrote {options.output}: {result.frames} frames, "
-        f"{result.real_time_factor:.2f} x real time"
+        f"{result.real_time_factor:.2f} x real time, seed {config.sampling.seed}"
     )
     if session.codec.fit:
         fits = ", ".join(f"{n} {session.codec.fit[n]:.2f}" for n in REPORTED_FITS)

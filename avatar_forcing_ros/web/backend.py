@@ -102,8 +102,11 @@ class LiveBackend:
         avatar: Avatar | AvatarProcess,
         find_face: Callable[[NDArray[np.uint8]], Portrait],
         config: LiveConfig | None = None,
+        report: Callable[[str], None] = lambda line: None,
     ) -> None:
+        """`report` gets a line for whoever runs the server."""
         self._avatar, self._find_face, self._config = avatar, find_face, config
+        self._report = report
         self.now_ns = avatar.now_ns
         self.push_user_audio, self.push_user_frame = avatar.push_user_audio, avatar.push_user_frame
         self._first_portrait = avatar.portrait
@@ -132,6 +135,9 @@ class LiveBackend:
         self._avatar.start(on_frame, self._config)
 
     def stop(self) -> None:
+        status = self._avatar.status
+        if status.blocks:
+            self._report(f"A conversation has ended; its motion was drawn with seed {status.seed}")
         self._avatar.stop()
         self._backlog.clear()
 

@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, suppress
 
+import numpy as np
 import pytest
 
 pytest.importorskip("aiortc")
@@ -19,6 +20,7 @@ from fakes import fake_session
 from web_fixture import SIZE_PX, find_face
 
 from avatar_forcing_ros.errors import OutputError
+from avatar_forcing_ros.media import AudioChunk
 from avatar_forcing_ros.runtime.avatar import Avatar
 from avatar_forcing_ros.web import serving
 from avatar_forcing_ros.web.access import Access
@@ -39,6 +41,21 @@ def _logs_as_they_were() -> Iterator[None]:
 def backend() -> LiveBackend:
     avatar = Avatar(fake_session(SIZE_PX), lambda where, text: print(where, text))
     return LiveBackend(avatar, find_face)
+
+
+def test_the_seed_of_a_conversation_is_told_when_it_ends() -> None:
+    told: list[str] = []
+    avatar = Avatar(fake_session(SIZE_PX), print)
+    live, came = LiveBackend(avatar, find_face, report=told.append), threading.Event()
+    live.stop()
+    assert told == []  # none was had
+    live.start(lambda frame: came.set(), lambda view: None)
+    silence = np.zeros(16_000, np.float32)
+    live.push_avatar_audio(AudioChunk(silence, 16_000, live.now_ns()))
+    assert came.wait(20)
+    seed = live.status.seed
+    live.stop()
+    assert [line.split()[-2:] for line in told] == [["seed", str(seed)]]
 
 
 def free_port() -> int:
