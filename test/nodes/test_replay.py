@@ -30,6 +30,7 @@ from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 from sensor_msgs.msg import CompressedImage
 
 from avatar_forcing_ros.cli import main
+from avatar_forcing_ros.config import PRESETS
 from avatar_forcing_ros.nodes.convert_audio import samples
 from avatar_forcing_ros.nodes.convert_image import compressed_to_rgb
 
@@ -39,6 +40,7 @@ pytestmark = [
 ]  # the bag was recorded with that package
 BAG = Path(__file__).parent.parent / "bags" / "conversation"
 FRAMES = 150
+BLOCK_FRAMES = PRESETS["compact"].model.block_frames
 COMPARED = 145  # the last block may end after the bag's clock
 PATIENCE_S = 120.0  # for processes to start, where there are many
 TYPES = {"/user/image/compressed": CompressedImage, "/user/audio": MESSAGE,
@@ -128,7 +130,7 @@ def replay(listener: Listener, bag: Path, frames: int, rate: float = 1.0) -> Rep
         finally:
             player.kill()
         listener.wait(lambda: len(listener.motions) >= frames)
-        listener.wait(lambda: listener.states[-1].blocks * 5 >= frames)
+        listener.wait(lambda: listener.states[-1].blocks * BLOCK_FRAMES > LOST_BEFORE)
         state = listener.states[-1]
     finally:
         node.terminate()
