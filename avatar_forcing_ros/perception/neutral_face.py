@@ -15,7 +15,12 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar_forcing_ros.perception.expression import ExpressionSolver, eye_opening
+from avatar_forcing_ros.perception.expression import (
+    ExpressionSolver,
+    eye_opening,
+    read_as,
+    smooth_step,
+)
 from avatar_forcing_ros.perception.head_pose import canonical_face
 from avatar_forcing_ros.rig.coefficients import EXPRESSION_NAMES
 from avatar_forcing_ros.rig.face_landmarks import (
@@ -73,7 +78,7 @@ _SIGMA: Array = np.array([_SPREAD.get(name, 1.0) for name in EXPRESSION_NAMES])
 _IS_HEIGHT = np.array([name.startswith("brow_up") for name in EXPRESSION_NAMES])
 _BUILD_SIGMA: Array = np.where(_IS_HEIGHT, _BROW_BUILD, _SIGMA)
 _IS_BROW = np.array([name.startswith("brow_") for name in EXPRESSION_NAMES])
-_EYES_OWN = np.array([name.startswith(("blink", "gaze")) for name in EXPRESSION_NAMES])
+_JAW = EXPRESSION_NAMES.index("jaw_open")
 
 
 class NeutralFace:
@@ -116,12 +121,11 @@ class NeutralFace:
 
     def _learn(self, face: Array) -> None:
         mean = _mean_solver()
-        expression = mean.solve(face, np.zeros(len(EXPRESSION_NAMES)))
-        expression[_EYES_OWN] = 0.0
+        moves, wide_jaw = mean.explain(face)
+        expression = read_as(moves, wide_jaw)
         spreads = expression / _SIGMA
-        part = np.clip((expression / _BUILD_SIGMA - BUILD) / (SHOWN - BUILD), 0.0, 1.0)
-        shown = expression * part * part * (3.0 - 2.0 * part)
-        rest = face - mean.move(shown)
+        shown = smooth_step((expression / _BUILD_SIGMA - BUILD) / (SHOWN - BUILD))
+        rest = face - mean.move(moves * shown, wide_jaw * float(shown[_JAW]))
         for ids, group in ((_UPPER, _IS_BROW), (_LOWER, ~_IS_BROW)):
             distance = np.sum(spreads[group] ** 2) / NEAR**2
             weight = 1.0 / (1.0 + distance) ** 2

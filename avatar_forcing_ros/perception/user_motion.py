@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from avatar_forcing_ros.errors import MediaError
 from avatar_forcing_ros.perception.face_tracker import FaceObservation
 from avatar_forcing_ros.perception.head_pose import HeadPose, canonical_face, estimate_pose
+from avatar_forcing_ros.perception.hidden_mouth import HiddenMouth
 from avatar_forcing_ros.perception.neutral_face import NeutralFace
 from avatar_forcing_ros.rig import coefficients
 from avatar_forcing_ros.rig.coefficients import COUNT, EXPRESSION, POSE, POSE_COUNT
@@ -81,6 +82,7 @@ class UserMotionEstimator:
         self._neutral = NeutralFace()
         self._place = PoseReference()
         self._raw_expression = np.zeros(COUNT - POSE_COUNT)
+        self._hidden_mouth = HiddenMouth()
         self._filter = OneEuroFilter(_min_cutoffs_hz(), _speed_gains())
 
     def update(self, observation: FaceObservation | None, stamp_ns: int) -> UserMotion:
@@ -103,7 +105,7 @@ class UserMotionEstimator:
             self._filter.reset()
             if stamp_ns - self._seen_ns > _ns(FORGET_S):
                 self._new_user()
-        raw = self._read(observation)
+        raw = self._read(observation, stamp_ns)
         values = self._filter(raw) if self._smooth else raw
         if self._returned is not None:
             since_ns, start = self._returned
@@ -114,12 +116,15 @@ class UserMotionEstimator:
         self._seen_ns, self._where = stamp_ns, where
         return UserMotion(self._values.astype(np.float32), True)
 
-    def _read(self, observation: FaceObservation) -> Array:
+    def _read(self, observation: FaceObservation, stamp_ns: int) -> Array:
         """Coefficients ``[K]`` of one observation, before smoothing."""
         pose = estimate_pose(observation.landmarks_px, canonical_face())
         face = pose.to_face(observation.landmarks_px)  # [478, 3]
-        self._neutral.add(face, abs(float(pose.angles_rad[0])))
-        self._raw_expression = self._neutral.solver.solve(face, self._raw_expression)
+        visible = observation.mouth_visible
+        if visible:
+            self._neutral.add(face, abs(float(pose.angles_rad[0])))
+        read = self._neutral.solver.solve(face, self._raw_expression)
+        self._raw_expression = self._hidden_mouth(read, visible, stamp_ns)
         out = np.zeros(COUNT)
         out[POSE] = self._place.relative(pose)
         out[EXPRESSION] = self._raw_expression
