@@ -42,19 +42,19 @@ _RESTING = {
     **{"brow_up_left": -0.31, "brow_up_right": -0.31, "brow_furrow": 0.1, "cheek_raise": 0.02},
 }
 _SPREAD = {
-    **{"jaw_open": 0.08, "lips_close": 0.2, "mouth_wide": 0.07, "mouth_pucker": 0.07},
-    **{"smile_left": 0.09, "smile_right": 0.09, "frown": 0.1, "upper_lip_raise": 0.17},
-    **{"lower_lip_down": 0.2, "brow_up_left": 0.23, "brow_up_right": 0.23},
+    **{"jaw_open": 0.08, "lips_close": 0.2, "mouth_wide": 0.12, "mouth_pucker": 0.07},
+    **{"smile_left": 0.11, "smile_right": 0.11, "frown": 0.13, "upper_lip_raise": 0.17},
+    **{"lower_lip_down": 0.3, "brow_up_left": 0.23, "brow_up_right": 0.23},
     **{"brow_furrow": 0.23, "cheek_raise": 0.04},
 }
 # How high brows sit is a matter of build over a wider range than this, above all on drawn faces.
 _BROW_BUILD = 0.52
 BUILD, SHOWN = 0.7, 2.5  # spreads up to which all is build, and from which all is expression
-NEAR = 2.0  # spreads at which a frame counts a quarter of one at rest
+NEAR = 2.0  # spreads at which a frame counts an eighth of one at rest
 
 EVERY_FRAME = 2 * FRAME_RATE_HZ  # all faces of the first two seconds are learned from,
-THEN_EVERY = 5  # then one in five
-MEMORY = 60 * FRAME_RATE_HZ / THEN_EVERY  # frames at rest that are remembered
+THEN_EVERY = 5  # then one in five, which counts for all of them
+MEMORY = 60 * FRAME_RATE_HZ  # frames at rest that are remembered
 LEARN_FRAMES = 12 * FRAME_RATE_HZ  # after which a face counts as known, its lids are not learned
 STILL = 5e-4  # head widths; an estimate that moved by less is not worth a new solver
 MAX_TURN_RAD = 0.35  # faces turned further serve only while there is no other
@@ -108,7 +108,7 @@ class NeutralFace:
         index, self._seen = self._seen, self._seen + 1
         if index >= EVERY_FRAME and index % THEN_EVERY:
             return
-        self._learn(face)
+        self._learn(face, 1 if index < EVERY_FRAME else THEN_EVERY)
         if index < LEARN_FRAMES:
             self._lids.append(face[_LIDS])
             self._openings.append((eye_opening(face, EYE_LEFT), eye_opening(face, EYE_RIGHT)))
@@ -119,7 +119,8 @@ class NeutralFace:
         if index == 0 or np.abs(estimate - self._read_against).max() > STILL:
             self._solver, self._read_against = ExpressionSolver(estimate), estimate
 
-    def _learn(self, face: Array) -> None:
+    def _learn(self, face: Array, frames: int) -> None:
+        """Learn from `face`, which stands for so many `frames`."""
         mean = _mean_solver()
         moves, wide_jaw = mean.explain(face)
         expression = read_as(moves, wide_jaw)
@@ -128,7 +129,7 @@ class NeutralFace:
         rest = face - mean.move(moves * shown, wide_jaw * float(shown[_JAW]))
         for ids, group in ((_UPPER, _IS_BROW), (_LOWER, ~_IS_BROW)):
             distance = np.sum(spreads[group] ** 2) / NEAR**2
-            weight = 1.0 / (1.0 + distance) ** 2
+            weight = frames / (1.0 + distance) ** 3
             keep = min(1.0, MEMORY / (self._weight[ids[0], 0] + 1e-9))
             self._total[ids] = keep * self._total[ids] + weight * rest[ids]
             self._weight[ids] = keep * self._weight[ids] + weight
