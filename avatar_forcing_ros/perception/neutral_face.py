@@ -53,8 +53,8 @@ BUILD, SHOWN = 0.7, 2.5  # spreads up to which all is build, and from which all 
 NEAR = 2.0  # spreads at which a frame counts an eighth of one at rest
 
 EVERY_FRAME = 2 * FRAME_RATE_HZ  # all faces of the first two seconds are learned from,
-THEN_EVERY = 5  # then one in five, which counts for all of them
-MEMORY = 60 * FRAME_RATE_HZ  # frames at rest that are remembered
+THEN_EVERY = 5  # then one in five
+MEMORY = 60 * FRAME_RATE_HZ / THEN_EVERY  # frames at rest that are remembered
 LEARN_FRAMES = 12 * FRAME_RATE_HZ  # after which a face counts as known, its lids are not learned
 STILL = 5e-4  # head widths; an estimate that moved by less is not worth a new solver
 MAX_TURN_RAD = 0.35  # faces turned further serve only while there is no other
@@ -108,7 +108,7 @@ class NeutralFace:
         index, self._seen = self._seen, self._seen + 1
         if index >= EVERY_FRAME and index % THEN_EVERY:
             return
-        self._learn(face, 1 if index < EVERY_FRAME else THEN_EVERY)
+        self._learn(face)
         if index < LEARN_FRAMES:
             self._lids.append(face[_LIDS])
             self._openings.append((eye_opening(face, EYE_LEFT), eye_opening(face, EYE_RIGHT)))
@@ -119,8 +119,7 @@ class NeutralFace:
         if index == 0 or np.abs(estimate - self._read_against).max() > STILL:
             self._solver, self._read_against = ExpressionSolver(estimate), estimate
 
-    def _learn(self, face: Array, frames: int) -> None:
-        """Learn from `face`, which stands for so many `frames`."""
+    def _learn(self, face: Array) -> None:
         mean = _mean_solver()
         moves, wide_jaw = mean.explain(face)
         expression = read_as(moves, wide_jaw)
@@ -129,7 +128,7 @@ class NeutralFace:
         rest = face - mean.move(moves * shown, wide_jaw * float(shown[_JAW]))
         for ids, group in ((_UPPER, _IS_BROW), (_LOWER, ~_IS_BROW)):
             distance = np.sum(spreads[group] ** 2) / NEAR**2
-            weight = frames / (1.0 + distance) ** 3
+            weight = 1.0 / (1.0 + distance) ** 3
             keep = min(1.0, MEMORY / (self._weight[ids[0], 0] + 1e-9))
             self._total[ids] = keep * self._total[ids] + weight * rest[ids]
             self._weight[ids] = keep * self._weight[ids] + weight
