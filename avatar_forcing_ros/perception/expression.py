@@ -30,13 +30,14 @@ CLOSED_SHARE = 0.2  # of an open eye's height, what FaceMesh still sees of a clo
 MIN_OPENING = 0.15  # height by width of any open eye: a first frame in mid-blink is no rest
 GAZE_BLINK = 0.6  # with lids lower than this the iris is a guess, and the last gaze stays
 
-_JAW, _CLOSE = (EXPRESSION_NAMES.index(name) for name in ("jaw_open", "lips_close"))
+_JAW, _CLOSE, _FROWN = map(EXPRESSION_NAMES.index, ("jaw_open", "lips_close", "frown"))
 _MIDDLE = slice(2, 5)  # the lids' middle landmarks
 _EYES = (EYE_LEFT, EYE_RIGHT)
 _BLINK = [EXPRESSION_NAMES.index(name) for name in ("blink_left", "blink_right")]
 _GAZE = [EXPRESSION_NAMES.index(name) for name in ("gaze_x", "gaze_y")]
 _BROWS = [k for k, name in enumerate(EXPRESSION_NAMES) if name.startswith("brow_")]
-_MOUTH = [k for k in range(len(EXPRESSION_NAMES)) if k not in _BLINK + _GAZE + _BROWS]  # 10
+# jaw, lips and cheeks [10]
+MOUTH = [k for k in range(len(EXPRESSION_NAMES)) if k not in _BLINK + _GAZE + _BROWS]
 
 # The ridge in squared head widths, weighted: larger where a coefficient resembles another one.
 _RIDGE = 6e-5
@@ -48,7 +49,10 @@ _SWEEPS = 40
 # A jaw that is read beside the rig's own one. On people the corners of an open mouth come down
 # with the lip and stay apart; by the rig's jaw alone this would count as a frown.
 _WIDE_JAW = {"jaw_open": 0.9, "lower_lip_down": 1.4, "frown": 1.0, "mouth_wide": 0.57}
-_WIDE_JAW_READ = {"jaw_open": 1.0, "lower_lip_down": 1.4}  # what one of it counts as
+_WIDE_JAW_READ = {"jaw_open": 1.0, "lower_lip_down": 0.6}  # what one of it counts as
+# Lips that are rounded or wide open pull people's mouth corners down: from the first to the second
+# value a frown counts less and less, to nothing.
+_NO_FROWN = {"jaw_open": (0.33, 0.75), "mouth_pucker": (0.35, 0.73)}
 
 
 class ExpressionSolver:
@@ -66,7 +70,7 @@ class ExpressionSolver:
         if any_build:
             loose = np.concatenate([loose, _build_moves(neutral)])
         self._groups = (
-            _Group(neutral, self._basis, _MOUTH, _mouth_weights(), loose),
+            _Group(neutral, self._basis, MOUTH, _mouth_weights(), loose),
             _Group(neutral, self._basis, _BROWS, _brow_weights(), _local_moves(neutral)),
         )
         self._openings = np.maximum(_openings(neutral), MIN_OPENING)
@@ -82,9 +86,10 @@ class ExpressionSolver:
 
         `last` ``[17]`` is the expression before; its gaze stays while the eyes are closed.
         """
-        out = np.zeros(len(EXPRESSION_NAMES))
-        for group in self._groups:
-            out[group.solved] = group.solve(face)
+        out = read_as(*self.explain(face))
+        for name, (first, last_one) in _NO_FROWN.items():
+            amount = out[EXPRESSION_NAMES.index(name)]
+            out[_FROWN] *= 1.0 - smooth_step((amount - first) / (last_one - first))
         # lips that are closed over an open jaw need more of this move than lips_close = 1 has
         out[_CLOSE] *= SEAL_JAW / (SEAL_JAW + out[_JAW])
         closed = 1.0 - _openings(face) / self._openings  # [2]
@@ -99,9 +104,20 @@ class ExpressionSolver:
         out[_BLINK] = np.maximum(0.0, closed) / (1.0 - CLOSED_SHARE)
         return out
 
-    def move(self, expression: Array) -> Array:
-        """How `expression` ``[17]`` displaces the landmarks ``[478, 3]``."""
-        return np.asarray(np.tensordot(expression, self._basis, axes=1))
+    def explain(self, face: Array) -> tuple[Array, float]:
+        """The moves ``[17]`` that explain `face`, the eyes' left at zero, and how wide a jaw."""
+        out, wide_jaw = np.zeros(len(EXPRESSION_NAMES)), 0.0
+        for group in self._groups:
+            found = group.solve(face)
+            out[group.solved] = found[: len(group.solved)]
+            wide_jaw += float(found[len(group.solved) :].sum())
+        return out, wide_jaw
+
+    def move(self, expression: Array, wide_jaw: float = 0.0) -> Array:
+        """How `expression` ``[17]`` and `wide_jaw` displace the landmarks ``[478, 3]``."""
+        return np.asarray(
+            np.tensordot(expression, self._basis, axes=1) + wide_jaw * _wide_jaw(self._basis)
+        )
 
 
 class _Group:
@@ -117,9 +133,6 @@ class _Group:
         self._neutral = neutral
         self._weights = np.sqrt(weights / weights.sum())[:, None]  # [478, 1]
         jaws = [_wide_jaw(basis)] if _JAW in solved else []
-        self._read = np.zeros((len(solved), len(jaws)))
-        for name in _WIDE_JAW_READ if jaws else ():
-            self._read[solved.index(EXPRESSION_NAMES.index(name))] = _WIDE_JAW_READ[name]
         bounded = np.stack([*basis[solved], *jaws])  # [k, 478, 3]
         columns = np.concatenate([bounded, loose])  # [k + m, 478, 3]
         # depth is too coarse to use
@@ -137,11 +150,24 @@ class _Group:
             self._high[solved.index(_CLOSE)] = (1.0 + SEAL_JAW) / SEAL_JAW
 
     def solve(self, face: Array) -> Array:
+        """How much of each of the bounded moves `face` shows; the wide jaw is the last one."""
         moved = (face - self._neutral)[..., :2] * self._weights  # [478, 2]
         right = self._matrix @ moved.ravel()
-        found = bounded_least_squares(self._gram, right, self._low, self._high)
-        count = len(self.solved)
-        return np.asarray(found[:count] + self._read @ found[count:])
+        return bounded_least_squares(self._gram, right, self._low, self._high)
+
+
+def read_as(expression: Array, wide_jaw: float) -> Array:
+    """What ``ExpressionSolver.explain`` found, as coefficients ``[17]``."""
+    out = expression.copy()
+    for name, amount in _WIDE_JAW_READ.items():
+        out[EXPRESSION_NAMES.index(name)] += amount * wide_jaw
+    return out
+
+
+def smooth_step(part: Array) -> Array:
+    """0 up to 0, 1 from 1 on, and smooth between."""
+    part = np.clip(part, 0.0, 1.0)
+    return np.asarray(part * part * (3.0 - 2.0 * part))
 
 
 def _wide_jaw(basis: Array) -> Array:

@@ -31,6 +31,7 @@ from avatar_forcing_ros.perception.face_backend import Landmarks as Landmarks
 from avatar_forcing_ros.perception.face_backend import Pixels as Pixels
 from avatar_forcing_ros.perception.landmarker_backend import MODEL_PATH_VARIABLE, LandmarkerBackend
 from avatar_forcing_ros.perception.mediapipe_import import INSTALL_COMMAND, import_mediapipe
+from avatar_forcing_ros.perception.mouth_view import MouthView
 from avatar_forcing_ros.perception.plausible_face import is_plausible
 from avatar_forcing_ros.perception.small_faces import (
     NEAR_IMAGES,
@@ -51,11 +52,13 @@ class FaceObservation:
     """One face: `landmarks_px` ``[478, 3]`` float32, seen at `stamp_ns`.
 
     x to the right and y down in pixels of the image; z in the same pixels, smaller is nearer to
-    the camera, zero near the head's centre.
+    the camera, zero near the head's centre. Where something covers the mouth, `mouth_visible` is
+    False, and its landmarks are a guess.
     """
 
     landmarks_px: Landmarks
     stamp_ns: int
+    mouth_visible: bool = True
 
 
 class FaceTracker(Protocol):
@@ -109,6 +112,7 @@ class FaceMeshTracker:
         self._search = SmallFaceSearch(self._rescanner)
         self._close_up = LazyBackend(partial(make, False, 1))
         self._follower = FaceFollower(self._close_up)
+        self._mouth = MouthView()
 
     def track(self, frame: VideoFrame) -> FaceObservation | None:
         """The largest face in `frame`, or None; raises MediaError for anything but uint8 RGB."""
@@ -130,7 +134,10 @@ class FaceMeshTracker:
         if chosen is not followed:
             self._follower.stop()
         self._remember(chosen)
-        return None if chosen is None else FaceObservation(chosen, frame.stamp_ns)
+        mouth_visible = self._static_image or self._mouth.visible(pixels, chosen)
+        if chosen is None:
+            return None
+        return FaceObservation(chosen, frame.stamp_ns, mouth_visible)
 
     def close(self) -> None:
         """Give back MediaPipe's graphs; calling it twice is harmless."""

@@ -15,7 +15,12 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar_forcing_ros.perception.expression import ExpressionSolver, eye_opening
+from avatar_forcing_ros.perception.expression import (
+    ExpressionSolver,
+    eye_opening,
+    read_as,
+    smooth_step,
+)
 from avatar_forcing_ros.perception.head_pose import canonical_face
 from avatar_forcing_ros.rig.coefficients import EXPRESSION_NAMES
 from avatar_forcing_ros.rig.face_landmarks import (
@@ -37,15 +42,15 @@ _RESTING = {
     **{"brow_up_left": -0.31, "brow_up_right": -0.31, "brow_furrow": 0.1, "cheek_raise": 0.02},
 }
 _SPREAD = {
-    **{"jaw_open": 0.08, "lips_close": 0.2, "mouth_wide": 0.07, "mouth_pucker": 0.07},
-    **{"smile_left": 0.09, "smile_right": 0.09, "frown": 0.1, "upper_lip_raise": 0.17},
-    **{"lower_lip_down": 0.2, "brow_up_left": 0.23, "brow_up_right": 0.23},
+    **{"jaw_open": 0.08, "lips_close": 0.2, "mouth_wide": 0.12, "mouth_pucker": 0.07},
+    **{"smile_left": 0.11, "smile_right": 0.11, "frown": 0.13, "upper_lip_raise": 0.17},
+    **{"lower_lip_down": 0.3, "brow_up_left": 0.23, "brow_up_right": 0.23},
     **{"brow_furrow": 0.23, "cheek_raise": 0.04},
 }
 # How high brows sit is a matter of build over a wider range than this, above all on drawn faces.
 _BROW_BUILD = 0.52
 BUILD, SHOWN = 0.7, 2.5  # spreads up to which all is build, and from which all is expression
-NEAR = 2.0  # spreads at which a frame counts a quarter of one at rest
+NEAR = 2.0  # spreads at which a frame counts an eighth of one at rest
 
 EVERY_FRAME = 2 * FRAME_RATE_HZ  # all faces of the first two seconds are learned from,
 THEN_EVERY = 5  # then one in five
@@ -73,7 +78,7 @@ _SIGMA: Array = np.array([_SPREAD.get(name, 1.0) for name in EXPRESSION_NAMES])
 _IS_HEIGHT = np.array([name.startswith("brow_up") for name in EXPRESSION_NAMES])
 _BUILD_SIGMA: Array = np.where(_IS_HEIGHT, _BROW_BUILD, _SIGMA)
 _IS_BROW = np.array([name.startswith("brow_") for name in EXPRESSION_NAMES])
-_EYES_OWN = np.array([name.startswith(("blink", "gaze")) for name in EXPRESSION_NAMES])
+_JAW = EXPRESSION_NAMES.index("jaw_open")
 
 
 class NeutralFace:
@@ -116,15 +121,14 @@ class NeutralFace:
 
     def _learn(self, face: Array) -> None:
         mean = _mean_solver()
-        expression = mean.solve(face, np.zeros(len(EXPRESSION_NAMES)))
-        expression[_EYES_OWN] = 0.0
+        moves, wide_jaw = mean.explain(face)
+        expression = read_as(moves, wide_jaw)
         spreads = expression / _SIGMA
-        part = np.clip((expression / _BUILD_SIGMA - BUILD) / (SHOWN - BUILD), 0.0, 1.0)
-        shown = expression * part * part * (3.0 - 2.0 * part)
-        rest = face - mean.move(shown)
+        shown = smooth_step((expression / _BUILD_SIGMA - BUILD) / (SHOWN - BUILD))
+        rest = face - mean.move(moves * shown, wide_jaw * float(shown[_JAW]))
         for ids, group in ((_UPPER, _IS_BROW), (_LOWER, ~_IS_BROW)):
             distance = np.sum(spreads[group] ** 2) / NEAR**2
-            weight = 1.0 / (1.0 + distance) ** 2
+            weight = 1.0 / (1.0 + distance) ** 3
             keep = min(1.0, MEMORY / (self._weight[ids[0], 0] + 1e-9))
             self._total[ids] = keep * self._total[ids] + weight * rest[ids]
             self._weight[ids] = keep * self._weight[ids] + weight

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from avatar_forcing_ros.errors import MediaError
 from avatar_forcing_ros.perception.face_tracker import FaceObservation
 from avatar_forcing_ros.perception.head_pose import HeadPose, canonical_face, estimate_pose
+from avatar_forcing_ros.perception.hidden_mouth import HiddenMouth
 from avatar_forcing_ros.perception.neutral_face import NeutralFace
 from avatar_forcing_ros.rig import coefficients
 from avatar_forcing_ros.rig.coefficients import COUNT, EXPRESSION, POSE, POSE_COUNT
@@ -36,12 +37,13 @@ MAX_FACE_SIZE = 2.0  # of the image's longer side; of a nearer one there is noth
 # that a rendered image shows it reports 0.87, of lifted brows and mouth corners about half), and
 # the ridge of the least squares takes a share. Each is between the inverse slopes measured on
 # rendered portraits and on exact landmarks, so neither comes back at exactly 1: rendered images
-# stay below it, exact landmarks may go above. Yaw, roll and blinks need nothing.
+# stay below it, exact landmarks may go above. Yaw, roll and blinks need nothing; what is read of a
+# lowered lip is too uncertain to be raised.
 GAINS = {
     "head_pitch": 1.15,
-    **{"jaw_open": 1.2, "lips_close": 2.0, "mouth_wide": 1.5, "mouth_pucker": 1.3},
+    **{"jaw_open": 1.3, "lips_close": 2.0, "mouth_wide": 1.5, "mouth_pucker": 1.3},
     **{"smile_left": 1.7, "smile_right": 1.7, "frown": 1.8},
-    **{"upper_lip_raise": 1.5, "lower_lip_down": 1.5, "cheek_raise": 2.0},
+    **{"upper_lip_raise": 1.5, "cheek_raise": 2.0},
     **{"gaze_x": 1.2, "gaze_y": 1.2},
     **{"brow_up_left": 1.6, "brow_up_right": 1.6, "brow_furrow": 1.3},
 }
@@ -81,6 +83,7 @@ class UserMotionEstimator:
         self._neutral = NeutralFace()
         self._place = PoseReference()
         self._raw_expression = np.zeros(COUNT - POSE_COUNT)
+        self._hidden_mouth = HiddenMouth()
         self._filter = OneEuroFilter(_min_cutoffs_hz(), _speed_gains())
 
     def update(self, observation: FaceObservation | None, stamp_ns: int) -> UserMotion:
@@ -103,7 +106,7 @@ class UserMotionEstimator:
             self._filter.reset()
             if stamp_ns - self._seen_ns > _ns(FORGET_S):
                 self._new_user()
-        raw = self._read(observation)
+        raw = self._read(observation, stamp_ns)
         values = self._filter(raw) if self._smooth else raw
         if self._returned is not None:
             since_ns, start = self._returned
@@ -114,12 +117,15 @@ class UserMotionEstimator:
         self._seen_ns, self._where = stamp_ns, where
         return UserMotion(self._values.astype(np.float32), True)
 
-    def _read(self, observation: FaceObservation) -> Array:
+    def _read(self, observation: FaceObservation, stamp_ns: int) -> Array:
         """Coefficients ``[K]`` of one observation, before smoothing."""
         pose = estimate_pose(observation.landmarks_px, canonical_face())
         face = pose.to_face(observation.landmarks_px)  # [478, 3]
-        self._neutral.add(face, abs(float(pose.angles_rad[0])))
-        self._raw_expression = self._neutral.solver.solve(face, self._raw_expression)
+        visible = observation.mouth_visible
+        if visible:
+            self._neutral.add(face, abs(float(pose.angles_rad[0])))
+        read = self._neutral.solver.solve(face, self._raw_expression)
+        self._raw_expression = self._hidden_mouth(read, visible, stamp_ns)
         out = np.zeros(COUNT)
         out[POSE] = self._place.relative(pose)
         out[EXPRESSION] = self._raw_expression

@@ -34,6 +34,7 @@ PEOPLE = {
     "broad and parted": ("ben", 0.94, vector(jaw_open=0.1, frown=0.15)),
     "narrow mouth": ("ben", 1.05, vector(mouth_pucker=0.25, frown=0.15)),
 }
+RIGHT = {"smile": 0.85, "frown": 0.85, "jaw_open": 0.75, "brow_up": 0.78}  # least shares
 FIRST = {
     "rest": vector(),
     "smile": SMILE,
@@ -114,7 +115,7 @@ def test_a_smile_that_is_held_for_long_stays(person):
 
 
 def test_a_first_frame_is_read_right_in_most():
-    """Of five people in eight expressions each: four in five values are right within 0.2."""
+    """Of five people in eight expressions each: most values are right within 0.2."""
     people = [Person(name) for name in PEOPLE]
     error = {name: [] for name in READ}
     for shown in FIRST.values():
@@ -126,5 +127,5 @@ def test_a_first_frame_is_read_right_in_most():
         right = np.mean(np.array(errors) <= 0.2)
         print(f"{name:<9} median {np.median(errors):.2f} right {right:.2f}")
     for name, errors in error.items():
-        assert np.median(errors) <= 0.12, name
-        assert np.mean(np.array(errors) <= 0.2) >= 0.75, name
+        assert np.median(errors) <= 0.1, name
+        assert np.mean(np.array(errors) <= 0.2) >= RIGHT[name], name
