@@ -136,12 +136,13 @@ class SamplingConfig(Config):
         "more of the motion's variance with few steps (paper: euler)", choices=SOLVERS, **SAMPLED)
     """Adams-Bashforth, second order. With few steps Euler's method loses a third of the motion's
     variance, this one far less, for the same evaluations."""
-    guidance: str = setting("joint", "both conditions together, apart (paper: separate), or the "
+    guidance: str = setting("user", "both conditions together, apart (paper: separate), or the "
         "user alone beside the avatar's speech",
         choices=GUIDANCE_MODES, **SAMPLED)
+    """Users are answered more, for a second row beside the first in each evaluation."""
     audio_guidance: float = setting(1.0, "strength of the avatar's speech; with joint guidance, "
         "of everything (paper: 2)", low=-10.0, high=10.0, **SAMPLED)
-    user_guidance: float = setting(1.0, "strength of the user; not with joint guidance",
+    user_guidance: float = setting(1.75, "strength of the user; not with joint guidance",
         low=-10.0, high=10.0, **SAMPLED)
     seed: int = setting(0, "the same seed and inputs give the same motion, bit for bit", low=0)
 

@@ -141,7 +141,7 @@ def test_only_clean_frames_are_committed() -> None:
 
 def test_the_cache_holds_the_keys_of_the_clean_motion() -> None:
     """Not of the noise that it was made from: computed from what came out, they are the same."""
-    engine, frames = tiny_engine(), TINY.block_frames
+    engine, frames = tiny_engine(SamplingConfig(guidance="joint")), TINY.block_frames
     state, silence = engine.new_state(), talk(frames)
     quiet = BlockInput(np.zeros_like(silence.avatar_audio))
     block = engine.step(state, quiet)
