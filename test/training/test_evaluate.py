@@ -41,6 +41,7 @@ KEYS = {
     "border_jerk_ratio", "drift",
 }  # fmt: skip
 SECONDS = 4.0
+UNGUIDED = SamplingConfig(guidance="joint")
 
 
 @pytest.fixture(scope="module")
@@ -120,10 +121,7 @@ def test_other_block_lengths_are_a_copy(frames: int, first: int) -> None:
 
 
 def test_variants_are_named_for_what_they_are(weights: Path) -> None:
-    made = {
-        v.name: v
-        for v in variants(weights, weights, SamplingConfig(), replace(TINY, block_frames=3))
-    }
+    made = {v.name: v for v in variants(weights, weights, UNGUIDED, replace(TINY, block_frames=3))}
     assert next(iter(made)) == "full"
     assert {n for n in made if n.startswith("block_")} == {"block_2", "block_5", "block_10"}
     assert {"no_user", "no_user_audio", "no_user_motion", "before_preference"} <= set(made)
