@@ -144,7 +144,8 @@ class SamplingConfig(Config):
         "of everything (paper: 2)", low=-10.0, high=10.0, **SAMPLED)
     user_guidance: float = setting(1.75, "strength of the user; not with joint guidance",
         low=-10.0, high=10.0, **SAMPLED)
-    seed: int = setting(0, "the same seed and inputs give the same motion, bit for bit", low=0)
+    seed: int = setting(0, "the same seed and inputs give the same motion, bit for bit; a live "
+        "conversation takes it with fresh_seed off", low=0)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ decides between what the generator makes and what others make, for the same user
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -32,7 +33,7 @@ from avatar_forcing_ros.training.evaluation.evaluate import (
     roll_out_listening,
 )
 from avatar_forcing_ros.training.evaluation.judge import Judge, scores, train_judge, user_of
-from avatar_forcing_ros.training.evaluation.variants import Variant, with_blocks
+from avatar_forcing_ros.training.evaluation.variants import Variant
 from avatar_forcing_ros.training.metrics.bootstrap import estimate, mean_of, resamples
 from avatar_forcing_ros.training.rollout import Motion
 from avatar_forcing_ros.training.synthetic.dataset import FIRST_SEED
@@ -81,11 +82,10 @@ def measure_claims(
 def speed(generator: MotionGenerator, sampling: SamplingConfig, windows: int) -> dict[str, Any]:
     """Latency and computing of blocks with a cache, and of whole windows, taken in turns."""
     model = generator.config
-    whole = with_blocks(generator, model.window_frames // 2)
+    whole = copy.deepcopy(generator)  # its first block is a window, in which all sees all
     whole.config = whole.flow_transformer.config = replace(
-        model, block_causal=False, block_frames=model.window_frames // 2,
-        first_block_frames=model.window_frames,
-    )  # fmt: skip
+        model, block_causal=False, first_block_frames=model.window_frames
+    )
     causal = MotionEngine(generator, sampling, anchor=AnchorConfig())
     bidirectional = MotionEngine(whole, sampling, cached=False)
     state, rng = causal.new_state(), np.random.default_rng(0)

@@ -201,26 +201,37 @@ def roll_out_listening(
     workers: int,
 ) -> list[list[Motion]]:
     """What `variant` makes of listening to each user of `rows`, a list for each listener."""
-    jobs = [
-        job
-        for row, listener in zip(rows, listeners, strict=True)
-        for job in _batches(variant, row, [listener] * len(row))
-    ]
-    made = [clip for result in _map(_roll_out, jobs, workers, "rollouts") for clip in result]
-    return [made[i : i + len(rows[0])] for i in range(0, len(made), len(rows[0]))]
+    return _roll_out_rows(
+        [
+            _RolloutRow(variant, [Script([item]) for item in row], [listener] * len(row))
+            for row, listener in zip(rows, listeners, strict=True)
+        ],
+        workers,
+    )
 
 
-def _batches(
-    variant: Variant, row: Sequence[Conversation], seeds: Sequence[int]
-) -> list[_RolloutJob]:
-    return [
-        _RolloutJob(
-            variant,
-            tuple(Script([item]) for item in row[start : start + BATCH]),
-            tuple(seeds[start : start + BATCH]),
-        )
-        for start in range(0, len(row), BATCH)
-    ]
+@dataclass(frozen=True)
+class _RolloutRow:
+    """A variant of the generator takes the avatar's part in `scripts`, all equally long."""
+
+    variant: Variant
+    scripts: Sequence[Script]
+    seeds: Sequence[int]
+
+    def jobs(self) -> list[_RolloutJob]:
+        """The row in batches."""
+        parts = [slice(i, i + BATCH) for i in range(0, len(self.scripts), BATCH)]
+        return [
+            _RolloutJob(self.variant, tuple(self.scripts[part]), tuple(self.seeds[part]))
+            for part in parts
+        ]
+
+
+def _roll_out_rows(rows: Sequence[_RolloutRow], workers: int) -> list[list[Motion]]:
+    """What was made of each row."""
+    jobs = [job for row in rows for job in row.jobs()]
+    made = (clip for result in _map(_roll_out, jobs, workers, "rollouts") for clip in result)
+    return [list(itertools.islice(made, len(row.scripts))) for row in rows]
 
 
 def _roll_out_all(
@@ -234,33 +245,30 @@ def _roll_out_all(
     long_runs = {ANCHORED: full}
     if config.free_drift:
         long_runs[WITHOUT_ANCHOR] = replace(full, anchored=False)
-    streams = tuple(Script([conversations[i] for i in order]) for order in plan.orders)
+    streams = [Script([conversations[i] for i in order]) for order in plan.orders]
+    scripts = [Script([item]) for item in conversations]
     # the longest ones first
-    jobs = [_RolloutJob(v, streams, tuple(range(len(streams)))) for v in long_runs.values()]
-    long_jobs = len(jobs)
-    rows: list[tuple[Variant, Sequence[Conversation], Sequence[int]]] = [
-        (variant, conversations, range(len(conversations))) for variant in compared
-    ]
+    rows = [_RolloutRow(variant, streams, range(len(streams))) for variant in long_runs.values()]
+    rows += [_RolloutRow(variant, scripts, range(len(scripts))) for variant in compared]
+    sets = {
+        "seen": list(zip(SEEN_BY, users.seen, strict=True)),
+        "heard": list(zip(HEARD_BY, users.heard, strict=True)),
+    }
     for variant in compared:
-        for set_name, listeners in (("seen", SEEN_BY), ("heard", HEARD_BY)):
-            if set_name in variant.listens:
-                for k, row in zip(listeners, getattr(users, set_name), strict=True):
-                    rows.append((variant, row, [k] * len(row)))
-    for variant, row, seeds in rows:
-        jobs += _batches(variant, row, seeds)
-    results = _map(_roll_out, jobs, config.workers, "rollouts")
-    made = iter([clip for result in results[long_jobs:] for clip in result])
-    clips = {v.name: list(itertools.islice(made, len(conversations))) for v in compared}
+        for name in variant.listens:
+            for k, row in sets[name]:
+                rows.append(_RolloutRow(variant, [Script([item]) for item in row], [k] * len(row)))
+    made = iter(_roll_out_rows(rows, config.workers))
+    long = {name: next(made) for name in long_runs}
+    clips = {variant.name: next(made) for variant in compared}
     listening = {}
     for variant in compared:
-        wanted = variant.listens
-        sets = [
-            [list(itertools.islice(made, len(row))) for row in asked] if name in wanted else []
-            for name, asked in (("seen", users.seen), ("heard", users.heard))
-        ]
-        if wanted:
-            listening[variant.name] = ListeningRollouts(*sets)
-    return Rollouts(clips, dict(zip(long_runs, results, strict=False)), listening)
+        heard_and_seen = {name: [next(made) for _ in sets[name]] for name in variant.listens}
+        if heard_and_seen:
+            listening[variant.name] = ListeningRollouts(
+                heard_and_seen.get("seen", []), heard_and_seen.get("heard", [])
+            )
+    return Rollouts(clips, long, listening)
 
 
 def _set_info(config: EvaluationConfig) -> dict[str, Any]:

@@ -9,7 +9,7 @@ at the events. An avatar that nods by itself has both alike.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,7 @@ class ListeningClip:
     user: Motion  # [T, K] as tracked
     avatar: Motion  # [T, K]
     user_speaking: NDArray[np.bool_]  # [T]
-    laughs_s: Sequence[float] = field(default=())  # when the user begins to laugh
+    laughs_s: Sequence[float] = ()  # when the user begins to laugh
 
 
 Events = Callable[[ListeningClip], Sequence[float]]
