@@ -41,7 +41,7 @@ class Session:
         self.engine, self.codec = engine, codec
         self._full_nfe = engine.sampling.nfe
         self._has_user_audio, self._has_user_video = user_audio, user_video
-        self._keeps_all_frames = False
+        self._lossless = False
         self.reset()
 
     def reset(self, seed: int | None = None) -> None:
@@ -52,8 +52,8 @@ class Session:
         self.state = self.engine.new_state(self.codec.reference, seed)
         self.avatar_audio_track = AudioTrack(continuous=False)
         self.user_audio_track = AudioTrack()
-        self.user_frames = ImageTrack(bounded=not self._keeps_all_frames)
-        self.user_motion = MotionTrack(self.engine.config.motion_dim)
+        self.user_frames = ImageTrack(lossless=self._lossless)
+        self.user_motion = MotionTrack(self.engine.config.motion_dim, lossless=self._lossless)
         # the inputs, each stamped with media time, in any order: what goes in is a track's at once
         self.push_avatar_audio = self.avatar_audio_track.push  # AudioChunk, 16 kHz
         self.push_user_audio = self.user_audio_track.push  # the same
@@ -76,10 +76,9 @@ class Session:
         anchor = AnchorState.new(self.state.reference)
         self.state.motion = replace(self.state.motion, anchor=anchor)
 
-    def keep_all_frames(self, keep: bool) -> None:
-        """Whether images wait for their block however many they are: a replay loses none."""
-        self._keeps_all_frames = keep
-        self.user_frames.bounded = not keep
+    def set_lossless(self, lossless: bool) -> None:
+        """Whether no image of the user is lost, however many wait and however long: a replay."""
+        self._lossless = self.user_frames.lossless = self.user_motion.lossless = lossless
 
     def quality_levels(self) -> list[QualityLevel]:
         """From full quality down: what may be computed less of where time is short."""

@@ -65,7 +65,7 @@ class AvatarWorker(StoppableThread):
     ) -> None:
         """`steady_ns` is what a live clock is compared with: a jump begins a new conversation."""
         self._session, self._config = session, config
-        session.keep_all_frames(not config.keep_pace)
+        session.set_lossless(not config.keep_pace)
         self._now_ns, self._on_frames, self._on_warning = now_ns, on_frames, on_warning
         super().__init__("avatar-worker")
         self._inbox: deque[Input] = deque()

@@ -35,9 +35,15 @@ GAP_PERIODS = 1.5  # of the usual one between two images: one is missing
 
 
 class _StampedTrack(Generic[T]):
-    """What waits for its frame, in order of stamps, and whether something is missing in it."""
+    """What waits for its frame, in order of stamps, and whether something is missing in it.
 
-    def __init__(self) -> None:
+    A live stream's rhythm is guessed from what came lately: a guess that is wrong costs an image,
+    one that is too careful the time to wait for it. A replay has that time and loses nothing
+    (`lossless`): all that waits is kept, and what can be missing is taken to be.
+    """
+
+    def __init__(self, *, lossless: bool = False) -> None:
+        self.lossless = lossless
         self._stamps: list[int] = []
         self._values: list[T | None] = []  # at these stamps; None: only the stamp is of use
         self._used_ns: list[int] = []  # the newest stamp that `_learn` knows, and those used since
@@ -59,7 +65,8 @@ class _StampedTrack(Generic[T]):
 
     def has(self, frame: int) -> bool:
         """Whether all up to `frame` has come, as far as the sender's rhythm tells."""
-        known = [*self._used_ns, *self._stamps]
+        before = [-FRAME_PERIOD_NS] if self.lossless else []  # the first, too, may be missing
+        known = [*(self._used_ns or before), *self._stamps]
         return self.reaches(frame) and not _gap(known, self._usual_period_ns())
 
     def reaches(self, frame: int) -> bool:
@@ -135,8 +142,15 @@ class _StampedTrack(Generic[T]):
         self._used_ns = self._used_ns[-1:]
 
     def _usual_period_ns(self) -> float:
-        """The sender's rhythm by what was used; at first by what is here."""
-        if len(self._periods) < FEW_PERIODS:
+        """The sender's rhythm by what was used; at first by what is here.
+
+        Of a replay the shortest: the usual one would be wrong where messages were lost or came out
+        of order, and what then is taken for complete would depend on how busy the machine is.
+        """
+        is_known = len(self._periods) >= FEW_PERIODS
+        if self.lossless:
+            return max(FRAME_PERIOD_NS, min(self._periods) if is_known else 0)
+        if not is_known:
             here = [b - a for a, b in pairwise((*self._used_ns, *self._stamps))]
             return max(FRAME_PERIOD_NS, median(here or [FRAME_PERIOD_NS]))
         return sorted(self._periods)[int(USUAL_SHARE * len(self._periods))]
@@ -145,11 +159,6 @@ class _StampedTrack(Generic[T]):
 class ImageTrack(_StampedTrack[VideoFrame]):
     """Images of the user at any rate, taken frame by frame at 25 Hz."""
 
-    def __init__(self, *, bounded: bool = True) -> None:
-        """`bounded`: where too many wait some are dropped; else none ever is."""
-        super().__init__()
-        self.bounded = bounded
-
     def push(self, image: VideoFrame) -> None:
         """Add an image, in any order; one that is too late is dropped."""
         at = self._insert(image.stamp_ns, image)
@@ -157,7 +166,7 @@ class ImageTrack(_StampedTrack[VideoFrame]):
             return
         for near in (at + 1, at, at - 1):
             self._forget_useless(near)
-        if self.bounded and len(self._values) > MAX_IMAGES:
+        if not self.lossless and len(self._values) > MAX_IMAGES:
             images = sum(value is not None for value in self._values)
             if images > MAX_IMAGES or len(self._values) > MAX_WAITING:
                 self._drop_newest()
@@ -200,7 +209,8 @@ class ImageTrack(_StampedTrack[VideoFrame]):
         if len(self._periods) < FEW_PERIODS or not self.reaches(self._next_frame):
             return False
         path = [*self._used_ns[-1:], *self._stamps[: self._begin_of(self._next_frame) + 1]]
-        return not _gap(path, median(self._periods))
+        period_ns = self._usual_period_ns() if self.lossless else median(self._periods)
+        return not _gap(path, period_ns)
 
     def _forget_useless(self, at: int) -> None:
         """Let go of the image at index `at` where no frame can get it.
@@ -226,14 +236,16 @@ class ImageTrack(_StampedTrack[VideoFrame]):
 class MotionTrack(_StampedTrack[NDArray[np.float32]]):
     """The user's motion, taken frame by frame: like images, but the last one stays."""
 
-    def __init__(self, width: int) -> None:
-        super().__init__()
+    def __init__(self, width: int, *, lossless: bool = False) -> None:
+        super().__init__(lossless=lossless)
         self._last = np.zeros(width, np.float32)
         self.taken_ns: list[int | None] = []  # stamps of what `take` gave last; None: nothing new
 
     def push(self, values: NDArray[np.float32], stamp_ns: int) -> None:
         """Add the motion ``[D]`` at `stamp_ns`, in any order; one that is too late is dropped."""
-        if self._insert(stamp_ns, values) is not None and len(self._values) > MAX_WAITING:
+        if self._insert(stamp_ns, values) is None or self.lossless:
+            return
+        if len(self._values) > MAX_WAITING:
             self._drop_newest()
 
     def take(self, frames: int) -> NDArray[np.float32]:

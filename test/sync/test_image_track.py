@@ -79,6 +79,30 @@ def test_a_missing_image_is_waited_for_at_the_cameras_own_rate(rate_hz: int) -> 
     assert track.has(72)
 
 
+@given(
+    st.sets(st.integers(0, 59), max_size=20),
+    st.lists(st.integers(0, 150), min_size=60, max_size=60),
+    st.integers(1, 6),
+)
+def test_a_replay_loses_what_was_lost_and_no_more(
+    lost: set[int], late_ms: list[int], block: int
+) -> None:
+    """Whenever it is asked: images come late and out of order, and blocks as soon as they can."""
+    images, motion = ImageTrack(lossless=True), MotionTrack(1, lossless=True)
+    arrivals = sorted((40 * k + late_ms[k], k) for k in range(60) if k not in lost)
+    taken = 0
+    for come_ms, k in arrivals:
+        while 40 * (taken + block) + 150 < come_ms or images.has(taken + block - 1):
+            images.take(block)
+            motion.take(block)
+            taken += block
+        images.push(VideoFrame(np.zeros((1, 1, 3), np.uint8), k * FRAME_PERIOD_NS))
+        motion.push(np.zeros(1, np.float32), k * FRAME_PERIOD_NS)
+        assert images.has(taken + block - 1) == motion.has(taken + block - 1)
+    assert images.dropped_frames == motion.dropped_frames == 0
+    assert images.filled_frames == motion.filled_frames == len({k for k in lost if k < taken})
+
+
 def test_images_that_wait_are_bounded() -> None:
     track = ImageTrack()
     for k in range(200):
@@ -102,7 +126,7 @@ def test_images_that_are_not_kept_are_those_that_no_frame_gets(
     stamps_ms: list[int], blocks: list[int], random: Random
 ) -> None:
     """Whatever their stamps, and however they arrive between the blocks: motion is all kept."""
-    images, motion, reach, taken = ImageTrack(bounded=False), MotionTrack(1), 0, 0
+    images, motion, reach, taken = ImageTrack(lossless=True), MotionTrack(1), 0, 0
     waiting = [(ms + random.randrange(60), ms) for ms in stamps_ms]  # when it comes, its stamp
     for frames in blocks:
         reach += 40 * frames
