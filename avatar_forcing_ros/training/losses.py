@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from avatar_forcing_ros.config import ModelConfig
+from avatar_forcing_ros.errors import ConfigError
 from avatar_forcing_ros.model.attention import condition_mask
 from avatar_forcing_ros.model.flow_matching import (
     TRAINING_TIMESTEPS,
@@ -27,10 +28,12 @@ from avatar_forcing_ros.model.flow_matching import (
     training_pair,
 )
 from avatar_forcing_ros.model.generator import MotionGenerator
+from avatar_forcing_ros.rig.coefficients import INDEX
 from avatar_forcing_ros.training.dataset import Batch
 from avatar_forcing_ros.training.settings import TrainingConfig
 
 OTHER_BLOCKS = (2, 5, 10)
+EYES = ("blink_left", "blink_right", "gaze_x", "gaze_y")
 
 Metrics = dict[str, Tensor]
 """Scalars by name; ``loss`` is what is minimised."""
@@ -42,9 +45,12 @@ class FlowMatching(nn.Module):
     A module, because a training engine wraps one and calls it with a batch.
     """
 
+    scales: Tensor
+
     def __init__(self, model: MotionGenerator, training: TrainingConfig) -> None:
         super().__init__()
         self.model, self.training_config = model, training
+        self.register_buffer("scales", channel_scales(model.config, training), persistent=False)
 
     def forward(self, batch: Batch, generator: torch.Generator) -> Metrics:
         """The loss of a batch; all randomness comes from `generator`, which is on the host."""
@@ -52,8 +58,27 @@ class FlowMatching(nn.Module):
         device = batch.motion.device
         drawn = draw_corruption(len(batch.motion), self.model.config, training, generator, device)
         with training_attention(device):
-            error = velocity_error(self.model, batch, drawn)
+            error = self.scales * velocity_error(self.model, batch, drawn)
         return {"loss": flow_matching_loss(error, drawn, training)}
+
+
+def channel_scales(config: ModelConfig, training: TrainingConfig) -> Tensor:
+    """By what the error of each channel of motion is multiplied: ``[D]``, of mean square one.
+
+    Raises ConfigError for weights of rig coefficients where motion is latents.
+    """
+    weight = torch.ones(config.motion_dim)
+    if config.motion_space == "rig":
+        weight[INDEX["head_pitch"]] = training.pitch_weight
+        weight[[INDEX[name] for name in EYES]] = training.eyes_weight
+    elif (training.pitch_weight, training.eyes_weight) != (1.0, 1.0):
+        raise ConfigError(
+            "pitch_weight and eyes_weight",
+            expected="1 for motion in a latent space, whose channels have no such meaning",
+            got=f"{training.pitch_weight:g} and {training.eyes_weight:g}",
+            remedy="leave them out of the training settings",
+        )
+    return (weight / weight.mean()).sqrt()
 
 
 def draw_block_length(

@@ -27,6 +27,7 @@ from avatar_forcing_ros.training.dataset import Batch, ConversationWindows
 from avatar_forcing_ros.training.losses import (
     Corruption,
     Metrics,
+    channel_scales,
     draw_corruption,
     flow_matching_loss,
     frame_weight,
@@ -59,6 +60,8 @@ class Preference(nn.Module):
     winner keeps it a generator.
     """
 
+    scales: Tensor
+
     def __init__(
         self,
         model: MotionGenerator,
@@ -68,6 +71,8 @@ class Preference(nn.Module):
         super().__init__()
         self.model, self.before = model, before.requires_grad_(False)
         self.training_config, self.preference = preference.training, preference
+        scales = channel_scales(model.config, preference.training)
+        self.register_buffer("scales", scales, persistent=False)
 
     def forward(self, pairs: Pairs, generator: torch.Generator) -> Metrics:
         """The loss of a batch of pairs, and how often and how clearly the winner is preferred."""
@@ -101,12 +106,13 @@ class Preference(nn.Module):
             "towards_loser": -away.mean(),
         }
 
-    @staticmethod
-    def _errors(model: MotionGenerator, pairs: Pairs, drawn: Corruption) -> tuple[Tensor, Tensor]:
+    def _errors(
+        self, model: MotionGenerator, pairs: Pairs, drawn: Corruption
+    ) -> tuple[Tensor, Tensor]:
         """Errors on the winners and on the losers under the same conditions and noise."""
         winner = velocity_error(model, pairs.winner, drawn)
         loser = velocity_error(model, pairs.winner._replace(motion=pairs.loser), drawn)
-        return winner, loser
+        return self.scales * winner, self.scales * loser
 
 
 class PairWindows:

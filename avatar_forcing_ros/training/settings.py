@@ -43,6 +43,17 @@ class TrainingConfig(Config):
         "but a network of limited size makes its errors slow ones, not visible as tremor.",
         low=0.0,
     )
+    pitch_weight: float = setting(
+        1.0,
+        "Weight of the error of head pitch, where motion is rig coefficients: nods are a small "
+        "part of it, and of all that a listener does the part that only the voice foretells.",
+        above=0.0,
+    )
+    eyes_weight: float = setting(
+        1.0,
+        "The same of blinks and gaze, which little foretells: with 1 they are most of the loss.",
+        above=0.0,
+    )
     condition_dropout: float = setting(
         0.05,
         "Each input is dropped alone this often, and as often all of the user, the avatar's "

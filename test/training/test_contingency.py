@@ -10,11 +10,10 @@ from avatar_forcing_ros.training.metrics.contingency import (
     CHANNELS,
     CONTINGENCIES,
     ListeningClip,
-    base_rate,
     control_correlation,
     peak_correlation,
     phrase_ends,
-    response_rate,
+    response_rates,
     similarity,
 )
 
@@ -60,12 +59,13 @@ def clips(kind: str, answered: bool) -> list[ListeningClip]:
 def test_planted_answers_are_counted_and_chance_is_not(kind: str) -> None:
     contingency = KINDS[f"{kind}_to_{kind}"]
     given = clips(kind, answered=True)
-    assert response_rate(contingency, given).value > 0.9
-    assert base_rate(contingency, given).value < 0.05
+    rate, base = response_rates(contingency, given)
+    assert rate.value > 0.9
+    assert base.value < 0.05
     assert abs(peak_correlation(contingency, given)) > 0.9
     assert control_correlation(contingency, given) < 0.4
     alone = clips(kind, answered=False)
-    rate, base = (measure(contingency, alone).value for measure in (response_rate, base_rate))
+    rate, base = (measure.value for measure in response_rates(contingency, alone))
     assert abs(rate - base) < 0.25
     assert abs(peak_correlation(contingency, alone)) < 0.5
 
@@ -75,7 +75,7 @@ def test_an_answer_that_comes_too_late_is_none() -> None:
     late = ListeningClip(
         moving("smile", causes), moving("smile", [f + 45 for f in causes]), np.zeros(FRAMES, bool)
     )
-    assert response_rate(KINDS["smile_to_smile"], [late]).value < 0.1
+    assert response_rates(KINDS["smile_to_smile"], [late])[0].value < 0.1
 
 
 def test_phrases_end_in_pauses_and_not_in_the_middle() -> None:
@@ -93,8 +93,9 @@ def test_nods_at_phrase_ends_are_answers_to_the_voice() -> None:
     clip = ListeningClip(unseen, moving("nod", [end + 8 for end in ends]), speaking)
     kind = KINDS["phrase_end_to_nod"]
     assert kind.heard
-    assert response_rate(kind, [clip]).value == 1.0
-    assert base_rate(kind, [clip]).value < 0.1
+    rate, base = response_rates(kind, [clip])
+    assert rate.value == 1.0
+    assert base.value < 0.1
 
 
 def test_laughs_are_given_and_answered_with_bared_teeth() -> None:
@@ -102,13 +103,13 @@ def test_laughs_are_given_and_answered_with_bared_teeth() -> None:
     avatar[118:140, INDEX["upper_lip_raise"]] = np.sin(np.linspace(0, np.pi, 22)) * 0.5
     still = np.zeros((FRAMES, COUNT), np.float32)
     clip = ListeningClip(still, avatar, np.zeros(FRAMES, bool), [4.0, 20.0])
-    assert response_rate(KINDS["laugh_to_laugh"], [clip]).value == 0.5
+    assert response_rates(KINDS["laugh_to_laugh"], [clip])[0].value == 0.5
 
 
 def test_without_events_there_is_no_rate() -> None:
     still = np.zeros((FRAMES, COUNT), np.float32)
     clip = ListeningClip(still, still, np.zeros(FRAMES, bool))
-    assert np.isnan(response_rate(KINDS["nod_to_nod"], [clip]).value)
+    assert np.isnan(response_rates(KINDS["nod_to_nod"], [clip])[0].value)
     assert peak_correlation(KINDS["nod_to_nod"], [clip]) == 0.0
 
 

@@ -11,10 +11,13 @@ import torch
 from tiny import TINY, TINY_CAUSAL, tiny_generator
 
 from avatar_forcing_ros.config import ModelConfig
+from avatar_forcing_ros.errors import ConfigError
 from avatar_forcing_ros.model.attention import condition_mask
+from avatar_forcing_ros.rig.coefficients import INDEX
 from avatar_forcing_ros.training.dataset import ConversationWindows
 from avatar_forcing_ros.training.losses import (
     Corruption,
+    channel_scales,
     draw_block_length,
     draw_condition_masks,
     draw_corruption,
@@ -194,3 +197,16 @@ def test_now_and_then_blocks_have_another_length() -> None:
     assert {config.block_frames for config in lengths} == {2, 3, 5, 10}
     never = TrainingConfig(other_block_share=0.0)
     assert draw_block_length(TINY_CAUSAL, never, generator) is TINY_CAUSAL
+
+
+def test_a_nod_may_cost_more_than_a_blink() -> None:
+    training = TrainingConfig(pitch_weight=4.0, eyes_weight=0.25)
+    scales = channel_scales(TINY, training)
+    assert scales.square().mean() == pytest.approx(1.0)
+    nod, turn, blink = (float(scales[INDEX[n]]) for n in ("head_pitch", "head_yaw", "blink_left"))
+    assert (nod / turn, blink / turn) == pytest.approx((2.0, 0.5))
+    assert (channel_scales(TINY, TrainingConfig()) == 1.0).all()
+    latent = replace(TINY, motion_space="latent")
+    assert (channel_scales(latent, TrainingConfig()) == 1.0).all()
+    with pytest.raises(ConfigError, match="latent"):
+        channel_scales(latent, training)

@@ -199,18 +199,19 @@ def test_reactions_come_within_their_delays(conversations: list[Conversation]) -
         for kind, who, cause_s, start_s in item.reactions:
             if who == "avatar":
                 delays.setdefault(kind, []).append(start_s - cause_s)
-    for kind, fewest in (("nod", 20), ("smile", 20), ("brow", 20), ("laugh", 3)):
+    for kind in ("nod", "smile", "brow", "laugh"):
         values = np.array(delays[kind])
-        assert len(values) > fewest
         assert values.min() >= 0.2 - 1e-9
         assert values.max() <= 0.6 + 1e-9
-        assert 0.3 < values.mean() < 0.5
+        if kind != "laugh":  # a rare one
+            assert len(values) > 20
+            assert 0.3 < values.mean() < 0.5
 
 
 def test_who_is_never_seen_is_answered_by_ear_alone() -> None:
     made = [generate_conversation(seed, 8.0) for seed in range(40, 70)]
     hidden = [item for item in made if not item.user_motion.any()]
-    assert 1 <= len(hidden) <= len(made) // 3
+    assert len(made) // 6 <= len(hidden) <= len(made) // 2
     for item in hidden:
         assert any(who == "user" for _, who, _ in item.events)  # the face does something
         causes = [kind for kind, who, _, _ in item.reactions if who == "avatar"]

@@ -25,10 +25,9 @@ from avatar_forcing_ros.training.metrics.contingency import (
     CONTINGENCIES,
     Contingency,
     ListeningClip,
-    base_rate,
     control_correlation,
     peak_correlation,
-    response_rate,
+    response_rates,
     similarity,
 )
 from avatar_forcing_ros.training.rollout import Motion
@@ -110,7 +109,7 @@ def _rates(
     count = len(users.seen[0])
     return tuple(  # type: ignore[return-value]
         Metric(each.per_clip.reshape(-1, count, each.per_clip.shape[1]).sum(axis=0), each.score)
-        for each in (response_rate(kind, clips), base_rate(kind, clips))
+        for each in response_rates(kind, clips)
     )
 
 

@@ -27,8 +27,10 @@ MOMENT_S = 0.2  # moments without an event are looked at so often
 LAG_FRAMES = round(1.5 * FRAME_RATE_HZ)
 SHIFTS = (0.25, 0.4, 0.6, 0.75)  # of a clip: the user's motion in a circle, as a control
 SMILE_RISE, BROW_RISE, LAUGH_RISE, LEAN_RISE = 0.12, 0.2, 0.15, 0.02  # of an answer
+NOD_RAD = 0.04  # of an answer: heads sway by less
 CLEAR_SMILE, CLEAR_BROW, CLEAR_NOD_RAD = 0.25, 0.45, 0.06  # what is to be answered
 PHRASE_S, PAUSE_S = 0.5, 0.2  # so much speech, then so much silence
+FAINT_PHRASE_S, FAINT_PAUSE_S = 0.2, 0.12  # what may be a phrase's end to who listens
 CHANNELS = ("head_yaw", "head_pitch", "head_roll", "smile", "brow")  # that users may share
 
 
@@ -98,15 +100,21 @@ def leans(values: Motion) -> list[float]:
     return [frame / FRAME_RATE_HZ for frame in sorted(found)]
 
 
-def phrase_ends(speaking: NDArray[np.bool_]) -> list[float]:
-    """Times at which half a second of speech or more ends in a pause of 0.2 s or more."""
+def phrase_ends(
+    speaking: NDArray[np.bool_], phrase_s: float = PHRASE_S, pause_s: float = PAUSE_S
+) -> list[float]:
+    """Times at which `phrase_s` of speech or more ends in a pause of `pause_s` or more."""
     pauses = [(a, b) for a, b in behaviour.runs(~speaking) if a > 0]
-    long_enough = [(a, b) for a, b in pauses if b - a >= PAUSE_S * FRAME_RATE_HZ]
-    before = round(PHRASE_S * FRAME_RATE_HZ)
-    # small gaps are no ends: most of the half second is speech
+    long_enough = [(a, b) for a, b in pauses if b - a >= pause_s * FRAME_RATE_HZ]
+    before = round(phrase_s * FRAME_RATE_HZ)
+    # small gaps are no ends: most of the time before is speech
     return [
         a / FRAME_RATE_HZ for a, _ in long_enough if speaking[max(0, a - before) : a].mean() > 0.7
     ]
+
+
+def _faint_ends(clip: ListeningClip) -> list[float]:
+    return phrase_ends(clip.user_speaking, FAINT_PHRASE_S, FAINT_PAUSE_S)
 
 
 def _ends_series(clip: ListeningClip) -> NDArray[np.floating[Any]]:
@@ -137,10 +145,11 @@ CONTINGENCIES = (
     Contingency(
         "nod_to_nod",
         _nods_at,
-        lambda clip: behaviour.nods(clip.avatar),
+        lambda clip: behaviour.nods(clip.avatar, NOD_RAD),
         _of_user("head_pitch"),
         _of_avatar("head_pitch"),
-        faint=lambda clip: behaviour.nods(clip.user),
+        # a phrase's end is answered by a nod, too
+        faint=lambda clip: [*behaviour.nods(clip.user), *_faint_ends(clip)],
     ),
     Contingency(
         "brow_to_brow",
@@ -181,10 +190,11 @@ CONTINGENCIES = (
     Contingency(
         "phrase_end_to_nod",
         lambda clip: phrase_ends(clip.user_speaking),
-        lambda clip: behaviour.nods(clip.avatar),
+        lambda clip: behaviour.nods(clip.avatar, NOD_RAD),
         _ends_series,
         _of_avatar("head_pitch"),
         heard=True,
+        faint=_faint_ends,
     ),
 )
 
@@ -197,17 +207,15 @@ def turns(values: Motion, name: str) -> list[float]:
     return [frame / FRAME_RATE_HZ for frame in sorted(found)]
 
 
-def response_rate(kind: Contingency, clips: Sequence[ListeningClip]) -> Metric:
-    """The share of events that are answered; NaN where there are none."""
+def response_rates(kind: Contingency, clips: Sequence[ListeningClip]) -> tuple[Metric, Metric]:
+    """The response rate and the base rate, each NaN where there are no events.
+
+    That is the share of events that are answered, and the same share of moments without an event,
+    the user speaking as often as at the events.
+    """
     counted = np.array([_counts(kind, clip) for clip in clips])  # [C, 2, 4]
-    return share(counted[:, :, :2].sum(axis=1))
 
-
-def base_rate(kind: Contingency, clips: Sequence[ListeningClip]) -> Metric:
-    """The same share of moments without an event, the user speaking as often as at the events."""
-    counted = np.array([_counts(kind, clip) for clip in clips])
-
-    def score(totals: Array) -> Array:
+    def base(totals: Array) -> Array:
         hits_events, moments = totals.reshape(-1, 2, 4), []
         for speaks in range(2):
             events, answered, free = (hits_events[:, speaks, k] for k in (1, 2, 3))
@@ -217,7 +225,7 @@ def base_rate(kind: Contingency, clips: Sequence[ListeningClip]) -> Metric:
         rates = sum(weight * np.nan_to_num(rate) for weight, rate in moments)
         return ratio(np.asarray(rates), np.asarray(weights))
 
-    return Metric(counted.reshape(len(counted), -1), score)
+    return share(counted[:, :, :2].sum(axis=1)), Metric(counted.reshape(len(counted), -1), base)
 
 
 def _counts(kind: Contingency, clip: ListeningClip) -> Array:

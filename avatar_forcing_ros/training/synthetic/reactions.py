@@ -80,7 +80,8 @@ def answer(
     """Acts in kind: smiles, laughs, nods and raised brows at the partner's own."""
     acts = []
     for act in partner_acts:
-        start_s = act.start_s + rng.uniform(*stats.ANSWER_DELAY_S)
+        delay_s = stats.NOD_BACK_DELAY_S if act.kind == "nod" else stats.ANSWER_DELAY_S
+        start_s = act.start_s + rng.uniform(*delay_s)
         size = act.size * rng.uniform(*stats.ANSWER_GAIN) * style.expressiveness
         hold_s = 0.8 * act.hold_s + rng.uniform(0.2, 1.0)
         willing = rng.random()
