@@ -27,7 +27,7 @@ benchmark: $(VENV)/.installed  ## measure each stage on this machine
 ros: $(VENV)/.installed-ros  ## put ROS 2 from PyPI into the virtual environment, for its nodes
 
 model: $(VENV)/.installed-test  ## make the data and train the compact model anew, to out/model (two hours)
-	$(BIN)/avatar-forcing train data $(OUT)/model/data --count 3000 --natural-share 0.35
+	$(BIN)/avatar-forcing train data $(OUT)/model/data --count 2200 --natural-share 0.35
 	$(BIN)/avatar-forcing train flow $(OUT)/model/data -o $(OUT)/model/flow --config config/train_compact.yaml
 	$(BIN)/avatar-forcing train preference $(OUT)/model/data -o $(OUT)/model/preference \
 	    --init $(OUT)/model/flow/generator.safetensors --config config/prefer_compact.yaml
