@@ -67,6 +67,10 @@ class OutputError(AvatarForcingError):
     """A result that cannot be written where it was asked for."""
 
 
+class GenerationError(AvatarForcingError):
+    """Networks gave out what cannot be used."""
+
+
 class ConversationError(AvatarForcingError):
     """Something asked of a live avatar that cannot be done as things are."""
 

@@ -7,6 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+MAX_VALUE = 1e6  # of audio in -1…1, and of motion, whose units are as large
+
+
+def check_values(what: str, values: NDArray[np.float32]) -> None:
+    """Raises ValueError where `values` hold NaN, infinity or anything beyond ± `MAX_VALUE`.
+
+    A finite number may be as bad as infinity: the square of 1e30 overflows in the networks.
+    """
+    peak = float(np.abs(values).max(initial=0.0))
+    if not peak <= MAX_VALUE:  # NaN compares as False
+        raise ValueError(f"{what}: expected finite values within ±{MAX_VALUE:g}, got {peak:g}")
+
 
 @dataclass(frozen=True)
 class AudioChunk:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 import numpy as np
@@ -41,6 +42,8 @@ class FakeCodec:
 
     def reset(self) -> None: ...
 
+    def warm_up(self) -> None: ...
+
     def load_tracker(self) -> None: ...
 
     def close(self) -> None: ...
@@ -59,6 +62,10 @@ class FakeCodec:
 
     def decode(self, motion: NDArray[np.float32]) -> NDArray[np.uint8]:
         return np.repeat(self.portrait.image[None], len(motion), axis=0)
+
+    def drawn(self, motion: NDArray[np.float32]) -> Iterator[NDArray[np.uint8]]:
+        for one in motion:
+            yield from self.decode(one[None])
 
 
 def fake_session(size_px: int = 1, grey: int = 0, config: ModelConfig = TINY) -> Session:

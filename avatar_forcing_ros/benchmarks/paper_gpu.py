@@ -32,7 +32,7 @@ from avatar_forcing_ros.config import (
 from avatar_forcing_ros.model.generator import MotionGenerator
 from avatar_forcing_ros.model.motion_autoencoder import MotionAutoencoder, channels_last
 from avatar_forcing_ros.runtime.load import load_face_square
-from avatar_forcing_ros.streaming.cuda_graphs import recorded
+from avatar_forcing_ros.streaming.cuda_graphs import directly, recorded
 from avatar_forcing_ros.streaming.engine import BlockInput, MotionEngine
 from avatar_forcing_ros.streaming.latent_codec import LatentCodec
 from avatar_forcing_ros.timebase import FRAME_PERIOD_S, SAMPLES_PER_FRAME
@@ -62,7 +62,7 @@ class Avatar:
     ) -> None:
         torch.manual_seed(0)
         self.model, self.graphs = model, graphs
-        record = recorded if graphs else (lambda work: work)
+        record = recorded if graphs else directly
         generator = MotionGenerator(model).eval().requires_grad_(False)
         net = MotionAutoencoder(model.autoencoder, model.motion_dim).eval().requires_grad_(False)
         net = net.to(device, dtype)

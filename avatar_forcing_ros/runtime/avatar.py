@@ -30,7 +30,6 @@ from avatar_forcing_ros.runtime.worker import AvatarWorker
 T = TypeVar("T")
 OnFrame = Callable[[AvatarFrame], None]
 OnWarning = Callable[[str, str], None]
-WARM_UP_BLOCKS = 2
 STOP_S = 5.0
 
 
@@ -55,10 +54,19 @@ class Avatar:
         self._busy: list[StoppableThread] = []  # that did not end in time
 
     def warm_up(self) -> None:
-        """Compute what is slow the first time."""
-        for _ in range(WARM_UP_BLOCKS):
-            self._session.draw(self._session.next_block())
-        self._session.reset()
+        """Compute what is slow the first time; on a GPU, at every quality, until all is recorded.
+
+        A conversation that a recording interrupts for a second would be late at once.
+        """
+        session = self._session
+        session.codec.warm_up()
+        full, *less = session.quality_levels()
+        for quality in (*less, full) if session.engine.is_recorded else (full,):
+            session.set_quality(quality)
+            for blocks in session.engine.warm_up_blocks:
+                for _ in range(blocks):
+                    session.draw(session.next_block())
+                session.reset()
 
     def start(self, on_frame: OnFrame, config: LiveConfig | None = None) -> None:
         """Begin a conversation; `on_frame` gets every frame when it is due, in its own thread.

@@ -27,7 +27,7 @@ from avatar_forcing_ros.rig.photo_scale import fit_photo
 from avatar_forcing_ros.rig.portrait import Portrait, frame_portrait
 from avatar_forcing_ros.runtime.session import Session
 from avatar_forcing_ros.streaming.codec import MotionCodec, RigCodec
-from avatar_forcing_ros.streaming.cuda_graphs import recorded
+from avatar_forcing_ros.streaming.cuda_graphs import directly, recorded
 from avatar_forcing_ros.streaming.engine import MotionEngine
 from avatar_forcing_ros.streaming.latent_codec import LatentCodec
 
@@ -46,14 +46,15 @@ def build_session(
 ) -> Session:
     """A session ready for its first block; the face tracker is made only for a user's video."""
     avatar = load_avatar(config)
+    record = recorded if device_of(config).startswith("cuda") else directly
     tracker = FaceMeshTracker if user_video else None
     codec: MotionCodec
     if avatar.motion_autoencoder:
         face = load_face(config, avatar.motion_autoencoder.config.image_size_px, landmarks)
-        codec = LatentCodec(avatar.motion_autoencoder, face, tracker, record=recorded)
+        codec = LatentCodec(avatar.motion_autoencoder, face, tracker, record=record)
     else:
         codec = RigCodec(load_face(config, config.image_size_px, landmarks), tracker)
-    engine = MotionEngine(avatar.generator, config.sampling, anchor=config.anchor, record=recorded)
+    engine = MotionEngine(avatar.generator, config.sampling, anchor=config.anchor, record=record)
     return Session(engine, codec, user_audio=user_audio, user_video=user_video)
 
 

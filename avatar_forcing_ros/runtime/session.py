@@ -216,11 +216,5 @@ class Session:
         return self.codec.decode(block.motion.motion[:frames])
 
     def drawn(self, block: AvatarBlock) -> Iterator[NDArray[np.uint8]]:
-        """The same images in order, a few at a time: the first can be shown before the last.
-
-        A warped portrait comes one by one; a network draws many at once in less time than singly.
-        """
-        motion = block.motion.motion
-        at_once = 1 if self.engine.config.motion_space == "rig" else len(motion)
-        for first in range(0, len(motion), at_once):
-            yield from self.codec.decode(motion[first : first + at_once])
+        """The same images in order: the first can be shown before the last is drawn."""
+        yield from self.codec.drawn(block.motion.motion)

@@ -5,6 +5,7 @@ Several conversations may be solved together; everything below has them in its f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -23,7 +24,7 @@ from avatar_forcing_ros.model.flow_matching import (
     step,
 )
 from avatar_forcing_ros.model.flow_transformer import FlowTransformer
-from avatar_forcing_ros.streaming.cuda_graphs import Work
+from avatar_forcing_ros.streaming.cuda_graphs import Work, directly
 from avatar_forcing_ros.streaming.kv_cache import KVCache, empty_cache, join, split
 from avatar_forcing_ros.streaming.motion_anchor import AnchorState, MotionAnchor
 from avatar_forcing_ros.streaming.state import Conditions, MotionState
@@ -51,8 +52,9 @@ class BlockSampler:
 
     With `cached` False the whole window is computed afresh at every step instead of remembered as
     keys: the baseline that the cache is measured against. `anchor` holds the slow part of the
-    motion; None leaves the motion to the model alone. `record` may wrap the numeric work, for
-    example to replay it as one recorded graph.
+    motion; None leaves the motion to the model alone. `record` may wrap the numeric work of a
+    steady conversation, for example to replay it as one recorded graph: the blocks before its
+    memory is full are of a shape each, and come once.
     """
 
     def __init__(
@@ -62,7 +64,7 @@ class BlockSampler:
         *,
         cached: bool = True,
         anchor: MotionAnchor | None = None,
-        record: Callable[[Work], Work] = lambda work: work,
+        record: Callable[[Work], Work] = directly,
     ) -> None:
         config = transformer.config
         self.transformer = transformer
@@ -85,6 +87,14 @@ class BlockSampler:
         config = self.transformer.config
         return config.block_frames if state.block else config.first_block_frames
 
+    @property
+    def blocks_until_steady(self) -> int:
+        """After how many blocks a conversation's memory is full: all later ones are alike."""
+        config = self.transformer.config
+        kept = config.cache_frames if self.cached else 0
+        missing = max(self.history_frames, kept + self.context_frames) - config.first_block_frames
+        return 1 + max(0, math.ceil(missing / config.block_frames))
+
     @torch.inference_mode()
     def next_blocks(
         self,
@@ -105,7 +115,10 @@ class BlockSampler:
         keys = join([state.cache.tensors() for state in states])
         table = self.transformer.modulation(self._levels(noise.device))  # [1, 1 + steps, …]
         inputs = [context, noise, reference, *history, *table, *anchor, *keys]
-        motion, *rest = self._solve(inputs)
+        is_steady = states[0].block >= self.blocks_until_steady and (
+            not self.cached or cache.frames == cache.capacity  # guidance may have changed lately
+        )
+        motion, *rest = self._solve(inputs) if is_steady else self._solve_tensors(inputs)
         moments = len(AnchorState._fields)
         solved = _Solved(motion, AnchorState(*rest[:moments]), cache.with_tensors(rest[moments:]))
         return motion[:, context.shape[1] :], self._after(states, solved, history, noise.shape[1])

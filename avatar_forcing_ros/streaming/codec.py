@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import numpy as np
@@ -38,6 +38,9 @@ class MotionCodec(Protocol):
     def prepare_portrait(self, portrait: Portrait) -> None:
         """Make ready to draw this face."""
 
+    def warm_up(self) -> None:
+        """Do what is slow the first time that an image of the user comes."""
+
     def load_tracker(self) -> None:
         """Load the face tracker now, not at the user's first frame; does nothing without one."""
 
@@ -49,6 +52,9 @@ class MotionCodec(Protocol):
 
     def decode(self, motion: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Images ``[T, S, S, 3]`` RGB of motion ``[T, D]``."""
+
+    def drawn(self, motion: NDArray[np.float32]) -> Iterator[NDArray[np.uint8]]:
+        """The same images one by one, the first as soon as it can be shown."""
 
     def reset(self) -> None:
         """Forget the user."""
@@ -124,6 +130,14 @@ class RigCodec(TrackingCodec):
     def decode(self, motion: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Draw coefficients ``[T, K]``: ``[T, S, S, 3]`` uint8 RGB."""
         return np.stack([self.renderer.render(values) for values in self.coefficients(motion)])
+
+    def drawn(self, motion: NDArray[np.float32]) -> Iterator[NDArray[np.uint8]]:
+        """The same, each drawn when it is asked for."""
+        for values in self.coefficients(motion):
+            yield self.renderer.render(values)
+
+    def warm_up(self) -> None:
+        """Nothing is slower the first time."""
 
     def reset(self) -> None:
         """Begin with a new user."""

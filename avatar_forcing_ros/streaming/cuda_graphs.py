@@ -7,6 +7,7 @@ recorded as a CUDA graph.
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
@@ -18,6 +19,12 @@ Work = Callable[[Sequence[Tensor]], list[Tensor]]
 WARM_UP_RUNS = 3
 KEPT_GRAPHS = 4  # each holds its own working memory
 KEPT_SHAPES = 32
+logger = logging.getLogger(__name__)
+
+
+def directly(work: Work) -> Work:
+    """`work` as it is: nothing is recorded."""
+    return work
 
 
 def recorded(work: Work) -> Work:
@@ -28,14 +35,16 @@ def recorded(work: Work) -> Work:
 class Recorder:
     """Runs work directly the first time a set of shapes comes, and from a recording afterwards.
 
-    Shapes that come once only (a conversation's first blocks) are not worth a recording. The
-    least recently used recording goes when there are more than KEPT_GRAPHS.
+    Shapes that come once only are not worth a recording. The least recently used recording goes
+    when there are more than KEPT_GRAPHS. Where one cannot be made, a warning says so once: what
+    is recorded stays, everything else is done directly from then on.
     """
 
     def __init__(self, work: Work, record: Callable[[Work, Sequence[Tensor]], Work]) -> None:
         self._work, self._record = work, record
         self._recordings: OrderedDict[tuple[object, ...], Work] = OrderedDict()
         self._unrecorded: OrderedDict[tuple[object, ...], None] = OrderedDict()
+        self._can_record = True
 
     def __call__(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         """The outputs for `inputs`, in memory of their own."""
@@ -52,12 +61,26 @@ class Recorder:
                 if len(self._unrecorded) > KEPT_SHAPES:
                     self._unrecorded.popitem(last=False)
                 return self._work(inputs)
-            del self._unrecorded[key]
-            if len(self._recordings) >= KEPT_GRAPHS:  # its memory is free for the new one
-                self._recordings.popitem(last=False)
-            self._recordings[key] = self._record(self._work, inputs)
+            if not (self._can_record and self._has_recorded(key, inputs)):
+                return self._work(inputs)
         self._recordings.move_to_end(key)
         return self._recordings[key](inputs)
+
+    def _has_recorded(self, key: tuple[object, ...], inputs: Sequence[Tensor]) -> bool:
+        """Record for `key`; whether that succeeded."""
+        del self._unrecorded[key]
+        if len(self._recordings) >= KEPT_GRAPHS:  # its memory is free for the new one
+            self._recordings.popitem(last=False)
+        try:
+            self._recordings[key] = self._record(self._work, inputs)
+        except Exception as error:  # an optimisation that fails is no reason to stop
+            self._can_record = False
+            logger.warning(
+                "work on the GPU could not be recorded (%s: %s); it goes on without, more slowly",
+                type(error).__name__,
+                error,
+            )
+        return self._can_record
 
 
 def cuda_graph(work: Work, inputs: Sequence[Tensor]) -> Work:

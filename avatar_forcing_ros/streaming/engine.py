@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avatar_forcing_ros.config import AnchorConfig, SamplingConfig
-from avatar_forcing_ros.media import MotionBlock
+from avatar_forcing_ros.errors import GenerationError
+from avatar_forcing_ros.media import MotionBlock, check_values
 from avatar_forcing_ros.model.generator import MotionGenerator
 from avatar_forcing_ros.streaming.audio_window import AudioWindow, new_audio_window
 from avatar_forcing_ros.streaming.block_sampler import BlockSampler, block_noise
-from avatar_forcing_ros.streaming.cuda_graphs import Work
+from avatar_forcing_ros.streaming.cuda_graphs import Work, directly
 from avatar_forcing_ros.streaming.kv_cache import empty_cache
 from avatar_forcing_ros.streaming.motion_anchor import MotionAnchor
 from avatar_forcing_ros.streaming.state import Conditions, MotionState, StreamState
@@ -38,7 +39,7 @@ class BlockInput:
     user_motion: NDArray[np.float32] | None = None
 
     def check(self, frames: int) -> None:
-        """Raises ValueError unless every input lasts `frames` frames."""
+        """Raises ValueError unless every input lasts `frames` frames and holds usable values."""
         lengths = {
             "avatar_audio": len(self.avatar_audio) / SAMPLES_PER_FRAME,
             "user_audio": None
@@ -49,6 +50,11 @@ class BlockInput:
         for name, length in lengths.items():
             if length is not None and length != frames:
                 raise ValueError(f"{name} lasts {length:g} frames, the block {frames}")
+        check_values("avatar_audio", self.avatar_audio)
+        if self.user_audio is not None:
+            check_values("user_audio", self.user_audio)
+        if self.user_motion is not None:
+            check_values("user_motion", self.user_motion)
 
 
 class MotionEngine:
@@ -61,13 +67,14 @@ class MotionEngine:
         *,
         anchor: AnchorConfig | None = None,
         cached: bool = True,
-        record: Callable[[Work], Work] = lambda work: work,
+        record: Callable[[Work], Work] = directly,
     ) -> None:
         """`anchor` None leaves motion to the model alone; for the rest see `BlockSampler`."""
         self.generator = generator
         self.config = generator.config
         self._anchor = MotionAnchor(anchor) if anchor and anchor.enabled else None
         self._cached, self._record = cached, record
+        self.is_recorded = record is not directly
         # each keeps what a device recorded for it, which takes longer to make than a block
         self._samplers: dict[SamplingConfig, BlockSampler] = {}
         self._encode_audio = record(lambda inputs: [generator.audio_encoder(inputs[0])])
@@ -110,6 +117,17 @@ class MotionEngine:
         rest = np.zeros(self.config.motion_dim, np.float32) if motion is None else motion
         return self.generator.normalise(self._tensor(rest)[None])
 
+    @property
+    def warm_up_blocks(self) -> tuple[int, ...]:
+        """Conversations, as numbers of blocks, after which no block is slow because it is new.
+
+        A shape is recorded when it comes the second time (see `Recorder`); without recordings two
+        blocks show everything.
+        """
+        if not self.is_recorded:
+            return (2,)
+        return self.sampler.blocks_until_steady + 2, 3
+
     def frames(self, state: StreamState) -> int:
         """How many frames the next block of `state` has."""
         return self.sampler.frames(state.motion)
@@ -117,7 +135,9 @@ class MotionEngine:
     def step(self, state: StreamState, inputs: BlockInput) -> MotionBlock:
         """Make the next block and move `state` past it.
 
-        Raises ValueError where the inputs do not last exactly one block; `state` stays then.
+        Raises ValueError where the inputs do not last exactly one block or hold values that no
+        audio or motion has, and GenerationError where what comes out is not finite; `state` stays
+        then.
         """
         return self.step_many([state], [inputs])[0]
 
@@ -127,7 +147,8 @@ class MotionEngine:
         """The next block of each conversation; those that have come equally far are one batch.
 
         Each gets what it would get alone, up to rounding; its `compute_s` is that of its batch.
-        Raises ValueError as `step` does; all states stay then.
+        Raises ValueError as `step` does, and all states stay then; GenerationError, too, but
+        those of batches that were made before have moved on.
         """
         groups: dict[tuple[int, ...], list[int]] = {}
         for i, (state, given) in enumerate(zip(states, inputs, strict=True)):
@@ -176,6 +197,7 @@ class MotionEngine:
         )
         motion = self.generator.denormalise(latent).cpu().numpy()
         latents = latent.to("cpu", copy=True).numpy()  # the state's own is not to be written to
+        _check_finite(latents, [m.block for m in before])
         for i, state in enumerate(states):
             state.motion = after[i]
             state.avatar_audio, state.user_audio = avatar_windows[i], user_windows[i]
@@ -221,6 +243,23 @@ class MotionEngine:
 
     def _tensor(self, array: NDArray[np.float32]) -> Tensor:
         return torch.from_numpy(np.asarray(array, np.float32)).to(self.generator.motion_mean)
+
+
+def _check_finite(latents: NDArray[np.float32], blocks: Sequence[int]) -> None:
+    """Raises GenerationError where any of `latents` ``[B, N, D]`` of `blocks` is not finite.
+
+    It would stay in the memory of its conversation for ever, as a black image.
+    """
+    finite = np.isfinite(latents).all(axis=(1, 2))
+    if finite.all():
+        return
+    bad = latents[~finite]
+    raise GenerationError(
+        f"motion of block {blocks[int(np.argmin(finite))]}",
+        expected="finite numbers",
+        got=f"NaN or infinity in {np.count_nonzero(~np.isfinite(bad))} of {bad.size}",
+        remedy="check the weights ('avatar-forcing weights check'), or use --precision float32",
+    )
 
 
 def _revised(past: Conditions, avatar: Tensor, user: Tensor, frames: int) -> Conditions:

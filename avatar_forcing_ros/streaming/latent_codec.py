@@ -7,7 +7,7 @@ angles and mouth is linear enough to be read off, and how well is measured on he
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from avatar_forcing_ros.errors import GenerationError
 from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.model.motion_autoencoder import (
     Appearance,
@@ -32,11 +33,14 @@ from avatar_forcing_ros.rig import coefficients
 from avatar_forcing_ros.rig.portrait import Portrait
 from avatar_forcing_ros.rig.warp_renderer import WarpRenderer
 from avatar_forcing_ros.streaming.codec import TrackingCodec
-from avatar_forcing_ros.streaming.cuda_graphs import Work
+from avatar_forcing_ros.streaming.cuda_graphs import Work, directly
+from avatar_forcing_ros.streaming.transfers import download, upload
 
 HOLD_S = 0.2  # a face that is lost for so long was not lost: it blurred, or a hand passed
 FADE_S = 1.0  # then its motion goes over into the absence of a user
 ENCODED_TOGETHER = 8
+DRAWN_TOGETHER = 10  # a first block of 50 would take five times the memory, and a recording
+WARM_UP_IMAGES = 2  # a shape that comes again is recorded
 MIN_SIZE_PX = 64  # of an image that still shows a face
 
 FITTED_POSES, HELD_OUT_POSES = 64, 16
@@ -59,7 +63,7 @@ class LatentCodec(TrackingCodec):
         portrait: Portrait,
         make_tracker: Callable[[], FaceTracker] | None = None,
         *,
-        record: Callable[[Work], Work] = lambda work: work,
+        record: Callable[[Work], Work] = directly,
     ) -> None:
         """`portrait` is a face's square as `face_crop.crop_portrait` cuts it.
 
@@ -113,7 +117,6 @@ class LatentCodec(TrackingCodec):
         self._appearance = appearance
         self.reference = motion[0].float().cpu().numpy()
         self.portrait = portrait
-        self._decoders.clear()  # what was recorded of the old face
 
     def encode_user(self, frame: VideoFrame) -> UserMotion:
         """The latent of the face in `frame`.
@@ -126,8 +129,10 @@ class LatentCodec(TrackingCodec):
         if face is None or not usable(face, frame.pixels.shape):
             return UserMotion(self._faded(frame.stamp_ns), False)
         square = self._crop.update(face.landmarks_px)
-        crop = cut(frame.pixels, square, self.image_size_px)
-        self._last, self._found_ns = self.encode(crop[None])[0], frame.stamp_ns
+        latent = self.encode(cut(frame.pixels, square, self.image_size_px)[None])[0]
+        if not np.isfinite(latent).all():  # a face that half precision cannot hold
+            return UserMotion(self._faded(frame.stamp_ns), False)
+        self._last, self._found_ns = latent, frame.stamp_ns
         return UserMotion(self._last.copy(), True)
 
     def coefficients(self, motion: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -138,15 +143,48 @@ class LatentCodec(TrackingCodec):
         visible = np.any(motion, axis=1, keepdims=True)
         return (self._regression(motion @ self._basis) * visible).astype(np.float32)
 
-    @torch.inference_mode()
     def decode(self, motion: NDArray[np.float32]) -> Pixels:
-        """Draw latents ``[T, D]``: ``[T, S, S, 3]`` uint8 RGB."""
-        given = torch.from_numpy(np.asarray(motion, np.float32)).to(self._like)
-        if self._levels not in self._decoders:  # each size is recorded once, and kept
+        """Draw latents ``[T, D]``: ``[T, S, S, 3]`` uint8 RGB; raises as `decode_later` does."""
+        return self.decode_later(motion)()
+
+    def drawn(self, motion: NDArray[np.float32]) -> Iterator[Pixels]:
+        """The same one by one: some are copied from the device while it draws the next."""
+        for part in self._begun(motion):
+            yield from part()
+
+    def decode_later(self, motion: NDArray[np.float32]) -> Callable[[], Pixels]:
+        """Begin to draw; the call waits for the images, in memory of their own.
+
+        It raises GenerationError where they are not finite: they would be black.
+        """
+        parts = self._begun(motion)
+        return lambda: np.concatenate([part() for part in parts])
+
+    @torch.inference_mode()
+    def _begun(self, motion: NDArray[np.float32]) -> list[Callable[[], Pixels]]:
+        if self._levels not in self._decoders:  # each size is recorded once, for all faces
             self._decoders[self._levels] = self._record(
-                partial(_decode_tensors, self._net, self._appearance, self._levels)
+                partial(_decode_tensors, self._net, self._levels)
             )
-        return np.asarray(self._decoders[self._levels]([given])[0].cpu().numpy(), np.uint8)
+        decoder, (code, features) = self._decoders[self._levels], self._appearance
+        latents = np.asarray(motion, np.float32)
+        return [
+            _images(
+                decoder(
+                    [
+                        upload(latents[first : first + DRAWN_TOGETHER], self._like),
+                        code,
+                        *features[: self._levels],
+                    ]
+                )
+            )
+            for first in range(0, len(latents), DRAWN_TOGETHER)
+        ]
+
+    def warm_up(self) -> None:
+        """Encode some images, as those of a user: alone, from wherever they are recorded."""
+        for _ in range(WARM_UP_IMAGES):
+            self.encode(self.portrait.image[None])
 
     def reset(self) -> None:
         """Begin with a new user."""
@@ -176,7 +214,7 @@ class LatentCodec(TrackingCodec):
         if images.shape[1:3] != size:
             resized = [cv2.resize(i, size, interpolation=cv2.INTER_AREA) for i in images]
             images = np.stack(resized).astype(np.uint8, copy=False)
-        on_device = torch.from_numpy(np.ascontiguousarray(images)).to(self._like.device)
+        on_device = upload(images, self._like.new_empty(0, dtype=torch.uint8))
         return _fast_layout(from_pixels(on_device).to(self._like.dtype))
 
 
@@ -192,15 +230,39 @@ def _encode_tensors(net: MotionAutoencoder, tensors: Sequence[Tensor]) -> list[T
 
 
 def _decode_tensors(
-    net: MotionAutoencoder, appearance: Appearance, levels: int, tensors: Sequence[Tensor]
+    net: MotionAutoencoder, levels: int, tensors: Sequence[Tensor]
 ) -> list[Tensor]:
-    """Latents ``[n, D]`` to images ``[n, S, S, 3]`` uint8, drawn as far as `levels`."""
-    drawn, size_px = net.decode(appearance, tensors[0], levels), net.config.image_size_px
+    """Latents ``[n, D]`` to images ``[n, S, S, 3]`` uint8, drawn as far as `levels`.
+
+    The appearance's code and features come after the latents: a recording serves every face. The
+    images are followed by whether all was finite, which images themselves cannot tell.
+    """
+    latents, code, *features = tensors
+    drawn = net.decode(Appearance(code, tuple(features)), latents, levels)
+    size_px, finite = net.config.image_size_px, drawn.isfinite().all()
     if drawn.shape[-1] != size_px:
         drawn = functional.interpolate(
             drawn.float(), size=size_px, mode="bicubic", align_corners=False
         )
-    return [to_pixels(drawn)]
+    return [to_pixels(drawn), finite]
+
+
+def _images(outputs: Sequence[Tensor]) -> Callable[[], Pixels]:
+    """What `_decode_tensors` gave, once it has come; raises as `LatentCodec.decode_later`."""
+    images, finite = (download(tensor) for tensor in outputs)
+
+    def arrived() -> Pixels:
+        if not finite():
+            raise GenerationError(
+                "images",
+                expected="finite numbers",
+                got="NaN or infinity",
+                remedy="use --precision float32; if it helps not, check the weights with "
+                "'avatar-forcing weights check'",
+            )
+        return images()
+
+    return arrived
 
 
 @dataclass(frozen=True)

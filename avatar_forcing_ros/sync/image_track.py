@@ -21,7 +21,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar_forcing_ros.media import VideoFrame
+from avatar_forcing_ros.media import VideoFrame, check_values
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, frame_stamp_ns
 
 T = TypeVar("T")
@@ -242,7 +242,11 @@ class MotionTrack(_StampedTrack[NDArray[np.float32]]):
         self.taken_ns: list[int | None] = []  # stamps of what `take` gave last; None: nothing new
 
     def push(self, values: NDArray[np.float32], stamp_ns: int) -> None:
-        """Add the motion ``[D]`` at `stamp_ns`, in any order; one that is too late is dropped."""
+        """Add the motion ``[D]`` at `stamp_ns`, in any order; one that is too late is dropped.
+
+        Raises ValueError for values that are not finite, or no motion by their size.
+        """
+        check_values("user motion", values)
         if self._insert(stamp_ns, values) is None or self.lossless:
             return
         if len(self._values) > MAX_WAITING:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from avatar_forcing_ros.media import AudioChunk
+from avatar_forcing_ros.media import AudioChunk, check_values
 from avatar_forcing_ros.sync.audio_buffers import SILENCE, Samples, fitted, sanitized, stretched
 from avatar_forcing_ros.sync.clock_mapping import Drift
 from avatar_forcing_ros.sync.image_track import ImageTrack, MotionTrack
@@ -98,12 +98,13 @@ class AudioTrack:
     def push(self, chunk: AudioChunk) -> None:
         """Add `chunk` at its stamp. Samples that are not finite become silence.
 
-        Raises ValueError for another rate than 16 kHz and for a stamp that leaves a gap of more
-        than a minute.
+        Raises ValueError for another rate than 16 kHz, for a stamp that leaves a gap of more
+        than a minute and for samples far beyond -1…1.
         """
         if chunk.rate_hz != SAMPLE_RATE_HZ:
             raise ValueError(f"expected {SAMPLE_RATE_HZ} Hz, got {chunk.rate_hz} Hz")
         samples, not_finite = sanitized(np.asarray(chunk.samples, np.float32))
+        check_values("audio", samples)
         self.sanitized_samples += not_finite
         start = round(chunk.stamp_ns * SAMPLE_RATE_HZ / 1e9)
         gap = start - max(self.end_sample, self._taken)

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from tiny import TINY, TINY_CAUSAL, TINY_LATENT
+from frozen import Tape
+from tiny import TINY, TINY_CAUSAL, TINY_LATENT, roll, talk, tiny_generator
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -19,29 +20,9 @@ from avatar_forcing_ros.model.flow_transformer import FlowTransformer
 from avatar_forcing_ros.model.motion_autoencoder import Appearance, MotionAutoencoder, to_pixels
 from avatar_forcing_ros.streaming.block_sampler import BlockSampler
 from avatar_forcing_ros.streaming.cuda_graphs import KEPT_GRAPHS, KEPT_SHAPES, Recorder, Work
+from avatar_forcing_ros.streaming.engine import MotionEngine
 from avatar_forcing_ros.streaming.motion_anchor import MotionAnchor
 from avatar_forcing_ros.streaming.state import Conditions, MotionState
-
-
-class Tape:
-    """Stands where a GPU records: notes what it recorded, and replays on fixed memory.
-
-    The work itself is run anew; recordings that keep what work was are in test_recordings.
-    """
-
-    def __init__(self) -> None:
-        self.recorded: list[tuple[int, ...]] = []
-
-    def __call__(self, work: Work, inputs: Sequence[Tensor]) -> Work:
-        self.recorded.append(tuple(inputs[0].shape))
-        held = [tensor.clone() for tensor in inputs]
-
-        def replay(given: Sequence[Tensor]) -> list[Tensor]:
-            for mine, theirs in zip(held, given, strict=True):
-                mine.copy_(theirs)
-            return [tensor.clone() for tensor in work(held)]
-
-        return replay
 
 
 def double(inputs: Sequence[Tensor]) -> list[Tensor]:
@@ -99,6 +80,69 @@ def test_on_a_cpu_work_is_done_as_it_is() -> None:
     for _ in range(3):
         assert run([torch.ones(1)])[0].tolist() == [2.0]
     assert tape.recorded == []
+
+
+def test_where_nothing_can_be_recorded_work_goes_on_and_that_is_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    tries = []
+
+    def fail(work: Work, inputs: Sequence[Tensor]) -> Work:
+        tries.append(tuple(inputs[0].shape))
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    run = Recorder(double, fail)
+    for size in (1, 2):
+        for _ in range(5):
+            assert run.replayed([torch.ones(size)])[0].tolist() == [2.0] * size
+    assert tries == [(1,)]
+    (said,) = caplog.messages
+    assert "not permitted when stream is capturing" in said
+    assert "goes on without" in said
+
+
+def test_what_was_recorded_before_a_failure_is_still_replayed() -> None:
+    tape, replays = Tape(), []
+
+    def record(work: Work, inputs: Sequence[Tensor]) -> Work:
+        if inputs[0].shape[0] > 1:
+            raise RuntimeError("out of memory")
+        replay = tape(work, inputs)
+
+        def counted(given: Sequence[Tensor]) -> list[Tensor]:
+            replays.append(1)
+            return replay(given)
+
+        return counted
+
+    run = Recorder(double, record)
+    for size in (1, 1, 2, 2, 2, 1):
+        assert run.replayed([torch.ones(size)])[0].tolist() == [2.0] * size
+    assert tape.recorded == [(1,)]
+    assert len(replays) == 2
+
+
+CONFIGS = {"again": TINY, "causal": TINY_CAUSAL, "latent": TINY_LATENT}
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_of_many_conversations_one_shape_is_recorded(config: ModelConfig) -> None:
+    """The blocks before a memory is full are of a shape each, and would push one another out."""
+    audio, solver = Tape(), Tape()
+    tapes = [audio, solver]  # in the order in which an engine asks for them
+    engine = MotionEngine(
+        tiny_generator(config),
+        SamplingConfig(nfe=3, guidance="joint"),
+        record=lambda work: tapes.pop(0).record(work),
+    )
+    blocks = engine.warm_up_blocks[0]
+    given = talk(config.first_block_frames + blocks * config.block_frames, config=config)
+    for _ in range(3):
+        roll(engine, given, blocks)
+    assert len(audio.recorded) == 1
+    assert solver.recorded == [(1, config.context_frames, config.motion_dim)]
+    direct = MotionEngine(engine.generator, engine.sampling)
+    assert direct.warm_up_blocks == (2,)
 
 
 class DispatchLog(TorchDispatchMode):

@@ -10,6 +10,7 @@ import torch
 from tiny import TINY, TINY_LATENT, part, roll, talk, tiny_engine, tiny_generator
 
 from avatar_forcing_ros.config import ModelConfig, SamplingConfig
+from avatar_forcing_ros.errors import GenerationError
 from avatar_forcing_ros.model.audio_encoders import MelEncoder
 from avatar_forcing_ros.streaming.audio_window import MelWindow
 from avatar_forcing_ros.streaming.block_sampler import BlockSampler, block_noise
@@ -170,6 +171,38 @@ def test_a_failed_block_changes_nothing() -> None:
         engine.step(state, short)
     assert state.motion is motion
     assert state.avatar_audio.mel is mel_before
+
+
+@pytest.mark.parametrize("name", ["avatar_audio", "user_audio", "user_motion"])
+@pytest.mark.parametrize("value", [1e30, -1e30, np.nan, np.inf])
+def test_values_that_no_input_has_are_refused(name: str, value: float) -> None:
+    """A square of 1e30 is infinite, and would be remembered for ever."""
+    engine, given = tiny_engine(), talk(TINY.block_frames)
+    getattr(given, name).flat[7] = value
+    state = engine.new_state()
+    motion = state.motion
+    with pytest.raises(ValueError, match=f"{name}: expected finite values within"):
+        engine.step(state, given)
+    assert state.motion is motion
+    engine.step(state, talk(TINY.block_frames))
+
+
+def test_motion_that_is_not_finite_is_an_error_and_the_conversation_stays() -> None:
+    engine, given = tiny_engine(), talk(2 * TINY.block_frames)
+    state, sound = engine.new_state(), engine.new_state()
+    engine.step(state, part(given, 0, 5))
+    motion, mel_before = state.motion, state.avatar_audio.mel
+    weight = engine.generator.flow_transformer.final_layer.linear.bias
+    kept = weight.clone()
+    weight[0] = float("nan")
+    with pytest.raises(GenerationError, match=r"block 1: expected finite .* in 5 of 115"):
+        engine.step(state, part(given, 5, 10))
+    assert state.motion is motion
+    assert state.avatar_audio.mel is mel_before
+    weight.copy_(kept)
+    engine.step(sound, part(given, 0, 5))
+    again, expected = (engine.step(s, part(given, 5, 10)) for s in (state, sound))
+    assert np.array_equal(again.latent, expected.latent)
 
 
 def test_missing_user_streams_are_no_silence() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from tiny import TINY_LATENT, ada_square, tiny_autoencoder
 
-from avatar_forcing_ros.errors import MediaError
+from avatar_forcing_ros.errors import GenerationError, MediaError
 from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.perception.face_tracker import FaceObservation
 from avatar_forcing_ros.rig import coefficients
@@ -197,6 +198,42 @@ def test_smaller_drawing_keeps_the_size_of_the_image(codec: LatentCodec) -> None
     assert np.array_equal(codec.decode(motion), whole)
     with pytest.raises(ValueError, match=f"{SIZE}, {SIZE // 2}.*got 100"):
         codec.draw_at(100)
+
+
+@pytest.fixture
+def overflowing() -> Iterator[LatentCodec]:
+    """A codec whose numbers stop being finite once its `break_down` is called."""
+    net = tiny_autoencoder()
+    codec = LatentCodec(net, ada_square(SIZE), SeesAda)
+    codec.encode_user(frame(0))
+    for parameter in net.parameters():
+        parameter.mul_(1e30)
+    return codec
+
+
+def test_images_that_are_not_finite_are_an_error(overflowing: LatentCodec) -> None:
+    """They would be black."""
+    with pytest.raises(GenerationError, match="images: expected finite numbers"):
+        overflowing.decode(overflowing.reference[None])
+    with pytest.raises(GenerationError, match="images: expected finite numbers"):
+        next(overflowing.drawn(overflowing.reference[None]))
+
+
+def test_a_latent_that_is_not_finite_is_nobody(overflowing: LatentCodec) -> None:
+    lost = overflowing.encode_user(frame(10))
+    assert not lost.face_visible
+    assert np.isfinite(lost.values).all()
+
+
+def test_images_of_a_long_block_are_those_of_short_ones(codec: LatentCodec) -> None:
+    """And one by one the same; what is drawn next leaves them alone."""
+    motion = np.linspace(0.5, 1.5, 23, dtype=np.float32)[:, None] * codec.reference
+    expected = np.concatenate([codec.decode(motion[k : k + 10]) for k in (0, 10, 20)])
+    pending = codec.decode_later(motion)
+    other = codec.decode_later(motion[::-1].copy())()
+    assert np.array_equal(pending(), expected)
+    assert np.array_equal(np.stack(list(codec.drawn(motion))), expected)
+    assert not np.array_equal(other, expected)
 
 
 def test_without_a_tracker_nobody_can_be_watched() -> None:

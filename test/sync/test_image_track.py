@@ -50,6 +50,14 @@ def test_motion_is_the_same_live_and_at_once(rate_hz: int) -> None:
     assert len(given) > 70
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
+def test_values_that_are_no_motion_are_refused(value: float) -> None:
+    track = MotionTrack(2)
+    with pytest.raises(ValueError, match="user motion: expected finite values within"):
+        track.push(np.array([0.0, value], np.float32), 0)
+    assert not track.started
+
+
 def test_no_motion_is_neutral_and_no_loss() -> None:
     track = MotionTrack(3)
     assert not track.take(2).any()

@@ -22,6 +22,13 @@ def chunk(samples: np.ndarray, start: int) -> AudioChunk:
     return AudioChunk(np.asarray(samples, np.float32), RATE, round(start * 1e9 / RATE))
 
 
+def test_samples_that_are_no_sound_are_refused() -> None:
+    track = AudioTrack()
+    with pytest.raises(ValueError, match="audio: expected finite values within"):
+        track.push(chunk(np.array([0.0, 1e30]), 0))
+    assert not track.started
+
+
 def test_audio_comes_out_as_it_went_in() -> None:
     audio = np.arange(3200, dtype=np.float32)
     track = AudioTrack()
