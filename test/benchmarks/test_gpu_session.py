@@ -6,15 +6,25 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from tiny import TINY_LATENT
 
 from avatar_forcing_ros.benchmarks import gpu_parts, gpu_session, gpu_vectors, paper_gpu
+from avatar_forcing_ros.rig import coefficients
+from avatar_forcing_ros.streaming import latent_codec
+
+
+def no_coefficients(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.zeros((len(features), coefficients.COUNT), np.float32)
 
 
 def test_every_part_leaves_something(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paper_gpu, "SMALL", TINY_LATENT)
     monkeypatch.setattr(paper_gpu, "WARM_UP_BLOCKS", 2)
+    # reading coefficients off latents is not measured, and learning it takes most of the time
+    monkeypatch.setattr(latent_codec, "fit_to_renders", lambda encoded: (no_coefficients, {}))
     path = tmp_path / "report.json"
     monkeypatch.setattr(sys, "argv", ["gpu_session.py", "--device", "cpu", "--json", str(path)])
     gpu_session.main()
