@@ -237,7 +237,7 @@ class AvatarConfig(Config):
         "the paper preset where there is one")
     """The compact model is as fast on a CPU."""
     precision: str = setting("auto", "number format of the networks; auto: bfloat16 for the paper "
-        "preset on CUDA, else float32", choices=PRECISIONS)
+        "preset on CUDA (its motion autoencoder float16), else float32", choices=PRECISIONS)
     cpu_threads: int = setting(1, "threads of the networks on a CPU", low=1)
     """The compact model's matrices are small: on two cores a second thread gains a tenth in the
     median and quadruples the 95th percentile."""

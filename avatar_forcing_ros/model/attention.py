@@ -27,6 +27,10 @@ class Rotation(NamedTuple):
     cos: Tensor
     sin: Tensor
 
+    def first(self, count: int) -> Rotation:
+        """The rotation of the oldest `count` positions."""
+        return Rotation(self.cos[:count], self.sin[:count])
+
     def last(self, count: int) -> Rotation:
         """The rotation of the newest `count` positions."""
         return Rotation(self.cos[-count:], self.sin[-count:])
@@ -54,10 +58,17 @@ def rotate(x: Tensor, by: Rotation) -> Tensor:
 
 
 class KeysValues(NamedTuple):
-    """Keys and values of S frames, ``[B, heads, S, head_dim]`` each; keys are unrotated."""
+    """Keys and values of S frames, ``[B, heads, S, head_dim]`` each.
+
+    Keys are unrotated wherever they are kept.
+    """
 
     key: Tensor
     value: Tensor
+
+    def rotated(self, by: Rotation) -> KeysValues:
+        """The same with keys at their positions, as `SelfAttention` takes them."""
+        return KeysValues(rotate(self.key, by), self.value)
 
     def after(self, past: KeysValues | None) -> KeysValues:
         """`past` followed by these frames."""
@@ -81,6 +92,11 @@ def cross_attention_mask(query: Tensor, key: Tensor, reach_frames: int) -> Tenso
     return (query[:, None] - key[None, :]).abs() <= reach_frames
 
 
+def additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """What attention adds for a bool `mask`: zero, or minus infinity where nothing is seen."""
+    return torch.zeros_like(mask, dtype=dtype).masked_fill(~mask, float("-inf"))
+
+
 class SelfAttention(nn.Module):
     """Multi-head self-attention with rotary positions over past and present frames."""
 
@@ -93,17 +109,16 @@ class SelfAttention(nn.Module):
     def forward(
         self, x: Tensor, past: KeysValues | None, rotation: Rotation, mask: Tensor
     ) -> tuple[Tensor, KeysValues]:
-        """`x` ``[B, T, H]``, `rotation` for all S + T positions, `mask` ``[T, S + T]``."""
-        frames = x.shape[1]
+        """`x` ``[B, T, H]``; `past` S frames, rotated; `mask` ``[T, S + T]``.
+
+        `rotation` is for the T positions of `x`, whose keys are returned unrotated.
+        """
         qkv = self.qkv(x).unflatten(-1, (3, self.heads, -1))  # [B, T, 3, heads, head_dim]
         query, key, value = qkv.permute(2, 0, 3, 1, 4)  # [B, heads, T, head_dim] each
         present = KeysValues(key, value)
-        seen = present.after(past)  # [B, heads, S + T, head_dim]
+        seen = present.rotated(rotation).after(past)  # [B, heads, S + T, head_dim]
         out = functional.scaled_dot_product_attention(
-            rotate(query, rotation.last(frames)),
-            rotate(seen.key, rotation),
-            seen.value,
-            attn_mask=mask,
+            rotate(query, rotation), seen.key, seen.value, attn_mask=mask
         )
         return self.proj(out.transpose(1, 2).flatten(-2)), present
 
@@ -118,16 +133,16 @@ class CrossAttention(nn.Module):
         self.kv = nn.Linear(dim, 2 * dim)
         self.proj = nn.Linear(dim, dim)
 
-    def forward(
-        self, x: Tensor, condition: Tensor, past: KeysValues | None, mask: Tensor
-    ) -> tuple[Tensor, KeysValues]:
-        """`x`, `condition` ``[B, T, H]``, `mask` ``[T, S + T]``."""
-        query = self.q(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+    def keys(self, condition: Tensor) -> KeysValues:
+        """Those of `condition` ``[B, T, H]``, for as long as it stays the same."""
         key, value = self.kv(condition).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        present = KeysValues(key, value)
-        seen = present.after(past)  # [B, heads, S + T, head_dim]
+        return KeysValues(key, value)
+
+    def forward(self, x: Tensor, seen: KeysValues, mask: Tensor) -> Tensor:
+        """`x` ``[B, T, H]``; `seen` the keys of S + T conditions, `mask` ``[T, S + T]``."""
+        query = self.q(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
         out = functional.scaled_dot_product_attention(query, seen.key, seen.value, attn_mask=mask)
-        return self.proj(out.transpose(1, 2).flatten(-2)), present
+        return self.proj(out.transpose(1, 2).flatten(-2))
 
 
 def block_span(

@@ -25,13 +25,26 @@ class BlockKeys(NamedTuple):
 class AttentionContext(NamedTuple):
     """Where everything is, shared by all blocks of one forward pass.
 
-    `rotation` is for the S + T self-attention positions; `self_mask` ``[T, S + T]`` and
-    `cross_mask` ``[T, S' + T]`` say what each frame may see (or ``[B, 1, T, …]``).
+    `rotation` is for the T positions of the present; `self_mask` ``[T, S + T]`` and `cross_mask`
+    ``[T, S' + T]`` say what each frame may see (or ``[B, 1, T, …]``).
     """
 
     rotation: Rotation
     self_mask: Tensor
     cross_mask: Tensor
+
+
+class Window(NamedTuple):
+    """What passes over the same T frames share: a solver computes it once for all its steps.
+
+    For each transformer block the rotated keys of the past, the keys of the T conditions, and
+    these after those of the past.
+    """
+
+    attention: AttentionContext
+    past: tuple[KeysValues | None, ...]
+    conditions: tuple[KeysValues, ...]
+    conditions_in_sight: tuple[KeysValues, ...]
 
 
 class Modulation(NamedTuple):
@@ -109,25 +122,26 @@ class Block(nn.Module):
         self,
         x: Tensor,
         modulation: tuple[Tensor, ...],
-        condition: Tensor,
-        past: BlockKeys | None,
+        past: KeysValues | None,
+        conditions: KeysValues,
         attention: AttentionContext,
-    ) -> tuple[Tensor, BlockKeys]:
-        """`x`, `condition` and each of the six modulations are ``[B, T, H]``."""
+    ) -> tuple[Tensor, KeysValues]:
+        """`x` and each of the six modulations are ``[B, T, H]``.
+
+        `past` holds rotated keys of S frames, `conditions` those of all conditions in sight. The
+        keys of `x`, unrotated, come back.
+        """
         shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = modulation
-        attended, self_keys = self.attn(
+        attended, keys = self.attn(
             modulate(self.norm1(x), shift_a, scale_a),
-            past.self_attention if past else None,
+            past,
             attention.rotation,
             attention.self_mask,
         )
         x = x + gate_a * attended
-        crossed, cross_keys = self.cross_attn(
-            self.norm2(x), condition, past.cross_attention if past else None, attention.cross_mask
-        )
-        x = x + crossed
+        x = x + self.cross_attn(self.norm2(x), conditions, attention.cross_mask)
         x = x + gate_m * self.mlp(modulate(self.norm3(x), shift_m, scale_m))
-        return x, BlockKeys(self_keys, cross_keys)
+        return x, keys
 
 
 class FinalLayer(nn.Module):

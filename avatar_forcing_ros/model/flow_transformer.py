@@ -6,7 +6,8 @@ Every frame has its own timestep, so clean context and noisy future go through t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from avatar_forcing_ros.config import ModelConfig
 from avatar_forcing_ros.model.attention import (
     Rotation,
+    additive,
     cross_attention_mask,
     parallel_masks,
     rotary_table,
@@ -26,6 +28,7 @@ from avatar_forcing_ros.model.blocks import (
     FinalLayer,
     Modulation,
     TimestepEmbedder,
+    Window,
 )
 from avatar_forcing_ros.model.dual_motion_encoder import DualMotionEncoder
 
@@ -90,7 +93,7 @@ class FlowTransformer(nn.Module):
         x: Tensor,
         timestep: Tensor | Modulation,
         reference: Tensor,
-        condition: Tensor,
+        condition: Tensor | Window,
         past: Sequence[BlockKeys] | None = None,
         horizon: Tensor | None = None,
     ) -> tuple[Tensor, list[BlockKeys]]:
@@ -100,11 +103,31 @@ class FlowTransformer(nn.Module):
         ``[B, D]``; `condition` ``[B, T, H]``; `past` holds, for each block, the keys of the frames
         just before these.
         `horizon` ``[B, T]`` is the last frame that each frame may see at all: training shows a
-        whole clip at once, of which a stream would not have had the end yet.
+        whole clip at once, of which a stream would not have had the end yet. A `Window` stands
+        for the last three.
         """
-        attention = self._attention_context(x, past, horizon)
+        if isinstance(condition, Window):
+            window = condition
+        else:
+            attention = self._attention_context(x, x.shape[1], past, horizon)
+            window = self._window(condition, past, attention)
         modulation = self.modulation(timestep) if isinstance(timestep, Tensor) else timestep
-        return self._run_blocks(x, modulation, reference, condition, past, attention)
+        return self._run_blocks(x, modulation, reference, window)
+
+    def window(
+        self,
+        condition: Tensor,
+        past: Sequence[BlockKeys] | None = None,
+        horizon: Tensor | None = None,
+    ) -> Window:
+        """What `forward` makes of these, for several passes over the same frames."""
+        like = self.x_embedder.proj.weight
+        attention = self._attention_context(like, condition.shape[1], past, horizon)
+        attention = attention._replace(
+            self_mask=additive(attention.self_mask, like.dtype),
+            cross_mask=additive(attention.cross_mask, like.dtype),
+        )
+        return self._window(condition, past, attention)
 
     def parallel(
         self,
@@ -130,36 +153,58 @@ class FlowTransformer(nn.Module):
         attention = AttentionContext(rotation, *masks)
         x = torch.cat((clean, noisy), dim=1)  # [B, 2 T, D]
         modulation = self.modulation(torch.cat((torch.zeros_like(timestep), timestep), dim=1))
-        velocity, _ = self._run_blocks(x, modulation, reference, condition, None, attention)
+        window = self._window(condition, None, attention)
+        velocity, _ = self._run_blocks(x, modulation, reference, window)
         return velocity[:, frames:]
+
+    def _window(
+        self, condition: Tensor, past: Sequence[BlockKeys] | None, attention: AttentionContext
+    ) -> Window:
+        blocks = cast("Iterable[Block]", self.blocks)
+        keys = tuple(block.cross_attn.keys(condition) for block in blocks)
+        if not past:
+            return Window(attention, (None,) * len(keys), keys, keys)
+        kept, head_dim = past[0].self_attention.key.shape[2:]
+        frames = len(attention.rotation.cos)
+        rotation = rotary_table(kept + frames, head_dim, attention.rotation.cos).first(kept)
+        return Window(
+            attention,
+            tuple(block.self_attention.rotated(rotation) for block in past),
+            keys,
+            tuple(k.after(p.cross_attention) for k, p in zip(keys, past, strict=True)),
+        )
 
     def _run_blocks(
         self,
         x: Tensor,
         modulation: Modulation,
         reference: Tensor,
-        condition: Tensor,
-        past: Sequence[BlockKeys] | None,
-        attention: AttentionContext,
+        window: Window,
     ) -> tuple[Tensor, list[BlockKeys]]:
         parts = modulation.blocks.chunk(6, dim=-1)
         hidden = self.x_embedder(x, reference)  # [B, T, H]
         present: list[BlockKeys] = []
         for i, block in enumerate(self.blocks):
-            hidden, keys = block(hidden, parts, condition, past[i] if past else None, attention)
-            present.append(keys)
+            hidden, keys = block(
+                hidden, parts, window.past[i], window.conditions_in_sight[i], window.attention
+            )
+            present.append(BlockKeys(keys, window.conditions[i]))
         return self.final_layer(hidden, modulation.final), present
 
     def _attention_context(
-        self, x: Tensor, past: Sequence[BlockKeys] | None, horizon: Tensor | None
+        self,
+        like: Tensor,
+        frames: int,
+        past: Sequence[BlockKeys] | None,
+        horizon: Tensor | None,
     ) -> AttentionContext:
-        """Masks and rotations; past frames directly precede the present ones."""
-        frames = x.shape[1]
+        """Masks and rotations for `frames`, which past ones directly precede."""
         kept = past[0].self_attention.key.shape[2] if past else 0
         kept_cross = past[0].cross_attention.key.shape[2] if past else 0
-        here = torch.arange(frames, device=x.device)  # positions count from the first present one
-        seen = torch.arange(-kept, frames, device=x.device)
-        seen_cross = torch.arange(-kept_cross, frames, device=x.device)
+        device = like.device
+        here = torch.arange(frames, device=device)  # positions count from the first present one
+        seen = torch.arange(-kept, frames, device=device)
+        seen_cross = torch.arange(-kept_cross, frames, device=device)
         reach = self.config.look_ahead_frames
         self_mask = self_attention_mask(here, seen, reach)  # [T, S + T]
         cross_mask = cross_attention_mask(here, seen_cross, reach)  # [T, S' + T]
@@ -167,5 +212,5 @@ class FlowTransformer(nn.Module):
             last = horizon[:, None, :, None]  # [B, 1, T, 1]
             self_mask = self_mask & (seen <= last)  # [B, 1, T, S + T]
             cross_mask = cross_mask & (seen_cross <= last)
-        rotation = rotary_table(kept + frames, self.config.hidden_dim // self.config.heads, x)
-        return AttentionContext(rotation, self_mask, cross_mask)
+        rotation = rotary_table(kept + frames, self.config.hidden_dim // self.config.heads, like)
+        return AttentionContext(rotation.last(frames), self_mask, cross_mask)

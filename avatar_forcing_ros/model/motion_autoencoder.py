@@ -185,7 +185,8 @@ class FlowHead(nn.Module):
         grid = identity_grid(x.shape[-1], x.device) + move
         source = feature.float().expand(len(x), -1, -1, -1)
         mask = flow[:, 2:].sigmoid()
-        warped = functional.grid_sample(source, grid, align_corners=False).to(x.dtype) * mask
+        warped = functional.grid_sample(source, grid, align_corners=False)
+        warped = warped.to(x.dtype, memory_format=layout_of(x)) * mask
         return warped, warped + x * (1.0 - mask), flow
 
 
@@ -272,12 +273,27 @@ class MotionAutoencoder(nn.Module):
 
 def channels_last(net: MotionAutoencoder) -> MotionAutoencoder:
     """`net` with its convolution weights laid out as tensor cores want them; the same function."""
+
+    def laid_out(kernel: Tensor) -> Tensor:
+        return kernel.contiguous(memory_format=torch.channels_last)
+
     for parameter in net.parameters():
         if parameter.dim() == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-        elif parameter.dim() == 5:  # modulated: one more dimension in front
-            parameter.data = parameter.data[0].contiguous(memory_format=torch.channels_last)[None]
+            parameter.data = laid_out(parameter.data)
+    for module in net.modules():
+        if isinstance(module, ModulatedConv2d):
+            kernel = module.weight.data[0]  # [out, in, k, k]; a transposed convolution's [in, out]
+            swapped = kernel.transpose(0, 1)
+            module.weight.data = (
+                laid_out(swapped).transpose(0, 1) if module.upsample else laid_out(kernel)
+            )[None]
     return net
+
+
+def layout_of(x: Tensor) -> torch.memory_format:
+    """Channels last where `x` ``[B, C, H, W]`` is, else what is there already."""
+    is_last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    return torch.channels_last if is_last else torch.preserve_format
 
 
 def from_pixels(pixels: Tensor) -> Tensor:

@@ -135,8 +135,10 @@ class ModulatedConv2d(nn.Module):
         else:
             x = functional.conv2d(x, weight, padding=weight.shape[-1] // 2)
         if self.demodulate:
-            power = scale.square() @ weight.square().sum(dim=(2, 3)).t()  # [B, out]
-            x = x * torch.rsqrt(power + DEMODULATION_EPS)[:, :, None, None]
+            # float16 knows neither the squares of small scales nor the epsilon
+            squares = weight.float().square().sum(dim=(2, 3))  # [out, in]
+            power = scale.float().square() @ squares.t()  # [B, out]
+            x = x * torch.rsqrt(power + DEMODULATION_EPS).to(x.dtype)[:, :, None, None]
         return self.blur(x) if self.upsample else x
 
 

@@ -14,6 +14,7 @@ from avatar_forcing_ros.config import PRESETS, AvatarConfig
 from avatar_forcing_ros.errors import CheckpointError, ConfigError, MediaError
 from avatar_forcing_ros.model.checkpoint import Checkpoint, load_checkpoint
 from avatar_forcing_ros.model.motion_autoencoder import channels_last
+from avatar_forcing_ros.model.precision import use_exact_float32
 from avatar_forcing_ros.model.released import load_released
 from avatar_forcing_ros.perception.face_crop import crop_portrait
 from avatar_forcing_ros.perception.face_tracker import FaceMeshTracker
@@ -75,10 +76,12 @@ def load_avatar(config: AvatarConfig) -> Checkpoint:
     _check_preset(checkpoint, config.preset, path)
     torch.set_num_threads(config.cpu_threads)
     threadpoolctl.threadpool_limits(config.cpu_threads, user_api="blas")
+    if dtype is torch.float32:
+        use_exact_float32()
     try:
         checkpoint.generator.to(device, dtype)
         if checkpoint.motion_autoencoder:
-            checkpoint.motion_autoencoder.to(device, dtype)
+            checkpoint.motion_autoencoder.to(device, autoencoder_dtype_of(config))
             if device.startswith("cuda"):
                 channels_last(checkpoint.motion_autoencoder)
     except (RuntimeError, AssertionError) as error:
@@ -115,10 +118,21 @@ def device_of(config: AvatarConfig) -> str:
 
 
 def dtype_of(config: AvatarConfig) -> torch.dtype:
-    """The type of weights and activations."""
+    """The type of weights and activations of all networks but the motion autoencoder."""
     on_gpu = device_of(config).startswith("cuda")
     half = config.precision == "auto" and on_gpu and _is_latent(config)
     return torch.bfloat16 if half or config.precision == "bfloat16" else torch.float32
+
+
+def autoencoder_dtype_of(config: AvatarConfig) -> torch.dtype:
+    """The type of the motion autoencoder's.
+
+    bfloat16's 8 bits move its flows by pixels, and slow motion shimmers; its numbers stay within
+    float16's range, whose 11 bits leave a fraction of that.
+    """
+    dtype = dtype_of(config)
+    on_gpu = device_of(config).startswith("cuda")
+    return torch.float16 if on_gpu and dtype is torch.bfloat16 else dtype
 
 
 def _is_latent(config: AvatarConfig) -> bool:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from avatar_forcing_ros.config import SamplingConfig
 from avatar_forcing_ros.model.attention import block_span, condition_mask
-from avatar_forcing_ros.model.blocks import BlockKeys, Modulation
+from avatar_forcing_ros.model.blocks import Modulation, Window
 from avatar_forcing_ros.model.flow_matching import (
     extrapolation,
     guidance_rows,
@@ -162,12 +162,13 @@ class BlockSampler:
         frames, before = noise.shape[1], context.shape[1]
         embedded = self._embed(history, frames)[:, -(before + frames) :]  # [B R, C + N, H]
         portrait = reference.repeat_interleave(len(self.rows), dim=0)  # [B R, D]
-        past, horizon = cache.peek(), self._horizon(before, frames, noise.device)
+        horizon = self._horizon(before, frames, noise.device)
+        window = self.transformer.window(embedded, cache.peek(), horizon)
         x = torch.cat((context, noise.to(context)), dim=1)  # [B, C + N, D]
         previous = noise  # no velocity yet
         for k, s in enumerate(self.steps):
             level = table.spread(before, k + 1, frames)
-            velocity = self._guided_velocity(x, level, portrait, embedded, past, horizon)
+            velocity = self._guided_velocity(x, level, portrait, window)
             here = velocity[:, before:]
             along = torch.lerp(previous, here, 1.0 + self._reuse[k]) if self._reuse[k] else here
             previous = here
@@ -178,7 +179,7 @@ class BlockSampler:
             x = torch.cat((context, held), dim=1)
         if self.cached:
             clean = table.spread(before + frames, 0, 0)
-            _, keys = self.transformer(self._rows(x), clean, portrait, embedded, past, horizon)
+            _, keys = self.transformer(self._rows(x), clean, portrait, window)
             cache = cache.commit(keys, [0.0] * (before + frames))
         return [x, *anchor, *cache.tensors()]
 
@@ -224,16 +225,10 @@ class BlockSampler:
         return block_span(frames, length, -frames % length, device)[1][None] - 1
 
     def _guided_velocity(
-        self,
-        x: Tensor,
-        level: Modulation,
-        portrait: Tensor,
-        embedded: Tensor,
-        past: Sequence[BlockKeys] | None,
-        horizon: Tensor | None,
+        self, x: Tensor, level: Modulation, portrait: Tensor, window: Window
     ) -> Tensor:
         """The weighted sum of the guidance rows' velocities: ``[B, T, D]``, in the type of `x`."""
-        velocity, _ = self.transformer(self._rows(x), level, portrait, embedded, past, horizon)
+        velocity, _ = self.transformer(self._rows(x), level, portrait, window)
         rows = velocity.to(x.dtype).unflatten(0, (-1, len(self.rows)))  # [B, R, T, D]
         total = self.rows[0].weight * rows[:, 0]
         for k, row in enumerate(self.rows[1:], 1):

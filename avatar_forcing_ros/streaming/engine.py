@@ -21,6 +21,7 @@ from avatar_forcing_ros.streaming.cuda_graphs import Work, directly
 from avatar_forcing_ros.streaming.kv_cache import empty_cache
 from avatar_forcing_ros.streaming.motion_anchor import MotionAnchor
 from avatar_forcing_ros.streaming.state import Conditions, MotionState, StreamState
+from avatar_forcing_ros.streaming.transfers import download, upload
 from avatar_forcing_ros.timebase import SAMPLES_PER_FRAME
 
 KEPT_SAMPLERS = 8
@@ -193,10 +194,11 @@ class MotionEngine:
         )
         reference = torch.cat([state.reference for state in states])
         latent, after = self.sampler.next_blocks(
-            revised, reference, conditions, noise.to(reference.device)
+            revised, reference, conditions, upload(noise.numpy(), reference.new_empty(0).float())
         )
-        motion = self.generator.denormalise(latent).cpu().numpy()
-        latents = latent.to("cpu", copy=True).numpy()  # the state's own is not to be written to
+        # the state's own is not to be written to
+        coming = [download(t) for t in (self.generator.denormalise(latent), latent.clone())]
+        motion, latents = (arrived() for arrived in coming)
         _check_finite(latents, [m.block for m in before])
         for i, state in enumerate(states):
             state.motion = after[i]
@@ -242,7 +244,7 @@ class MotionEngine:
         return out
 
     def _tensor(self, array: NDArray[np.float32]) -> Tensor:
-        return torch.from_numpy(np.asarray(array, np.float32)).to(self.generator.motion_mean)
+        return upload(np.asarray(array, np.float32), self.generator.motion_mean)
 
 
 def _check_finite(latents: NDArray[np.float32], blocks: Sequence[int]) -> None:

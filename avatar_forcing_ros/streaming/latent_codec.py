@@ -100,6 +100,9 @@ class LatentCodec(TrackingCodec):
     def prepare_portrait(self, portrait: Portrait) -> None:
         """Encode the portrait, and learn to read rig coefficients off latents of its warps."""
         (code, features), motion = self._net.encode(self._as_input(portrait.image[None]))
+        reference = motion[0].float().cpu().numpy()
+        if not np.isfinite(reference).all():
+            raise _not_finite("latent of the portrait")
         appearance = Appearance(code, tuple(_fast_layout(f) for f in features))
         renderer = WarpRenderer(portrait)
         direct = partial(_encode_tensors, self._net)  # a recording for this once would not pay
@@ -115,7 +118,7 @@ class LatentCodec(TrackingCodec):
         # from here on nothing can fail: the face is either the old one or the new one
         self._regression, self.fit = regression
         self._appearance = appearance
-        self.reference = motion[0].float().cpu().numpy()
+        self.reference = reference
         self.portrait = portrait
 
     def encode_user(self, frame: VideoFrame) -> UserMotion:
@@ -253,16 +256,20 @@ def _images(outputs: Sequence[Tensor]) -> Callable[[], Pixels]:
 
     def arrived() -> Pixels:
         if not finite():
-            raise GenerationError(
-                "images",
-                expected="finite numbers",
-                got="NaN or infinity",
-                remedy="use --precision float32; if it helps not, check the weights with "
-                "'avatar-forcing weights check'",
-            )
+            raise _not_finite("images")
         return images()
 
     return arrived
+
+
+def _not_finite(what: str) -> GenerationError:
+    return GenerationError(
+        what,
+        expected="finite numbers",
+        got="NaN or infinity",
+        remedy="use --precision float32; if that does not help, check the weights with "
+        "'avatar-forcing weights check'",
+    )
 
 
 @dataclass(frozen=True)

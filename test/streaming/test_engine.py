@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from tiny import TINY, TINY_LATENT, part, roll, talk, tiny_engine, tiny_generato
 
 from avatar_forcing_ros.config import ModelConfig, SamplingConfig
 from avatar_forcing_ros.errors import GenerationError
+from avatar_forcing_ros.model import attention, flow_transformer
 from avatar_forcing_ros.model.audio_encoders import MelEncoder
 from avatar_forcing_ros.streaming.audio_window import MelWindow
 from avatar_forcing_ros.streaming.block_sampler import BlockSampler, block_noise
@@ -195,7 +198,7 @@ def test_motion_that_is_not_finite_is_an_error_and_the_conversation_stays() -> N
     weight = engine.generator.flow_transformer.final_layer.linear.bias
     kept = weight.clone()
     weight[0] = float("nan")
-    with pytest.raises(GenerationError, match=r"block 1: expected finite .* in 5 of 115"):
+    with pytest.raises(GenerationError, match=r"block 1: expected finite .* in 115 of 115"):
         engine.step(state, part(given, 5, 10))
     assert state.motion is motion
     assert state.avatar_audio.mel is mel_before
@@ -203,6 +206,38 @@ def test_motion_that_is_not_finite_is_an_error_and_the_conversation_stays() -> N
     engine.step(sound, part(given, 0, 5))
     again, expected = (engine.step(s, part(given, 5, 10)) for s in (state, sound))
     assert np.array_equal(again.latent, expected.latent)
+
+
+def test_what_a_blocks_steps_share_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys of the conditions, the rotation of remembered keys, and masks."""
+    engine, given = tiny_engine(SamplingConfig(nfe=6)), talk(FRAMES)
+    state, counts = engine.new_state(), Counter[str]()
+    for k in range(5):
+        engine.step(state, part(given, 5 * k, 5 * k + 5))
+    rotate, mask = attention.rotate, flow_transformer.self_attention_mask
+
+    def counted_rotate(x: torch.Tensor, by: attention.Rotation) -> torch.Tensor:
+        counts[f"rotated {x.shape[2]}"] += 1
+        return rotate(x, by)
+
+    def counted_mask(*arguments: Any) -> torch.Tensor:
+        counts["masks"] += 1
+        return mask(*arguments)
+
+    monkeypatch.setattr(attention, "rotate", counted_rotate)
+    monkeypatch.setattr(flow_transformer, "self_attention_mask", counted_mask)
+    for block in engine.generator.flow_transformer.blocks:
+        block.cross_attn.kv.register_forward_hook(lambda *_: counts.update(["kv"]))
+    engine.step(state, part(given, 25, 30))
+    passes, blocks = len(engine.sampler.steps) + 1, TINY.blocks
+    present = TINY.block_frames + TINY.context_frames
+    assert passes == 5
+    assert counts == {
+        "kv": blocks,
+        "masks": 1,
+        f"rotated {TINY.cache_frames}": blocks,
+        f"rotated {present}": 2 * passes * blocks,
+    }
 
 
 def test_missing_user_streams_are_no_silence() -> None:
