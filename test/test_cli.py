@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -125,7 +126,8 @@ def test_a_photo_and_a_persons_video_are_taken(speech: Path, tmp_path: Path) -> 
     assert run("render", "--portrait", photo, "--avatar-audio", speech, *user, *flags) == 0
     values = json.loads(report.read_text())
     assert values.pop("real_time_factor") > 0.0
-    assert values == {"frames": FRAMES + DELAY, "seed": 3, "face_seen_share": 1.0}
+    frames = FRAMES + DELAY
+    assert values == {"frames": frames, "seed": 3, "face_seen_share": 1.0, "damage": []}
     with av.open(str(out)) as container:
         assert container.streams.video[0].width == 1024
 
@@ -249,16 +251,33 @@ def test_a_video_without_frames_is_reported(
     assert "without a" in one_line(capsys)
 
 
-def test_a_video_that_breaks_off_leaves_nothing(
+def test_a_video_that_breaks_off_is_used_as_far_as_it_goes(
     speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A truncated file: the container opens, its frames do not."""
-    whole = shipped("models/demo/person.mp4").read_bytes()
-    (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 3])
-    arguments = ("--avatar-audio", speech, "--user-video", tmp_path / "cut.mp4")
-    assert run("render", *arguments, "-o", tmp_path / "out.mp4") == 1
-    one_line(capsys)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["cut.mp4", "speech.wav"]
+    """Half a film whose table of contents, at its beginning, speaks of all of it."""
+    film = tmp_path / "cut.mp4"
+    with (
+        av.open(str(shipped("models/demo/person.mp4"))) as source,
+        av.open(str(film), "w", options={"movflags": "faststart"}) as copy,
+    ):
+        stream = copy.add_stream("libx264", 25, {"preset": "ultrafast", "g": "1"})
+        stream.width = stream.height = 480
+        for _, frame in zip(range(40), source.decode(video=0), strict=False):
+            plain = av.VideoFrame.from_ndarray(frame.to_ndarray(format="rgb24"), format="rgb24")
+            copy.mux(stream.encode(plain))
+        copy.mux(stream.encode(None))
+    whole = film.read_bytes()
+    film.write_bytes(whole[: len(whole) // 2])
+    out, report = tmp_path / "out.mp4", tmp_path / "r.json"
+    flags = ("--user-video", film, "--beside", "--json", report, "-o", out)
+    assert run("render", "--avatar-audio", speech, *flags) == 0
+    (sentence,) = json.loads(report.read_text())["damage"]
+    assert f"Note: {sentence}" in capsys.readouterr().err
+    used, of = re.findall(r"(\d\.\d) s", sentence)
+    assert 0.3 < float(used) < 1.5
+    assert of == "1.6"
+    with av.open(str(out)) as container:
+        assert container.streams.video[0].frames >= FRAMES + DELAY
 
 
 def test_very_short_sound_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

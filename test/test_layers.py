@@ -27,6 +27,7 @@ LAYER = {
     "process_group": 0,
     "atomic_write": 0,
     "downmix": 0,
+    "weight_sources": 0,
     "model": 1,
     "rig": 1,
     "perception": 2,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ def add_render(commands: Any) -> None:
         type=user_path,
         metavar="F",
         help="also write a report to F: frames, seed, face_seen_share (of the person's images; "
-        "null without any), real_time_factor",
+        "null without any), real_time_factor, damage (sentences on inputs that are not whole)",
     )
     render.add_argument(
         "--beside", action="store_true", help="show the person's video beside the avatar"
@@ -97,6 +98,8 @@ def _run_render(options: argparse.Namespace) -> None:
         f"Wrote {options.output}: {result.frames} frames, "
         f"{result.real_time_factor:.2f} x real time, seed {config.sampling.seed}"
     )
+    for sentence in result.damage:
+        print(f"Note: {sentence}", file=sys.stderr)
     if session.codec.fit:
         fits = ", ".join(f"{n} {session.codec.fit[n]:.2f}" for n in REPORTED_FITS)
         print(f"Rig coefficients were read off motion latents; r on known warps: {fits}")

@@ -9,6 +9,7 @@ from typing import Any
 
 from avatar_forcing_ros.config import PAPER_MODEL
 from avatar_forcing_ros.resources import user_path
+from avatar_forcing_ros.weight_sources import MIRROR, REPOSITORY_VARIABLE, SPEECH_REPOSITORY
 
 NOT_USABLE = 1
 
@@ -55,13 +56,14 @@ def _add_fetch(steps: Any) -> None:
     fetch.add_argument(
         "--repo",
         metavar="OWNER/NAME",
-        help="the authors' repository on Hugging Face (default: $AVATAR_FORCING_WEIGHTS_REPO)",
+        help="a repository on Hugging Face with the authors' two files (default: "
+        f"${REPOSITORY_VARIABLE}, or {MIRROR}, a third party's copy)",
     )
     fetch.add_argument(
         "--speech-repo",
         metavar="OWNER/NAME",
-        default="facebook/wav2vec2-base-960h",
-        help="the speech encoder's (default: %(default)s)",
+        default=SPEECH_REPOSITORY,
+        help="the speech encoder's (default: %(default)s, its own authors')",
     )
     fetch.add_argument("--revision", metavar="R", help="branch, tag or commit of --repo")
     fetch.add_argument(
@@ -89,7 +91,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _fetch(options: argparse.Namespace) -> int:
-    from avatar_forcing_ros.runtime.weights import fetch_weights
+    from avatar_forcing_ros.runtime.weight_download import fetch_weights
 
     fetch_weights(
         options.folder,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
@@ -23,20 +25,30 @@ from avatar_forcing_ros.timebase import FRAME_RATE_HZ, SAMPLE_RATE_HZ, frame_sta
 
 MIN_RATE_HZ, MAX_RATE_HZ = 1_000, 768_000
 MAX_SAMPLES_PER_S = 8 * 48_000  # of all channels, in a file from an unknown source
+CUT_OFF_S = 0.5  # a length that a file states may be off by some frames
 STAMP_TOLERANCE_S = 0.02  # audio is not moved for less: rounded stamps are no gaps
 # a play list would have FFmpeg open what it names
 SELF_CONTAINED_FORMATS = "aac,flac,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,ogg,wav"
 AUDIO_REMEDY = "give a WAV, FLAC, OGG, MP3 or any file with an audio track that FFmpeg reads"
 VIDEO_REMEDY = "give an MP4, WebM or any file with a video track that FFmpeg reads"
 
+OnDamage = Callable[[MediaError], None]
+"""Called for each part of a file that is lost; reading goes on with the next one."""
 
-def read_audio(path: Path) -> NDArray[np.float32]:
+
+def refuse(damage: MediaError) -> None:
+    """Raises `damage`."""
+    raise damage
+
+
+def read_audio(path: Path, on_damage: OnDamage = refuse) -> NDArray[np.float32]:
     """The audio in `path` as 16 kHz mono ``[n]`` float32, whatever its rate and channels.
 
-    Raises MediaError if it cannot be read, is empty, or holds values that are not numbers.
+    Raises MediaError if it cannot be read, is empty, or holds values that are not numbers, and by
+    default for a file of which a part is lost.
     """
     _check_file(path, "audio")
-    samples, rate_hz = _decode_audio(path, f"audio {path}")  # [n, channels]
+    samples, rate_hz = _decode_audio(path, f"audio {path}", on_damage=on_damage)  # [n, channels]
     return _to_mono_16k(samples, rate_hz, f"audio {path}")
 
 
@@ -82,7 +94,7 @@ def _check_samples(what: str, samples: NDArray[np.float32]) -> None:
 
 
 def _decode_audio(
-    source: Path | io.BytesIO, what: str, max_s: float = math.inf
+    source: Path | io.BytesIO, what: str, max_s: float = math.inf, on_damage: OnDamage = refuse
 ) -> tuple[NDArray[np.float32], int]:
     """Samples ``[n, channels]`` float32 and their rate: by libsndfile, or else by FFmpeg."""
     try:
@@ -109,18 +121,40 @@ def _decode_audio(
             resampler = av.AudioResampler(format="fltp", rate=rate_hz)  # any format to float
             parts: list[NDArray[np.float32]] = []
             count = 0
-            for frame in itertools.chain(container.decode(audio=0), (None,)):
+            decoded = _decoded(container, stream, lambda error: on_damage(_bad_audio(what, error)))
+            for frame in itertools.chain(decoded, (None,)):
                 for part in resampler.resample(frame):
                     parts.append(np.asarray(part.to_ndarray().T, np.float32))  # [n, channels]
                     count += len(parts[-1])
                 _check_duration(what, count / rate_hz, max_s)
     except (FFmpegError, OSError) as error:
-        raise _unreadable_audio(what, error) from error
+        raise _bad_audio(what, error) from error
     whole = np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
     return whole.astype(np.float32), int(rate_hz)
 
 
-def _unreadable_audio(what: str, error: Exception) -> MediaError:
+def _decoded(
+    container: av.container.InputContainer,
+    stream: av.VideoStream | av.AudioStream,
+    on_error: Callable[[Exception], None],
+) -> Iterator[Any]:
+    """The frames of `stream`; packets that cannot be decoded are left out, `on_error` told."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except (FFmpegError, OSError) as error:  # nothing comes after that
+            on_error(error)
+            return
+        if packet is None:
+            return
+        try:
+            yield from packet.decode()
+        except FFmpegError as error:
+            on_error(error)
+
+
+def _bad_audio(what: str, error: Exception) -> MediaError:
     got = _reason(error)
     return MediaError(what, expected="a readable audio file", got=got, remedy=AUDIO_REMEDY)
 
@@ -146,12 +180,17 @@ def _check_sample_rate(what: str, samples_per_s: int) -> None:
         )
 
 
-def read_video(path: Path) -> Iterator[VideoFrame]:
+def read_video(path: Path, on_damage: OnDamage = refuse) -> Iterator[VideoFrame]:
     """The frames in `path` with their stamps, the first of which is 0.
 
-    Raises MediaError at once if the file cannot be read or has no video track, and at the end if
-    that track held no frame.
+    Raises MediaError at once if the file cannot be read or has no video track, at the end if that
+    track held no frame, and by default where a part of it is lost.
     """
+    container = _open_video(path)
+    return _frames(container, path, on_damage)
+
+
+def _open_video(path: Path) -> av.container.InputContainer:
     _check_file(path, "video")
     try:
         container = av.open(str(path))
@@ -160,7 +199,7 @@ def read_video(path: Path) -> Iterator[VideoFrame]:
     if not container.streams.video:
         container.close()
         raise _bad_video(path, "a file without a video track")
-    return _frames(container, path)
+    return container
 
 
 def at_frame_rate(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
@@ -209,7 +248,7 @@ def read_video_audio(path: Path, channels: int = 1) -> NDArray[np.float32]:
                     parts.append(samples)
                     at += len(samples)
     except (FFmpegError, OSError) as error:
-        raise _unreadable_audio(f"audio {path}", error) from error
+        raise _bad_audio(f"audio {path}", error) from error
     audio = np.concatenate(parts) if parts else np.zeros((0, channels), np.float32)
     _check_samples(f"audio {path}", audio)
     return _resampled(audio, rate_hz)
@@ -234,31 +273,61 @@ def _first_frame_s(path: Path) -> float:
     raise _bad_video(path, "a video track without a frame")
 
 
-def video_duration_s(path: Path) -> float:
-    """How long the video in `path` lasts, in seconds; counted where the file does not state it."""
-    with av.open(str(path)) as container:
+class VideoLength(NamedTuple):
+    """How long a video is."""
+
+    present_s: float
+    """To the end of what the file holds."""
+    stated_s: float | None
+    """As the file says; None where it does not."""
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether a part that the file speaks of is not there."""
+        return self.stated_s is not None and self.stated_s - self.present_s > CUT_OFF_S
+
+
+def video_length(path: Path) -> VideoLength:
+    """The length of the video in `path`, found without decoding it.
+
+    Raises MediaError as `read_video` does at once.
+    """
+    container = _open_video(path)
+    with container:
         stream = container.streams.video[0]
-        if stream.duration is not None and stream.time_base is not None:
-            return float(stream.duration * stream.time_base)
-        if container.duration:
-            return container.duration / av.time_base
-    *_, last = read_video(path)
-    return last.stamp_ns / 1e9
+        stated_s = None
+        if stream.duration and stream.time_base:
+            stated_s = float(stream.duration * stream.time_base)
+        elif container.duration:
+            stated_s = container.duration / av.time_base
+        period_s = 1.0 / float(stream.average_rate or FRAME_RATE_HZ)
+        begin_s, end_s, count = math.inf, -math.inf, 0
+        with contextlib.suppress(FFmpegError, OSError):  # what comes after that is lost
+            for packet in container.demux(stream):
+                if not packet.size or packet.is_discard:
+                    continue
+                at_s = count * period_s
+                if packet.pts is not None:
+                    at_s = float(packet.pts * packet.time_base)
+                lasts_s = float((packet.duration or 0) * packet.time_base) or period_s
+                begin_s, end_s, count = min(begin_s, at_s), max(end_s, at_s + lasts_s), count + 1
+    return VideoLength(max(0.0, end_s - begin_s), stated_s)
 
 
-def _frames(container: av.container.InputContainer, path: Path) -> Iterator[VideoFrame]:
+def _frames(
+    container: av.container.InputContainer, path: Path, on_damage: OnDamage
+) -> Iterator[VideoFrame]:
     first_s: float | None = None
     with container:
-        try:
-            rate_hz = float(container.streams.video[0].average_rate or FRAME_RATE_HZ)
-            for count, frame in enumerate(container.decode(video=0)):
-                stamp_s = count / rate_hz if frame.time is None else frame.time
-                first_s = stamp_s if first_s is None else first_s
-                pixels = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
-                upright = _upright(pixels, frame.rotation)
-                yield VideoFrame(upright, round((stamp_s - first_s) * 1e9))
-        except FFmpegError as error:
-            raise _bad_video(path, _reason(error)) from error
+        stream = container.streams.video[0]
+        rate_hz = float(stream.average_rate or FRAME_RATE_HZ)
+        decoded = _decoded(container, stream, lambda e: on_damage(_bad_video(path, _reason(e))))
+        for count, frame in enumerate(decoded):
+            stamp_s = count / rate_hz if frame.time is None else frame.time
+            first_s = stamp_s if first_s is None else first_s
+            pixels = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+            upright = _upright(pixels, frame.rotation)
+            yield VideoFrame(upright, round((stamp_s - first_s) * 1e9))
     if first_s is None:
         raise _bad_video(path, "a video track without a frame")
 
@@ -284,4 +353,5 @@ def _bad_video(path: Path, got: str) -> MediaError:
 
 
 def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or type(error).__name__
+    said = getattr(error, "strerror", None) or type(error).__name__
+    return "damaged content" if said.startswith("Error number") else said  # FFmpeg has no words

@@ -18,11 +18,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from avatar_forcing_ros.atomic_write import atomic_write
+from avatar_forcing_ros.atomic_write import atomic_write, no_room
 from avatar_forcing_ros.config import ModelConfig
-from avatar_forcing_ros.errors import CheckpointError, ConfigError, OutputError
+from avatar_forcing_ros.errors import CheckpointError, ConfigError
 from avatar_forcing_ros.model.generator import MotionGenerator
 from avatar_forcing_ros.model.motion_autoencoder import MotionAutoencoder
+from avatar_forcing_ros.model.weight_files import DOWNLOAD_AGAIN, require_content
 from avatar_forcing_ros.model.weight_report import FileReport, Findings, WeightReport, compare, few
 from avatar_forcing_ros.strict import from_mapping
 
@@ -132,12 +133,7 @@ def save_checkpoint(
         try:
             save_file(tensors, part, metadata)
         except SafetensorError as error:
-            raise OutputError(
-                f"output {path}",
-                expected="a file that can be written to its end",
-                got=str(error),
-                remedy="check the space on the device",
-            ) from error
+            raise no_room(path, str(error)) from error
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -165,7 +161,7 @@ def inspect_checkpoint(path: Path) -> WeightReport:
         stored = _read(path)
     except (CheckpointError, ConfigError) as error:
         problem = f"expected {error.expected}, got {error.got}"
-        file = FileReport(path.name, size_bytes, Findings(0), problem)
+        file = FileReport(path.name, size_bytes, Findings(0), problem, remedy=error.remedy)
         return WeightReport(str(path), (file,), "")
     findings = compare(stored.networks.tensors(), stored.tensors)
     space = stored.networks.generator.config.motion_space
@@ -188,6 +184,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             got=f"no file at {path}",
             remedy="check the path, or leave it out to use the weights that ship",
         )
+    require_content(path)
     try:
         with safe_open(path, framework="pt") as stored:
             return {name: stored.get_tensor(name) for name in stored.keys()}, (  # noqa: SIM118
@@ -198,7 +195,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             f"weights {path}",
             expected="a safetensors file",
             got=f"unreadable content ({error})",
-            remedy="download or train it again",
+            remedy=f"{DOWNLOAD_AGAIN}, convert it again or train it again",
         ) from error
 
 

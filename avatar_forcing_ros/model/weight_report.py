@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeGuard
@@ -88,6 +89,10 @@ def few(sentences: Sequence[str], shown: int = SHOWN_NAMES) -> str:
     return "; ".join(sentences[:shown]) + more
 
 
+def _last(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
 def _is_plain_float(value: object) -> TypeGuard[Tensor]:
     return (
         isinstance(value, Tensor)
@@ -109,6 +114,12 @@ class FileReport:
     """Why it could not be read, in words; empty where it could."""
     note: str = ""
     """What a reader should know of it even so."""
+    remedy: str = ""
+    """What to do about `problem`."""
+    prefix: str = ""
+    """What all names began with in the file, beyond those of the network."""
+    unused: tuple[str, ...] = ()
+    """Names of tensors that the network does not have and that were left out."""
 
     @property
     def usable(self) -> bool:
@@ -121,6 +132,29 @@ class FileReport:
         if self.problem:
             return [f"{self.name}: {self.problem}"]
         return [f"{self.name}: {sentence}" for sentence in self.findings.sentences()]
+
+    def remarks(self) -> list[str]:
+        """What is unusual about it, and does no harm."""
+        out = [f"its names begin with '{self.prefix}', which is taken off"] if self.prefix else []
+        if self.unused:
+            parts = Counter(name.partition(".")[0] for name in self.unused)
+            groups = [f"{count} under '{part}.'" for part, count in parts.items()]
+            named = self.unused if len(self.unused) <= SHOWN_NAMES else groups
+            out.append(f"left out, as the network has no such tensors: {few(named)}")
+        return out
+
+    def misfit(self) -> str:
+        """Why a file that can be read is of no use, in words; empty where it is of use."""
+        found = self.findings
+        if self.usable or self.size_bytes is None or self.problem:
+            return ""
+        renamed = [(u, m) for m in found.missing for u in self.unused if _last(u) == _last(m)]
+        if renamed:
+            has, due = renamed[0]
+            return f"its tensors have other names ({has} where {due} is wanted)"
+        if found.missing or found.extra or found.wrong_shape or found.not_float:
+            return "its tensors are those of another network, or not all of this one"
+        return "it holds values that are no numbers"
 
 
 @dataclass(frozen=True)

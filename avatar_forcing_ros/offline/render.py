@@ -20,7 +20,7 @@ from avatar_forcing_ros.media_files.reading import (
     at_frame_rate,
     read_audio,
     read_video,
-    video_duration_s,
+    video_length,
 )
 from avatar_forcing_ros.media_files.writing import Mp4Writer
 from avatar_forcing_ros.rig.coefficients import NAMES
@@ -45,7 +45,9 @@ class RenderInputs:
     avatar_audio: NDArray[np.float32]  # [n] 16 kHz
     user_audio: NDArray[np.float32] | None = None  # [m] 16 kHz
     user_video: Path | None = None
-    user_video_frames: int = 0  # at 25 fps
+    user_video_frames: int = 0  # at 25 fps, that the file holds
+    user_video_stated_frames: int = 0  # as the file says; 0 where it does not
+    damage: tuple[str, ...] = ()  # what of the audio could not be used, a sentence each
 
     def frames(self, avatar_audio_delay_frames: int) -> int:
         """Frames until the longest input has ended, the avatar's audio after its delay."""
@@ -66,6 +68,7 @@ class RenderResult:
     motion_s: tuple[float, ...]  # compute of each motion block
     tracked_frames: int  # images of the user
     face_found_frames: int  # those of them in which a face was found
+    damage: tuple[str, ...] = ()  # what of the inputs could not be used, a sentence each
 
     @property
     def frames(self) -> int:
@@ -81,29 +84,39 @@ class RenderResult:
         """The share of the user's images in which a face was found; None without any image."""
         return self.face_found_frames / self.tracked_frames if self.tracked_frames else None
 
-    def report(self, seed: int) -> dict[str, float | int | None]:
+    def report(self, seed: int) -> dict[str, float | int | list[str] | None]:
         """What a program may want to know of a rendering with `seed`."""
         return {
             "frames": self.frames,
             "seed": seed,
             "face_seen_share": self.face_seen_share,
             "real_time_factor": self.real_time_factor,
+            "damage": list(self.damage),
         }
 
 
 def read_inputs(
     avatar_audio: Path, user_audio: Path | None, user_video: Path | None
 ) -> RenderInputs:
-    """Read and check all inputs before anything is computed. Raises MediaError."""
-    frames = 0
+    """Read and check all inputs before anything is computed. Raises MediaError.
+
+    A file of which a part is lost is used as far as it goes.
+    """
+    frames = stated_frames = 0
     if user_video is not None:
-        next(read_video(user_video))  # a file without frames is found out now
-        frames = round(video_duration_s(user_video) * FRAME_RATE_HZ)
+        next(read_video(user_video, lambda damage: None))  # one without frames is found out now
+        length = video_length(user_video)
+        frames = round(length.present_s * FRAME_RATE_HZ)
+        stated_frames = round((length.stated_s or 0.0) * FRAME_RATE_HZ) if length.cut_off else 0
+    lost: list[MediaError] = []
+    avatar_samples = read_audio(avatar_audio, lost.append)
+    user_samples = read_audio(user_audio, lost.append) if user_audio else None
+    damage = [
+        f"{what} is damaged, and what of it can be read was used ({got})"
+        for what, got in dict.fromkeys((error.what, error.got) for error in lost)
+    ]
     inputs = RenderInputs(
-        read_audio(avatar_audio),
-        read_audio(user_audio) if user_audio else None,
-        user_video,
-        frames,
+        avatar_samples, user_samples, user_video, frames, stated_frames, tuple(damage)
     )
     if len(inputs.avatar_audio) < SAMPLES_PER_FRAME:
         raise MediaError(
@@ -127,8 +140,8 @@ def render(
     """Run `session` over `inputs`; video to `output`, motion to `motion` (None: not written).
 
     With `beside_user` the person's video stands to the right of the avatar and their audio is
-    mixed in. Raises OutputError, before anything is computed, where a file cannot be written,
-    and MediaError for a video that turns out to be damaged.
+    mixed in. A video that turns out to be damaged is used as far as it goes. Raises OutputError,
+    before anything is computed, where a file cannot be written, and where the room for it ends.
     """
     session.push_avatar_audio(AudioChunk(inputs.avatar_audio, SAMPLE_RATE_HZ, 0))
     if inputs.user_audio is not None:
@@ -152,8 +165,7 @@ class _Run:
         self.size = session.codec.image_size_px
         width = self.size * (2 if beside_user else 1)
         self.writer = Mp4Writer(part, width, self.size) if part else None
-        video = read_video(inputs.user_video) if inputs.user_video else iter(())
-        self.user_frames = at_frame_rate(video)
+        self.user_video = _UserVideo(inputs) if inputs.user_video else None
         self.last_image = np.zeros((self.size, self.size, 3), np.uint8)
 
     def to_end(self, progress: Progress) -> RenderResult:
@@ -165,7 +177,7 @@ class _Run:
             while done < total:
                 block = self.session.engine.frames(self.session.state)
                 keep = min(block, total - done)
-                user_frames = list(itertools.islice(self.user_frames, block))
+                user_frames = self.user_video.take(block) if self.user_video else []
                 for frame in user_frames:
                     self.session.push_user_frame(frame)
                 made = self.session.next_block()
@@ -189,6 +201,7 @@ class _Run:
             tuple(motion_s),
             self.session.tracked_frames,
             self.session.faces_seen,
+            self.inputs.damage + (self.user_video.damage() if self.user_video else ()),
         )
 
     def _write(
@@ -213,6 +226,37 @@ class _Run:
                 self.last_image = _square(user_frames[i].pixels, self.size)
             out[i] = self.last_image
         return out
+
+
+class _UserVideo:
+    """The person's images at 25 fps, for as long as their file gives any."""
+
+    def __init__(self, inputs: RenderInputs) -> None:
+        assert inputs.user_video
+        self.inputs = inputs
+        self.lost: list[MediaError] = []
+        self.frames = 0
+        self._images = at_frame_rate(read_video(inputs.user_video, self.lost.append))
+
+    def take(self, count: int) -> list[VideoFrame]:
+        """The next `count` images, fewer at the end."""
+        images = list(itertools.islice(self._images, count))
+        self.frames += len(images)
+        return images
+
+    def damage(self) -> tuple[str, ...]:
+        """What of the file could not be used; only known at its end."""
+        stated = self.inputs.user_video_stated_frames
+        if not self.lost and not stated:
+            return ()
+        used_s = self.frames / FRAME_RATE_HZ
+        whole_s = max(stated, self.inputs.user_video_frames) / FRAME_RATE_HZ
+        why = self.lost[0].got if self.lost else "the file ends there"
+        parts = f", {len(self.lost)} parts of them lost" if len(self.lost) > 1 else ""
+        return (
+            f"video {self.inputs.user_video} is damaged ({why}): "
+            f"{used_s:.1f} s of {whole_s:.1f} s could be used{parts}",
+        )
 
 
 def _write_motion(result: RenderResult, path: Path) -> None:

@@ -1,43 +1,32 @@
-"""The released model's weights: downloaded, checked, and converted to one file.
-
-This package ships none of them.
-"""
+"""The released model's weights: checked, and converted to one file."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from avatar_forcing_ros.config import ModelConfig
-from avatar_forcing_ros.errors import (
-    CheckpointError,
-    ConfigError,
-    DownloadError,
-    OutputError,
-    missing_package,
-)
+from avatar_forcing_ros.errors import CheckpointError, ConfigError, OutputError
 from avatar_forcing_ros.model.checkpoint import inspect_checkpoint, save_checkpoint
 from avatar_forcing_ros.model.released import (
-    AUTOENCODER_FILE,
-    LICENCE_FILES,
     SPEECH_FILES,
     SPEECH_FOLDER,
-    TRANSFORMER_FILE,
     Progress,
     inspect_released,
-    lacks_speech,
     load_released,
+    release_folder,
 )
+from avatar_forcing_ros.model.weight_files import DOWNLOAD_AGAIN
 from avatar_forcing_ros.model.weight_report import FileReport, WeightReport, few
+from avatar_forcing_ros.weight_sources import AUTHORS_FOLDER
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 CONVERTED_FILE = "avatar_forcing.safetensors"
 SUFFIX = ".safetensors"
 LICENCE_LINES = 6
+CONVERT_AGAIN = "convert it again (avatar-forcing weights convert), or train it again"
 
 
 def check_weights(place: Path, config: ModelConfig, progress: Progress) -> WeightReport:
@@ -78,6 +67,7 @@ def convert_weights(
         raise ConfigError(
             "dtype", expected=f"one of {', '.join(DTYPES)}", got=dtype, remedy="choose one"
         )
+    folder = release_folder(folder)
     output = output or folder / CONVERTED_FILE
     if output.suffix != SUFFIX:
         raise OutputError(
@@ -141,7 +131,8 @@ def next_step(report: WeightReport) -> str:
     place = report.place
     if Path(place).suffix == SUFFIX:
         if not report.usable:
-            return "Next: convert it again (avatar-forcing weights convert) or train it again."
+            remedies = [file.remedy for file in report.files if file.remedy]
+            return f"Next: {(remedies or [CONVERT_AGAIN])[0]}."
         preset = "--preset paper " if report.motion_space == "latent" else ""
         return f"Usable. Next: give it to a command as {preset}--weights {place}"
     if report.usable:
@@ -149,13 +140,28 @@ def next_step(report: WeightReport) -> str:
             f"Complete. Next: use it as it is (--preset paper --weights {place}), or make one "
             f"file of it: avatar-forcing weights convert {place}"
         )
+    steps = []
     absent = [file.name for file in report.files if file.size_bytes is None]
     if absent:
-        return (
-            f"Not usable. Next: put {', '.join(absent)} there, or let "
-            f"'avatar-forcing weights fetch {place} --repo OWNER/NAME' do it."
+        steps.append(
+            f"put {', '.join(absent)} there, from the authors' folder ({AUTHORS_FOLDER}) or by "
+            f"'avatar-forcing weights fetch {place}'"
         )
-    return "Not usable. Next: download the files that are wrong again, from their authors."
+    steps += [f"{file.name}: {_remedy(file)}" for file in report.files if _remedy(file)]
+    return "\n  ".join(["Not usable. Next:", *steps])
+
+
+def _remedy(file: FileReport) -> str:
+    """What to do about a file that is there."""
+    misfit = file.misfit()
+    if not misfit:
+        return file.remedy
+    if not file.findings.missing and file.findings.not_finite:
+        return f"{misfit}; {DOWNLOAD_AGAIN}"
+    return (
+        f"{misfit}: of another model, or of other code than the released one; the same download "
+        f"gives the same. The authors' own is in {AUTHORS_FOLDER}"
+    )
 
 
 def _state(file: FileReport) -> str:
@@ -173,7 +179,8 @@ def _details(file: FileReport) -> list[str]:
     if file.problem:
         return [f"{file.name}: {file.problem}"]
     kinds = file.findings.by_kind()
-    return [f"{file.name}, {kind}: {few(names)}" for kind, names in kinds.items() if names]
+    wrong = [f"{file.name}, {kind}: {few(names)}" for kind, names in kinds.items() if names]
+    return wrong + [f"{file.name}, note: {remark}" for remark in file.remarks()]
 
 
 def _licence(text: str) -> list[str]:
@@ -183,91 +190,3 @@ def _licence(text: str) -> list[str]:
     shown = [f"    {line}" for line in lines[:LICENCE_LINES]]
     more = [f"    … and {len(lines) - LICENCE_LINES} more lines"]
     return ["Licence:", *shown, *(more if len(lines) > LICENCE_LINES else [])]
-
-
-REPOSITORY_VARIABLE = "AVATAR_FORCING_WEIGHTS_REPO"
-LICENCE_NOTICE = """\
-The weights of Avatar Forcing belong to the authors of the paper (arXiv 2601.00664). This package
-ships none of them and is not theirs. They gave them out under Creative Commons BY-NC 4.0
-(https://creativecommons.org/licenses/by-nc/4.0/): name the authors where you show what the weights
-make, and do not use the weights commercially. Files made of them, such as a converted one, stay
-under that licence. The licence file in their repository is what counts.
-"""
-
-
-def fetch_weights(
-    folder: Path,
-    repository: str | None,
-    speech_repository: str,
-    revision: str | None,
-    accepted: bool,
-    progress: Progress,
-) -> None:
-    """Download the files that are needed, and no others, into `folder`; goes on where it stopped.
-
-    The repository is OWNER/NAME on Hugging Face, by default what the environment variable
-    AVATAR_FORCING_WEIGHTS_REPO says. Raises ConfigError where it or the licence's acceptance is
-    missing, DownloadError where a file cannot be had.
-    """
-    repository = repository or os.environ.get(REPOSITORY_VARIABLE)
-    if not repository:
-        raise ConfigError(
-            "--repo",
-            expected="the authors' repository on Hugging Face, as OWNER/NAME",
-            got="none",
-            remedy=f"find it from the paper's page, then give --repo or set {REPOSITORY_VARIABLE}",
-        )
-    if not accepted:
-        progress(LICENCE_NOTICE)
-        raise ConfigError(
-            "the weights' licence",
-            expected="your consent to it",
-            got="no --accept-licence",
-            remedy="read it, then repeat the command with --accept-licence",
-        )
-    if any((folder / name).is_file() for name in LICENCE_FILES) and not _is_ours(folder):
-        raise OutputError(
-            f"folder {folder}",
-            expected="an empty folder, or one that a download was begun in",
-            got="one with a licence of its own, which a download would replace",
-            remedy="name a folder for the weights alone",
-        )
-    wanted = (AUTOENCODER_FILE, TRANSFORMER_FILE, *LICENCE_FILES)
-    progress(f"downloading from {repository}")
-    _download(repository, folder, wanted, revision)
-    if not lacks_speech(folder):
-        return
-    progress(f"downloading the speech encoder from {speech_repository}")
-    for name in SPEECH_FILES:  # one of them is enough, the safe one first
-        _download(speech_repository, folder / SPEECH_FOLDER, ("config.json", name), None)
-        if (folder / SPEECH_FOLDER / name).is_file():
-            return
-
-
-def _is_ours(folder: Path) -> bool:
-    """Whether weights, or a part of them, were downloaded to `folder` before."""
-    parts = (AUTOENCODER_FILE, TRANSFORMER_FILE, ".cache/huggingface")
-    return any((folder / part).exists() for part in parts)
-
-
-def _download(repository: str, folder: Path, names: Sequence[str], revision: str | None) -> None:
-    try:
-        from huggingface_hub import snapshot_download
-    except ModuleNotFoundError as error:
-        raise (missing_package(error) or error) from error
-    try:
-        snapshot_download(
-            repository, revision=revision, local_dir=str(folder), allow_patterns=list(names)
-        )
-    except Exception as error:  # its releases use three network libraries, each with its own
-        raise DownloadError(
-            f"download from {repository}",
-            expected="a repository on Hugging Face that can be reached and read",
-            got=f"{type(error).__name__}: {_one_line(error)}",
-            remedy="check the name, the network and (if it asks for a login) 'hf auth login', "
-            "then repeat; what has come is kept",
-        ) from error
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or "no reason given"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -204,9 +205,21 @@ def _progress(folder: Path, trainer: Trainer, *, shown: bool) -> Iterator[Report
         yield lambda metrics: None
         return
     steps = trainer.config.steps
-    curves = SummaryWriter(str(folder / "tensorboard"), purge_step=trainer.step + 1)
+    curves: SummaryWriter | None = SummaryWriter(
+        str(folder / "tensorboard"), purge_step=trainer.step + 1
+    )
     with tqdm(total=steps, initial=trainer.step, unit="step", disable=None) as bar:
         smooth: float | None = None
+
+        def draw(metrics: dict[str, float]) -> None:
+            nonlocal curves
+            try:
+                for name, value in metrics.items():
+                    if curves and name != "step":
+                        curves.add_scalar(name, value, int(metrics["step"]))
+            except OSError as error:  # a full disk, say: a run is worth more than its curves
+                curves = None
+                bar.write(f"No curves from here on: {error.strerror or error}", file=sys.stderr)
 
         def report(metrics: dict[str, float]) -> None:
             nonlocal smooth
@@ -214,11 +227,11 @@ def _progress(folder: Path, trainer: Trainer, *, shown: bool) -> Iterator[Report
             smooth = loss if smooth is None else smooth + SMOOTHING * (loss - smooth)
             bar.update()
             bar.set_postfix_str(f"loss {smooth:.4f}")
-            for name, value in metrics.items():
-                if name != "step":
-                    curves.add_scalar(name, value, int(metrics["step"]))
+            draw(metrics)
 
         try:
             yield report
         finally:
-            curves.close()
+            if curves:
+                with suppress(OSError):
+                    curves.close()

@@ -169,8 +169,7 @@ class Trainer:
                 "average": self.average.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
             }
-            with atomic_write(self.state_path) as part:
-                torch.save(state, part)
+            _save_state(self.state_path, state)
             save_checkpoint(
                 self.folder / "generator.safetensors",
                 self.average,
@@ -230,6 +229,17 @@ class Trainer:
         if isinstance(self.validation, Preference):
             parts.append(dataclasses.asdict(self.validation.preference))
         return json.dumps(parts, sort_keys=True)
+
+
+def _save_state(path: Path, state: dict[str, Any]) -> None:
+    """Raises OutputError at the end of the room for it."""
+    with atomic_write(path) as part, part.open("wb") as file:
+        try:
+            torch.save(state, file)
+        except RuntimeError as error:  # of positions that do not fit, after the device's own
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
 def start_at_zero(model: MotionGenerator) -> None:

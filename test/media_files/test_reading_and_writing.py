@@ -18,7 +18,7 @@ from avatar_forcing_ros.media_files.reading import (
     read_audio,
     read_video,
     read_video_audio,
-    video_duration_s,
+    video_length,
 )
 from avatar_forcing_ros.media_files.writing import Mp4Writer, save_image
 from avatar_forcing_ros.sync.image_track import JITTER_NS
@@ -97,7 +97,7 @@ def test_video_comes_back_with_its_stamps(tmp_path: Path) -> None:
     assert [int(f.pixels.mean()) for f in frames] == pytest.approx(
         [20 * i for i in range(10)], abs=3
     )
-    assert video_duration_s(tmp_path / "v.mp4") == pytest.approx(0.4, abs=0.01)
+    assert video_length(tmp_path / "v.mp4") == pytest.approx((0.4, 0.4), abs=0.01)
 
 
 def test_files_without_video_are_refused(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_stream_without_stamps_or_length_is_timed_by_its_rate(tmp_path: Path) 
     stamps = [f.stamp_ns for f in read_video(raw)]
     assert len(stamps) == 20
     assert stamps[:3] == [0, FRAME_PERIOD_NS, 2 * FRAME_PERIOD_NS]
-    assert video_duration_s(raw) == pytest.approx(0.8, abs=0.05)
+    assert video_length(raw).present_s == pytest.approx(0.8, abs=0.05)
 
 
 def test_both_readers_mix_channels_alike(tmp_path: Path) -> None:

@@ -132,12 +132,84 @@ def test_nothing_of_the_file_is_held_on_to(release: Path) -> None:
     assert all(torch.equal(a, b) for a, b in zip(before, results(loaded), strict=True))
 
 
-@pytest.mark.parametrize("key", ["state_dict", "model"])
+def remarks(folder: Path) -> str:
+    return "; ".join(r for f in inspect_released(folder, SMALL_PAPER).files for r in f.remarks())
+
+
+@pytest.mark.parametrize("key", ["state_dict", "model", "ema", "generator"])
 def test_a_table_inside_a_table_is_found(key: str, tmp_path: Path) -> None:
     files = split(parameters())
     nested = {name: {key: content, "epoch": 3} for name, content in files.items()}
     folder = write_release(tmp_path, nested)  # type: ignore[arg-type]
     assert inspect_released(folder, SMALL_PAPER).usable
+    assert f"begin with '{key}.'" in remarks(folder)
+
+
+@pytest.mark.parametrize(
+    "prefix", ["module.", "model.", "_orig_mod.", "ema.", "module._orig_mod."]
+)
+def test_a_prefix_that_all_names_share_is_taken_off_and_named(prefix: str, tmp_path: Path) -> None:
+    files = split(parameters())
+    wrapped = {f: {prefix + n: t for n, t in c.items()} for f, c in files.items()}
+    folder = write_release(tmp_path / "wrapped", wrapped)
+    assert remarks(folder).count(f"begin with '{prefix}', which is taken off") == 2
+    for mine, theirs in zip(
+        results(load(folder)), results(load(write_release(tmp_path / "plain", files))), strict=True
+    ):
+        assert torch.equal(mine, theirs)
+
+
+def test_a_part_may_leave_out_its_own_name(tmp_path: Path) -> None:
+    files = split(parameters())
+    for name, root in ((AUTOENCODER, "motion_autoencoder."), (TRANSFORMER, "flow_transformer.")):
+        files[name] = {n.removeprefix(root): t for n, t in files[name].items()}
+    assert inspect_released(write_release(tmp_path, files), SMALL_PAPER).usable
+
+
+def test_optimizer_and_epoch_beside_the_tensors_are_left_out(tmp_path: Path) -> None:
+    files = split(parameters())
+    beside: dict[str, object] = {
+        "optimizer": {"state": {0: {"exp_avg": torch.zeros(3)}}, "param_groups": [{"lr": 0.1}]},
+        "epoch": 12,
+        "config": {"name": "released"},
+    }
+    folder = write_release(tmp_path, {n: {**c, **beside} for n, c in files.items()})  # type: ignore[dict-item]
+    assert inspect_released(folder, SMALL_PAPER).usable
+    assert "left out, as the network has no such tensors: optimizer.state.0.exp_avg" in remarks(
+        folder
+    )
+    load(folder)
+
+
+def test_averaged_weights_are_taken_where_both_are_there(tmp_path: Path) -> None:
+    files = split(parameters())
+    both = {
+        name: {"model": {n: t * 0 for n, t in content.items()}, "ema": content}
+        for name, content in files.items()
+    }
+    folder = write_release(tmp_path / "both", both)  # type: ignore[arg-type]
+    plain = load(write_release(tmp_path / "plain", files))
+    for mine, theirs in zip(results(load(folder)), results(plain), strict=True):
+        assert torch.equal(mine, theirs)
+    assert "begin with 'ema.'" in remarks(folder)
+    assert "under 'model.'" in remarks(folder)
+
+
+def test_a_table_that_holds_itself_is_no_endless_one(release: Path) -> None:
+    content: dict[str, object] = dict(split(parameters())[TRANSFORMER])
+    content["self"] = {"again": content}
+    torch.save(content, release / TRANSFORMER)
+    assert inspect_released(release, SMALL_PAPER).usable
+
+
+def test_the_folder_above_the_authors_is_taken(release: Path, tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    release.rename(tmp_path / "root" / "pretrained_dir")
+    report = inspect_released(tmp_path / "root", SMALL_PAPER)
+    assert report.usable
+    assert report.place == str(tmp_path / "root" / "pretrained_dir")
+    assert not lacks_speech(tmp_path / "root")
+    load(tmp_path / "root")
 
 
 def test_both_spellings_of_the_normalised_weight_are_read(tmp_path: Path) -> None:
@@ -151,8 +223,7 @@ def test_both_spellings_of_the_normalised_weight_are_read(tmp_path: Path) -> Non
     for mine, theirs in zip(results(spelled), results(respelled), strict=True):
         assert torch.equal(mine, theirs)
     here[WEIGHT_NORM + NEW_SPELLING[0]] = here[WEIGHT_NORM + OLD_SPELLING[0]]
-    message = refusal(write_release(tmp_path / "both", files))
-    assert "weight_g is not part of the network" in message
+    assert "weight_g" in remarks(write_release(tmp_path / "both", files))
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
@@ -189,15 +260,17 @@ def remove_speech(files: Files) -> str:
     return f"{name} is missing"
 
 
-def add(files: Files) -> str:
-    files[AUTOENCODER]["motion_autoencoder.dec.more"] = torch.zeros(3)
-    return f"{AUTOENCODER}: motion_autoencoder.dec.more is not part of the network"
+def deepen(files: Files) -> str:
+    """A larger network, whose result would be another one."""
+    name = MLP.replace(".mlp.2.", ".mlp.4.")
+    files[TRANSFORMER][name] = torch.zeros(32)
+    return f"{TRANSFORMER}: {name} is not part of the network"
 
 
-def exchange(files: Files) -> str:
-    """The right tensors in the wrong file."""
-    files[AUTOENCODER][MLP] = files[TRANSFORMER][MLP]
-    return f"{AUTOENCODER}: {MLP} is not part of the network"
+def rename(files: Files) -> str:
+    here = files[TRANSFORMER]
+    here[MLP.replace("t_embedder", "time")] = here.pop(MLP)
+    return f"{TRANSFORMER}: {MLP} is missing"
 
 
 def shape(files: Files) -> str:
@@ -234,8 +307,8 @@ def infinite(files: Files) -> str:
 DAMAGE = (
     remove,
     remove_speech,
-    add,
-    exchange,
+    deepen,
+    rename,
     shape,
     stretch,
     integers,
@@ -252,12 +325,24 @@ def test_each_damage_is_named(damage: Callable[[Files], str], tmp_path: Path) ->
     assert expected in refusal(write_release(tmp_path, files))
 
 
+def test_other_tensors_are_listed_and_do_no_harm(tmp_path: Path) -> None:
+    files = split(parameters())
+    files[AUTOENCODER]["motion_autoencoder.dec.more"] = torch.zeros(3)
+    files[AUTOENCODER][MLP] = files[TRANSFORMER][MLP]
+    folder = write_release(tmp_path, files)
+    load(folder)
+    assert f"motion_autoencoder.dec.more; {MLP}" in remarks(folder)
+    for k in range(9):
+        files[AUTOENCODER][f"discriminator.{k}.bias"] = torch.zeros(3)
+    assert "9 under 'discriminator.'" in remarks(write_release(tmp_path, files))
+
+
 def test_many_faults_are_counted(tmp_path: Path) -> None:
     files = split(parameters())
     for name in list(files[AUTOENCODER])[:9]:
-        files[AUTOENCODER]["old." + name] = files[AUTOENCODER].pop(name)
+        del files[AUTOENCODER][name]
     write_release(tmp_path, files)
-    with pytest.raises(CheckpointError, match="and 14 more"):
+    with pytest.raises(CheckpointError, match="and 5 more"):
         load(tmp_path)
 
 
@@ -272,7 +357,32 @@ def test_a_file_cut_short_is_reported(release: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert f"{TRANSFORMER}: a file that is damaged or holds something else" in refusal(release)
     path.write_bytes(b"")
-    assert TRANSFORMER in refusal(release)
+    assert f"{TRANSFORMER}: an empty file" in refusal(release)
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0f\nsize 614000000\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "got", "remedy"),
+    [
+        ("", "an empty file", "download it again"),
+        (POINTER, "a Git LFS pointer, which stands for a file of 614 MB", "git lfs pull"),
+        ("\n<!DOCTYPE html><title>Quota exceeded", "a web page", "by a browser"),
+    ],
+)
+@pytest.mark.parametrize("name", [TRANSFORMER, "wav2vec2-base-960h/model.safetensors"])
+def test_what_came_instead_of_a_file_is_recognised(
+    name: str, text: str, got: str, remedy: str, tmp_path: Path
+) -> None:
+    tensors = parameters()
+    speech = {n: tensors.pop(n) for n in list(tensors) if n.startswith(SPEECH)}
+    folder = write_release(tmp_path, split(tensors))
+    speech_folder(folder, speech)
+    (folder / name).write_text(text)
+    assert f"{name}: {got}" in refusal(folder)
+    files = {file.name: file for file in inspect_released(folder, SMALL_PAPER).files}
+    assert remedy in files[name].remedy
 
 
 class Trap:
@@ -295,6 +405,13 @@ def as_old_file(path: Path, trap: Trap) -> None:
 
 def as_bare_pickle(path: Path, trap: Trap) -> None:
     path.write_bytes(pickle.dumps(trap))
+
+
+def test_an_old_file_is_not_met_with_torchs_advice(release: Path) -> None:
+    content = torch.load(release / TRANSFORMER)
+    torch.save(content, release / TRANSFORMER, _use_new_zipfile_serialization=False)
+    assert "torch.save" not in refusal(release)
+    assert "no zip archive" in refusal(release)
 
 
 @pytest.mark.parametrize("write", [as_zip, as_old_file, as_bare_pickle])

@@ -18,7 +18,7 @@ from avatar_forcing_ros.errors import (
     OutputError,
 )
 from avatar_forcing_ros.model.released import no_progress
-from avatar_forcing_ros.runtime.weights import fetch_weights
+from avatar_forcing_ros.runtime.weight_download import fetch_weights
 
 SPEECH = {n: t for n, t in parameters().items() if n.startswith("audio_encoder.wav2vec2.")}
 REST = {n: t for n, t in parameters().items() if n not in SPEECH}
@@ -38,7 +38,7 @@ class Hub:
     ) -> str:
         self.asked.append((repository, revision, tuple(allow_patterns)))
         folder = Path(local_dir)
-        if repository == "them/theirs":
+        if repository in ("them/theirs", "multimodalart/AvatarForcingHelpers"):
             write_release(folder, split(parameters() if self.speech_inside else REST))
         elif self.speech_file in allow_patterns:
             speech_folder(folder.parent, SPEECH, self.speech_file)
@@ -66,6 +66,7 @@ def test_only_what_is_needed_is_asked_for(use: Callable[[Any], Any], tmp_path: P
     (theirs, speech) = hub.asked
     assert theirs[:2] == ("them/theirs", "v1")
     assert set(theirs[2]) >= {"motion_autoencoder.pth", "flow_transformer.pth", "LICENSE"}
+    assert "pretrained_dir/flow_transformer.pth" in theirs[2]
     assert not any("*" in name for name in theirs[2])
     assert speech == ("speech/one", None, ("config.json", "model.safetensors"))
 
@@ -95,16 +96,48 @@ def test_nothing_is_asked_for_without_consent(use: Callable[[Any], Any], tmp_pat
     assert "belong to the authors" in said[0]
 
 
-def test_the_repository_must_be_named(
+def test_without_a_repository_a_copy_is_taken_and_called_one(
     use: Callable[[Any], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hub = use(Hub())
-    with pytest.raises(ConfigError, match="AVATAR_FORCING_WEIGHTS_REPO"):
-        fetch(tmp_path, None)
-    assert hub.asked == []
+    hub, said = use(Hub()), []
+    fetch_weights(tmp_path / "a", None, None, None, True, said.append)
+    assert [repository for repository, _, _ in hub.asked] == [
+        "multimodalart/AvatarForcingHelpers",
+        "facebook/wav2vec2-base-960h",
+    ]
+    text = "\n".join(said)
+    assert "CC BY-NC 4.0" in text.replace("Creative Commons", "CC")
+    assert "AvatarForcingHelpers on Hugging Face (a third party's copy of the authors'" in text
+    assert "wav2vec2-base-960h on Hugging Face (the speech encoder of its own authors" in text
     monkeypatch.setenv("AVATAR_FORCING_WEIGHTS_REPO", "them/theirs")
-    fetch(tmp_path, None)
+    hub.asked.clear()
+    fetch(tmp_path / "b", None)
     assert hub.asked[0][0] == "them/theirs"
+
+
+def test_the_authors_layout_is_kept_and_completed(
+    use: Callable[[Any], Any], tmp_path: Path
+) -> None:
+    """A repository with `pretrained_dir` has the speech encoder put beside its files."""
+
+    class Deep(Hub):
+        def __call__(self, repository: str, *, local_dir: str, **rest: Any) -> str:
+            inner = "pretrained_dir" if repository == "them/theirs" else ""
+            super().__call__(repository, local_dir=str(Path(local_dir, inner)), **rest)
+            return local_dir
+
+    use(Deep())
+    fetch(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["pretrained_dir"]
+    assert (tmp_path / "pretrained_dir/wav2vec2-base-960h/model.safetensors").is_file()
+
+
+def test_a_repository_without_the_files_is_reported(
+    use: Callable[[Any], Any], tmp_path: Path
+) -> None:
+    use(lambda *_, **__: "")
+    with pytest.raises(DownloadError, match=r"one without motion_auto.*drive\.google\.com"):
+        fetch(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["LICENSE", "LICENSE.md"])

@@ -61,7 +61,7 @@ def test_each_fault_has_its_line(tmp_path: Path) -> None:
     text = check(tmp_path)
     for line in (
         f"{TRANSFORMER}, missing: {names[0]}",
-        f"{TRANSFORMER}, not known: flow_transformer.more",
+        f"{TRANSFORMER}, note: left out, as the network has no such tensors: flow_transformer.m",
         f"{TRANSFORMER}, of another shape: {names[1]} ([7] instead of ",
         f"{TRANSFORMER}, no floating-point numbers: {names[2]}",
         f"{TRANSFORMER}, with values that are no numbers: {names[3]}",
@@ -70,13 +70,50 @@ def test_each_fault_has_its_line(tmp_path: Path) -> None:
     ):
         assert line in text
     assert row(text, AUTOENCODER)[-1] == "cannot be read"
-    assert text.splitlines()[-1].startswith("Not usable. Next: download the files that are wrong")
+    first, *steps = text.splitlines()[-3:]
+    assert first == "Not usable. Next:"
+    assert steps[0] == f"  {AUTOENCODER}: download it again, from a place you trust"
+    assert steps[1].startswith(
+        f"  {TRANSFORMER}: its tensors are those of another network, or not"
+    )
+    assert "download" not in steps[1].replace("the same download gives the same", "")
 
 
 def test_an_empty_folder_is_reported_how_to_fill(tmp_path: Path) -> None:
     text = check(tmp_path)
     assert row(text, AUTOENCODER)[-1] == "missing"
-    assert f"avatar-forcing weights fetch {tmp_path} --repo OWNER/NAME" in text
+    assert f"avatar-forcing weights fetch {tmp_path}'" in text
+    assert "drive.google.com/drive/folders/1rN52J2QXD8A-r2CZ8nDqFdwvZuPRmMsc" in text
+
+
+def test_missing_and_damaged_files_both_have_their_next_step(tmp_path: Path) -> None:
+    write_release(tmp_path)
+    (tmp_path / AUTOENCODER).unlink()
+    (tmp_path / TRANSFORMER).write_text("version https://git-lfs.github.com/spec/v1\nsize 12\n")
+    steps = check(tmp_path).split("Not usable. Next:")[1]
+    assert f"put {AUTOENCODER}, wav2vec2-base-960h/model.safetensors there" in steps
+    assert f"{TRANSFORMER}: run 'git lfs pull'" in steps
+
+
+def test_names_of_other_code_are_shown_and_no_download_is_advised(tmp_path: Path) -> None:
+    files = split(parameters())
+    name = "flow_transformer.final_layer.linear.bias"
+    other = "flow_transformer.head.linear.bias"
+    files[TRANSFORMER][other] = files[TRANSFORMER].pop(name)
+    steps = check(write_release(tmp_path, files)).split("Not usable. Next:")[1]
+    assert f"its tensors have other names ({other} where {name} is wanted)" in steps
+    assert "download it again" not in steps
+
+
+def test_a_pointer_in_place_of_a_converted_file_is_recognised(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    path.write_text("version https://git-lfs.github.com/spec/v1\nsize 12\n")
+    assert "Next: run 'git lfs pull'" in check(path)
+
+
+def test_the_folder_above_is_converted(tmp_path: Path) -> None:
+    folder = write_release(tmp_path / "pretrained_dir")
+    assert convert(tmp_path) == folder / "avatar_forcing.safetensors"
 
 
 def test_a_converted_file_is_understood(tmp_path: Path) -> None:

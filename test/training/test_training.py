@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -13,13 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from full_disk import full_disk
 from lightning_fabric import Fabric
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny import TINY_CAUSAL, TINY_LATENT, tiny_autoencoder, tiny_generator
 
 from avatar_forcing_ros import config as presets
 from avatar_forcing_ros.config import PRESETS, Preset
-from avatar_forcing_ros.errors import CheckpointError, ConfigError
+from avatar_forcing_ros.errors import CheckpointError, ConfigError, OutputError
 from avatar_forcing_ros.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from avatar_forcing_ros.model.generator import MotionGenerator
 from avatar_forcing_ros.training.dataset import (
@@ -100,6 +102,21 @@ def test_a_damaged_state_is_reported(data: Path, tmp_path: Path) -> None:
         run.resume()
 
 
+def test_a_full_disk_ends_a_run_in_a_sentence_and_keeps_the_last_state(
+    data: Path, tmp_path: Path
+) -> None:
+    run = trainer(data, tmp_path / "run")
+    run.save()
+    run.train_step()
+    before = {path: path.read_bytes() for path in run.folder.iterdir()}
+    with full_disk(100_000), pytest.raises(OutputError, match=r"training_state\.pt: .* room"):
+        run.save()
+    assert {path: path.read_bytes() for path in run.folder.iterdir()} == before
+    again = trainer(data, tmp_path / "run")
+    assert again.resume()
+    assert again.step == 0
+
+
 def test_accumulating_is_a_larger_batch(data: Path, tmp_path: Path) -> None:
     """Two halves of a batch give the gradient of the whole: the same windows, the same noise."""
     run = trainer(data, tmp_path / "run", replace(BASE, accumulate_batches=2, gradient_clip=1e9))
@@ -149,6 +166,20 @@ def test_a_run_writes_weights_and_curves_and_can_begin_from_others(
         train_flow(replace(run, accelerator="cuda"))
     with pytest.raises(ConfigError, match="learning_rate"):
         train_flow(replace(run, settings=settings(tmp_path, "learning_rat: 1")))
+
+
+@pytest.mark.usefixtures("small_presets")
+def test_a_run_goes_on_where_its_curves_find_no_room(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("torch.utils.tensorboard.SummaryWriter.add_scalar", fail)
+    run = Run(data, tmp_path / "run", settings=settings(tmp_path), accelerator="cpu")
+    train_flow(run)
+    assert load_checkpoint(run.folder / "generator.safetensors").origin["steps"] == 4
+    assert capsys.readouterr().err.count("No curves from here on: No space left on device") == 1
 
 
 @pytest.mark.usefixtures("small_presets")
