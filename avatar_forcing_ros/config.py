@@ -231,8 +231,8 @@ class AvatarConfig(Config):
         "own", file=True)
     portrait: str = setting("", "image file with a face; empty: the one that ships", file=True,
         live=True)
-    face_landmarker: str = setting("", "FaceLandmarker's model file, to track faces with it; empty: "
-        "the models inside mediapipe, or what 'avatar-forcing weights fetch face' downloaded",
+    face_landmarker: str = setting("", "FaceLandmarker's model file to track faces with; empty: "
+        "the models inside mediapipe, else what 'avatar-forcing weights fetch face' downloaded",
         file=True)
     image_size_px: int = setting(512, "side of the square frames; paper draws at 512 alone",
         unit="px", low=128, high=2048, step=2)

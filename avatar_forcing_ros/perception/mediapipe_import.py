@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from avatar_forcing_ros.errors import MissingDependencyError
 
-# the last release with its models; 0.10.18, with the same ones, is the last of them for arm64. Newer
-# Pythons have releases without models alone
+# the last release with its models; 0.10.18, with the same ones, is the last of them for arm64. For
+# newer Pythons there are releases without models alone
 RELEASE = "0.10.18" if platform.machine() == "aarch64" else "0.10.21"
 INSTALL_COMMAND = (
     f"pip install mediapipe=={RELEASE}"

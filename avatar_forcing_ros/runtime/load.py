@@ -26,6 +26,7 @@ from avatar_forcing_ros.rig.image_files import MAX_PIXELS, load_image
 from avatar_forcing_ros.rig.landmark_files import load_landmark_file
 from avatar_forcing_ros.rig.photo_scale import fit_photo
 from avatar_forcing_ros.rig.portrait import Portrait, frame_portrait
+from avatar_forcing_ros.runtime.device_probe import usable_cuda
 from avatar_forcing_ros.runtime.session import Session
 from avatar_forcing_ros.streaming.codec import MotionCodec, RigCodec
 from avatar_forcing_ros.streaming.cuda_graphs import recorded
@@ -108,10 +109,10 @@ def _check_device(device: str) -> None:
 
 
 def device_of(config: AvatarConfig) -> str:
-    """Where `config` runs."""
+    """Where `config` runs; auto is a GPU only where that was seen to compute."""
     if config.device != "auto":
         return config.device
-    return "cuda" if _is_latent(config) and torch.cuda.is_available() else "cpu"
+    return "cuda" if _is_latent(config) and usable_cuda() else "cpu"
 
 
 def dtype_of(config: AvatarConfig) -> torch.dtype:
