@@ -231,6 +231,9 @@ class AvatarConfig(Config):
         "own", file=True)
     portrait: str = setting("", "image file with a face; empty: the one that ships", file=True,
         live=True)
+    face_landmarker: str = setting("", "FaceLandmarker's model file to track faces with; empty: "
+        "the models inside mediapipe, else what 'avatar-forcing weights fetch face' downloaded",
+        file=True)
     image_size_px: int = setting(512, "side of the square frames; paper draws at 512 alone",
         unit="px", low=128, high=2048, step=2)
     device: str = setting("auto", "where the networks run: cpu, cuda, cuda:0 …; auto: CUDA for "

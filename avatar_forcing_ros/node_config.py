@@ -101,6 +101,9 @@ class PerceptionNodeConfig(CameraConfig):
     """Parameters of ``perception_node``."""
 
     frame_id: str = setting("user_head", "frame of `user/motion`")
+    face_landmarker: str = setting("", "FaceLandmarker's model file to track faces with; empty: "
+        "the models inside mediapipe, else what 'avatar-forcing weights fetch face' downloaded",
+        file=True)
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,12 @@ def _add_check(steps: Any) -> None:
 
 def _add_fetch(steps: Any) -> None:
     fetch = steps.add_parser("fetch", help="download the released files; goes on where it stopped")
-    fetch.add_argument("folder", type=user_path, help="where to put them")
+    fetch.add_argument(
+        "folder",
+        type=user_path,
+        help="where to put them; the word 'face': the face tracker's model instead, for mediapipe "
+        "releases that bring none",
+    )
     fetch.add_argument(
         "--repo",
         metavar="OWNER/NAME",
@@ -91,6 +96,11 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _fetch(options: argparse.Namespace) -> int:
+    if str(options.folder) == "face":
+        from avatar_forcing_ros.perception.landmarker_file import fetch_landmarker
+
+        print(f"Face tracker's model (Apache-2.0): {fetch_landmarker(_report)}")
+        return 0
     from avatar_forcing_ros.runtime.weight_download import fetch_weights
 
     fetch_weights(

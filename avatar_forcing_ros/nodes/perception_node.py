@@ -40,7 +40,7 @@ class PerceptionNode(NodeBase):
         settings = values(self, PerceptionNodeConfig)
         self._frame_id = settings["frame_id"]
         self._stamp = StampReader(self, settings["stamp_tolerance_s"])
-        self._tracker = tracker or FaceMeshTracker()
+        self._tracker = tracker or FaceMeshTracker(model_path=settings["face_landmarker"])
         self._estimator = UserMotionEstimator()
         self._image_arrived = threading.Condition()
         self._newest: tuple[Callable[[], Pixels], int] | None = None  # and its time

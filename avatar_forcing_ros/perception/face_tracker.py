@@ -2,12 +2,12 @@
 
 MediaPipe is imported when a tracker is made, never before. Releases that still have the
 `solutions` package carry their models inside the wheel; later ones need FaceLandmarker's model
-file, named by an argument or by the environment variable ``AVATAR_FORCING_FACE_LANDMARKER``.
+file: one that is named, by an argument or by the environment variable
+``AVATAR_FORCING_FACE_LANDMARKER``, or the fetched one (``landmarker_file.py``).
 """
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -29,8 +29,14 @@ from avatar_forcing_ros.perception.face_backend import (
 )
 from avatar_forcing_ros.perception.face_backend import Landmarks as Landmarks
 from avatar_forcing_ros.perception.face_backend import Pixels as Pixels
-from avatar_forcing_ros.perception.landmarker_backend import MODEL_PATH_VARIABLE, LandmarkerBackend
-from avatar_forcing_ros.perception.mediapipe_import import INSTALL_COMMAND, import_mediapipe
+from avatar_forcing_ros.perception.landmarker_backend import LandmarkerBackend
+from avatar_forcing_ros.perception.landmarker_file import (
+    FETCH_COMMAND,
+    MODEL_PATH_VARIABLE,
+    fetched_file,
+    named_file,
+)
+from avatar_forcing_ros.perception.mediapipe_import import import_mediapipe
 from avatar_forcing_ros.perception.mouth_view import MouthView
 from avatar_forcing_ros.perception.plausible_face import is_plausible
 from avatar_forcing_ros.perception.small_faces import (
@@ -235,16 +241,19 @@ def check_pixels(pixels: Pixels) -> Pixels:
 def make_backend(
     static: bool, max_faces: int, confidence: float, model_path: str | None
 ) -> FaceBackend:
-    """The named model file if there is one, else the models inside the wheel."""
+    """The named model file if there is one, else the models inside the wheel, else the fetched."""
     mp = import_mediapipe()
-    path = model_path or os.environ.get(MODEL_PATH_VARIABLE)
-    if path:
-        return LandmarkerBackend(mp, static, max_faces, confidence, path)
-    if not hasattr(mp, "solutions"):
+    path = named_file(model_path)
+    if path is None and hasattr(mp, "solutions"):
+        return SolutionsBackend(mp, static, max_faces, confidence)
+    if path is None and fetched_file().is_file():
+        path = str(fetched_file())
+    if path is None:
         raise MediaError(
             "face tracker",
-            expected="mediapipe with its own models, or a FaceLandmarker model file",
-            got=f"mediapipe {getattr(mp, '__version__', '?')} and no model file",
-            remedy=f"{INSTALL_COMMAND}, or set {MODEL_PATH_VARIABLE} to face_landmarker.task",
+            expected="FaceLandmarker's model file, since this mediapipe brings no models",
+            got=f"mediapipe {getattr(mp, '__version__', '?')} and no file",
+            remedy=f"run: {FETCH_COMMAND}, or name the file by the setting face_landmarker or by "
+            f"{MODEL_PATH_VARIABLE}",
         )
-    return SolutionsBackend(mp, static, max_faces, confidence)
+    return LandmarkerBackend(mp, static, max_faces, confidence, path)

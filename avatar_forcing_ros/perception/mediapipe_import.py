@@ -20,13 +20,19 @@ from numpy.typing import NDArray
 
 from avatar_forcing_ros.errors import MissingDependencyError
 
-# the last release with its models; 0.10.18, with the same ones, is the last of them for arm64
+# the last release with its models; 0.10.18, with the same ones, is the last of them for arm64. For
+# newer Pythons there are releases without models alone
 RELEASE = "0.10.18" if platform.machine() == "aarch64" else "0.10.21"
-INSTALL_COMMAND = f"pip install mediapipe=={RELEASE}"
+INSTALL_COMMAND = (
+    f"pip install mediapipe=={RELEASE}"
+    if sys.version_info < (3, 13)
+    else "pip install 'mediapipe>=1.2.3,<2'"
+)
 
 LOG_NOISE = re.compile(
     rb"Created TensorFlow Lite XNNPACK delegate"
     rb"|before absl::InitializeLog\(\) is called"
+    rb"|Logging before InitGoogle\(\)"
     rb"|inference_feedback_manager\.cc"
     rb"|landmark_projection_calculator\.cc"
     rb"|gl_context(_egl)?\.cc"
@@ -69,7 +75,7 @@ def import_mediapipe() -> Any:
     try:
         with quiet_mediapipe():
             import mediapipe
-    except ImportError as error:
+    except (ImportError, OSError) as error:  # OSError: of its C library
         raise MissingDependencyError(
             "face tracking",
             expected="the package mediapipe",

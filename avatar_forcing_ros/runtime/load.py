@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from avatar_forcing_ros.rig.image_files import MAX_PIXELS, load_image
 from avatar_forcing_ros.rig.landmark_files import load_landmark_file
 from avatar_forcing_ros.rig.photo_scale import fit_photo
 from avatar_forcing_ros.rig.portrait import Portrait, frame_portrait
+from avatar_forcing_ros.runtime.device_probe import usable_cuda
 from avatar_forcing_ros.runtime.session import Session
 from avatar_forcing_ros.streaming.codec import MotionCodec, RigCodec
 from avatar_forcing_ros.streaming.cuda_graphs import directly, recorded
@@ -48,7 +50,7 @@ def build_session(
     """A session ready for its first block; the face tracker is made only for a user's video."""
     avatar = load_avatar(config)
     record = recorded if device_of(config).startswith("cuda") else directly
-    tracker = FaceMeshTracker if user_video else None
+    tracker = partial(FaceMeshTracker, model_path=config.face_landmarker) if user_video else None
     codec: MotionCodec
     if avatar.motion_autoencoder:
         face = load_face(config, avatar.motion_autoencoder.config.image_size_px, landmarks)
@@ -111,10 +113,10 @@ def _check_device(device: str) -> None:
 
 
 def device_of(config: AvatarConfig) -> str:
-    """Where `config` runs."""
+    """Where `config` runs; auto is a GPU only where that was seen to compute."""
     if config.device != "auto":
         return config.device
-    return "cuda" if _is_latent(config) and torch.cuda.is_available() else "cpu"
+    return "cuda" if _is_latent(config) and usable_cuda() else "cpu"
 
 
 def dtype_of(config: AvatarConfig) -> torch.dtype:
@@ -193,16 +195,19 @@ def load_face(config: AvatarConfig, size_px: int, landmarks: Path | None = None)
     """The face of `config`'s portrait, framed for its preset; raises as `load_portrait` does."""
     path = Path(config.portrait) if config.portrait else None
     load = load_face_square if _is_latent(config) else load_portrait
-    return load(path, size_px, landmarks)
+    return load(path, size_px, landmarks, config.face_landmarker)
 
 
-def load_portrait(path: Path | None, size_px: int, landmarks: Path | None = None) -> Portrait:
+def load_portrait(
+    path: Path | None, size_px: int, landmarks: Path | None = None, face_landmarker: str = ""
+) -> Portrait:
     """The face in the image at `path` (the shipped one if None), framed for the renderer.
 
     Landmarks come from the file `landmarks`, or from ``NAME.landmarks.json`` beside the image,
-    or are found in the image. Raises MediaError, or FaceNotFoundError where there is no face.
+    or are found in the image, with the model file `face_landmarker` if that is named. Raises
+    MediaError, or FaceNotFoundError where there is no face.
     """
-    image, points = _image_and_face(path, landmarks)
+    image, points = _image_and_face(path, landmarks, face_landmarker)
     matte = _matte_beside(path, image)
     if matte is not None:  # it is turned and scaled as the image is
         image = np.dstack([image, matte])
@@ -212,9 +217,12 @@ def load_portrait(path: Path | None, size_px: int, landmarks: Path | None = None
     return _with_matte(frame_portrait(image, points, size_px, matte))
 
 
-def load_face_square(path: Path | None, size_px: int, landmarks: Path | None = None) -> Portrait:
+def load_face_square(
+    path: Path | None, size_px: int, landmarks: Path | None = None, face_landmarker: str = ""
+) -> Portrait:
     """The same face as the latent motion space was trained to see it; raises the same."""
-    return crop_portrait(*fit_photo(*_image_and_face(path, landmarks), size_px), size_px)
+    image, points = _image_and_face(path, landmarks, face_landmarker)
+    return crop_portrait(*fit_photo(image, points, size_px), size_px)
 
 
 def portrait_from_image(image: NDArray[np.uint8], config: AvatarConfig, size_px: int) -> Portrait:
@@ -222,7 +230,7 @@ def portrait_from_image(image: NDArray[np.uint8], config: AvatarConfig, size_px:
 
     Raises FaceNotFoundError, and MediaError for a face that cannot be used.
     """
-    image, points = fit_photo(image, find_face(image), size_px)
+    image, points = fit_photo(image, find_face(image, model_path=config.face_landmarker), size_px)
     if _is_latent(config):
         return crop_portrait(image, points, size_px)
     return _with_matte(frame_portrait(image, points, size_px))
@@ -252,7 +260,7 @@ def _matte_beside(path: Path | None, image: NDArray[np.uint8]) -> NDArray[np.uin
 
 
 def _image_and_face(
-    path: Path | None, landmarks: Path | None
+    path: Path | None, landmarks: Path | None, face_landmarker: str
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Image ``[H, W, 3]`` and landmarks ``[478, 3]`` px."""
     path = path or shipped(DEFAULT_PORTRAIT)
@@ -260,7 +268,7 @@ def _image_and_face(
     beside = path.with_suffix(LANDMARK_SUFFIX)
     file = landmarks or (beside if beside.exists() else None)
     if file is None:
-        return image, find_face(image)
+        return image, find_face(image, model_path=face_landmarker)
     points, size = load_landmark_file(file)
     return image, _of_this_image(points, size, image, file)
 

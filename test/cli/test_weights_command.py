@@ -86,3 +86,14 @@ def test_a_fetch_without_network_is_one_line(
     lines = capsys.readouterr().err.strip().splitlines()
     assert lines[-1].startswith("avatar-forcing: download from them/theirs: expected")
     assert "no route to host" in lines[-1]
+
+
+def test_the_face_trackers_model_is_fetched_by_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        "avatar_forcing_ros.perception.landmarker_file.fetch_landmarker",
+        lambda progress: Path("/data/face_landmarker.task"),
+    )
+    assert run("fetch", "face") == 0
+    assert "(Apache-2.0): /data/face_landmarker.task" in capsys.readouterr().out

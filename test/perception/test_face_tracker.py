@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+from face_backends import MODEL_PATHS
 
 from avatar_forcing_ros.errors import FaceNotFoundError, MediaError, MissingDependencyError
 from avatar_forcing_ros.media import VideoFrame
@@ -20,12 +21,25 @@ from avatar_forcing_ros.perception.face_tracker import (
     same_face,
 )
 from avatar_forcing_ros.perception.find_face import find_face
-from avatar_forcing_ros.perception.landmarker_backend import MODEL_PATH_VARIABLE
+from avatar_forcing_ros.perception.landmarker_backend import STEP_MS
+from avatar_forcing_ros.perception.landmarker_file import MODEL_PATH_VARIABLE, fetched_file
 from avatar_forcing_ros.perception.mediapipe_import import quiet_mediapipe
 from avatar_forcing_ros.rig.face_landmarks import CHIN, EYE_LEFT, EYE_RIGHT, NOSE_TIP
 
 pytest.importorskip("mediapipe")
 data = pytest.importorskip("skimage.data")
+
+
+@pytest.fixture(scope="module", params=MODEL_PATHS, autouse=True)
+def interface(request):
+    """Each test runs with each interface of MediaPipe that is here."""
+    path = MODEL_PATHS[request.param]
+    with pytest.MonkeyPatch.context() as patch:
+        if path:
+            patch.setenv(MODEL_PATH_VARIABLE, path)
+        else:
+            patch.delenv(MODEL_PATH_VARIABLE, raising=False)
+        yield request.param
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +48,7 @@ def photo():
 
 
 @pytest.fixture(scope="module")
-def photo_face(photo):
+def photo_face(photo, interface):
     return find_face(photo)
 
 
@@ -244,16 +258,41 @@ def test_without_models_in_mediapipe_the_model_file_is_used(monkeypatch, tmp_pat
     tracker.close()
     np.testing.assert_allclose(seen[0].landmarks_px[3], [40.0, 10.0, -8.0])
     assert seen[0].stamp_ns == 7
-    assert calls[1:] == [40, 80, "closed"]  # times rise although the stamps do not
+    # times rise although the stamps do not, in steps too long for MediaPipe's smoothing
+    assert calls[1:] == [STEP_MS, 2 * STEP_MS, "closed"]
     with pytest.raises(MediaError, match=r"absent\.task"):
         FaceMeshTracker(model_path="absent.task")
 
 
-def test_without_models_and_without_a_file_the_error_says_what_to_set(monkeypatch):
+def test_without_models_and_without_a_file_the_error_says_how_to_get_it(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "mediapipe", fake_mediapipe([]))
     monkeypatch.delenv(MODEL_PATH_VARIABLE, raising=False)
-    with pytest.raises(MediaError, match=MODEL_PATH_VARIABLE):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    with pytest.raises(MediaError, match=f"weights fetch face.*{MODEL_PATH_VARIABLE}"):
         FaceMeshTracker()
+
+
+def test_without_models_and_without_a_name_the_fetched_file_is_used(monkeypatch, tmp_path):
+    calls = []
+    monkeypatch.setitem(sys.modules, "mediapipe", fake_mediapipe(calls))
+    monkeypatch.delenv(MODEL_PATH_VARIABLE, raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    fetched_file().parent.mkdir(parents=True)
+    fetched_file().write_bytes(b"model")
+    FaceMeshTracker().close()
+    assert calls[0].base_options.model_asset_path == str(fetched_file())
+
+
+def test_a_library_that_the_system_lacks_is_named(monkeypatch, tmp_path):
+    mediapipe = fake_mediapipe([])
+
+    def fail(_):
+        raise OSError("libEGL.so.1: cannot open shared object file: No such file or directory")
+
+    mediapipe.tasks.vision.FaceLandmarker.create_from_options = fail
+    monkeypatch.setitem(sys.modules, "mediapipe", mediapipe)
+    with pytest.raises(MissingDependencyError, match=r"libEGL.*apt install libegl1 libgles2"):
+        FaceMeshTracker(model_path="some.task")
 
 
 def test_a_face_is_found_in_a_very_large_image_and_a_strip_is_survived():

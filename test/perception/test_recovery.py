@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from face_backends import MODEL_PATHS
 from recovery import (
     coefficient_recovery,
     recovery_table,
@@ -12,7 +13,8 @@ from recovery import (
     track_rendered,
 )
 
-from avatar_forcing_ros.perception.face_tracker import FaceMeshTracker
+from avatar_forcing_ros.perception.face_tracker import FaceMeshTracker, make_backend
+from avatar_forcing_ros.perception.landmarker_file import MODEL_PATH_VARIABLE
 from avatar_forcing_ros.rig import coefficients
 from avatar_forcing_ros.rig.image_files import load_image
 from avatar_forcing_ros.rig.landmark_files import load_landmark_file
@@ -25,17 +27,45 @@ REQUIRED = ("head_yaw", "head_pitch", "head_roll", "jaw_open", "smile", "blink")
 
 
 @pytest.fixture(scope="module", params=["ada", "ben"])
-def recovered(request):
-    """Recovery by name, of 160 rendered frames."""
-    name = request.param
-    points, _ = load_landmark_file(PORTRAITS / f"{name}.landmarks.json")
-    renderer = WarpRenderer(frame_portrait(load_image(PORTRAITS / f"{name}.png"), points, 384))
-    put = smooth_coefficients(160, seed=7)
-    with closing(FaceMeshTracker(max_faces=1)) as tracker:
-        given = track_rendered(renderer.render, put, tracker)
+def portrait(request):
+    """Its name, the renderer and 160 frames of motion."""
+    points, _ = load_landmark_file(PORTRAITS / f"{request.param}.landmarks.json")
+    image = load_image(PORTRAITS / f"{request.param}.png")
+    renderer = WarpRenderer(frame_portrait(image, points, 384))
+    return request.param, renderer, smooth_coefficients(160, seed=7)
+
+
+@pytest.fixture(scope="module", params=MODEL_PATHS)
+def recovered(request, portrait):
+    """Recovery by name, of 160 rendered frames, by each interface of MediaPipe that is here."""
+    name, renderer, put = portrait
+    with closing(tracker(request.param)) as face_tracker:
+        given = track_rendered(renderer.render, put, face_tracker)
     rows = coefficient_recovery(put, given)
     print(f"\n{name}\n{recovery_table(rows)}")
     return rows
+
+
+def tracker(interface):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(MODEL_PATH_VARIABLE, raising=False)
+        return FaceMeshTracker(max_faces=1, model_path=MODEL_PATHS[interface])
+
+
+@pytest.mark.skipif(len(MODEL_PATHS) < 2, reason="one interface of MediaPipe is here")
+def test_both_interfaces_see_the_same_face(portrait, monkeypatch):
+    monkeypatch.delenv(MODEL_PATH_VARIABLE, raising=False)
+    _, renderer, put = portrait
+    backends = [make_backend(False, 1, 0.5, path) for path in MODEL_PATHS.values()]
+    apart = []
+    for values in put[::4]:
+        image = renderer.render(values)
+        one, other = (backend.faces(image)[0][:, :2] for backend in backends)  # [478, 2]
+        apart.append(np.linalg.norm(one - other, axis=1).mean() / np.ptp(one[:, 0]))
+    for backend in backends:
+        backend.close()
+    assert len(apart) == 40
+    assert np.mean(apart) < 0.015
 
 
 @pytest.mark.parametrize("name", REQUIRED)

@@ -1,19 +1,18 @@
 """Faces of people who are metres away: found in parts of the image, then followed."""
 
-import os
 from contextlib import closing
 from functools import lru_cache
 
 import cv2
 import numpy as np
 import pytest
+from face_backends import LANDMARKER
 from recovery import coefficient_recovery, smooth_coefficients
 
 from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.perception.face_backend import same_face, width_px
 from avatar_forcing_ros.perception.face_tracker import FaceMeshTracker
 from avatar_forcing_ros.perception.find_face import find_face
-from avatar_forcing_ros.perception.landmarker_backend import MODEL_PATH_VARIABLE
 from avatar_forcing_ros.perception.plausible_face import is_certain, is_plausible
 from avatar_forcing_ros.perception.small_faces import FaceFollower, square_around, tiles
 from avatar_forcing_ros.perception.user_motion import UserMotionEstimator
@@ -178,11 +177,10 @@ def test_a_large_newcomer_takes_over_from_a_distant_person():
     assert seen[-1][:, 0].mean() < 400
 
 
-@pytest.mark.skipif(MODEL_PATH_VARIABLE not in os.environ, reason="needs FaceLandmarker's file")
+@pytest.mark.skipif(LANDMARKER is None, reason="needs FaceLandmarker's file")
 def test_landmarker_follows_a_small_face_as_well():
     frames = [place(room(), 45, 500 + 3 * i, 300) for i in range(30)]
-    model = os.environ[MODEL_PATH_VARIABLE]
-    one, other = track(frames, model_path=model), track(frames, model_path=model)
+    one, other = (track(frames, model_path=LANDMARKER) for _ in range(2))
     for a, b in zip(one, other, strict=True):
         np.testing.assert_array_equal(a, b)
     assert all(face is not None for face in one[20:])
