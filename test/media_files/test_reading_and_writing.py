@@ -32,7 +32,7 @@ def tone(rate_hz: int, seconds: float) -> np.ndarray:
 def write_video(path: Path, frames: int = 10, side: int = 64) -> None:
     with Mp4Writer(path, side, side) as video:
         for i in range(frames):
-            pixels = np.full((1, side, side, 3), 20 * i, np.uint8)
+            pixels = np.full((1, side, side, 3), 20 * i % 256, np.uint8)
             video.write(pixels, tone(16_000, 0.04).astype(np.float32))
 
 

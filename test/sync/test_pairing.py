@@ -17,7 +17,7 @@ def stamp_ns(number: int) -> int:
 
 
 def image(number: int) -> NDArray[np.uint8]:
-    return np.full((2, 2, 3), number, np.uint8)
+    return np.full((2, 2, 3), number % 256, np.uint8)
 
 
 def audio(number: int, count: int = SAMPLES_PER_FRAME) -> NDArray[np.float32]:
