@@ -199,7 +199,7 @@ def test_without_mediapipe_the_error_names_the_command(monkeypatch):
 
     monkeypatch.delitem(sys.modules, "mediapipe", raising=False)
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(MissingDependencyError, match="pip install '?mediapipe"):
+    with pytest.raises(MissingDependencyError, match=r"pip install '?mediapipe"):
         FaceMeshTracker()
 
 
