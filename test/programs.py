@@ -31,6 +31,11 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+def _hear_hangups() -> None:
+    """Under nohup the tests ignore SIGHUP, and with them whatever they start."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 class Program:
     """A Python program in the background; on leaving it is ended, whatever it takes."""
 
@@ -43,6 +48,7 @@ class Program:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            preexec_fn=_hear_hangups,
             **options,
         )
         self._pump = threading.Thread(target=self._read, daemon=True)
