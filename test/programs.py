@@ -48,8 +48,7 @@ class Program:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            preexec_fn=_hear_hangups,
-            **options,
+            **{"preexec_fn": _hear_hangups, **options},
         )
         self._pump = threading.Thread(target=self._read, daemon=True)
         self._pump.start()
