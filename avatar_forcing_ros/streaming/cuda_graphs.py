@@ -36,8 +36,8 @@ class Recorder:
     """Runs work directly the first time a set of shapes comes, and from a recording afterwards.
 
     Shapes that come once only are not worth a recording. The least recently used recording goes
-    when there are more than KEPT_GRAPHS. Where one cannot be made, a warning says so once: what
-    is recorded stays, everything else is done directly from then on.
+    when there are more than KEPT_GRAPHS. Where one cannot be made, a warning says so once: the
+    recordings that are left stay, everything else is done directly from then on.
     """
 
     def __init__(self, work: Work, record: Callable[[Work, Sequence[Tensor]], Work]) -> None:
