@@ -11,19 +11,31 @@ from numpy.typing import NDArray
 Image = NDArray[np.uint8]
 Array = NDArray[np.float32]
 
+_READS_ONE_ARRAY = int(cv2.__version__.partition(".")[0]) < 5
+_NO_MAP = np.empty(0, np.float32)  # the places come in one array
+
 
 def remap(values: Array, places: Array) -> Array:
     """`values` ``[h, w, ...]`` float32 at pixel `places` ``[H, W, 2]``; the edge goes on."""
-    x, y = cv2.split(places)  # OpenCV 5.1 misreads places in one array
     return np.asarray(
-        cv2.remap(values, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32
+        cv2.remap(values, *_maps(places), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),
+        np.float32,
     )
 
 
 def sample(image: Image, places: Array, method: int = cv2.INTER_LINEAR) -> Image:
     """`image` ``[h, w, 3]`` uint8 at pixel `places` ``[H, W, 2]``; the edge goes on."""
+    return np.asarray(
+        cv2.remap(image, *_maps(places), method, borderMode=cv2.BORDER_REPLICATE), np.uint8
+    )
+
+
+def _maps(places: Array) -> tuple[Array, Array]:
+    """`places` as `cv2.remap` takes them: OpenCV 5.1 misreads one array, 4 is faster with it."""
+    if _READS_ONE_ARRAY:
+        return places, _NO_MAP
     x, y = cv2.split(places)
-    return np.asarray(cv2.remap(image, x, y, method, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+    return np.asarray(x, np.float32), np.asarray(y, np.float32)
 
 
 def fill_outline(points: NDArray[np.floating[Any]], size: tuple[int, int]) -> Image:
