@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from avatar_forcing_ros.config import LiveConfig, SamplingConfig
 from avatar_forcing_ros.errors import ConversationError
 from avatar_forcing_ros.media import AudioChunk, AvatarFrame, VideoFrame
+from avatar_forcing_ros.rig.expressions import Expression
 from avatar_forcing_ros.rig.portrait import Portrait
 from avatar_forcing_ros.runtime.commands import resolved, too_late
 from avatar_forcing_ros.runtime.conversation import draw_seed
@@ -26,6 +27,7 @@ from avatar_forcing_ros.runtime.session import Session
 from avatar_forcing_ros.runtime.status import AvatarStatus
 from avatar_forcing_ros.runtime.stoppable_thread import StoppableThread
 from avatar_forcing_ros.runtime.worker import AvatarWorker
+from avatar_forcing_ros.streaming.directed_motion import GazeTarget
 
 T = TypeVar("T")
 OnFrame = Callable[[AvatarFrame], None]
@@ -176,6 +178,16 @@ class Avatar:
         """Motion of the user ``[D]``, as somebody else has tracked it."""
         if worker := self._worker:
             worker.push_user_motion(motion, stamp_ns)
+
+    def push_expression(self, expression: Expression, stamp_ns: int | None = None) -> None:
+        """What the face is to show from `stamp_ns` on (now), until another comes."""
+        if worker := self._worker:
+            worker.push_expression(expression, self.now_ns() if stamp_ns is None else stamp_ns)
+
+    def push_gaze_target(self, target: GazeTarget, stamp_ns: int | None = None) -> None:
+        """Where the avatar is to look from `stamp_ns` on (now), for as long as `target` says."""
+        if worker := self._worker:
+            worker.push_gaze_target(target, self.now_ns() if stamp_ns is None else stamp_ns)
 
     def reset(self) -> Future[None]:
         """Begin a new conversation; inputs and frames that wait are forgotten."""

@@ -22,10 +22,12 @@ from typing import TYPE_CHECKING, Any
 from avatar_forcing_ros.config import LiveConfig
 from avatar_forcing_ros.errors import AvatarForcingError, ConversationError
 from avatar_forcing_ros.media import AudioChunk, AvatarFrame, VideoFrame
+from avatar_forcing_ros.rig.expressions import Expression
 from avatar_forcing_ros.rig.portrait import Portrait
 from avatar_forcing_ros.runtime.avatar_child import run_avatar
 from avatar_forcing_ros.runtime.status import AvatarStatus
 from avatar_forcing_ros.runtime.stoppable_thread import StoppableThread
+from avatar_forcing_ros.streaming.directed_motion import GazeTarget
 
 if TYPE_CHECKING:  # so that this process does without the networks' libraries
     from avatar_forcing_ros.runtime.session import Session
@@ -231,6 +233,16 @@ class AvatarProcess:
         """Image of the user."""
         if self._on_frame:
             self._sender.put(("push_user_frame", frame))
+
+    def push_expression(self, expression: Expression, stamp_ns: int | None = None) -> None:
+        """What the face is to show from `stamp_ns` on (now), until another comes."""
+        if self._on_frame:
+            self._sender.put(("push_expression", expression, stamp_ns))
+
+    def push_gaze_target(self, target: GazeTarget, stamp_ns: int | None = None) -> None:
+        """Where the avatar is to look from `stamp_ns` on (now), for as long as `target` says."""
+        if self._on_frame:
+            self._sender.put(("push_gaze_target", target, stamp_ns))
 
     def stop_speaking(self) -> Future[int]:
         """Drop all avatar audio that was not shown yet; how many samples that were."""

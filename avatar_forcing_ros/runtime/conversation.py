@@ -25,6 +25,9 @@ MAX_AGE_NS = 10_000_000_000
 # what is missing only when something later has come, or nothing for so long; of a round of the
 # worker a moment counts, for in the rest of it nothing could be heard.
 QUIET_S, ROUND_S = 0.5, 0.05
+# Nothing tells that a command is on its way: in a replay a block is made when something has come
+# that is stamped so much later, and its commands have come, too.
+COMMAND_NS = 200_000_000
 
 
 def draw_seed(config: LiveConfig) -> int | None:
@@ -129,7 +132,7 @@ class Conversation:
         patience_ns = self.patience_ns()
         if left_ns + patience_ns > 0:
             return False
-        return patience_ns == 0 or self._has_settled(now_ns + left_ns + patience_ns)
+        return self._has_settled(now_ns + left_ns + max(patience_ns, COMMAND_NS))
 
     def listened(self, came: bool, took_s: float) -> None:
         """A round of the worker took so long, at whose end something came, or nothing."""

@@ -15,6 +15,7 @@ from avatar_forcing_ros.rig.portrait import Portrait
 from avatar_forcing_ros.runtime.degradation import QualityLevel, quality_levels
 from avatar_forcing_ros.streaming.asymmetry import uneven
 from avatar_forcing_ros.streaming.codec import MotionCodec
+from avatar_forcing_ros.streaming.directed_motion import DirectedMotion
 from avatar_forcing_ros.streaming.engine import BlockInput, MotionEngine
 from avatar_forcing_ros.streaming.motion_anchor import AnchorState
 from avatar_forcing_ros.sync.image_track import ImageTrack, MotionTrack
@@ -59,6 +60,9 @@ class Session:
         self.push_user_audio = self.user_audio_track.push  # the same
         self.push_user_frame = self.user_frames.push  # VideoFrame; tracked later: `track_ahead`
         self.push_user_motion = self.user_motion.push  # [D] and its stamp, instead of frames
+        self.directed_motion = DirectedMotion()
+        self.push_expression = self.directed_motion.push_expression  # Expression and its stamp
+        self.push_gaze_target = self.directed_motion.push_gaze_target  # GazeTarget and its stamp
         unspoken = self.avatar_audio_delay_frames * SAMPLES_PER_FRAME
         self._unspoken = np.zeros(unspoken, np.float32)  # came in, not yet shown
         self.last_user_motion = np.zeros((0, self.engine.config.motion_dim), np.float32)
@@ -191,12 +195,13 @@ class Session:
             motion = uneven(motion, self.state.seed)
         pending = np.concatenate((self._unspoken, avatar_audio))
         shown, self._unspoken = pending[: len(avatar_audio)], pending[len(avatar_audio) :]
-        return AvatarBlock(
-            motion=motion,
-            coefficients=self.codec.coefficients(motion.motion),
-            audio=shown,
-            stamp_ns=frame_stamp_ns(motion.first_frame + self._skipped),
-        )
+        stamp_ns = frame_stamp_ns(motion.first_frame + self._skipped)
+        generated = self.codec.coefficients(motion.motion)
+        values = self.directed_motion.apply(generated, shown, stamp_ns)
+        if values is not generated:
+            changed = self.codec.changed(motion.motion, values - generated)
+            motion = replace(motion, motion=changed)
+        return AvatarBlock(motion=motion, coefficients=values, audio=shown, stamp_ns=stamp_ns)
 
     def _track_rest(self, frames: int) -> None:
         """Track the rest of the block's images; take the motion found in all, or by others."""

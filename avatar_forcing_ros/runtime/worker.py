@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from avatar_forcing_ros.config import LiveConfig, SamplingConfig
 from avatar_forcing_ros.media import AudioChunk, AvatarFrame, VideoFrame
 from avatar_forcing_ros.perception.user_motion import UserMotion
+from avatar_forcing_ros.rig.expressions import Expression
 from avatar_forcing_ros.runtime.commands import Command, resolved, too_late
 from avatar_forcing_ros.runtime.conversation import Conversation, Input, draw_seed
 from avatar_forcing_ros.runtime.degradation import DegradationControl
@@ -31,6 +32,7 @@ from avatar_forcing_ros.runtime.perception_thread import PerceptionThread
 from avatar_forcing_ros.runtime.session import Session
 from avatar_forcing_ros.runtime.status import AvatarStatus
 from avatar_forcing_ros.runtime.stoppable_thread import StoppableThread
+from avatar_forcing_ros.streaming.directed_motion import GazeTarget
 from avatar_forcing_ros.sync.clock_mapping import ClockJumps
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS
 
@@ -128,6 +130,14 @@ class AvatarWorker(StoppableThread):
     def push_user_motion(self, motion: NDArray[np.float32], stamp_ns: int) -> None:
         """Motion of the user ``[D]``, as somebody else has tracked it."""
         self._put(stamp_ns, lambda at: self._session.push_user_motion(motion, at))
+
+    def push_expression(self, expression: Expression, stamp_ns: int) -> None:
+        """What the face is to show from then on."""
+        self._put(stamp_ns, lambda at: self._session.push_expression(expression, at))
+
+    def push_gaze_target(self, target: GazeTarget, stamp_ns: int) -> None:
+        """Where to look from then on."""
+        self._put(stamp_ns, lambda at: self._session.push_gaze_target(target, at))
 
     def _push_tracked(self, motion: UserMotion, stamp_ns: int) -> None:
         """The perception thread has tracked `motion`, for the conversation that goes on now."""

@@ -50,6 +50,11 @@ class MotionCodec(Protocol):
     def coefficients(self, motion: NDArray[np.float32]) -> NDArray[np.float32]:
         """Rig coefficients ``[T, K]`` of motion ``[T, D]``, within their ranges."""
 
+    def changed(
+        self, motion: NDArray[np.float32], change: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Motion ``[T, D]`` whose rig coefficients are by `change` ``[T, K]`` others."""
+
     def decode(self, motion: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Images ``[T, S, S, 3]`` RGB of motion ``[T, D]``."""
 
@@ -126,6 +131,12 @@ class RigCodec(TrackingCodec):
     def coefficients(self, motion: NDArray[np.float32]) -> NDArray[np.float32]:
         """`motion` itself, within the rig's ranges."""
         return coefficients.clip(motion)
+
+    def changed(
+        self, motion: NDArray[np.float32], change: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """`motion` ``[T, K]``, within the rig's ranges, plus `change` ``[T, K]``."""
+        return coefficients.clip(motion) + change
 
     def decode(self, motion: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Draw coefficients ``[T, K]``: ``[T, S, S, 3]`` uint8 RGB."""

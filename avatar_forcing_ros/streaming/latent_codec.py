@@ -114,9 +114,9 @@ class LatentCodec(TrackingCodec):
             ]
             return np.concatenate(parts) @ self._basis
 
-        regression = fit_to_renders(encoded)
+        fitted = fit_to_renders(encoded)
         # from here on nothing can fail: the face is either the old one or the new one
-        self._regression, self.fit = regression
+        self._regression, self._effect, self.fit = fitted
         self._appearance = appearance
         self.reference = reference
         self.portrait = portrait
@@ -144,7 +144,13 @@ class LatentCodec(TrackingCodec):
         All-zero latents mean that nobody is there: zeros.
         """
         visible = np.any(motion, axis=1, keepdims=True)
-        return (self._regression(motion @ self._basis) * visible).astype(np.float32)
+        return self._regression(motion @ self._basis) * visible
+
+    def changed(
+        self, motion: NDArray[np.float32], change: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Latents ``[T, D]`` moved as warps by `change` ``[T, K]`` move the portrait's."""
+        return motion + (change @ self._effect @ self._basis.T).astype(np.float32)
 
     def decode(self, motion: NDArray[np.float32]) -> Pixels:
         """Draw latents ``[T, D]``: ``[T, S, S, 3]`` uint8 RGB; raises as `decode_later` does."""
@@ -274,27 +280,23 @@ def _not_finite(what: str) -> GenerationError:
 
 @dataclass(frozen=True)
 class RigRegression:
-    """A linear map from motion magnitudes ``[T, M]`` to coefficients ``[T, K]``."""
+    """An affine map from motion magnitudes ``[T, M]`` to coefficients ``[T, K]``."""
 
-    feature_mean: Array  # [M]
-    feature_scale: Array  # [M]
+    mean: Array  # [M] of the magnitudes
     slope: Array  # [M, K]
     offset: Array  # [K]
 
-    @classmethod
-    def fit(cls, features: Array, values: Array) -> RigRegression:
-        """From pairs of `features` ``[n, M]`` and `values` ``[n, K]``."""
-        mean = features.mean(axis=0)
-        scale = np.maximum(features.std(axis=0), 1e-9)
-        x = (features - mean) / scale
-        offset = values.mean(axis=0)
-        gram = x.T @ x + RIDGE * len(x) * np.eye(x.shape[1])
-        return cls(mean, scale, np.linalg.solve(gram, x.T @ (values - offset)), offset)
-
     def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Coefficients ``[T, K]`` within the rig's ranges."""
-        x = (features - self.feature_mean) / self.feature_scale
-        return coefficients.clip((x @ self.slope + self.offset).astype(np.float32))
+        return coefficients.clip((features - self.mean) @ self.slope + self.offset)
+
+
+def _ridge_slope(features: Array, values: Array) -> Array:
+    """Of a ridge regression from `features` ``[n, M]`` to `values` ``[n, K]``: ``[M, K]``."""
+    scale = np.maximum(features.std(axis=0), 1e-9)
+    x = (features - features.mean(axis=0)) / scale
+    gram = x.T @ x + RIDGE * len(x) * np.eye(x.shape[1])
+    return np.linalg.solve(gram, x.T @ (values - values.mean(axis=0))) / scale[:, None]
 
 
 def random_poses(count: int, seed: int = 0) -> NDArray[np.float32]:
@@ -309,19 +311,27 @@ def fit_to_renders(
     encode: Callable[[NDArray[np.float32]], NDArray[np.float32]],
     fitted: int = FITTED_POSES,
     held_out: int = HELD_OUT_POSES,
-) -> tuple[RigRegression, dict[str, float]]:
-    """A regression, and the correlation of each coefficient on held-out poses.
+) -> tuple[RigRegression, Array, dict[str, float]]:
+    """Magnitudes to coefficients, what coefficients do to magnitudes, and how good the first is.
 
-    `encode` draws coefficients ``[n, K]`` and gives their motion magnitudes ``[n, M]``.
+    The second is a slope ``[K, M]``, the third the correlation of each coefficient on held-out
+    poses. `encode` draws coefficients ``[n, K]`` and gives their motion magnitudes ``[n, M]``.
     """
     poses = random_poses(fitted + held_out)
-    features = encode(poses).astype(np.float64)
-    regression = RigRegression.fit(features[:fitted], poses[:fitted].astype(np.float64))
+    features, known = encode(poses).astype(np.float64), poses.astype(np.float64)
+    shown, values = features[:fitted], known[:fitted]
+    slope = _ridge_slope(shown, values)
+    regression = RigRegression(shown.mean(axis=0), slope, values.mean(axis=0))
+    effect = _ridge_slope(known, features)
     found = regression(features[fitted:].astype(np.float32))
-    return regression, {
-        name: _correlation(found[:, k], poses[fitted:, k])
-        for k, name in enumerate(coefficients.NAMES)
-    }
+    return (
+        regression,
+        effect,
+        {
+            name: _correlation(found[:, k], poses[fitted:, k])
+            for k, name in enumerate(coefficients.NAMES)
+        },
+    )
 
 
 def _correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:

@@ -24,7 +24,9 @@ def test_every_part_leaves_something(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(paper_gpu, "SMALL", TINY_LATENT)
     monkeypatch.setattr(paper_gpu, "WARM_UP_BLOCKS", 2)
     # reading coefficients off latents is not measured, and learning it takes most of the time
-    monkeypatch.setattr(latent_codec, "fit_to_renders", lambda encoded: (no_coefficients, {}))
+    monkeypatch.setattr(
+        latent_codec, "fit_to_renders", lambda encoded: (no_coefficients, None, {})
+    )
     path = tmp_path / "report.json"
     monkeypatch.setattr(sys, "argv", ["gpu_session.py", "--device", "cpu", "--json", str(path)])
     gpu_session.main()

@@ -68,7 +68,7 @@ def test_a_conversation_records_nothing_after_the_warm_up(
     config: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nor at any quality that a slow device may go down to."""
-    monkeypatch.setattr(latent_codec, "fit_to_renders", lambda encoded: (None, {}))
+    monkeypatch.setattr(latent_codec, "fit_to_renders", lambda encoded: (None, None, {}))
     monkeypatch.setattr(
         LatentCodec, "coefficients", lambda codec, motion: np.zeros((len(motion), 23))
     )

@@ -29,7 +29,7 @@ PULLED = AnchorConfig(dead_band=0.01, mean_s=0.8, return_s=0.2)
 @pytest.fixture(autouse=True)
 def unfitted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Coefficients are not tested here, and learning to read them takes most of the time."""
-    monkeypatch.setattr(latent_codec, "fit_to_renders", lambda encoded: (None, {}))
+    monkeypatch.setattr(latent_codec, "fit_to_renders", lambda encoded: (None, None, {}))
 
 
 def rolled(engine: MotionEngine, faces: NDArray[np.float32]) -> NDArray[np.float32]:

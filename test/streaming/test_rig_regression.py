@@ -11,7 +11,7 @@ from avatar_forcing_ros.streaming.latent_codec import fit_to_renders, random_pos
 
 def test_a_linear_code_is_read() -> None:
     mixing = np.random.default_rng(0).normal(size=(coefficients.COUNT, 30)).astype(np.float32)
-    regression, fit = fit_to_renders(lambda poses: poses @ mixing + 3.0, 120, 40)
+    regression, _, fit = fit_to_renders(lambda poses: poses @ mixing + 3.0, 120, 40)
     assert min(fit.values()) > 0.95  # the ridge takes its share
     pose = coefficients.vector(head_yaw=0.2, jaw_open=0.5)[None]
     found = regression(pose @ mixing + 3.0)
@@ -22,14 +22,14 @@ def test_a_linear_code_is_read() -> None:
 def test_what_the_code_does_not_hold_is_reported() -> None:
     """A code of yaw alone: yaw is read, nothing else is claimed."""
     yaw = INDEX["head_yaw"]
-    _, fit = fit_to_renders(lambda poses: poses[:, [yaw]], 64, 64)
+    _, _, fit = fit_to_renders(lambda poses: poses[:, [yaw]], 64, 64)
     assert fit["head_yaw"] > 0.99
     others = [abs(r) for name, r in fit.items() if name != "head_yaw"]
     assert max(others) < 0.5
 
 
 def test_results_stay_within_the_rigs_ranges() -> None:
-    regression, _ = fit_to_renders(lambda poses: poses, 64, 16)
+    regression, _, _ = fit_to_renders(lambda poses: poses, 64, 16)
     far = regression(np.full((1, coefficients.COUNT), 100.0, np.float32))
     assert (far <= coefficients.HIGH).all()
 
