@@ -265,3 +265,16 @@ def test_launch_file_imports_are_declared(path: Path) -> None:
     }
     assert imported
     assert imported <= DEPENDS | {PACKAGE.findtext("name")}
+
+
+def test_definitions_of_other_packages_are_built_and_named() -> None:
+    script = (ROOT / "scripts" / "ros_messages").read_text(encoding="utf-8")
+    page = (ROOT / "interfaces" / "README.md").read_text(encoding="utf-8")
+    definitions = sorted((ROOT / "interfaces").rglob("*.msg"))
+    assert definitions
+    for path in definitions:
+        folder = path.parent.relative_to(ROOT / "interfaces")
+        assert f'"{folder.parts[0]}"' in script, folder
+        assert f"| `{folder}` |" in page
+        for field in message_fields(path):
+            assert field["type"] in PRIMITIVES or "/" in field["type"], field[0]
