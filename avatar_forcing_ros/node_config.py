@@ -54,6 +54,8 @@ class InputConfig(CameraConfig):
         "avatar_node itself; topic, by a perception_node; none, not at all",
         choices=("camera", "topic", "none"))
     user_audio: bool = setting(True, "listen to `user/audio`")
+    look_at_hold_s: float = setting(3.0, "how long the avatar looks where `~/look_at` says after "
+        "the last message", unit="s", low=0.1, high=3600.0)
     audio: AudioConfig = part(AudioConfig)
 
 

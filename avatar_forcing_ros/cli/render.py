@@ -14,6 +14,7 @@ from avatar_forcing_ros.cli.terminal import ProgressBar
 from avatar_forcing_ros.config import AvatarConfig
 from avatar_forcing_ros.errors import ConfigError, OutputError
 from avatar_forcing_ros.resources import user_path
+from avatar_forcing_ros.rig.expressions import EXPRESSIONS
 from avatar_forcing_ros.timebase import FRAME_PERIOD_S
 
 REPORTED_FITS = ("head_yaw", "head_pitch", "head_roll", "jaw_open", "smile_left", "blink_left")
@@ -61,6 +62,23 @@ def add_render(commands: Any) -> None:
     render.add_argument(
         "--beside", action="store_true", help="show the person's video beside the avatar"
     )
+    commands_of = render.add_argument_group("what the avatar is to do")
+    commands_of.add_argument(
+        "--expression",
+        action="append",
+        default=[],
+        metavar="NAME[@FROM[-TO]],…",
+        help="show an expression from one second to another, for example happy@2-5,sad@8; "
+        f"VALENCE/AROUSAL, each from -1 to 1, is one, too. Names: {', '.join(EXPRESSIONS)}",
+    )
+    commands_of.add_argument(
+        "--look-at",
+        action="append",
+        default=[],
+        metavar="LEFT,UP[@FROM[-TO]]",
+        help="look by so many degrees to the avatar's left and up, for example 20,5@2-4; may be "
+        "given again",
+    )
     add_avatar_options(render)
     render.set_defaults(run=_run_render)
 
@@ -68,11 +86,14 @@ def add_render(commands: Any) -> None:
 def _run_render(options: argparse.Namespace) -> None:
     """Render, and report how fast, and where a face was found."""
     from avatar_forcing_ros.media_files.writing import json_file
+    from avatar_forcing_ros.offline.commands import expression_commands, gaze_commands
     from avatar_forcing_ros.offline.render import read_inputs, render
     from avatar_forcing_ros.runtime.load import build_session
 
     config = avatar_config(options)
     _check_output(options, config)
+    expressions = [one for text in options.expression for one in expression_commands(text)]
+    gaze = [one for text in options.look_at for one in gaze_commands(text)]
     inputs = read_inputs(options.avatar_audio, options.user_audio, options.user_video)
     session = build_session(
         config,
@@ -85,6 +106,10 @@ def _run_render(options: argparse.Namespace) -> None:
         json_file(options.json) as report,
         ProgressBar(FRAME_PERIOD_S) as progress,
     ):
+        for expression, stamp_ns in expressions:
+            session.push_expression(expression, stamp_ns)
+        for target, stamp_ns in gaze:
+            session.push_gaze_target(target, stamp_ns)
         result = render(
             session,
             inputs,

@@ -10,6 +10,7 @@ from rclpy.callback_groups import CallbackGroup
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
 from avatar_forcing_ros.msg import AvatarMotion
 from avatar_forcing_ros.nodes.audio_topics import AudioSubscription
+from avatar_forcing_ros.nodes.avatar_commands import AvatarCommands
 from avatar_forcing_ros.nodes.convert_image import Pixels
 from avatar_forcing_ros.nodes.convert_motion import msg_to_values
 from avatar_forcing_ros.nodes.node_base import NodeBase
@@ -40,7 +41,7 @@ class AvatarInputs:
         replay = bool(node.get_parameter("use_sim_time").value)
         depth = REPLAY_DEPTH if replay else None
         self._stamp = StampReader(node, settings["stamp_tolerance_s"], replay=replay)
-        self.received = dict.fromkeys(("user/image", "user/motion", *AUDIO_TOPICS), 0)
+        self._received = dict.fromkeys(("user/image", "user/motion", *AUDIO_TOPICS), 0)
         self._subscriptions: list[AudioSubscription | MatchedSubscription] = [
             self._subscribe_to_audio("avatar/audio", avatar.push_avatar_audio, settings, group)
         ]
@@ -62,12 +63,19 @@ class AvatarInputs:
                     node, "user/motion", [AvatarMotion], self._on_motion, group, depth=depth
                 )
             )
+        self._commands = AvatarCommands(node, avatar, settings, self._stamp, group)
 
     def close(self) -> None:
         """Close all subscriptions."""
         for subscription in self._subscriptions:
             subscription.close()
         self._subscriptions = []
+        self._commands.close()
+
+    @property
+    def received(self) -> dict[str, int]:
+        """How many messages of each topic have come."""
+        return self._received | self._commands.received
 
     def _subscribe_to_audio(
         self,
@@ -80,7 +88,7 @@ class AvatarInputs:
         is_speech, avatar = topic == "avatar/audio", self._avatar
 
         def time_of(msg: Any) -> MessageTime:
-            self.received[topic] += 1
+            self._received[topic] += 1
             return self._stamp(msg, topic)
 
         return AudioSubscription(
@@ -95,12 +103,12 @@ class AvatarInputs:
         )
 
     def _on_frame(self, msg: Any, to_rgb: Callable[[], Pixels]) -> None:
-        self.received["user/image"] += 1
+        self._received["user/image"] += 1
         stamp_ns = self._stamp(msg, "user/image").ns
         self._avatar.push_user_frame(VideoFrame(to_rgb(), stamp_ns))
 
     def _on_motion(self, msg: Any) -> None:
-        self.received["user/motion"] += 1
+        self._received["user/motion"] += 1
         stamp_ns = self._stamp(msg, "user/motion").ns
         values, unknown = msg_to_values(msg)
         if unknown:

@@ -70,6 +70,11 @@ TOPICS = (
           "microphone on the person; any rate, channels and format"),
     Topic("avatar/audio", AUDIO, False, False, AVATAR_AUDIO_DEPTH,
           "what the avatar is to say; may come faster than it can be said"),
+    Topic("~/expression", "hri_msgs/msg/Expression", False, False, 10,
+          "what the face is to show until another comes: a name, or valence and arousal; "
+          "`avatar_forcing_ros/msg/Expression` has the same fields"),
+    Topic("~/look_at", "geometry_msgs/msg/PointStamped", False, False, 10,
+          "where to look for `look_at_hold_s`, in any frame that /tf knows"),
     Topic("avatar/image_raw", "sensor_msgs/msg/Image", True, False, 10,
           "25 frames a second, rgb8; stamped with media time"),
     Topic("avatar/image_raw/compressed", "sensor_msgs/msg/CompressedImage", True, False, 10,

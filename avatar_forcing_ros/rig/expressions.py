@@ -22,11 +22,11 @@ NEUTRAL = "neutral"
 # name: valence, arousal, and the coefficients; "smile" and the like move both sides
 _FACES: dict[str, tuple[float, float, dict[str, float]]] = {
     NEUTRAL: (0.0, 0.0, {}),
-    "angry": (-0.6, 0.7, {"brow_furrow": 0.9, "frown": 0.35, "upper_lip_raise": 0.15,
+    "angry": (-0.6, 0.7, {"brow_furrow": 1.0, "frown": 0.5, "upper_lip_raise": 0.15,
                           "blink": 0.1, "head_pitch": 0.04}),
     "sad": (-0.7, -0.4, {"frown": 0.75, "brow_up": 0.4, "brow_furrow": 0.2, "blink": 0.25,
                          "head_pitch": 0.12, "gaze_y": -0.3}),
-    "happy": (0.8, 0.4, {"smile": 0.8, "cheek_raise": 0.6, "brow_up": 0.1}),
+    "happy": (0.8, 0.4, {"smile": 0.9, "cheek_raise": 0.6, "brow_up": 0.1}),
     "surprised": (0.2, 0.85, {"brow_up": 1.0, "jaw_open": 0.35}),
     "disgusted": (-0.7, 0.3, {"upper_lip_raise": 0.7, "brow_furrow": 0.5, "frown": 0.35,
                               "cheek_raise": 0.4, "blink": 0.2}),
@@ -95,8 +95,8 @@ class Expression:
 
     def coefficients(self) -> Array:
         """What it adds to a resting face, ``[K]``."""
-        if self.name:
-            return _named(self.name)
+        if self.name or self.is_neutral:
+            return _named(self.name or NEUTRAL)
         weights = [
             1.0 / (math.dist((self.valence, self.arousal), place[:2]) ** 2 + NEAREST**2) ** 2
             for place in _FACES.values()
