@@ -60,6 +60,11 @@ class FakeCodec:
     def coefficients(self, motion: NDArray[np.float32]) -> NDArray[np.float32]:
         return coefficients.clip(motion)
 
+    def changed(
+        self, motion: NDArray[np.float32], change: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        return motion + change
+
     def decode(self, motion: NDArray[np.float32]) -> NDArray[np.uint8]:
         return np.repeat(self.portrait.image[None], len(motion), axis=0)
 
