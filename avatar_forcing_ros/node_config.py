@@ -68,6 +68,9 @@ class OutputConfig(Config):
     jpeg_quality: int = setting(JPEG_QUALITY, "JPEG quality of compressed frames", unit="%", low=1,
         high=100, live=True)
     publish_audio_data: bool = setting(False, "publish `avatar/audio_data`")
+    motion_names: str = setting("rig", "names and values in `avatar/motion`: the rig's "
+        "coefficients, or ARKit's 52 blendshapes", choices=("rig", "arkit"), live=True)
+    publish_facs: bool = setting(False, "publish `facs`, which wants the package hri_msgs")
     publish_joint_states: bool = setting(False, "publish `joint_states`")
     joint_names: list[str] = setting(["head_pan", "head_tilt", "head_roll", "jaw"], "joints for "
         "yaw, pitch, roll and jaw, in this order; an empty name leaves one out")

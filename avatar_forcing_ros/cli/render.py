@@ -17,6 +17,9 @@ from avatar_forcing_ros.resources import user_path
 from avatar_forcing_ros.rig.expressions import EXPRESSIONS
 from avatar_forcing_ros.timebase import FRAME_PERIOD_S
 
+NAMES_LEGEND = """
+Names in brackets are read and never written; all else goes both ways. Of several names without a
+number the mean is read. A minus: negative values. Left and right are the person's own."""
 REPORTED_FITS = ("head_yaw", "head_pitch", "head_roll", "jaw_open", "smile_left", "blink_left")
 
 
@@ -39,12 +42,21 @@ def add_render(commands: Any) -> None:
     )
     files.add_argument("--user-audio", type=user_path, metavar="U", help="what the person says")
     files.add_argument("--user-video", type=user_path, metavar="V", help="the person's face")
+    files.add_argument(
+        "--user-motion",
+        type=user_path,
+        metavar="M",
+        help="the person's motion, instead of a video: a .csv of Live Link Face (ARKit), a .json "
+        "of VRM 1.0 weights or an .npz that --motion has written",
+    )
     files.add_argument("-o", "--output", type=user_path, required=True, metavar="OUT.mp4")
     files.add_argument(
         "--motion",
         type=user_path,
-        metavar="OUT.npz",
-        help="also write the motion: names [K], values [T,K], latent [T,D], stamp_s [T]",
+        metavar="OUT",
+        help="also write the motion; OUT.npz: names [K], values [T,K], latent [T,D], stamp_s [T]; "
+        "OUT.csv: ARKit's 52 shapes in the columns of Live Link Face; OUT.json: weights of VRM "
+        "1.0 expressions ('avatar-forcing rig --names' shows what becomes what)",
     )
     files.add_argument(
         "--landmarks",
@@ -94,12 +106,14 @@ def _run_render(options: argparse.Namespace) -> None:
     _check_output(options, config)
     expressions = [one for text in options.expression for one in expression_commands(text)]
     gaze = [one for text in options.look_at for one in gaze_commands(text)]
-    inputs = read_inputs(options.avatar_audio, options.user_audio, options.user_video)
+    inputs = read_inputs(
+        options.avatar_audio, options.user_audio, options.user_video, options.user_motion
+    )
     session = build_session(
         config,
         landmarks=options.landmarks,
         user_audio=options.user_audio is not None,
-        user_video=options.user_video is not None,
+        user_video=options.user_video is not None or options.user_motion is not None,
     )
     with (
         closing(session),
@@ -135,14 +149,12 @@ def _run_render(options: argparse.Namespace) -> None:
 
 
 def _check_output(options: argparse.Namespace, config: AvatarConfig) -> None:
-    """Refuse outputs that would mislead a player or overwrite an input, and --beside alone."""
-    if options.beside and options.user_video is None:
-        raise ConfigError(
-            "--beside",
-            expected="a person's video to show",
-            got="none",
-            remedy="give --user-video, or leave --beside out",
-        )
+    """Refuse outputs that would mislead a player or overwrite an input, and flags that clash."""
+    from avatar_forcing_ros.media_files.motion_files import check_motion_ending
+
+    _check_user(options, config)
+    if options.motion:
+        check_motion_ending(options.motion)
     if options.output.suffix.lower() != ".mp4":
         raise OutputError(
             f"output {options.output}",
@@ -152,8 +164,9 @@ def _check_output(options: argparse.Namespace, config: AvatarConfig) -> None:
         )
     portrait = Path(config.portrait) if config.portrait else None
     weights = Path(config.weights) if config.weights else None
-    taken = [options.avatar_audio, options.user_audio, options.user_video, options.landmarks]
-    taken = [p.resolve() for p in (*taken, options.config, portrait, weights) if p]
+    taken = [options.avatar_audio, options.user_audio, options.user_video, options.user_motion]
+    others = (options.landmarks, options.config, portrait, weights)
+    taken = [p.resolve() for p in (*taken, *others) if p]
     for path in filter(None, (options.output, options.motion, options.json)):
         if path.resolve() in taken:
             raise OutputError(
@@ -163,6 +176,31 @@ def _check_output(options: argparse.Namespace, config: AvatarConfig) -> None:
                 remedy="choose another name",
             )
         taken.append(path.resolve())
+
+
+def _check_user(options: argparse.Namespace, config: AvatarConfig) -> None:
+    """Refuse flags about the person that clash."""
+    if options.beside and options.user_video is None:
+        raise ConfigError(
+            "--beside",
+            expected="a person's video to show",
+            got="none",
+            remedy="give --user-video, or leave --beside out",
+        )
+    if options.user_motion and options.user_video:
+        raise ConfigError(
+            "--user-motion",
+            expected="the person's motion or their video",
+            got="both",
+            remedy="leave one of them out",
+        )
+    if options.user_motion and config.preset == "paper":
+        raise ConfigError(
+            "--user-motion",
+            expected="the preset 'compact', whose motion is the rig's",
+            got="the preset 'paper', which takes latents of a video",
+            remedy="give --user-video instead",
+        )
 
 
 def add_demo(commands: Any) -> None:
@@ -192,23 +230,66 @@ def _run_demo(options: argparse.Namespace) -> None:
 
 
 def add_rig(commands: Any) -> None:
-    """Add ``rig``, a page of the rig's coefficients, to `commands`."""
+    """Add ``rig``, the rig's coefficients: a page, names, conversion of files, to `commands`."""
     rig = commands.add_parser(
         "rig",
-        help="draw a page that shows each motion coefficient",
-        description="Draws every coefficient of the face rig at its low, resting and high value.",
+        help="draw a page that shows each motion coefficient; names and files of other systems",
+        description="Draws every coefficient of the face rig at its low, resting and high value. "
+        "With --names or --convert it does that instead.",
     )
     rig.add_argument("--portrait", type=user_path, metavar="P", help="image with a face")
     rig.add_argument("-o", "--output", type=user_path, default=Path("rig.png"), metavar="OUT.png")
+    instead = rig.add_mutually_exclusive_group()
+    instead.add_argument(
+        "--names",
+        action="store_true",
+        help="print what each coefficient is among ARKit's blendshapes, FACS action units and "
+        "VRM 1.0 expressions",
+    )
+    instead.add_argument(
+        "--convert",
+        type=user_path,
+        nargs=2,
+        metavar=("IN", "OUT"),
+        help="convert a motion file; the endings tell the formats: .npz (of 'render --motion'), "
+        ".csv (ARKit, as Live Link Face writes it), .json (VRM 1.0 expressions)",
+    )
     rig.set_defaults(run=_run_rig)
 
 
 def _run_rig(options: argparse.Namespace) -> None:
-    """Draw the page."""
+    """Print the names, convert a file, or draw the page."""
     from avatar_forcing_ros.media_files.writing import save_image
     from avatar_forcing_ros.rig.coefficient_sheet import coefficient_sheet
+    from avatar_forcing_ros.rig.face_names import mapping_table
     from avatar_forcing_ros.runtime.load import load_portrait
 
+    if options.names:
+        print(mapping_table())
+        print(NAMES_LEGEND)
+        return
+    if options.convert:
+        _convert(*options.convert)
+        return
     portrait = load_portrait(options.portrait, AvatarConfig().image_size_px)
     save_image(coefficient_sheet(portrait), options.output)
     print(f"Wrote {options.output}")
+
+
+def _convert(source: Path, output: Path) -> None:
+    """One motion file to another, at the rate of the first."""
+    from avatar_forcing_ros.atomic_write import atomic_write
+    from avatar_forcing_ros.media_files.motion_files import (
+        check_motion_ending,
+        read_motion,
+        write_motion,
+    )
+
+    check_motion_ending(output)
+    motion = read_motion(source)
+    values = motion.even()
+    with atomic_write(output) as part:
+        write_motion(part, values, rate_hz=motion.rate_hz)
+    print(f"Wrote {output}: {len(values)} frames at {motion.rate_hz:g} a second")
+    for note in motion.notes:
+        print(f"Note: {note}", file=sys.stderr)

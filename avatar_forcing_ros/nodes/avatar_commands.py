@@ -11,18 +11,15 @@ from rclpy.callback_groups import CallbackGroup
 from avatar_forcing_ros.msg import Expression as OwnExpression
 from avatar_forcing_ros.nodes.diagnostics import BadMessage
 from avatar_forcing_ros.nodes.node_base import NodeBase
+from avatar_forcing_ros.nodes.ros4hri import hri_message
 from avatar_forcing_ros.nodes.subscriptions import MatchedSubscription, StampReader
 from avatar_forcing_ros.nodes.transforms import Transforms
 from avatar_forcing_ros.rig.expressions import EXPRESSIONS, Expression
 from avatar_forcing_ros.runtime.avatar import Avatar
 from avatar_forcing_ros.streaming.directed_motion import GazeTarget
 
-try:
-    from hri_msgs.msg import Expression as HriExpression
-except ImportError:  # the same fields in a message of our own
-    EXPRESSION_MESSAGES: list[Any] = [OwnExpression]
-else:
-    EXPRESSION_MESSAGES = [HriExpression, OwnExpression]
+# the same fields in a message of our own, where hri_msgs is not installed
+EXPRESSION_MESSAGES = [kind for kind in (hri_message("Expression"), OwnExpression) if kind]
 
 EXPRESSION, LOOK_AT = "~/expression", "~/look_at"
 

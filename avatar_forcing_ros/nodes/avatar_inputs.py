@@ -8,12 +8,11 @@ from typing import Any
 from rclpy.callback_groups import CallbackGroup
 
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
-from avatar_forcing_ros.msg import AvatarMotion
 from avatar_forcing_ros.nodes.audio_topics import AudioSubscription
 from avatar_forcing_ros.nodes.avatar_commands import AvatarCommands
 from avatar_forcing_ros.nodes.convert_image import Pixels
-from avatar_forcing_ros.nodes.convert_motion import msg_to_values
 from avatar_forcing_ros.nodes.node_base import NodeBase
+from avatar_forcing_ros.nodes.ros4hri import motion_messages, motion_values
 from avatar_forcing_ros.nodes.subscriptions import (
     MatchedSubscription,
     MessageTime,
@@ -60,7 +59,7 @@ class AvatarInputs:
         elif source == "topic":
             self._subscriptions.append(
                 MatchedSubscription(
-                    node, "user/motion", [AvatarMotion], self._on_motion, group, depth=depth
+                    node, "user/motion", motion_messages(), self._on_motion, group, depth=depth
                 )
             )
         self._commands = AvatarCommands(node, avatar, settings, self._stamp, group)
@@ -110,10 +109,10 @@ class AvatarInputs:
     def _on_motion(self, msg: Any) -> None:
         self._received["user/motion"] += 1
         stamp_ns = self._stamp(msg, "user/motion").ns
-        values, unknown = msg_to_values(msg)
+        values, unknown = motion_values(msg)
         if unknown:
             self._node.errors.count(
                 "user/motion unknown_names",
-                f"user/motion: names that are no rig coefficients are left out: {unknown}",
+                f"user/motion: names that are not known are left out: {unknown}",
             )
         self._avatar.push_user_motion(values, stamp_ns)

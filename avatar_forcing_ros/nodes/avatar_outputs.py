@@ -25,6 +25,7 @@ from avatar_forcing_ros.nodes.convert_motion import (
 )
 from avatar_forcing_ros.nodes.interface import header
 from avatar_forcing_ros.nodes.node_base import LifecycleNodeBase
+from avatar_forcing_ros.nodes.ros4hri import action_units_message, values_to_action_units
 from avatar_forcing_ros.rig.blendshapes import FaceOutline
 from avatar_forcing_ros.rig.portrait import Portrait
 
@@ -36,12 +37,16 @@ class AvatarOutputs:
     """The publishers of the avatar; silent unless its node is active."""
 
     def __init__(self, node: LifecycleNodeBase, settings: Mapping[str, Any]) -> None:
-        """Make the publishers that `settings` ask for; they are changed by `set`."""
+        """Make the publishers that `settings` ask for; they are changed by `set`.
+
+        Raises ConfigError where a message that is asked for is not installed.
+        """
         self._settings = dict(settings)
         self._made: dict[str, Any] = {}
         self._node = node
         self.frames = 0
         self._outline: FaceOutline | None = None
+        units = action_units_message("publish_facs") if settings["publish_facs"] else None
         kind = stamped_kind(settings["audio_msg"])
         self._audio = [AudioPublisher(node, "avatar/audio_aligned", kind, managed=True)]
         if settings["publish_audio_data"]:
@@ -52,6 +57,7 @@ class AvatarOutputs:
             ("avatar/motion", AvatarMotion, True),
             ("avatar/image_raw", Image, settings["publish_image"]),
             (COMPRESSED, CompressedImage, settings["publish_compressed"]),
+            ("facs", units, settings["publish_facs"]),
             ("joint_states", JointState, settings["publish_joint_states"]),
             ("avatar/markers", MarkerArray, settings["publish_markers"]),
             ("/tf", TFMessage, settings["publish_tf"]),
@@ -83,6 +89,7 @@ class AvatarOutputs:
             frame.coefficients,
             frame.speech_level,
             frame.speaking,
+            motion_names=settings["motion_names"],
         )
         self._made["avatar/motion"].publish(motion)
         for audio in self._audio:
@@ -105,6 +112,8 @@ class AvatarOutputs:
 
     def _publish_robot(self, values: NDArray[np.float32], stamped: Header) -> None:
         settings = self._settings
+        if "facs" in self._made:
+            self._made["facs"].publish(values_to_action_units(values, stamped))
         if "joint_states" in self._made:
             gains = [settings[name] for name in GAINS]
             joints = values_to_joints(

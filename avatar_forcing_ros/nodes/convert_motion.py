@@ -5,6 +5,9 @@ as they are, in radians: x = head_roll, y = head_pitch, z = head_yaw. ``head_tra
 head widths along the same axes (x forward out of the face, y to the avatar's left, z up):
 y = head_x and z = head_y, while x is how far the head must come forward for its image to grow
 by head_scale when it is seen from VIEW_DISTANCE_HEAD_WIDTHS away.
+
+`names` and `values` hold the rig's coefficients, or ARKit's 52 blendshapes; the head's pose of the
+latter is in ``head_rpy`` and ``head_translation`` alone.
 """
 
 from __future__ import annotations
@@ -26,6 +29,13 @@ from avatar_forcing_ros.nodes.diagnostics import BadMessage
 from avatar_forcing_ros.rig import face_landmarks as mesh
 from avatar_forcing_ros.rig.coefficients import COUNT, INDEX, NAMES, clip
 from avatar_forcing_ros.rig.face_landmarks import HEAD_FROM_IMAGE, head_centre
+from avatar_forcing_ros.rig.face_names import (
+    ARKIT,
+    ARKIT_SHAPES,
+    HEAD_ANGLES,
+    arkit_to_rig,
+    rig_to_arkit,
+)
 
 Values = NDArray[np.float32]
 
@@ -44,21 +54,27 @@ def motion_to_msg(
     values: Values,
     speech_level: float,
     speaking: bool,
+    *,
+    motion_names: str = "rig",
 ) -> Any:
     """The AvatarMotion of one frame.
 
     `latent` ``[D]`` float32 or None where the motion was measured; `values` ``[K]`` rig
-    coefficients in the order of NAMES. Raises ValueError for another shape of `values`.
+    coefficients in the order of NAMES, which are sent as such or, where `motion_names` is
+    ``arkit``, as ARKit's shapes. Raises ValueError for another shape of `values`.
     """
     if values.shape != (COUNT,):
         raise ValueError(f"expected {COUNT} rig coefficients, got shape {values.shape}")
+    names, sent = NAMES, values
+    if motion_names == "arkit":
+        names, sent = ARKIT_SHAPES, rig_to_arkit(values)[: len(ARKIT_SHAPES)]
     return AvatarMotion(
         header=header,
         block_index=int(block_index),
         frame_in_block=int(frame_in_block),
         latent=_floats(np.zeros(0) if latent is None else latent),
-        names=list(NAMES),
-        values=_floats(values),
+        names=list(names),
+        values=_floats(sent),
         head_rpy=_vector(head_rpy_rad(values)),
         head_translation=_vector(head_translation(values)),
         speech_level=float(speech_level),
@@ -89,11 +105,11 @@ def _vector(xyz: NDArray[np.float64]) -> Any:
 
 
 def msg_to_values(msg: Any) -> tuple[Values, tuple[str, ...]]:
-    """Rig coefficients ``[K]`` float32 within their ranges, and the names that are none.
+    """Rig coefficients ``[K]`` float32 within their ranges, and the names that are not known.
 
-    Names may come in any order; those that are missing are 0. The unknown ones are ignored and
-    handed back, to be logged. Raises BadMessage where names and values do not belong together,
-    or a value is not finite.
+    Names are the rig's or, where none of them is, ARKit's; they may come in any order, and those
+    that are missing are 0. The unknown ones are ignored and handed back, to be logged. Raises
+    BadMessage where names and values do not belong together, or a value is not finite.
     """
     names, given = tuple(msg.names), np.array(msg.values, np.float32)
     if len(names) != len(given):
@@ -104,35 +120,61 @@ def msg_to_values(msg: Any) -> tuple[Values, tuple[str, ...]]:
             got=f"{len(names)} names and {len(given)} values",
             remedy="publish a value for each name",
         )
-    places, sources, unknown = _places(names)
+    is_arkit, places, sources, unknown = _places(names)
     if len(set(places)) < len(places):
         raise BadMessage(
             "names",
             "motion message",
             expected="every name once",
-            got="a coefficient twice",
+            got="a name twice",
             remedy="publish one value for each name",
         )
-    if not np.isfinite(given).all():
+    head = _head(msg) if is_arkit else {}
+    numbers = np.concatenate((given, np.fromiter(head.values(), np.float32)))
+    if not np.isfinite(numbers).all():
         raise BadMessage(
             "not_finite",
             "motion message",
             expected="finite values",
-            got=f"{np.count_nonzero(~np.isfinite(given))} that are not",
+            got=f"{np.count_nonzero(~np.isfinite(numbers))} that are not",
             remedy="check the node that publishes them",
         )
-    values = np.zeros(COUNT, np.float32)
-    values[list(places)] = given[list(sources)]
+    row = np.zeros(len(ARKIT.names) if is_arkit else COUNT, np.float32)
+    row[list(places)] = given[list(sources)]
+    if not is_arkit:
+        return clip(row), unknown
+    values = arkit_to_rig(row)
+    for name, value in head.items():
+        values[INDEX[name]] = value
     return clip(values), unknown
+
+
+def _head(msg: Any) -> dict[str, float]:
+    """The head's pose that is told beside ARKit's shapes, as coefficients.
+
+    Angles that are among the names win.
+    """
+    rpy, offset = msg.head_rpy, msg.head_translation
+    # the inverse of `head_translation`
+    nearer = offset.x / max(VIEW_DISTANCE_HEAD_WIDTHS - offset.x, 1e-6)
+    pose = {"head_x": offset.y, "head_y": offset.z, "head_scale": nearer}
+    if set(HEAD_ANGLES).isdisjoint(msg.names):
+        pose |= {"head_roll": rpy.x, "head_pitch": rpy.y, "head_yaw": rpy.z}
+    return pose
 
 
 # a publisher sends the same names with every frame
 @lru_cache(maxsize=8)
-def _places(names: tuple[str, ...]) -> tuple[tuple[int, ...], tuple[int, ...], tuple[str, ...]]:
-    """Places in the vector, where in the message they come from, and unknown names."""
-    known = [(INDEX[name], i) for i, name in enumerate(names) if name in INDEX]
-    unknown = tuple(name for name in names if name not in INDEX)
-    return tuple(place for place, _ in known), tuple(i for _, i in known), unknown
+def _places(
+    names: tuple[str, ...],
+) -> tuple[bool, tuple[int, ...], tuple[int, ...], tuple[str, ...]]:
+    """Whether they are ARKit's; places in the vector, where in the message they come from, and
+    unknown names."""
+    is_arkit = INDEX.keys().isdisjoint(names) and not ARKIT.index.keys().isdisjoint(names)
+    index = ARKIT.index if is_arkit else INDEX
+    known = [(index[name], i) for i, name in enumerate(names) if name in index]
+    unknown = tuple(name for name in names if name not in index)
+    return is_arkit, tuple(place for place, _ in known), tuple(i for _, i in known), unknown
 
 
 def _ring(first: NDArray[np.intp], back: NDArray[np.intp]) -> list[int]:

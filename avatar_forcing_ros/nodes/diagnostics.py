@@ -15,6 +15,7 @@ from avatar_forcing_ros.errors import AvatarForcingError
 LOG_PERIOD_S = 10.0
 Reason = Literal[
     "channels",
+    "confidence",
     "empty",
     "encoding",
     "expression",

@@ -65,7 +65,8 @@ TOPICS = (
     Topic("user/image", "sensor_msgs/msg/Image", False, False, 50,
           "camera on the person; `user/image/compressed` instead, by `image_transport`"),
     Topic("user/motion", "avatar_forcing_ros/msg/AvatarMotion", False, False, 50,
-          "the person's motion from `perception_node`, instead of the camera"),
+          "the person's motion from `perception_node`, instead of the camera; "
+          "or `hri_msgs/FacialActionUnits`"),
     Topic("user/audio", AUDIO, False, False, USER_AUDIO_DEPTH,
           "microphone on the person; any rate, channels and format"),
     Topic("avatar/audio", AUDIO, False, False, AVATAR_AUDIO_DEPTH,
@@ -87,6 +88,8 @@ TOPICS = (
           "the same as bytes without stamps, for audio_play (off by default)"),
     Topic("avatar/state", "avatar_forcing_ros/msg/AvatarState", True, False, 1,
           "speaking, listening or idle; latency and losses", latched=True),
+    Topic("facs", "hri_msgs/msg/FacialActionUnits", True, False, 50,
+          "action units of FACS for ROS4HRI, same stamps (off by default)"),
     Topic("avatar/markers", "visualization_msgs/msg/MarkerArray", True, False, 5,
           "outline of the face for rviz (off by default)"),
     Topic("joint_states", "sensor_msgs/msg/JointState", True, True, 5,

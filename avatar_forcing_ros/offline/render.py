@@ -16,6 +16,12 @@ from numpy.typing import NDArray
 from avatar_forcing_ros.atomic_write import atomic_write
 from avatar_forcing_ros.errors import MediaError
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
+from avatar_forcing_ros.media_files.motion_files import (
+    Motion,
+    check_motion_ending,
+    read_motion,
+    write_motion,
+)
 from avatar_forcing_ros.media_files.reading import (
     at_frame_rate,
     read_audio,
@@ -23,13 +29,11 @@ from avatar_forcing_ros.media_files.reading import (
     video_length,
 )
 from avatar_forcing_ros.media_files.writing import Mp4Writer
-from avatar_forcing_ros.rig.coefficients import NAMES
 from avatar_forcing_ros.runtime.session import Session
 from avatar_forcing_ros.timebase import (
     FRAME_RATE_HZ,
     SAMPLE_RATE_HZ,
     SAMPLES_PER_FRAME,
-    frame_stamp_s,
     frames_to_samples,
     samples_to_frames,
 )
@@ -47,13 +51,15 @@ class RenderInputs:
     user_video: Path | None = None
     user_video_frames: int = 0  # at 25 fps, that the file holds
     user_video_stated_frames: int = 0  # as the file says; 0 where it does not
-    damage: tuple[str, ...] = ()  # what of the audio could not be used, a sentence each
+    user_motion: Motion | None = None  # instead of the video
+    damage: tuple[str, ...] = ()  # what of audio or motion could not be used, a sentence each
 
     def frames(self, avatar_audio_delay_frames: int) -> int:
         """Frames until the longest input has ended, the avatar's audio after its delay."""
         avatar = samples_to_frames(len(self.avatar_audio)) + avatar_audio_delay_frames
         user = 0 if self.user_audio is None else samples_to_frames(len(self.user_audio))
-        return max(avatar, user, self.user_video_frames)
+        motion = self.user_motion.frames if self.user_motion else 0
+        return max(avatar, user, self.user_video_frames, motion)
 
 
 @dataclass(frozen=True)
@@ -96,12 +102,16 @@ class RenderResult:
 
 
 def read_inputs(
-    avatar_audio: Path, user_audio: Path | None, user_video: Path | None
+    avatar_audio: Path,
+    user_audio: Path | None,
+    user_video: Path | None,
+    user_motion: Path | None = None,
 ) -> RenderInputs:
     """Read and check all inputs before anything is computed. Raises MediaError.
 
-    A file of which a part is lost is used as far as it goes.
+    A file of which a part is lost is used as far as it goes. `user_motion` is a motion file.
     """
+    motion = read_motion(user_motion) if user_motion else None
     frames = stated_frames = 0
     if user_video is not None:
         next(read_video(user_video, lambda damage: None))  # one without frames is found out now
@@ -115,8 +125,9 @@ def read_inputs(
         f"{what} is damaged, and what of it can be read was used ({got})"
         for what, got in dict.fromkeys((error.what, error.got) for error in lost)
     ]
+    damage += [f"motion {user_motion}: {note}" for note in (motion.notes if motion else ())]
     inputs = RenderInputs(
-        avatar_samples, user_samples, user_video, frames, stated_frames, tuple(damage)
+        avatar_samples, user_samples, user_video, frames, stated_frames, motion, tuple(damage)
     )
     if len(inputs.avatar_audio) < SAMPLES_PER_FRAME:
         raise MediaError(
@@ -140,9 +151,12 @@ def render(
     """Run `session` over `inputs`; video to `output`, motion to `motion` (None: not written).
 
     With `beside_user` the person's video stands to the right of the avatar and their audio is
-    mixed in. A video that turns out to be damaged is used as far as it goes. Raises OutputError,
-    before anything is computed, where a file cannot be written, and where the room for it ends.
+    mixed in. A video that turns out to be damaged is used as far as it goes. The ending of
+    `motion` decides its format. Raises OutputError, before anything is computed, where a file
+    cannot be written, and where the room for it ends.
     """
+    if motion:
+        check_motion_ending(motion)
     session.push_avatar_audio(AudioChunk(inputs.avatar_audio, SAMPLE_RATE_HZ, 0))
     if inputs.user_audio is not None:
         session.push_user_audio(AudioChunk(inputs.user_audio, SAMPLE_RATE_HZ, 0))
@@ -151,7 +165,7 @@ def render(
         arrays = files.enter_context(atomic_write(motion)) if motion else None
         result = _Run(session, inputs, video, beside_user).to_end(progress)
         if arrays:
-            _write_motion(result, arrays)
+            write_motion(arrays, result.values, result.latent)
         return result
 
 
@@ -166,6 +180,7 @@ class _Run:
         width = self.size * (2 if beside_user else 1)
         self.writer = Mp4Writer(part, width, self.size) if part else None
         self.user_video = _UserVideo(inputs) if inputs.user_video else None
+        self._motion_rows = 0  # of the user's motion that the session has
         self.last_image = np.zeros((self.size, self.size, 3), np.uint8)
 
     def to_end(self, progress: Progress) -> RenderResult:
@@ -180,6 +195,7 @@ class _Run:
                 user_frames = self.user_video.take(block) if self.user_video else []
                 for frame in user_frames:
                     self.session.push_user_frame(frame)
+                self._push_motion(done + block)
                 made = self.session.next_block()
                 user = self.session.codec.coefficients(self.session.last_user_motion)
                 audio = made.audio[: frames_to_samples(keep)]
@@ -203,6 +219,16 @@ class _Run:
             self.session.faces_seen,
             self.inputs.damage + (self.user_video.damage() if self.user_video else ()),
         )
+
+    def _push_motion(self, end: int) -> None:
+        """The user's motion up to frame `end`, with the stamps of its file."""
+        motion = self.inputs.user_motion
+        if motion is None:
+            return
+        stop = int(np.searchsorted(motion.stamps_s, end / FRAME_RATE_HZ))
+        for i in range(self._motion_rows, stop):
+            self.session.push_user_motion(motion.values[i], round(motion.stamps_s[i] * 1e9))
+        self._motion_rows = stop
 
     def _write(
         self,
@@ -256,18 +282,6 @@ class _UserVideo:
         return (
             f"video {self.inputs.user_video} is damaged ({why}): "
             f"{used_s:.1f} s of {whole_s:.1f} s could be used{parts}",
-        )
-
-
-def _write_motion(result: RenderResult, path: Path) -> None:
-    """`names` [K], `values` [T, K], `latent` [T, D] and `stamp_s` [T] as an ``.npz``."""
-    with path.open("wb") as file:
-        np.savez(
-            file,
-            names=np.array(NAMES),
-            values=result.values,
-            latent=result.latent,
-            stamp_s=np.array([frame_stamp_s(i) for i in range(result.frames)]),
         )
 
 

@@ -17,6 +17,7 @@ from avatar_forcing_ros.nodes import convert_motion as convert
 from avatar_forcing_ros.nodes.diagnostics import BadMessage
 from avatar_forcing_ros.rig.coefficients import COUNT, HIGH, LOW, NAMES, vector
 from avatar_forcing_ros.rig.face_landmarks import HEAD_FROM_IMAGE, head_rotation
+from avatar_forcing_ros.rig.face_names import ARKIT_SHAPES
 from avatar_forcing_ros.rig.landmark_files import load_landmark_file
 
 LANDMARKS = Path(__file__).parents[2] / "models" / "portraits" / "ada.landmarks.json"
@@ -46,6 +47,43 @@ def test_a_frame_there_and_back_is_the_same() -> None:
     assert np.array_equal(back, values)
     assert unknown == ()
     assert np.array_equal(msg.latent, latent)
+
+
+def test_a_frame_in_arkits_names_there_and_back_is_the_same() -> None:
+    values = some_values()
+    msg = message(values, motion_names="arkit")
+    assert tuple(msg.names) == ARKIT_SHAPES
+    assert dict(zip(msg.names, msg.values, strict=True))["eyeBlinkLeft"] == pytest.approx(
+        values[NAMES.index("blink_left")]
+    )
+    pairs = [("earWiggle", 1.0), *reversed(list(zip(msg.names, msg.values, strict=True)))]
+    msg.names, msg.values = [n for n, _ in pairs], [v for _, v in pairs]
+    back, unknown = convert.msg_to_values(msg)
+    assert np.allclose(back, values, atol=1e-6)  # the head's pose is beside them
+    assert unknown == ("earWiggle",)
+
+
+def test_angles_among_arkits_names_win_over_those_beside_them() -> None:
+    msg = message(vector(head_yaw=0.3, head_x=0.1), motion_names="arkit")
+    msg.names, msg.values = ["headYaw", "jawOpen"], [0.2, 0.5]
+    back, _ = convert.msg_to_values(msg)
+    assert np.allclose(back, vector(head_yaw=0.2, head_x=0.1, jaw_open=0.5), atol=1e-6)
+
+
+def test_names_of_both_kinds_are_the_rigs() -> None:
+    msg = message(vector())
+    msg.names, msg.values = ["jaw_open", "jawOpen"], [0.2, 0.5]
+    back, unknown = convert.msg_to_values(msg)
+    assert np.allclose(back, vector(jaw_open=0.2))
+    assert unknown == ("jawOpen",)
+
+
+def test_a_head_beside_arkits_names_that_is_no_number_is_refused() -> None:
+    msg = message(vector(), motion_names="arkit")
+    msg.head_rpy.x = float("nan")
+    with pytest.raises(BadMessage, match="finite") as error:
+        convert.msg_to_values(msg)
+    assert error.value.reason == "not_finite"
 
 
 @pytest.mark.parametrize(
