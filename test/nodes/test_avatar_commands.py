@@ -54,7 +54,7 @@ def stamp_ns(header: Header) -> int:
 def test_an_expression_is_shown_within_200_ms_and_let_go_of(
     robot: Robot, avatar: Set, kind: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # a participant of DDS has one type for each topic, and this process is one: as without hri_msgs
+    # a participant of DDS has one type for each topic, and this process is one
     monkeypatch.setattr(avatar_commands, "EXPRESSION_MESSAGES", [kind])
     started(avatar)
     robot.some("avatar/motion", 5)

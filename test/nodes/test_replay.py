@@ -21,18 +21,24 @@ import pytest
 import rclpy
 import soundfile
 from avatar_forcing_ros.msg import AvatarMotion, AvatarState
+from geometry_msgs.msg import Point, PointStamped
+from hri_msgs.msg import Expression
 from installed_audio import MESSAGE, needs_audio_stamped
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
-from rclpy.serialization import deserialize_message
+from rclpy.serialization import deserialize_message, serialize_message
+from rclpy.time import Time
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from sensor_msgs.msg import CompressedImage
+from std_msgs.msg import Header
 
 from avatar_forcing_ros.cli import main
 from avatar_forcing_ros.config import PRESETS
 from avatar_forcing_ros.nodes.convert_audio import samples
 from avatar_forcing_ros.nodes.convert_image import compressed_to_rgb
+from avatar_forcing_ros.rig.coefficients import NAMES
 
 pytestmark = [
     pytest.mark.either_audio,
@@ -51,6 +57,11 @@ LOST_BEFORE = 90  # messages of a topic, so that every wait for them ends within
 # slowly where it matters.
 DEADLINE_MS, LATEST_NS = 2000.0, 150_000_000
 SLOW = 0.5
+
+
+HRI_EXPRESSION = Path(__file__).parents[2] / "interfaces" / "hri_msgs" / "Expression.msg"
+COMMANDS = {"expression": "hri_msgs/msg/Expression", "look_at": "geometry_msgs/msg/PointStamped"}
+START_NS = 1_700_000_000 * 10**9
 
 
 class Replay(NamedTuple):
@@ -150,8 +161,8 @@ def rows(bag: Path) -> list[tuple[int, str, bytes]]:
         return [(received, c.topic, data) for c, received, data in reader.messages()]
 
 
-def offline(folder: Path) -> dict[str, np.ndarray]:
-    """What `avatar-forcing render` makes of the bag's contents, as files."""
+def offline(folder: Path, *more: str) -> dict[str, np.ndarray]:
+    """What `avatar-forcing render` makes of the bag's contents, as files, with `more` flags."""
     audio: dict[str, list[np.ndarray]] = {"/user/audio": [], "/avatar/audio": []}
     with av.open(str(folder / "person.mov"), "w") as video:
         stream = video.add_stream("png", rate=25)  # without loss
@@ -169,7 +180,8 @@ def offline(folder: Path) -> dict[str, np.ndarray]:
     for topic, name in (("/user/audio", "user.wav"), ("/avatar/audio", "avatar.wav")):
         soundfile.write(folder / name, np.concatenate(audio[topic]), 16_000, subtype="FLOAT")
     arguments = ["render", "--avatar-audio", "avatar.wav", "--user-audio", "user.wav",
-                 "--user-video", "person.mov", "-o", "out.mp4", "--motion", "out.npz"]  # fmt: skip
+                 "--user-video", "person.mov", "-o", "out.mp4", "--motion", "out.npz",
+                 *more]  # fmt: skip
     here = os.getcwd()
     os.chdir(folder)
     try:
@@ -185,7 +197,7 @@ def test_a_replay_is_repeatable_and_equals_rendering(listener: Listener, tmp_pat
     for run in (first, again):
         assert (run.state.filled_audio_samples, run.state.filled_user_frames) == (0, 0)
     assert first.stamps == again.stamps
-    assert first.stamps[0] == 1_700_000_000 * 10**9
+    assert first.stamps[0] == START_NS
     assert set(np.diff(first.stamps)) == {40_000_000}
     assert first.latents.tobytes() == again.latents.tobytes()
     assert first.values.tobytes() == again.values.tobytes()
@@ -193,6 +205,29 @@ def test_a_replay_is_repeatable_and_equals_rendering(listener: Listener, tmp_pat
     assert first.latents.tobytes() == made["latent"][:COMPARED].astype(np.float32).tobytes()
     assert first.values.tobytes() == made["values"][:COMPARED].astype(np.float32).tobytes()
     assert np.abs(np.diff(first.values, axis=0)).max() > 0.01
+
+
+def written(bag: Path, messages: list[tuple[int, str, bytes]]) -> Path:
+    """A bag of these messages: when they were received, on which topic, and what they are."""
+    shutil.rmtree(bag, ignore_errors=True)
+    store = get_typestore(Stores.ROS2_JAZZY)
+    store.register(get_types_from_msg(HRI_EXPRESSION.read_text(), COMMANDS["expression"]))
+    with (
+        Reader(BAG) as reader,
+        Writer(bag, version=8, storage_plugin=StoragePlugin.MCAP) as writer,
+    ):
+        made = {
+            c.topic: writer.add_connection(
+                c.topic, c.msgtype, msgdef=c.msgdef.data, rihs01=c.digest
+            )
+            for c in reader.connections
+        }
+        for name, kind in COMMANDS.items():
+            topic = f"/avatar_node/{name}"
+            made[topic] = writer.add_connection(topic, kind, typestore=store)
+        for received, topic, data in sorted(messages):
+            writer.write(made[topic], received, data)
+    return bag
 
 
 def damaged(folder: Path) -> tuple[Path, dict[str, int]]:
@@ -207,20 +242,7 @@ def damaged(folder: Path) -> tuple[Path, dict[str, int]]:
             lost[topic] += 1
         else:
             late.append((received + int(rng.integers(0, LATEST_NS)), topic, data))
-    bag = folder / "damaged"
-    shutil.rmtree(bag, ignore_errors=True)
-    with (
-        Reader(BAG) as reader,
-        Writer(bag, version=8, storage_plugin=StoragePlugin.MCAP) as writer,
-    ):
-        made = {
-            c.topic: writer.add_connection(
-                c.topic, c.msgtype, msgdef=c.msgdef.data, rihs01=c.digest
-            )
-            for c in reader.connections
-        }
-        for received, topic, data in sorted(late):
-            writer.write(made[topic], received, data)
+    bag = written(folder / "damaged", late)
     order = [row[1:] for row in sorted(late)]
     assert order != [row[1:] for row in late]  # some have overtaken others
     return bag, lost
@@ -235,3 +257,38 @@ def test_late_and_lost_messages_cost_what_was_lost(listener: Listener, tmp_path:
         audio_messages = lost["/user/audio"] + lost["/avatar/audio"]
         assert run.state.filled_audio_samples == 640 * audio_messages
     assert first.latents.tobytes() == again.latents.tobytes()
+
+
+def commanded(folder: Path) -> Path:
+    """The bag with an expression from 1 to 3 s, and a place that is looked at from 4 s on."""
+
+    def header(at_s: float) -> Header:
+        return Header(stamp=Time(nanoseconds=START_NS + round(1e9 * at_s)).to_msg())
+
+    place = PointStamped(header=header(4.0), point=Point(x=1.0, y=0.5, z=0.2))
+    commands = [("expression", 1.0, Expression(header=header(1.0), expression="happy")),
+                ("expression", 3.0, Expression(header=header(3.0), expression="neutral")),
+                ("look_at", 4.0, place)]  # fmt: skip
+    return written(
+        folder / "commanded",
+        rows(BAG)
+        + [
+            (START_NS + round(1e9 * at_s), f"/avatar_node/{name}", serialize_message(msg))
+            for name, at_s, msg in commands
+        ],
+    )
+
+
+def test_commands_of_a_bag_are_repeatable_and_equal_those_of_render(
+    listener: Listener, tmp_path: Path
+) -> None:
+    bag = commanded(tmp_path)
+    first, again = (replay(listener, bag, COMPARED) for _ in range(2))
+    assert first.stamps == again.stamps
+    assert first.values.tobytes() == again.values.tobytes()
+    made = offline(tmp_path, "--expression", "happy@1-3")
+    look_at = 4 * 25
+    assert first.values[:look_at].tobytes() == made["values"][:look_at].tobytes()
+    assert first.latents.tobytes() == made["latent"][:COMPARED].tobytes()
+    gaze = NAMES.index("gaze_x")
+    assert first.values[look_at + 5 : look_at + 15, gaze].mean() > 0.5
