@@ -8,18 +8,14 @@ from typing import Any
 from geometry_msgs.msg import PointStamped
 from rclpy.callback_groups import CallbackGroup
 
-from avatar_forcing_ros.msg import Expression as OwnExpression
+from avatar_forcing_ros.nodes.convert_commands import EXPRESSION_MESSAGES, msg_to_expression
 from avatar_forcing_ros.nodes.diagnostics import BadMessage
 from avatar_forcing_ros.nodes.node_base import NodeBase
-from avatar_forcing_ros.nodes.ros4hri import hri_message
 from avatar_forcing_ros.nodes.subscriptions import MatchedSubscription, StampReader
 from avatar_forcing_ros.nodes.transforms import Transforms
-from avatar_forcing_ros.rig.expressions import EXPRESSIONS, Expression
+from avatar_forcing_ros.rig.expressions import EXPRESSIONS
 from avatar_forcing_ros.runtime.avatar import Avatar
 from avatar_forcing_ros.streaming.directed_motion import GazeTarget
-
-# the same fields in a message of our own, where hri_msgs is not installed
-EXPRESSION_MESSAGES = [kind for kind in (hri_message("Expression"), OwnExpression) if kind]
 
 EXPRESSION, LOOK_AT = "~/expression", "~/look_at"
 
@@ -79,14 +75,3 @@ class AvatarCommands:
                 remedy=f"x of {self._settings['base_frame_id']} is forward out of the face",
             ) from None
         self._avatar.push_gaze_target(target, self._stamp(msg, LOOK_AT).ns)
-
-
-def msg_to_expression(msg: Any) -> Expression:
-    """What an Expression message asks for; a name wins over valence and arousal.
-
-    Raises ValueError for a name that does not exist, and for numbers beyond their range.
-    """
-    name = str(msg.expression).strip().lower()
-    if name:
-        return Expression(name)
-    return Expression(valence=float(msg.valence), arousal=float(msg.arousal))

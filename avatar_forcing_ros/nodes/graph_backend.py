@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 import rclpy
+from geometry_msgs.msg import PointStamped
 from numpy.typing import NDArray
 from std_srvs.srv import Trigger
 
@@ -23,11 +24,18 @@ from avatar_forcing_ros.media import AudioChunk, AvatarFrame, VideoFrame
 from avatar_forcing_ros.msg import AvatarState
 from avatar_forcing_ros.nodes.audio_topics import AudioPublisher
 from avatar_forcing_ros.nodes.convert_audio import stamped_kind
+from avatar_forcing_ros.nodes.convert_commands import (
+    EXPRESSION_MESSAGES,
+    expression_to_msg,
+    gaze_target_to_msg,
+)
 from avatar_forcing_ros.nodes.convert_image import image_transport, rgb_to_compressed, rgb_to_image
 from avatar_forcing_ros.nodes.interface import TABLE, header
 from avatar_forcing_ros.nodes.node_base import NodeBase
+from avatar_forcing_ros.rig.expressions import Expression
 from avatar_forcing_ros.runtime.speech_backlog import SpeechBacklog
 from avatar_forcing_ros.runtime.status import AvatarStatus
+from avatar_forcing_ros.streaming.directed_motion import GazeTarget
 from avatar_forcing_ros.sync.audio_buffers import JitterBuffer
 from avatar_forcing_ros.sync.pairing import FramePairer
 
@@ -35,6 +43,7 @@ TIMEOUT_S = 3.0  # avatar_node publishes its state every second
 SMOOTHING = 0.1  # weight of the newest frame
 PLACEHOLDER = np.full((512, 512, 3), 128, np.uint8)
 FRAME_ID = "operator"
+EXPRESSION, LOOK_AT = "avatar_node/expression", "avatar_node/look_at"
 NO_AVATAR, NO_FRAMES = "no avatar on the graph", "no frames from the avatar"
 
 
@@ -132,6 +141,14 @@ class GraphBackend:
             )
         )
         return unreachable
+
+    def push_expression(self, expression: Expression) -> None:
+        """What the face is to show from now on."""
+        self._outputs.publish_expression(expression)
+
+    def push_gaze_target(self, target: GazeTarget) -> None:
+        """Where it is to look; for how long, `avatar_node` decides."""
+        self._outputs.publish_gaze_target(target)
 
     def set_portrait(self, image: NDArray[np.uint8]) -> Future[None]:
         """ConversationError: the face belongs to the robot."""
@@ -235,6 +252,10 @@ class GraphOutputs:
             topic, message, _ = image_transport("user/image", settings["user_image_transport"])
             self._user_image = node.create_publisher(message, topic, TABLE["user/image"].profile())
         self._stop = node.create_client(Trigger, settings["stop_service"])
+        self._expression = node.create_publisher(
+            EXPRESSION_MESSAGES[0], EXPRESSION, TABLE["~/expression"].profile()
+        )
+        self._look_at = node.create_publisher(PointStamped, LOOK_AT, TABLE["~/look_at"].profile())
 
     def now_ns(self) -> int:
         """ROS time."""
@@ -261,6 +282,16 @@ class GraphOutputs:
             self._user_image.publish(msg)
 
         self._guarded(publish)
+
+    def publish_expression(self, expression: Expression) -> None:
+        """What the avatar's face is to show."""
+        msg = expression_to_msg(expression, header(self.now_ns(), FRAME_ID))
+        self._guarded(lambda: self._expression.publish(msg))
+
+    def publish_gaze_target(self, target: GazeTarget) -> None:
+        """Where it is to look, as a point in the avatar's own frame, which has no name here."""
+        msg = gaze_target_to_msg(target, header(self.now_ns(), ""))
+        self._guarded(lambda: self._look_at.publish(msg))
 
     def stop_speaking(self, dropped: int) -> Future[int]:
         """Call the avatar's service; the future gives `dropped` once it is done.

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 
 from avatar_forcing_ros.config import LiveConfig
 from avatar_forcing_ros.media import AudioChunk, AvatarFrame, VideoFrame
+from avatar_forcing_ros.rig.expressions import Expression
 from avatar_forcing_ros.runtime.speech_backlog import SpeechBacklog
 from avatar_forcing_ros.runtime.status import AvatarStatus
+from avatar_forcing_ros.streaming.directed_motion import GazeTarget
 
 if TYPE_CHECKING:  # the server does without the networks' libraries
     from avatar_forcing_ros.rig.portrait import Portrait
@@ -76,6 +78,12 @@ class AvatarBackend(Protocol):
 
     def stop_speaking(self) -> Future[int]:
         """Silence; how many samples were dropped."""
+
+    def push_expression(self, expression: Expression) -> None:
+        """What the face is to show from now on, until another comes."""
+
+    def push_gaze_target(self, target: GazeTarget) -> None:
+        """Where the avatar is to look from now on, for some seconds."""
 
     def set_portrait(self, image: NDArray[np.uint8]) -> Future[None]:
         """Go on with the face in `image` ``[H, W, 3]`` RGB.
@@ -149,6 +157,12 @@ class LiveBackend:
     def stop_speaking(self) -> Future[int]:
         self._backlog.clear()
         return self._avatar.stop_speaking()
+
+    def push_expression(self, expression: Expression) -> None:
+        self._avatar.push_expression(expression)
+
+    def push_gaze_target(self, target: GazeTarget) -> None:
+        self._avatar.push_gaze_target(target)
 
     def set_portrait(self, image: NDArray[np.uint8]) -> Future[None]:
         return self._avatar.set_portrait(self._find_face(image))

@@ -19,10 +19,12 @@ from numpy.typing import NDArray
 from avatar_forcing_ros.config import ServerConfig
 from avatar_forcing_ros.errors import MediaError
 from avatar_forcing_ros.media import AudioChunk
+from avatar_forcing_ros.rig.expressions import EXPRESSIONS
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 from avatar_forcing_ros.web import speech
 from avatar_forcing_ros.web.access import Access, RefusedError
 from avatar_forcing_ros.web.backend import AvatarBackend
+from avatar_forcing_ros.web.commands import read_expression, read_gaze_target, require_avatar
 from avatar_forcing_ros.web.middleware import SECURITY_HEADERS, guard
 from avatar_forcing_ros.web.session_manager import CHECK_PERIOD_S, SessionManager
 from avatar_forcing_ros.web.user_media import MAX_UPLOAD_BYTES, uploaded_audio, uploaded_image
@@ -57,6 +59,7 @@ class Server:
                 web.get("/", self._file("index.html")),
                 web.get("/api/state", self._state),
                 web.get("/api/portrait", self._portrait),
+                web.get("/api/expressions", self._expressions),
                 web.post("/api/join", self._join),
                 web.post("/api/leave", self._leave),
                 web.post("/api/request_turn", self._request_turn),
@@ -64,6 +67,8 @@ class Server:
                 web.post("/api/speak_text", self._speak_text),
                 web.post("/api/speak_audio", self._speak_audio),
                 web.post("/api/stop_speaking", self._stop_speaking),
+                web.post("/api/expression", self._express),
+                web.post("/api/look_at", self._look_at),
                 web.post("/api/portrait", self._set_portrait),
                 web.post("/api/record", self._record),
                 web.get("/api/recording", self._recording, allow_head=False),
@@ -145,6 +150,26 @@ class Server:
         self._require_speaker(request)
         dropped = await _result(self._backend.stop_speaking())
         return web.json_response({"dropped_samples": dropped})
+
+    async def _express(self, request: web.Request) -> web.Response:
+        """An expression for the face to show, until another comes or the turn is over."""
+        self._require_speaker(request)
+        expression = read_expression(await _json_body(request))
+        require_avatar(self._backend, "expression")
+        self.sessions.push_expression(expression)
+        return web.json_response({})
+
+    async def _look_at(self, request: web.Request) -> web.Response:
+        """A direction for the avatar to look in, for some seconds."""
+        self._require_speaker(request)
+        target = read_gaze_target(await _json_body(request))
+        require_avatar(self._backend, "look_at")
+        self._backend.push_gaze_target(target)
+        return web.json_response({})
+
+    async def _expressions(self, request: web.Request) -> web.Response:
+        """The names of all expressions, the resting face's first."""
+        return web.json_response({"names": EXPRESSIONS})
 
     async def _set_portrait(self, request: web.Request) -> web.Response:
         """Another face, from an image."""

@@ -14,6 +14,8 @@ from typing import Any, cast
 
 from avatar_forcing_ros.config import ServerConfig
 from avatar_forcing_ros.media import AvatarFrame, VideoFrame
+from avatar_forcing_ros.rig.expressions import NEUTRAL, Expression
+from avatar_forcing_ros.runtime.status import AvatarStatus
 from avatar_forcing_ros.web.access import RefusedError
 from avatar_forcing_ros.web.backend import AvatarBackend
 from avatar_forcing_ros.web.peer import ROLES, Peer, Role
@@ -146,6 +148,8 @@ class SessionManager:
         self._leaving: set[asyncio.Task[None]] = set()
         self.shown_frames = 0
         self.recorder = Recorder()
+        self._expression = Expression(NEUTRAL)
+        self._blocks = 0  # that the avatar has made in its conversation
 
     async def join(self, sdp: object, role: object, key: object) -> tuple[str, str]:
         """Connect a browser; the answer to its offer, and the key of its place.
@@ -204,6 +208,11 @@ class SessionManager:
         self._turn.request(key, self._now_s())
         return self._turn.state(key)
 
+    def push_expression(self, expression: Expression) -> None:
+        """Have the face show it, until another comes or the turn is over."""
+        self._expression = expression
+        self._backend.push_expression(expression)
+
     async def hand_over(self, key: str) -> dict[str, Any]:
         """Make the first in line the next speaker, the speaker a viewer; the turn's state then.
 
@@ -257,6 +266,14 @@ class SessionManager:
         async with self._lock:
             self._turn.expire(now_s)
             await self._clean_up_turns()
+        self._note_blocks(self._backend.status)
+
+    def _note_blocks(self, status: AvatarStatus) -> None:
+        """An avatar that began anew, by itself, shows no expression any more."""
+        if status.connected:
+            if status.blocks < self._blocks:
+                self._expression = Expression(NEUTRAL)
+            self._blocks = status.blocks
 
     def state(self, key: str) -> dict[str, Any]:
         """Who is there, what comes of the speaker, and what `key` is; proves that `key` lives."""
@@ -272,6 +289,8 @@ class SessionManager:
             "viewers": len(self.peers) - (speaker is not None),
             "shown_frames": self.shown_frames,
             "recording": self.recorder.state(),
+            # a name; empty for what has none
+            "expression": NEUTRAL if self._expression.is_neutral else self._expression.name,
             "camera_frames": speaker.camera.received if speaker else 0,
             "camera_dropped": speaker.camera.dropped if speaker else 0,
             "camera_refused": speaker.camera.refused if speaker else 0,
@@ -315,6 +334,7 @@ class SessionManager:
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(self._on_view, frame)
 
+        self._blocks = 0
         await asyncio.to_thread(self._backend.start, on_frame, on_view)
 
     def _on_frame(self, frame: AvatarFrame) -> None:
@@ -348,15 +368,22 @@ class SessionManager:
         if peer:
             await peer.close()
             if not self.peers:
+                self._rest_face()  # an avatar elsewhere goes on without a page
                 await asyncio.to_thread(self._backend.stop)
         await self._clean_up_turns()
 
     async def _clean_up_turns(self) -> None:
-        """Once a turn is over for good nothing of it stays: recording, portrait."""
+        """Once a turn is over for good nothing of it stays: recording, expression, portrait."""
         if self._turns_cleaned != self._turn.ended_turns:
             self._turns_cleaned = self._turn.ended_turns
             await asyncio.to_thread(self.recorder.discard)
+            self._rest_face()
             await asyncio.to_thread(self._backend.restore_portrait)
+
+    def _rest_face(self) -> None:
+        """Let go of the expression that the speaker chose."""
+        if not self._expression.is_neutral:
+            self.push_expression(Expression(NEUTRAL))
 
 
 def _not_allowed(expected: str, got: str, remedy: str) -> RefusedError:

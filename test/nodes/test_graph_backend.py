@@ -20,7 +20,9 @@ from avatar_forcing_ros.nodes.graph_backend import (
     GraphBackend,
     status_of,
 )
+from avatar_forcing_ros.rig.expressions import Expression
 from avatar_forcing_ros.runtime.status import AvatarStatus
+from avatar_forcing_ros.streaming.directed_motion import GazeTarget
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 
 CHUNK = AudioChunk(np.zeros(320, np.float32), SAMPLE_RATE_HZ, 7)
@@ -37,6 +39,7 @@ class FakeOutputs:
     def __init__(self) -> None:
         self.avatar_audio: list[AudioChunk] = []
         self.user: list[Any] = []
+        self.commands: list[Any] = []
         self.stopped = 0
 
     def now_ns(self) -> int:
@@ -50,6 +53,12 @@ class FakeOutputs:
 
     def publish_user_frame(self, frame: VideoFrame) -> None:
         self.user.append(frame)
+
+    def publish_expression(self, expression: Expression) -> None:
+        self.commands.append(expression)
+
+    def publish_gaze_target(self, target: GazeTarget) -> None:
+        self.commands.append(target)
 
     def stop_speaking(self, dropped: int) -> Future[int]:
         self.stopped += 1
@@ -99,6 +108,15 @@ def test_in_a_browser_that_is_the_user_both_are_the_users() -> None:
     fixture.backend.push_user_audio(CHUNK)  # who talks to the avatar may interrupt it
     assert fixture.outputs.user == [CHUNK, FRAME, CHUNK]
     assert len(fixture.outputs.avatar_audio) == 1
+
+
+@pytest.mark.parametrize("browser_is_user", [False, True])
+def test_expression_and_gaze_go_to_the_avatar(browser_is_user: bool) -> None:
+    fixture = Fixture(browser_is_user=browser_is_user)
+    commands = [Expression("happy"), GazeTarget(0.2, 0.1)]
+    fixture.backend.push_expression(commands[0])
+    fixture.backend.push_gaze_target(commands[1])
+    assert fixture.outputs.commands == commands
 
 
 def test_the_microphone_is_muted_while_speech_waits_and_stop_ends_that() -> None:

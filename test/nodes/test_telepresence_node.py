@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PointStamped
 from numpy.typing import NDArray
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
@@ -34,12 +35,15 @@ from avatar_forcing_ros.msg import AvatarState
 from avatar_forcing_ros.cli import telepresence
 from avatar_forcing_ros.errors import AvatarForcingError, ConfigError
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
-from avatar_forcing_ros.nodes import telepresence_node
+from avatar_forcing_ros.nodes import convert_commands, graph_backend, telepresence_node
+from avatar_forcing_ros.nodes.convert_commands import EXPRESSION_MESSAGES
 from avatar_forcing_ros.nodes.convert_image import rgb_to_compressed, rgb_to_image
 from avatar_forcing_ros.nodes.executable import SIGNALS, StopSignals
 from avatar_forcing_ros.nodes.graph_backend import NO_AVATAR
 from avatar_forcing_ros.nodes.interface import TABLE
 from avatar_forcing_ros.nodes.telepresence_node import TelepresenceNode
+from avatar_forcing_ros.rig.expressions import Expression
+from avatar_forcing_ros.streaming.directed_motion import GazeTarget
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, frame_stamp_ns
 
 BOUND_S = 20.0
@@ -187,6 +191,37 @@ def test_the_operators_speech_goes_out_with_its_stamps(robot: Callable[..., Robo
     (msg,) = here.received
     assert Time.from_msg(msg.header.stamp).nanoseconds == MEDIA_NS + 20_000_000
     assert np.abs(installed_audio.mono(msg) - SPEECH).max() <= installed_audio.ROUNDING
+
+
+@pytest.mark.parametrize("kind", EXPRESSION_MESSAGES)
+def test_expression_and_gaze_go_to_the_avatars_topics(
+    robot: Callable[..., Robot], kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(convert_commands, "EXPRESSION_MESSAGES", [kind])
+    monkeypatch.setattr(graph_backend, "EXPRESSION_MESSAGES", [kind])
+    here = robot()
+    points: list[Any] = []
+    here.subscribe(kind, "avatar_node/expression", here.received)
+    here.subscribe(PointStamped, "avatar_node/look_at", points)
+    here.until_matched("avatar_node/expression")
+    here.until_matched("avatar_node/look_at")
+    before_ns = here.node.now_ns()
+    for expression in (Expression("happy"), Expression(valence=0.5, arousal=-0.25)):
+        here.node.backend.push_expression(expression)
+    target = GazeTarget(yaw_rad=0.5, pitch_rad=-0.25)
+    here.node.backend.push_gaze_target(target)
+    here.until(lambda: len(here.received) == 2 and points)
+    assert [convert_commands.msg_to_expression(msg) for msg in here.received] == [
+        Expression("happy"),
+        Expression(valence=0.5, arousal=-0.25),
+    ]
+    (msg,) = points
+    assert msg.header.frame_id == ""  # the avatar's own
+    assert Time.from_msg(msg.header.stamp).nanoseconds >= before_ns
+    at = (msg.point.x, msg.point.y, msg.point.z)
+    assert np.linalg.norm(at) == pytest.approx(1.0)
+    seen = GazeTarget.at(*at)
+    assert (seen.yaw_rad, seen.pitch_rad) == pytest.approx((0.5, -0.25))
 
 
 @pytest.mark.parametrize("transport", ["raw", "compressed"])

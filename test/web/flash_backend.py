@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from avatar_forcing_ros.errors import FaceNotFoundError
 from avatar_forcing_ros.media import AudioChunk, AvatarFrame, VideoFrame
+from avatar_forcing_ros.rig.expressions import Expression
 from avatar_forcing_ros.runtime.status import AvatarStatus
+from avatar_forcing_ros.streaming.directed_motion import GazeTarget
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 from avatar_forcing_ros.web.backend import Mode
 
@@ -52,6 +54,8 @@ class FlashBackend:
         self.grey = GREY
         self.user_frames = 0
         self.spoken: list[AudioChunk] = []
+        self.expressions: list[Expression] = []
+        self.gaze_targets: list[GazeTarget] = []
         self._thread: threading.Thread | None = None
         self._over = threading.Event()
 
@@ -97,6 +101,12 @@ class FlashBackend:
 
     def stop_speaking(self) -> Future[int]:
         return resolved(0)
+
+    def push_expression(self, expression: Expression) -> None:
+        self.expressions.append(expression)
+
+    def push_gaze_target(self, target: GazeTarget) -> None:
+        self.gaze_targets.append(target)
 
     def set_portrait(self, image: NDArray[np.uint8]) -> Future[None]:
         if not image.any():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from statistics import median
@@ -13,9 +15,10 @@ import pytest
 pytest.importorskip("aiortc")
 pytest.importorskip("aiohttp")
 
-from chromium import DEMO, Standing, Visit, chromium
+from chromium import DEMO, TIMEOUT_S, Standing, Visit, chromium
 from flash_backend import FlashBackend
 
+from avatar_forcing_ros.rig.expressions import EXPRESSIONS, NEUTRAL, Expression
 from avatar_forcing_ros.web import speech
 from avatar_forcing_ros.web.access import Access
 
@@ -97,6 +100,14 @@ def visit(browser: Any, standing: Standing) -> Iterator[Visit]:
     here = Visit(browser, standing.url)
     yield here
     here.close()
+
+
+def wait_for(visit: Visit, holds: Callable[[], object]) -> None:
+    """Wait until something holds of the server, while the page goes on."""
+    end_s = time.monotonic() + TIMEOUT_S
+    while not holds():
+        assert time.monotonic() < end_s, "it did not come to that"
+        visit.page.wait_for_timeout(50)
 
 
 def test_audio_and_image_arrive_together(visit: Visit) -> None:
@@ -278,3 +289,62 @@ def test_a_second_person_watches_asks_to_talk_and_is_handed_the_turn(
     assert standing.backend.user_frames > before
     other.close()
     assert visit.console_errors == other.console_errors == []
+
+
+def test_the_speaker_chooses_an_expression_and_clicks_where_it_looks(
+    visit: Visit, standing: Standing
+) -> None:
+    assert not visit.page.is_visible("#express")
+    visit.talk()
+    backend = standing.backend
+    visit.until("document.querySelector('#expression').length > 10")
+    assert visit.ask("document.querySelector('#expression').value") == "neutral"
+    visit.page.select_option("#expression", "surprised")
+    visit.until(f"{STATE}.then((state) => state.expression === 'surprised')")
+    assert backend.expressions == [Expression("surprised")]
+    assert visit.page.inner_text("#express .name") == "Surprised"
+    side = visit.page.locator("#avatar").bounding_box()["width"]
+    visit.page.click("#avatar", position={"x": 0.75 * side, "y": 0.42 * side})
+    visit.page.click("#mute")  # in the tile, and no place to look at
+    visit.page.click("#self")
+    visit.ask(
+        """["ArrowUp", "ArrowLeft"].forEach((key) =>
+          document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true })))"""
+    )  # at once: the newer one counts
+    wait_for(visit, lambda: len(backend.gaze_targets) == 2)
+    found = [
+        (round(math.degrees(one.yaw_rad)), round(math.degrees(one.pitch_rad)))
+        for one in backend.gaze_targets
+    ]
+    assert found[0] == pytest.approx((20, 0), abs=1)  # its left is at the right of its picture
+    assert found[1] == (-25, 0)
+    visit.page.click("#leave")
+    visit.until("document.body.dataset.phase === 'ready'")
+    visit.until("document.querySelector('#expression').value === 'neutral'")
+    assert backend.expressions == [Expression("surprised"), Expression(NEUTRAL)]
+    assert visit.console_errors == []
+
+
+def test_an_expression_is_chosen_by_keys_which_are_keys_again_afterwards(
+    visit: Visit, standing: Standing
+) -> None:
+    visit.talk()
+    visit.until("document.querySelector('#expression').length > 10")
+    visit.page.keyboard.press("e")
+    assert visit.ask("document.activeElement.id") == "expression"
+    visit.page.keyboard.press("ArrowDown")
+    visit.page.keyboard.press("Enter")
+    wait_for(visit, lambda: standing.backend.expressions)
+    assert standing.backend.expressions == [Expression(EXPRESSIONS[1])]
+    assert visit.ask("document.activeElement.id") == ""
+    visit.page.keyboard.press("s")
+    assert visit.ask("document.querySelector('#avatar').muted")
+    assert visit.ask("document.querySelector('#expression').value") == EXPRESSIONS[1]
+    visit.ask(  # as another program would
+        """fetch("/api/expression", {
+          method: "POST", headers: { "X-Avatar-Key": sessionStorage.getItem("key") },
+          body: JSON.stringify({ name: "happy" }) })"""
+    )
+    visit.until("document.querySelector('#expression').value === 'happy'")
+    assert visit.page.inner_text("#express .name") == "Happy"
+    assert visit.console_errors == []

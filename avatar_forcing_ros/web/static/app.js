@@ -2,6 +2,7 @@
 
 import { get, postNow, setKey } from "./api.js";
 import { dropClip, prepareComposer, sendAudio } from "./composer.js";
+import { fillExpressions, prepareFace, showExpression } from "./face.js";
 import { measured, show } from "./metrics.js";
 import { prepareTurns, showTurn } from "./turns.js";
 import { playAvatar, preparePlayback, resetAudio, setRole, audioIsOn } from "./playback.js";
@@ -55,7 +56,11 @@ function render() {
   self.hidden = !shown;
   at("leave").querySelector(".name").textContent = connection.role === "viewer" ? "Leave" : "End";
   at("avatar").classList.toggle("live", connection.phase === "live"); // a lost one is black: the face stays
+  at("avatar").title = listens() ? "Click, and it looks there" : "";
 }
+
+// whether the avatar is there, and does as this page asks
+const listens = () => connection.phase === "live" && connection.role === "speaker";
 
 function greeting() {
   if (connection.role === "viewer")
@@ -75,6 +80,7 @@ function greeting() {
 
 function phaseChanged(phase, error) {
   if (phase === "live") showStatus(greeting());
+  if (listens()) fillExpressions().catch((error) => showStatus(error.message, true));
   if (phase === "lost") showStatus("");
   showOverlay({ connecting: "Connecting…", lost: "The connection broke. Connecting again…" }[phase] ?? "");
   if (phase === "ready") {
@@ -168,6 +174,7 @@ async function refresh() {
   at("text").hidden = at("say").hidden = !state.can_speak_text;
   at("unspoken").hidden = state.can_speak_text;
   showTurn(state, connection.role);
+  showExpression(state.expression, askedMs);
   if (connection.role) setRole(connection.role, state);
   if (!at("panel").hidden) show(at("metrics"), state, await measured(connection.line?.peer));
   await followRecording(state.recording);
@@ -227,6 +234,7 @@ window.addEventListener("pagehide", () => {
 prepareComposer(media);
 preparePlayback();
 preparePortrait(showOverlay);
+prepareFace(listens);
 prepareTurns({ talk: () => start("speaker"), watch, free: () => !state.speaker });
 listenToKeys();
 listenToDrops();

@@ -1,5 +1,6 @@
 // Keys to buttons. While something is typed, letters are letters.
 
+import { lookByKey, openExpressions } from "./face.js";
 import { at } from "./page.js";
 
 const BUTTONS = {
@@ -10,11 +11,11 @@ const BUTTONS = {
 const visible = (id) => at(id).closest("label, button").checkVisibility();
 
 function go(event) {
-  const typing = event.target.closest("input:not([type=file])");
+  const typing = event.target.closest("input:not([type=file]), select");
   if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
   if (event.key === "Escape") {
     typing?.blur();
-    if (visible("silence")) at("silence").click();
+    if (typing !== at("expression") && visible("silence")) at("silence").click();
     return;
   }
   if (typing || event.repeat) return;
@@ -24,6 +25,14 @@ function go(event) {
     if (visible("talk")) at("talk").click();
     else at("text").focus();
     return;
+  }
+  if (visible("expression")) {
+    const isOpening = event.key.toLowerCase() === "e";
+    if (isOpening) openExpressions();
+    if (isOpening || lookByKey(event.key)) {
+      event.preventDefault();
+      return;
+    }
   }
   const id = BUTTONS[event.key.toLowerCase()]?.find(visible);
   if (id) {
