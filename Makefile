@@ -35,8 +35,9 @@ model: $(VENV)/.installed-test  ## make the data and train the compact model ane
 	    --weights $(OUT)/model/preference/generator.safetensors \
 	    --before $(OUT)/model/flow/generator.safetensors || exit 1; done
 
-rig: $(VENV)/.installed  ## draw the page of rig coefficients for the docs
+rig: $(VENV)/.installed  ## draw the pages of coefficients and expressions for the docs
 	$(BIN)/avatar-forcing rig -o docs/rig.jpg
+	$(BIN)/avatar-forcing rig --expressions -o docs/expressions.jpg
 
 $(VENV)/.installed: setup.cfg constraints.txt scripts/install
 	scripts/install $(VENV) mediapipe
