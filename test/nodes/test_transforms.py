@@ -72,7 +72,7 @@ def test_with_tf2(nodes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.point_in("head", point("camera", 1.0, 1.0, 0.0)) == (1.0, 0.5, 0.0)
     assert found.point_in("head", point("head", 1.0, 2.0, 3.0)) == (1.0, 2.0, 3.0)
     assert found.point_in("head", point("", 1.0, 2.0, 3.0)) == (1.0, 2.0, 3.0)
-    with pytest.raises(BadMessage, match="'attic'.*does not exist"):
+    with pytest.raises(BadMessage, match=r"'attic'.*does not exist"):
         found.point_in("head", point("attic", 0.0, 0.0, 0.0))
     found.close()
     assert Tf2.TransformListener.closed == 1
