@@ -42,11 +42,11 @@ $(VENV)/.installed: setup.cfg constraints.txt scripts/install
 	scripts/install $(VENV) mediapipe
 	touch $@
 
-$(VENV)/.installed-ros: $(VENV)/.installed scripts/ros_messages $(wildcard msg/*.msg)
+$(VENV)/.installed-ros: $(VENV)/.installed scripts/ros_messages $(wildcard msg/*.msg action/*.action)
 	scripts/install $(VENV) mediapipe,web,display,ros
 	touch $@
 
-$(VENV)/.installed-test: $(VENV)/.installed scripts/ros_messages $(wildcard msg/*.msg)
+$(VENV)/.installed-test: $(VENV)/.installed scripts/ros_messages $(wildcard msg/*.msg action/*.action)
 	scripts/install $(VENV) mediapipe,ros,train,paper,web,test
 	touch $@
 
