@@ -18,10 +18,9 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from avatar_forcing_ros.errors import MediaError
-from avatar_forcing_ros.msg import AvatarState
 from avatar_forcing_ros.node_config import SpeechNodeConfig
 from avatar_forcing_ros.nodes import diagnostics
-from avatar_forcing_ros.nodes.audio_topics import AudioPublisher
+from avatar_forcing_ros.nodes.audio_topics import AudioPublisher, AudioSubscription
 from avatar_forcing_ros.nodes.convert_audio import TO_MESSAGE, stamped_kind
 from avatar_forcing_ros.nodes.interface import TABLE, header
 from avatar_forcing_ros.nodes.node_base import NodeBase
@@ -29,6 +28,7 @@ from avatar_forcing_ros.nodes.node_main import run_node
 from avatar_forcing_ros.nodes.parameters import declare, read
 from avatar_forcing_ros.nodes.speech_actions import make_actions
 from avatar_forcing_ros.nodes.stop_client import StopSpeakingClient
+from avatar_forcing_ros.nodes.subscriptions import MessageTime
 from avatar_forcing_ros.runtime.speech_synthesis import (
     ProgramSynthesizer,
     SpeechSynthesizer,
@@ -65,11 +65,14 @@ class SpeechNode(NodeBase):
             String, "say", self._on_text, TABLE["say"].profile(), callback_group=group
         )
         self.create_service(Trigger, "~/stop", self._on_stop, callback_group=group)
-        # volatile, so that a replayed state is received as well; it comes every second
-        self.create_subscription(
-            AvatarState, "avatar/state", self._on_state, 1,
-            callback_group=MutuallyExclusiveCallbackGroup(),
-        )  # fmt: skip
+        self._listening = AudioSubscription(
+            self,
+            "avatar/audio_aligned",
+            {"audio_msg": settings.audio_msg},
+            lambda chunk, _: self._worker.put_audio(chunk.samples),
+            lambda _: MessageTime(self.now_ns(), arrived=True),
+            MutuallyExclusiveCallbackGroup(),
+        )
         self._actions = make_actions(
             self, self._worker, self._utterance, self._interrupts, self._to_msg
         )
@@ -118,9 +121,6 @@ class SpeechNode(NodeBase):
         response.success = True
         response.message = f"stopped {count} text{'' if count == 1 else 's'}"
         return response
-
-    def _on_state(self, msg: AvatarState) -> None:
-        self._worker.put_state(msg.state == AvatarState.SPEAKING)
 
     def _to_msg(self, sentence: SpokenSentence) -> Any:
         return TO_MESSAGE[self._kind](sentence.samples, header(self.now_ns(), FRAME_ID))

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from avatar_forcing_ros.errors import ConversationError
 from avatar_forcing_ros.runtime.speech_synthesis import (
@@ -28,8 +29,9 @@ from avatar_forcing_ros.runtime.stoppable_thread import StoppableThread
 Outcome = Literal["completed", "stopped", "failed"]
 MAX_WAITING = 100  # texts
 AHEAD_S = 2.0
-MAX_LAG_S = 2.0  # of an avatar that begins to speak
-MAX_TAIL_S = 2.0  # by which the avatar may speak longer than the clock says
+MAX_LAG_S = 4.0  # from speech that was handed over to its sound
+LISTENED_S = 1.0  # an avatar of which nothing came for so long is not there
+LOUD = 0.01  # beyond which audio is no silence, of -1…1
 # what was on its way when all was silenced has come by then, and is silenced as well
 SETTLE_S = 0.15
 ANSWER_TIMEOUT_S = 1.0
@@ -138,8 +140,9 @@ class SpeechWorker(StoppableThread):
         self._current: Utterance | None = None
         self._speech: Speech | None = None  # of the current one
         self._cancelled = False  # the current one
-        self._speaking = False  # the avatar, as it says itself
-        self._lag_open = False
+        self._heard_s = -LISTENED_S  # when any of the avatar's audio came last
+        # until the current one is heard, and then not; silence comes before that
+        self._lag_open = self._was_silent = False
         self.counts = dict.fromkeys(("texts", "sentences", "completed", "stopped", "failed"), 0)
 
     @property
@@ -188,14 +191,21 @@ class SpeechWorker(StoppableThread):
             each.end("stopped", why, self.now_s())
         return len(dropped)
 
-    def put_state(self, speaking: bool) -> None:
-        """The avatar says whether it speaks."""
+    def put_audio(self, samples: NDArray[np.float32]) -> None:
+        """What the avatar gives out just now, ``[n]`` in -1…1: it says when it began to speak."""
+        loud = _first_loud(samples) < len(samples)
         with self._wake:
-            if speaking and self._lag_open and self._current:
+            self._heard_s = self.now_s()
+            if not self._lag_open or self._current is None:
+                return
+            if loud and self._was_silent:
                 self._lag_open = False
-                self._current.lag_s = min(self.now_s() - self._current.begun_s, MAX_LAG_S)
-            self._speaking = speaking
-            self._wake.notify_all()
+                first = self._current.sentences[0]
+                lead_s = _first_loud(first.samples) / first.rate_hz
+                lag_s = self._heard_s - self._current.begun_s - lead_s
+                self._current.lag_s = min(max(0.0, lag_s), MAX_LAG_S)
+                self._wake.notify_all()
+            self._was_silent |= not loud
 
     def _run(self) -> None:
         while True:
@@ -204,7 +214,7 @@ class SpeechWorker(StoppableThread):
                 if self._stopping:
                     break
                 self._current = utterance = self._waiting.popleft()
-                self._cancelled = self._lag_open = False
+                self._cancelled = self._lag_open = self._was_silent = False
                 self._speech = None
             utterance.begin()
             failure = self._say(utterance)
@@ -239,16 +249,16 @@ class SpeechWorker(StoppableThread):
             if self._cancelled or self._stopping:
                 return False
             self._publish(sentence)
-            self._lag_open |= not utterance.sentences and not self._speaking
-            utterance.add(sentence, self.now_s())
+            now_s = self.now_s()
+            if not utterance.sentences and now_s - self._heard_s < LISTENED_S:
+                self._lag_open, utterance.lag_s = True, MAX_LAG_S  # unless it is heard before
+            utterance.add(sentence, now_s)
             self.counts["sentences"] += 1
         return True
 
     def _finish(self, utterance: Utterance, failure: str) -> None:
         """Wait until it has been said, or until nothing of it can be heard any more."""
         self._wait_until(lambda: utterance.end_s + utterance.lag_s)
-        last_s = utterance.end_s + utterance.lag_s + MAX_TAIL_S
-        self._wait_until(lambda: last_s if self._speaking and utterance.sentences else 0.0)
         with self._wake:
             if not (self._cancelled or self._stopping):
                 self._cancelled = True  # it is too late to
@@ -271,3 +281,9 @@ class SpeechWorker(StoppableThread):
                 if left_s <= 0.0:
                     break
                 self._wake.wait(left_s)
+
+
+def _first_loud(samples: NDArray[np.float32]) -> int:
+    """Index of the first sample that is no silence; their number where none is."""
+    loud = np.abs(samples) > LOUD
+    return int(np.argmax(loud)) if loud.any() else len(samples)

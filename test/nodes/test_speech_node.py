@@ -370,5 +370,7 @@ def test_the_avatar_says_the_text_and_is_silent_once_it_is_cancelled(
     person.wait(lambda: len(aligned) >= first + 50)
     assert not any(map(is_loud, aligned[first:]))
     assert sum(map(is_loud, aligned)) < 25 * 20  # of 40 s
+    said = [msg.said_s for msg in goal.feedback]
+    assert said == sorted(said)  # counted from when it was heard, not from when it was sent
     avatar.trigger_deactivate()
     avatar.trigger_cleanup()

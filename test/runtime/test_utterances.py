@@ -195,14 +195,22 @@ def test_progress_follows_the_clock_from_when_the_avatar_began() -> None:
     assert utterance.progress(0.0).said_s == 0.0
 
 
-def test_the_end_waits_for_the_avatar(
+SILENCE, SOUND = np.zeros(640, np.float32), np.full(640, 0.1, np.float32)
+
+
+def test_what_is_said_is_counted_from_when_the_avatar_is_heard(
     made: Callable[..., Fixture], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(utterances, "MAX_TAIL_S", PATIENCE_S)
+    monkeypatch.setattr(utterances, "MAX_LAG_S", PATIENCE_S)
     fixture = made()
-    fixture.worker.put_state(True)
+    fixture.worker.put_audio(SILENCE)  # there is an avatar
     said = fixture.say("one")
+    until(lambda: said.sentences)
+    fixture.worker.put_audio(SOUND)  # what was said before
     assert not said.wait(0.3)  # much longer than it lasts
-    fixture.worker.put_state(False)
+    assert said.progress(fixture.worker.now_s()).said_s == 0.0
+    fixture.worker.put_audio(SILENCE)
+    fixture.worker.put_audio(SOUND)
     assert said.wait(PATIENCE_S)
     assert said.outcome == "completed"
+    assert 0.2 < said.lag_s < PATIENCE_S
