@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,7 @@ from avatar_forcing_ros.runtime.speech_synthesis import SpokenSentence, Voice
 from avatar_forcing_ros.runtime.utterances import SpeechWorker, Utterance
 
 FEEDBACK_PERIOD_S = 0.2
+END_TIMEOUT_S, ANSWER_S = 1.0, 0.1
 CANCEL_TIMEOUT_S = 1.0  # rclpy changes the goal's state once the callback has returned
 
 try:
@@ -44,6 +46,7 @@ class SpeechAction:
         self._node, self._worker, self._make = node, worker, make
         self._interrupts, self._what = interrupts, f"action {name}"
         self._utterances: dict[bytes, Utterance] = {}
+        self._ended_s = -ANSWER_S  # when the last one of them was
         self._server = ActionServer(
             node,
             self.action_type,
@@ -56,6 +59,16 @@ class SpeechAction:
             ),
             callback_group=ReentrantCallbackGroup(),
         )
+
+    def close(self) -> None:
+        """Wait for the goals, whose texts are over, to be answered.
+
+        The executor does so, and tells nobody when it has.
+        """
+        end_s = time.monotonic() + END_TIMEOUT_S
+        while self._utterances and time.monotonic() < end_s:
+            threading.Event().wait(0.01)
+        threading.Event().wait(max(0.0, self._ended_s + ANSWER_S - time.monotonic()))
 
     def destroy(self) -> None:
         """Take the action off the graph."""
@@ -118,6 +131,7 @@ class SpeechAction:
             self._end(handle, utterance)
         except Exception as error:  # as when ROS is shut down meanwhile
             self._node.note_error(self._what, error)
+        self._ended_s = time.monotonic()
         del self._utterances[bytes(handle.goal_id.uuid)]
         return self.result(utterance)
 

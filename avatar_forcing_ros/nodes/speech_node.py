@@ -85,6 +85,8 @@ class SpeechNode(NodeBase):
         """Silence, and end the thread."""
         self._worker.cancel(why="the node is ending")
         self._worker.stop()
+        for action in self._actions:
+            action.close()
 
     def destroy_node(self) -> None:
         """Take the actions, then the node off the graph."""
