@@ -22,6 +22,7 @@ from avatar_forcing_ros.runtime.speech_synthesis import SpokenSentence, Voice
 from avatar_forcing_ros.runtime.utterances import SpeechWorker, Utterance
 
 FEEDBACK_PERIOD_S = 0.2
+CANCELLED = "it was cancelled"
 END_TIMEOUT_S, ANSWER_S = 1.0, 0.1
 CANCEL_TIMEOUT_S = 1.0  # rclpy changes the goal's state once the callback has returned
 
@@ -107,7 +108,7 @@ class SpeechAction:
         return GoalResponse.ACCEPT
 
     def _on_accepted(self, handle: Any) -> None:
-        utterance = self._utterance(handle.request, handle.execute)
+        utterance = self._utterance(handle.request, functools.partial(self._begin, handle))
         self._utterances[bytes(handle.goal_id.uuid)] = utterance
         try:
             self._worker.add(utterance, interrupt=self._interrupts())
@@ -115,9 +116,15 @@ class SpeechAction:
             self._node.note_error(self._what, error)
             utterance.end("failed", str(error), self._worker.now_s())
 
+    def _begin(self, handle: Any) -> None:
+        try:
+            handle.execute()
+        except Exception as error:  # of ROS, as when it is shut down; the next text may do
+            self._node.note_error(self._what, error)
+
     def _on_cancel(self, handle: Any) -> CancelResponse:
         utterance = self._utterances.get(bytes(handle.goal_id.uuid))
-        if utterance is None or not self._worker.cancel(utterance, "it was cancelled"):
+        if utterance is None or not self._worker.cancel(utterance, CANCELLED):
             return CancelResponse.REJECT  # it is over
         return CancelResponse.ACCEPT
 
@@ -145,7 +152,7 @@ class SpeechAction:
         if utterance.outcome == "completed":
             handle.succeed()
             return
-        if utterance.message == "it was cancelled":
+        if utterance.message == CANCELLED:
             for _ in range(round(CANCEL_TIMEOUT_S / 0.005)):
                 if handle.is_cancel_requested:
                     handle.canceled()

@@ -132,7 +132,11 @@ class SpeechNode(NodeBase):
 
     def _silence(self) -> Future[int]:
         """Nothing has to come of it: then the avatar says what it has."""
-        stopped = self._stop.call()
+        try:
+            stopped = self._stop.call()
+        except Exception as error:  # of ROS, as when it is shut down
+            stopped = Future()
+            stopped.set_exception(error)
 
         def note(done: Future[int]) -> None:
             error = done.exception()
