@@ -43,11 +43,11 @@ $(VENV)/.installed: setup.cfg constraints.txt scripts/install
 	scripts/install $(VENV) mediapipe
 	touch $@
 
-$(VENV)/.installed-ros: $(VENV)/.installed scripts/ros_messages $(wildcard msg/*.msg interfaces/*/*.msg)
+$(VENV)/.installed-ros: $(VENV)/.installed scripts/ros_messages $(wildcard msg/*.msg action/*.action interfaces/*/*.msg)
 	scripts/install $(VENV) mediapipe,web,display,ros
 	touch $@
 
-$(VENV)/.installed-test: $(VENV)/.installed scripts/ros_messages $(wildcard msg/*.msg interfaces/*/*.msg)
+$(VENV)/.installed-test: $(VENV)/.installed scripts/ros_messages $(wildcard msg/*.msg action/*.action interfaces/*/*.msg)
 	scripts/install $(VENV) mediapipe,ros,train,paper,web,test
 	touch $@
 
