@@ -35,18 +35,19 @@ model: $(VENV)/.installed-test  ## make the data and train the compact model ane
 	    --weights $(OUT)/model/preference/generator.safetensors \
 	    --before $(OUT)/model/flow/generator.safetensors || exit 1; done
 
-rig: $(VENV)/.installed  ## draw the page of rig coefficients for the docs
+rig: $(VENV)/.installed  ## draw the pages of coefficients and expressions for the docs
 	$(BIN)/avatar-forcing rig -o docs/rig.jpg
+	$(BIN)/avatar-forcing rig --expressions -o docs/expressions.jpg
 
 $(VENV)/.installed: setup.cfg constraints.txt scripts/install
 	scripts/install $(VENV) mediapipe
 	touch $@
 
-$(VENV)/.installed-ros: $(VENV)/.installed scripts/ros_messages $(wildcard msg/*.msg interfaces/*/*.msg)
+$(VENV)/.installed-ros: $(VENV)/.installed scripts/ros_messages $(wildcard msg/*.msg action/*.action interfaces/*/*.msg)
 	scripts/install $(VENV) mediapipe,web,display,ros
 	touch $@
 
-$(VENV)/.installed-test: $(VENV)/.installed scripts/ros_messages $(wildcard msg/*.msg interfaces/*/*.msg)
+$(VENV)/.installed-test: $(VENV)/.installed scripts/ros_messages $(wildcard msg/*.msg action/*.action interfaces/*/*.msg)
 	scripts/install $(VENV) mediapipe,ros,train,paper,web,test
 	touch $@
 

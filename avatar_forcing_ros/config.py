@@ -256,6 +256,21 @@ class AvatarConfig(Config):
 
 
 @dataclass(frozen=True)
+class SpeechConfig(Config):
+    """With which program and voice text is spoken."""
+
+    speech_language: str = setting("en", "what is spoken where a text names no other language: "
+        "one of 'espeak-ng --voices'")
+    speech_voice: str = setting("", "voice of that language: one of espeak-ng's such as en-us, or "
+        "a variant of any such as +f3; empty: the language's own")
+    speech_command: str = setting("", "program to speak with: a sentence on its standard input, "
+        "WAV on its standard output; {language}, {voice} and {rate} are put in, no shell is used; "
+        "empty: espeak-ng")
+    speech_timeout_s: float = setting(20.0, "how long the program may take for a sentence",
+        unit="s", low=0.1, high=600.0)
+
+
+@dataclass(frozen=True)
 class ServerConfig(Config):
     """How the web page is reached, and by whom."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 
 _PACKAGE = __name__.partition(".")[0]
+_GENERATED = (f"{_PACKAGE}.msg", f"{_PACKAGE}.action")
 _EXTRA_PACKAGES = {  # the extras of this package, and what each brings
     "mediapipe": ("mediapipe",),
     "ros": ("rosbags",),
@@ -87,7 +88,7 @@ def missing_package(error: ImportError) -> MissingDependencyError | None:
     """
     name = error.name or ""
     package = name.partition(".")[0]
-    if not package or (package == _PACKAGE and name != f"{_PACKAGE}.msg"):
+    if not package or (package == _PACKAGE and name not in _GENERATED):
         return None
     if package in ("rclpy", _PACKAGE) or package.endswith("_msgs"):
         return MissingDependencyError(

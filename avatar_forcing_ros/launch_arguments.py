@@ -119,6 +119,11 @@ ARGUMENTS = (
     _page("robot_view"),
     _page("robot_sound", else_="as robot_view"),
     _page("browser_is_user"),
+    _switch("speech", "Whether to speak the texts on the topic 'say' with a synthetic voice "
+            "(speech_node)."),
+    _setting("speech_language", ("speech_node", "speech_language")),
+    _setting("speech_voice", ("speech_node", "speech_voice")),
+    _setting("speech_command", ("speech_node", "speech_command")),
     _switch("visualization", "Whether to publish the head frame and the face's outline, for "
             "rviz."),
     Argument("camera", "none", "Camera driver to start; 'none' where the robot has one already.",

@@ -51,6 +51,7 @@ OWN_NODES = {
     "perception": "perception_node",
     "display": "display_node",
     "telepresence": "telepresence_node",
+    "speech": "speech_node",
 }
 # topic of the nodes: the argument that names it, and the end of the topic that goes with it
 TOPICS = {"user/image": "user_image", "user/audio": "user_audio", "avatar/audio": "avatar_audio"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from avatar_forcing_ros.config import AvatarConfig, ServerConfig
+from avatar_forcing_ros.config import AvatarConfig, ServerConfig, SpeechConfig
 from avatar_forcing_ros.settings import Config, part, setting
 
 TRANSPORTS = ("raw", "compressed")
@@ -151,6 +151,18 @@ class TelepresenceNodeConfig(Config):
         "compressed", unit="%", low=1, high=100)
 
 
+@dataclass(frozen=True)
+class SpeechNodeConfig(Config):
+    """Parameters of ``speech_node``, which speaks text."""
+
+    speech: SpeechConfig = part(SpeechConfig)
+    interrupt: bool = setting(False, "a new text silences those before it; false: it waits for "
+        "them", live=True)
+    stop_service: str = setting("avatar_node/stop_speaking", "service that silences the avatar")
+    audio_msg: str = setting("auto", "message of `avatar/audio`; auto: what the installed "
+        "audio_common_msgs has", choices=AUDIO_MSGS)
+
+
 # fmt: on
 
 NODE_CONFIGS: dict[str, type] = {
@@ -158,4 +170,5 @@ NODE_CONFIGS: dict[str, type] = {
     "perception_node": PerceptionNodeConfig,
     "display_node": DisplayNodeConfig,
     "telepresence_node": TelepresenceNodeConfig,
+    "speech_node": SpeechNodeConfig,
 }

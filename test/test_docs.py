@@ -58,3 +58,20 @@ def test_readme_lists_the_interface_as_it_is() -> None:
         assert f"| {'pub' if topic.publishes else 'sub'} |" in row
     for service in SERVICES:
         assert service.meaning in rows[service.name]
+
+
+def test_readme_lists_the_interface_of_speech_node_as_it_is() -> None:
+    """A topic and an action share a name there."""
+    from avatar_forcing_ros.nodes.interface import SPEECH_ACTIONS, SPEECH_SERVICES, SPEECH_TOPICS
+
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = [
+        f"| `{topic.name}` | {topic.type.replace('/msg/', '/')} | sub | reliable, {topic.depth} "
+        f"| {topic.meaning} |"
+        for topic in SPEECH_TOPICS
+    ]
+    for kind, table in (("service", SPEECH_SERVICES), ("action", SPEECH_ACTIONS)):
+        for each in table:
+            name = each.type.replace("/srv/", "/").replace("/action/", "/")
+            rows.append(f"| `{each.name}` | {name} | {kind} | | {each.meaning} |")
+    assert [row for row in rows if row not in readme.splitlines()] == []

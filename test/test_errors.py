@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pickle
 
-from avatar_forcing_ros.errors import FaceNotFoundError, MediaError
+import pytest
+
+from avatar_forcing_ros.errors import FaceNotFoundError, MediaError, missing_package
 
 
 def test_message_has_all_three_parts_on_one_line() -> None:
@@ -18,3 +20,11 @@ def test_errors_travel_between_processes() -> None:
     assert type(back) is FaceNotFoundError
     assert str(back) == str(error)
     assert back.remedy == error.remedy
+
+
+@pytest.mark.parametrize("name", ["avatar_forcing_ros.msg", "avatar_forcing_ros.action", "rclpy"])
+def test_messages_and_actions_that_are_missing_belong_to_ros(name: str) -> None:
+    missing = missing_package(ImportError(name=name))
+    assert missing
+    assert missing.what == "ROS 2"
+    assert missing_package(ImportError(name="avatar_forcing_ros.nodes.none")) is None

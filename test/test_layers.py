@@ -42,6 +42,7 @@ LAYER = {
     "benchmarks": 7,
     "cli": 8,
     "msg": 0,
+    "action": 0,
     "__init__": 0,
 }
 # which places may import a dependency; everybody else may not

@@ -16,6 +16,7 @@ from avatar_forcing_ros.cli.options import avatar_config
 
 ROOT = Path(__file__).resolve().parents[1]
 MESSAGES = sorted((ROOT / "msg").glob("*.msg"))
+ACTIONS = sorted((ROOT / "action").glob("*.action"))
 LAUNCH_FILES = sorted((ROOT / "launch").glob("*.launch.py"))
 CMAKE = re.sub(r"#.*", "", (ROOT / "CMakeLists.txt").read_text())
 PACKAGE = ElementTree.parse(ROOT / "package.xml").getroot()
@@ -121,6 +122,8 @@ def test_licence_is_the_one_that_is_declared() -> None:
 def test_cmake_generates_every_message() -> None:
     (call,) = cmake_call("rosidl_generate_interfaces")
     assert re.findall(r"msg/\w+\.msg", call) == [f"msg/{path.name}" for path in MESSAGES]
+    assert re.findall(r"action/\w+\.action", call) == [f"action/{path.name}" for path in ACTIONS]
+    assert ACTIONS
     assert PACKAGE.findtext("member_of_group") == "rosidl_interface_packages"
 
 
@@ -154,9 +157,9 @@ def test_message_is_read_alike_by_rosbags(path: Path) -> None:
     assert [f["name"] for f in parsed if not f["constant"]] == [field[0] for field in fields]
 
 
-@pytest.mark.parametrize("path", MESSAGES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*MESSAGES, *ACTIONS], ids=lambda path: path.stem)
 def test_message_explains_every_group_of_fields(path: Path) -> None:
-    blocks = path.read_text().strip().split("\n\n")
+    blocks = re.split(r"\n\n|\n---\n", path.read_text().strip())
     for block in blocks:
         assert block.startswith("#"), f"no comment above: {block.splitlines()[0]}"
 

@@ -41,6 +41,7 @@ SECTIONS = {
     "perception_node": "/**/perception_node",
     "display_node": "/**/display_node",
     "telepresence_node": "/**/telepresence_node",
+    "speech_node": "/**/speech_node",
 }
 TYPES = {bool: "bool", int: "int", float: "double", str: "string"}
 TABLE_HEAD = "| parameter | type | default | | meaning |\n|---|---|---|---|---|\n"

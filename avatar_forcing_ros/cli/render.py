@@ -235,11 +235,16 @@ def add_rig(commands: Any) -> None:
         "rig",
         help="draw a page that shows each motion coefficient; names and files of other systems",
         description="Draws every coefficient of the face rig at its low, resting and high value. "
-        "With --names or --convert it does that instead.",
+        "With --expressions, --names or --convert it does that instead.",
     )
     rig.add_argument("--portrait", type=user_path, metavar="P", help="image with a face")
     rig.add_argument("-o", "--output", type=user_path, default=Path("rig.png"), metavar="OUT.png")
     instead = rig.add_mutually_exclusive_group()
+    instead.add_argument(
+        "--expressions",
+        action="store_true",
+        help="draw every expression that can be commanded by name",
+    )
     instead.add_argument(
         "--names",
         action="store_true",
@@ -260,7 +265,7 @@ def add_rig(commands: Any) -> None:
 def _run_rig(options: argparse.Namespace) -> None:
     """Print the names, convert a file, or draw the page."""
     from avatar_forcing_ros.media_files.writing import save_image
-    from avatar_forcing_ros.rig.coefficient_sheet import coefficient_sheet
+    from avatar_forcing_ros.rig.coefficient_sheet import coefficient_sheet, expression_sheet
     from avatar_forcing_ros.rig.face_names import mapping_table
     from avatar_forcing_ros.runtime.load import load_portrait
 
@@ -272,7 +277,8 @@ def _run_rig(options: argparse.Namespace) -> None:
         _convert(*options.convert)
         return
     portrait = load_portrait(options.portrait, AvatarConfig().image_size_px)
-    save_image(coefficient_sheet(portrait), options.output)
+    draw = expression_sheet if options.expressions else coefficient_sheet
+    save_image(draw(portrait), options.output)
     print(f"Wrote {options.output}")
 
 

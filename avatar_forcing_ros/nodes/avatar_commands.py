@@ -32,7 +32,7 @@ class AvatarCommands:
         group: CallbackGroup,
     ) -> None:
         """Open them. `settings` are the node's parameters by name."""
-        self._avatar, self._settings, self._stamp = avatar, settings, stamp
+        self._node, self._avatar, self._settings, self._stamp = node, avatar, settings, stamp
         self.received = {EXPRESSION: 0, LOOK_AT: 0}
         self._transforms = Transforms(node, group)
         self._subscriptions = [
@@ -45,6 +45,11 @@ class AvatarCommands:
         for subscription in self._subscriptions:
             subscription.close()
         self._transforms.close()
+
+    def _time_of(self, msg: Any, topic: str) -> int:
+        """When a command is to take effect; one without a stamp, as typed in a shell: now."""
+        unstamped = not (msg.header.stamp.sec or msg.header.stamp.nanosec)
+        return self._node.now_ns() if unstamped else self._stamp(msg, topic).ns
 
     def _express(self, msg: Any) -> None:
         self.received[EXPRESSION] += 1
@@ -59,7 +64,7 @@ class AvatarCommands:
                 got=str(error).partition(";")[0],
                 remedy="send one of these",
             ) from None
-        self._avatar.push_expression(expression, self._stamp(msg, EXPRESSION).ns)
+        self._avatar.push_expression(expression, self._time_of(msg, EXPRESSION))
 
     def _look_at(self, msg: Any) -> None:
         self.received[LOOK_AT] += 1
@@ -74,4 +79,4 @@ class AvatarCommands:
                 got=str(error).removeprefix("look_at: "),
                 remedy=f"x of {self._settings['base_frame_id']} is forward out of the face",
             ) from None
-        self._avatar.push_gaze_target(target, self._stamp(msg, LOOK_AT).ns)
+        self._avatar.push_gaze_target(target, self._time_of(msg, LOOK_AT))

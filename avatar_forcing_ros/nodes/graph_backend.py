@@ -17,7 +17,6 @@ import numpy as np
 import rclpy
 from geometry_msgs.msg import PointStamped
 from numpy.typing import NDArray
-from std_srvs.srv import Trigger
 
 from avatar_forcing_ros.errors import ConversationError, OutputError
 from avatar_forcing_ros.media import AudioChunk, AvatarFrame, VideoFrame
@@ -32,6 +31,7 @@ from avatar_forcing_ros.nodes.convert_commands import (
 from avatar_forcing_ros.nodes.convert_image import image_transport, rgb_to_compressed, rgb_to_image
 from avatar_forcing_ros.nodes.interface import TABLE, header
 from avatar_forcing_ros.nodes.node_base import NodeBase
+from avatar_forcing_ros.nodes.stop_client import StopSpeakingClient
 from avatar_forcing_ros.rig.expressions import Expression
 from avatar_forcing_ros.runtime.speech_backlog import SpeechBacklog
 from avatar_forcing_ros.runtime.status import AvatarStatus
@@ -251,7 +251,7 @@ class GraphOutputs:
             self._user_audio = AudioPublisher(node, "user/audio", kind)
             topic, message, _ = image_transport("user/image", settings["user_image_transport"])
             self._user_image = node.create_publisher(message, topic, TABLE["user/image"].profile())
-        self._stop = node.create_client(Trigger, settings["stop_service"])
+        self.stop_speaking = StopSpeakingClient(node, settings["stop_service"]).call
         self._expression = node.create_publisher(
             EXPRESSION_MESSAGES[0], EXPRESSION, TABLE["~/expression"].profile()
         )
@@ -292,48 +292,6 @@ class GraphOutputs:
         """Where it is to look, as a point in the avatar's own frame, which has no name here."""
         msg = gaze_target_to_msg(target, header(self.now_ns(), ""))
         self._guarded(lambda: self._look_at.publish(msg))
-
-    def stop_speaking(self, dropped: int) -> Future[int]:
-        """Call the avatar's service; the future gives `dropped` once it is done.
-
-        The future raises OutputError where nobody offers the service, or the avatar refuses.
-        """
-        stopped: Future[int] = Future()
-        if not self._stop.service_is_ready():
-            stopped.set_exception(
-                OutputError(
-                    "stop speaking",
-                    expected=f"somebody who offers the service {self._stop.srv_name}",
-                    got="nobody",
-                    remedy="start avatar_node, or set the parameter stop_service",
-                )
-            )
-            return stopped
-        call = self._stop.call_async(Trigger.Request())
-
-        def forget(done: Future[int]) -> None:
-            if done.cancelled():  # whoever asked has given up
-                self._stop.remove_pending_request(call)
-
-        def resolve(answer: Any) -> None:
-            if not stopped.set_running_or_notify_cancel():
-                return
-            reply = answer.result()
-            if reply is not None and reply.success:
-                stopped.set_result(dropped)
-                return
-            stopped.set_exception(
-                OutputError(
-                    "stop speaking",
-                    expected="the avatar to do it",
-                    got=repr(reply.message) if reply is not None else "no answer",
-                    remedy="activate avatar_node",
-                )
-            )
-
-        stopped.add_done_callback(forget)
-        call.add_done_callback(resolve)
-        return stopped
 
     def _publish_audio(self, publisher: AudioPublisher, chunk: AudioChunk) -> None:
         stamped = header(chunk.stamp_ns, FRAME_ID)

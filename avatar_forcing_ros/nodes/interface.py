@@ -44,7 +44,7 @@ class Topic:
 
 @dataclass(frozen=True)
 class Service:
-    """One service."""
+    """One service, or one action."""
 
     name: str
     type: str
@@ -97,13 +97,28 @@ TOPICS = (
     Topic("/tf", "tf2_msgs/msg/TFMessage", True, False, 100, "head frame (off by default)"),
     Topic("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray", True, False, 10, "every second"),
 )  # fmt: skip
-TABLE = {topic.name: topic for topic in TOPICS}
+# of speech_node. Nodes that speak take text on `say`, `speak`, `tts` …: the short word is that of
+# audio_common's action, too
+SPEECH_TOPICS = (
+    Topic("say", "std_msgs/msg/String", False, False, 100,
+          "text to be said, after those before it; an empty one silences"),
+)  # fmt: skip
+TABLE = {topic.name: topic for topic in (*TOPICS, *SPEECH_TOPICS)}
 
 SERVICES = (
     Service("~/reset", "std_srvs/srv/Trigger", "begin a new conversation"),
     Service("~/stop_speaking", "std_srvs/srv/Trigger", "barge-in: drop all speech not yet said"),
     Service("~/reload_portrait", "std_srvs/srv/Trigger", "read the `portrait` parameter's file"),
 )
+SPEECH_SERVICES = (
+    Service("~/stop", "std_srvs/srv/Trigger", "silence: drop all texts not yet said"),
+)
+SPEECH_ACTIONS = (
+    Service("~/say", "avatar_forcing_ros/action/Say",
+            "text to be said, after those before it; tells how far it has come"),
+    Service("say", "audio_common_msgs/action/TTS",
+            "the same as audio_common's tts_node offers it, where that package is installed"),
+)  # fmt: skip
 
 
 def header(stamp_ns: int, frame_id: str) -> Header:

@@ -1,4 +1,4 @@
-"""A page that shows what every coefficient does to a portrait, and its mouth shapes."""
+"""Pages that show what every coefficient, and every named expression, does to a portrait."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from avatar_forcing_ros.rig import coefficients
 from avatar_forcing_ros.rig.coefficients import COEFFICIENTS, Coefficient
+from avatar_forcing_ros.rig.expressions import EXPRESSIONS, Expression
 from avatar_forcing_ros.rig.portrait import Portrait
 from avatar_forcing_ros.rig.warp_renderer import WarpRenderer
 
@@ -18,6 +19,7 @@ _GAP_PX = 6
 _MARGIN_PX = 28
 _CAPTION_PX = 26
 _COLUMNS = 3  # coefficients side by side, three tiles each
+_EXPRESSION_COLUMNS, _EXPRESSION_PX = 5, 180
 _INK, _SOFT_INK, _PAPER = (38, 42, 48), (120, 126, 134), (250, 250, 248)
 
 # Pose limits are wider than what a conversation shows; the page shows the latter.
@@ -42,7 +44,25 @@ def coefficient_sheet(portrait: Portrait) -> Image:
         cells.append(np.full_like(cells[0], _PAPER))
     rows = [_beside(cells[i : i + _COLUMNS], 4 * _GAP_PX) for i in range(0, len(cells), _COLUMNS)]
     rows.append(_mouth_row(renderer, rows[0].shape[1]))
-    page = _below(rows, 2 * _GAP_PX)
+    return _framed(_below(rows, 2 * _GAP_PX))
+
+
+def expression_sheet(portrait: Portrait) -> Image:
+    """The page ``[H, W, 3]`` uint8 RGB: every named expression, as it looks in silence."""
+    renderer = WarpRenderer(portrait)
+    tiles = []
+    for name in EXPRESSIONS:
+        image = renderer.render(Expression(name).coefficients())
+        tiles.append(_tagged(_tile(_face(renderer, image), _EXPRESSION_PX), name))
+    while len(tiles) % _EXPRESSION_COLUMNS:
+        tiles.append(np.full_like(tiles[0], _PAPER))
+    rows = range(0, len(tiles), _EXPRESSION_COLUMNS)
+    return _framed(
+        _below([_beside(tiles[i : i + _EXPRESSION_COLUMNS], _GAP_PX) for i in rows], _GAP_PX)
+    )
+
+
+def _framed(page: Image) -> Image:
     height, width = page.shape[:2]
     framed = np.full((height + 2 * _MARGIN_PX, width + 2 * _MARGIN_PX, 3), _PAPER, np.uint8)
     framed[_MARGIN_PX:-_MARGIN_PX, _MARGIN_PX:-_MARGIN_PX] = page

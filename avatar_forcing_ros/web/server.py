@@ -20,6 +20,8 @@ from avatar_forcing_ros.config import ServerConfig
 from avatar_forcing_ros.errors import MediaError
 from avatar_forcing_ros.media import AudioChunk
 from avatar_forcing_ros.rig.expressions import EXPRESSIONS
+from avatar_forcing_ros.runtime.speech_synthesis import ProgramSynthesizer, SpeechSynthesizer
+from avatar_forcing_ros.runtime.speech_text import sanitized_text
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 from avatar_forcing_ros.web import speech
 from avatar_forcing_ros.web.access import Access, RefusedError
@@ -47,8 +49,11 @@ class Server:
         access: Access,
         max_viewers: int = ServerConfig.max_viewers,
         now_s: Callable[[], float] = time.monotonic,
+        synthesizer: SpeechSynthesizer | None = None,
     ) -> None:
+        """`synthesizer` speaks typed text; by default espeak-ng."""
         self._backend, self._access = backend, access
+        self._synthesizer = synthesizer or ProgramSynthesizer()
         self.sessions = SessionManager(backend, max_viewers, local=access.local, now_s=now_s)
         self._portrait_lock = asyncio.Lock()
         self.app = web.Application(
@@ -128,8 +133,9 @@ class Server:
     async def _speak_text(self, request: web.Request) -> web.Response:
         """Text for the avatar to speak."""
         turn = self._require_speaker(request)
-        text = speech.sanitized_text((await _json_body(request)).get("text"))
-        return self._push_speech(await speech.synthesize(text), turn)
+        text = (await _json_body(request)).get("text")
+        plain = sanitized_text(text, speech.MAX_TEXT_LENGTH)
+        return self._push_speech(await speech.synthesize(self._synthesizer, plain), turn)
 
     async def _speak_audio(self, request: web.Request) -> web.Response:
         """Audio for the avatar to speak, a file of any format."""
@@ -216,6 +222,7 @@ class Server:
     async def _state(self, request: web.Request) -> web.Response:
         """Everything that the page follows."""
         state = backend_state(self._backend) | self.sessions.state(_key(request))
+        state["can_speak_text"] = self._synthesizer.is_available()
         return web.json_response(state)
 
     def _require_speaker(self, request: web.Request) -> int:
@@ -238,7 +245,6 @@ def backend_state(backend: AvatarBackend) -> dict[str, Any]:
         "has_view": backend.has_view,
         "has_robot_audio": backend.has_robot_audio,
         "wants_camera": backend.wants_camera,
-        "can_speak_text": speech.is_available(),
         "state": status.warning or (talk if backend.running else "asleep"),
         "playout_delay_ms": ms(status.playout_delay_ms),
         "graph_delay_ms": ms(status.graph_delay_ms),

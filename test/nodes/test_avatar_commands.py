@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from avatar_forcing_ros.msg import Expression as OwnExpression
 from avatar_robot import Robot, Set, stamp, started
 from geometry_msgs.msg import Point, PointStamped, Quaternion, Transform, TransformStamped, Vector3
@@ -106,6 +110,46 @@ def test_a_point_of_another_frame_is_looked_at_for_a_while(robot: Robot, avatar:
         after = np.mean([value(m, "gaze_x") for m in motions[-10:]])
         assert after < 0.4
     robot.destroy_publisher(tf)
+
+
+def readme_publications() -> list[tuple[str, Any]]:
+    """Topic and message of each ``ros2 topic pub`` that the README recommends."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    found = re.findall(
+        r"^ros2 topic pub --once /(\S+) (\w+)/msg/(\w+) (?:\\\n\s*)?'(.*)'$", readme, re.MULTILINE
+    )
+    messages = []
+    for topic, package, name, fields in found:
+        msg = getattr(importlib.import_module(f"{package}.msg"), name)()
+        set_fields(msg, yaml.safe_load(fields))
+        messages.append((topic, msg))
+    return messages
+
+
+def set_fields(msg: Any, fields: dict[str, Any]) -> None:
+    for name, wanted in fields.items():
+        if isinstance(wanted, dict):
+            set_fields(getattr(msg, name), wanted)
+        else:
+            setattr(msg, name, wanted)
+
+
+def test_what_the_readme_publishes_is_understood(robot: Robot, avatar: Set) -> None:
+    node = started(avatar)
+    robot.some("avatar/motion", 5)
+    messages = readme_publications()
+    assert {topic for topic, _ in messages} == {"avatar_node/expression", "avatar_node/look_at"}
+    expected: dict[str, int] = {}
+    for topic, msg in messages:
+        with publisher(robot, type(msg), topic) as made:
+            made.publish(msg)
+            name = topic.replace("avatar_node", "~")
+            expected[name] = expected.get(name, 0) + 1
+            robot.wait(
+                lambda name=name: robot.diagnosed("inputs").get(name) == str(expected[name])
+            )
+    assert not [reason for reason in robot.errors() if reason.startswith("~/")]
+    assert node.status.refused_inputs == 0
 
 
 def test_nonsense_is_counted_and_told_and_changes_nothing(robot: Robot, avatar: Set) -> None:

@@ -66,6 +66,7 @@ def arguments_of(name: str) -> list[str]:
         "display_node": ["-p", "window:=false", "-p", "speaker:=false"],
         "telepresence_node": ["-p", f"port:={free_port()}"],
         "avatar_node": ["-p", "image_size_px:=128"],
+        "speech_node": ["-p", "speech_command:=no-such-program"],
     }.get(name, [])
 
 
@@ -87,6 +88,8 @@ MOMENTS = [
     ("telepresence_node", "avatar_forcing_ros.nodes.graph_backend", [INT]),
     ("telepresence_node", "aiohttp", [TERM, TERM]),
     ("telepresence_node", "open http", [INT, INT, INT]),
+    ("speech_node", "avatar_forcing_ros.runtime.utterances", [INT, INT]),
+    ("speech_node", "no text can be spoken", [TERM, INT]),
 ]
 
 

@@ -19,7 +19,7 @@ from chromium import DEMO, TIMEOUT_S, Standing, Visit, chromium
 from flash_backend import FlashBackend
 
 from avatar_forcing_ros.rig.expressions import EXPRESSIONS, NEUTRAL, Expression
-from avatar_forcing_ros.web import speech
+from avatar_forcing_ros.runtime import speech_synthesis
 from avatar_forcing_ros.web.access import Access
 
 pytestmark = pytest.mark.browser
@@ -180,7 +180,7 @@ def test_a_wrong_token_is_refused_and_the_right_one_opens(
 def test_without_espeak_the_box_explains_and_bad_files_are_reported(
     visit: Visit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(speech, "PROGRAM", "no-such-program")
+    monkeypatch.setattr(speech_synthesis, "PROGRAM", "no-such-program")
     visit.talk()
     visit.until("!document.querySelector('#unspoken').hidden")
     assert "sudo apt install espeak-ng" in visit.page.inner_text("#unspoken")

@@ -19,7 +19,8 @@ pytest.importorskip("aiohttp")
 
 from web_fixture import Browser, WebFixture, run_with_server
 
-from avatar_forcing_ros.web import middleware, speech
+from avatar_forcing_ros.runtime import speech_synthesis
+from avatar_forcing_ros.web import middleware
 from avatar_forcing_ros.web.user_media import MAX_UPLOAD_BYTES
 
 
@@ -98,7 +99,7 @@ def test_too_many_requests_are_refused() -> None:
 
 
 def test_without_the_program_the_text_box_explains(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speech, "PROGRAM", "no-such-program")
+    monkeypatch.setattr(speech_synthesis, "PROGRAM", "no-such-program")
 
     async def ask(fixture: WebFixture) -> None:
         browser = Browser(fixture)

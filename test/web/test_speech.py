@@ -1,74 +1,63 @@
-"""Text to speech: what can be spoken, and a program that does as espeak-ng does."""
+"""The page's typed text becomes speech beside the event loop, by the shared synthesiser."""
 
 from __future__ import annotations
 
 import asyncio
-import io
-import sys
-import wave
-from pathlib import Path
+import threading
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
-from avatar_forcing_ros.errors import MediaError, MissingDependencyError
+from avatar_forcing_ros.errors import MediaError
+from avatar_forcing_ros.runtime.speech_synthesis import SpokenSentence, Voice
 from avatar_forcing_ros.web import speech
 
 
-def endless_wav() -> bytes:
-    """Half a second at 8 kHz with the sizes that a pipe leaves."""
-    data = io.BytesIO()
-    with wave.open(data, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(8_000)
-        file.writeframes(np.full(4_000, 5_000, np.int16).tobytes())
-    wav = bytearray(data.getvalue())
-    wav[4:8] = wav[40:44] = (0x7FFFF000).to_bytes(4, "little")
-    return bytes(wav)
+class Spoken:
+    """Sentences of one second; with `hangs` the second one comes when it is cancelled."""
+
+    def __init__(self, count: int, *, hangs: bool = False) -> None:
+        self._left, self._hangs = count, hangs
+        self.begun, self.cancelled = threading.Event(), threading.Event()
+
+    def is_available(self) -> bool:
+        return True
+
+    def synthesize(self, text: str, voice: Voice | None = None) -> Spoken:
+        return self
+
+    def __iter__(self) -> Iterator[SpokenSentence]:
+        return self
+
+    def __next__(self) -> SpokenSentence:
+        if not self._left:
+            raise StopIteration
+        self._left -= 1
+        if self._hangs:
+            self.begun.set()
+            assert self.cancelled.wait(60)
+        return SpokenSentence("hello", np.full(16_000, 0.1, np.float32))
+
+    def cancel(self) -> None:
+        self.cancelled.set()
 
 
-def program(folder: Path, lines: str) -> str:
-    path = folder / "espeak-ng"
-    path.write_text(f"#!{sys.executable}\nimport sys\n{lines}\n")
-    path.chmod(0o755)
-    return str(path)
+def test_all_sentences_are_one_piece_of_speech() -> None:
+    assert len(asyncio.run(speech.synthesize(Spoken(3), "hello"))) == 48_000
+    with pytest.raises(MediaError, match="at most 110 s"):
+        asyncio.run(speech.synthesize(Spoken(200), "hello"))
 
 
-def test_text_is_spoken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    given = tmp_path / "given"
-    lines = (
-        f"open({str(given)!r}, 'w').write(' '.join(sys.argv[1:]) + '|' + sys.stdin.read())\n"
-        f"sys.stdout.buffer.write({endless_wav()!r})"
-    )
-    monkeypatch.setattr(speech, "PROGRAM", program(tmp_path, lines))
-    samples = asyncio.run(speech.synthesize("-f /etc/passwd"))
-    assert given.read_text() == "--stdin --stdout|-f /etc/passwd"
-    assert len(samples) == 8_000
-    assert samples[4_000] == pytest.approx(5_000 / 32_768, rel=0.01)
+def test_who_gives_up_waiting_ends_the_program() -> None:
+    hanging = Spoken(2, hangs=True)
 
+    async def give_up() -> None:
+        asked = asyncio.ensure_future(speech.synthesize(hanging, "hello"))
+        assert await asyncio.to_thread(hanging.begun.wait, 60)
+        asked.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asked
 
-def test_a_program_that_fails_or_hangs_is_reported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(speech, "PROGRAM", program(tmp_path, "sys.exit(3)"))
-    with pytest.raises(MediaError, match="exit code 3"):
-        asyncio.run(speech.synthesize("hello"))
-    monkeypatch.setattr(speech, "PROGRAM", program(tmp_path, "import time; time.sleep(60)"))
-    monkeypatch.setattr(speech, "TIMEOUT_S", 0.1)
-    with pytest.raises(MediaError, match="none after"):
-        asyncio.run(speech.synthesize("hello"))
-
-
-def test_no_program_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speech, "PROGRAM", "no-such-program")
-    assert not speech.is_available()
-    with pytest.raises(MissingDependencyError, match="sudo apt install"):
-        asyncio.run(speech.synthesize("hello"))
-
-
-def test_only_what_can_be_said_is_left() -> None:
-    assert speech.sanitized_text(" Hello,\x00\n\tyou \x1b[31m ") == "Hello, you [31m"
-    for bad in (None, 5, "", "…", "a" * 1_001):
-        with pytest.raises(MediaError, match="words"):
-            speech.sanitized_text(bad)
+    asyncio.run(give_up())
+    assert hanging.cancelled.is_set()
