@@ -189,3 +189,18 @@ def test_an_avatar_that_began_anew_shows_no_expression() -> None:
         await browser.connection.close()
 
     run_with_server(talk, backend=CommandBackend)
+
+
+def test_the_live_backend_hands_commands_to_its_avatar(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def talk(fixture: WebFixture) -> None:
+        got: list[Any] = []
+        monkeypatch.setattr(fixture.avatar, "push_expression", got.append)
+        monkeypatch.setattr(fixture.avatar, "push_gaze_target", got.append)
+        browser = Browser(fixture)
+        await browser.join()
+        await ask(fixture, "expression", browser.key, name="happy")
+        await ask(fixture, "look_at", browser.key, left=0)
+        assert got == [Expression("happy"), GazeTarget(0.0, 0.0)]
+        await browser.connection.close()
+
+    run_with_server(talk)
