@@ -128,8 +128,6 @@ def _check_output(options: argparse.Namespace, config: AvatarConfig) -> None:
     from avatar_forcing_ros.media_files.motion_files import check_motion_ending
 
     _check_user(options, config)
-    if options.motion:
-        check_motion_ending(options.motion)
     if options.output.suffix.lower() != ".mp4":
         raise OutputError(
             f"output {options.output}",
@@ -151,6 +149,8 @@ def _check_output(options: argparse.Namespace, config: AvatarConfig) -> None:
                 remedy="choose another name",
             )
         taken.append(path.resolve())
+    if options.motion:
+        check_motion_ending(options.motion)
 
 
 def _check_user(options: argparse.Namespace, config: AvatarConfig) -> None:

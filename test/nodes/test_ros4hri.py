@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import audio_common_msgs.msg
+import cv2
 import installed_audio
 import numpy as np
 import pytest
@@ -37,6 +38,7 @@ from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.rig.coefficients import NAMES, vector
 from avatar_forcing_ros.rig.face_names import ARKIT_SHAPES, FACS_WRITTEN
 from avatar_forcing_ros.rig.image_files import load_image
+from avatar_forcing_ros.rig.landmark_files import load_landmark_file
 from avatar_forcing_ros.runtime.session import Session
 
 README = Path(__file__).parents[2] / "README.md"
@@ -116,11 +118,14 @@ def running(*arguments: str) -> Iterator[AvatarNode]:
 
 
 def cropped_face() -> np.ndarray:
-    """The square around a face, 128 pixels wide, as hri_face_detect cuts it out."""
+    """The square that a face just fills, 128 pixels wide, as hri_face_detect cuts it out."""
     portrait = load_image(shipped("models/portraits/ben.png"))
-    side = min(portrait.shape[:2])
-    step = side // 128
-    return np.ascontiguousarray(portrait[: 128 * step : step, : 128 * step : step])
+    points, (width, _) = load_landmark_file(shipped("models/portraits/ben.landmarks.json"))
+    points = points[:468, :2] * portrait.shape[1] / width
+    (left, top), (right, bottom) = points.min(0).astype(int), points.max(0).astype(int)
+    side = max(right - left, bottom - top)
+    left = (left + right - side) // 2
+    return np.asarray(cv2.resize(portrait[top : top + side, left : left + side], (128, 128)))
 
 
 @needs_hri
