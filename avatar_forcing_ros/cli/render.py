@@ -18,7 +18,9 @@ from avatar_forcing_ros.timebase import FRAME_PERIOD_S
 
 NAMES_LEGEND = """
 Names in brackets are read and never written; all else goes both ways. Of several names without a
-number the mean is read. A minus: negative values. Left and right are the person's own."""
+number the mean is read. A number is what is written; of a mean of both sides each gets all when it
+is read. A minus: the opposite sign, of shapes and units the negative values. Left and right are
+the person's own."""
 REPORTED_FITS = ("head_yaw", "head_pitch", "head_roll", "jaw_open", "smile_left", "blink_left")
 
 
