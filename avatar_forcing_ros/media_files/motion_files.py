@@ -213,7 +213,7 @@ def _columns(path: Path, names: Sequence[str]) -> tuple[list[tuple[int, int]], l
     if twice:
         raise _bad(path, "every column once", f"{_some(twice)} twice")
     head = {name.lower() for name in CSV_HEAD}
-    strange = [name for name in names if name.lower() not in known and name.lower() not in head]
+    strange = [n for n in names if n and n.lower() not in known and n.lower() not in head]
     found = {place for _, place in places}
     needed = [*ARKIT_SHAPES, *HEAD_ANGLES]
     return places, _notes(strange, [n for n in needed if ARKIT.index[n] not in found], "columns")

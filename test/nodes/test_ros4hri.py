@@ -43,6 +43,7 @@ from avatar_forcing_ros.runtime.session import Session
 
 README = Path(__file__).parents[2] / "README.md"
 VOICE, FACE = "/humans/voices/anonymous_speaker/audio", "/humans/faces/abcde"
+SMALL = ("-p", "image_size_px:=128", "-p", "autostart:=false")
 PATIENCE_S = 60.0
 UNITS = hri_message("FacialActionUnits")
 needs_hri = pytest.mark.skipif(UNITS is None, reason="hri_msgs is not installed")
@@ -102,8 +103,7 @@ def humans() -> Iterator[Humans]:
 def running(*arguments: str) -> Iterator[AvatarNode]:
     """An active avatar with these arguments on its command line."""
     begin = [] if "--ros-args" in arguments else ["--ros-args"]
-    given = [*begin, *arguments, "-p", "image_size_px:=128", "-p", "autostart:=false"]
-    node = AvatarNode(cli_args=given)
+    node = AvatarNode(cli_args=[*begin, *arguments, *SMALL])
     executor = MultiThreadedExecutor(num_threads=3)
     executor.add_node(node)
     thread = threading.Thread(target=executor.spin, daemon=True)
@@ -206,18 +206,25 @@ def test_motion_in_arkits_names_is_published_and_taken(
     assert len(motion.values) == 52
 
 
-def test_where_hri_msgs_is_not_installed_it_is_one_sentence(
-    monkeypatch: pytest.MonkeyPatch,
+def test_where_hri_msgs_is_not_installed_the_node_says_so_and_works_without(
+    humans: Humans, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def missing(name: str) -> Any:
         raise ModuleNotFoundError(name=name)
 
     monkeypatch.setattr(ros4hri, "importlib", SimpleNamespace(import_module=missing))
-    assert ros4hri.motion_messages() == [AvatarMotion]
     with pytest.raises(ConfigError) as error:
         ros4hri.action_units_message("publish_facs")
     for part in ("parameter 'publish_facs'", "hri_msgs", "source it"):
         assert part in str(error.value)
+    node = AvatarNode(cli_args=["--ros-args", "-p", "publish_facs:=true", *SMALL])
+    try:
+        assert node.trigger_configure().name == "FAILURE"
+    finally:
+        node.close()
+        node.destroy_node()
+    with running("-p", "user_motion_source:=topic"):
+        humans.until(lambda: humans.motions)
 
 
 @pytest.mark.parametrize(
