@@ -232,8 +232,9 @@ def test_inputs_are_not_overwritten(
 def test_a_motion_file_that_cannot_be_written_is_reported_before_any_work(
     speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "out.mp4"
-    assert run("render", "--avatar-audio", speech, "-o", out, "--motion", tmp_path) == 1
+    out, folder = tmp_path / "out.mp4", tmp_path / "motion.npz"
+    folder.mkdir()
+    assert run("render", "--avatar-audio", speech, "-o", out, "--motion", folder) == 1
     assert "can be written" in one_line(capsys)
     assert not out.exists()
 

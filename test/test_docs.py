@@ -12,6 +12,7 @@ import pytest
 
 from avatar_forcing_ros.cli import main
 from avatar_forcing_ros.rig.coefficients import COEFFICIENTS
+from avatar_forcing_ros.rig.face_names import mapping_table
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -22,6 +23,10 @@ def test_the_rig_page_lists_every_coefficient() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (.+) \|$", (ROOT / "docs/rig.md").read_text(), re.M)
     expected = [(c.name, f"{c.unit} | {c.low:g} … {c.high:g} | {c.meaning}") for c in COEFFICIENTS]
     assert rows == expected
+
+
+def test_the_rig_page_shows_the_names_of_others_as_they_are() -> None:
+    assert f"```\n{mapping_table()}\n```" in (ROOT / "docs/rig.md").read_text()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -19,7 +19,9 @@ from avatar_forcing_ros.timebase import FRAME_PERIOD_S
 
 NAMES_LEGEND = """
 Names in brackets are read and never written; all else goes both ways. Of several names without a
-number the mean is read. A minus: negative values. Left and right are the person's own."""
+number the mean is read. A number is what is written; of a mean of both sides each gets all when it
+is read. A minus: the opposite sign, of shapes and units the negative values. Left and right are
+the person's own."""
 REPORTED_FITS = ("head_yaw", "head_pitch", "head_roll", "jaw_open", "smile_left", "blink_left")
 
 
@@ -153,8 +155,6 @@ def _check_output(options: argparse.Namespace, config: AvatarConfig) -> None:
     from avatar_forcing_ros.media_files.motion_files import check_motion_ending
 
     _check_user(options, config)
-    if options.motion:
-        check_motion_ending(options.motion)
     if options.output.suffix.lower() != ".mp4":
         raise OutputError(
             f"output {options.output}",
@@ -176,6 +176,8 @@ def _check_output(options: argparse.Namespace, config: AvatarConfig) -> None:
                 remedy="choose another name",
             )
         taken.append(path.resolve())
+    if options.motion:
+        check_motion_ending(options.motion)
 
 
 def _check_user(options: argparse.Namespace, config: AvatarConfig) -> None:

@@ -213,7 +213,7 @@ def _columns(path: Path, names: Sequence[str]) -> tuple[list[tuple[int, int]], l
     if twice:
         raise _bad(path, "every column once", f"{_some(twice)} twice")
     head = {name.lower() for name in CSV_HEAD}
-    strange = [name for name in names if name.lower() not in known and name.lower() not in head]
+    strange = [n for n in names if n and n.lower() not in known and n.lower() not in head]
     found = {place for _, place in places}
     needed = [*ARKIT_SHAPES, *HEAD_ANGLES]
     return places, _notes(strange, [n for n in needed if ARKIT.index[n] not in found], "columns")
@@ -346,9 +346,10 @@ def _read_npz(path: Path) -> Motion:
             arrays = {name: np.asarray(stored[name]) for name in stored.files}
         names = [str(name) for name in arrays["names"]]
         given = arrays["values"].astype(np.float32).reshape(-1, len(names))
-        stamps = arrays["stamp_s"].astype(np.float64).reshape(len(given))
+        usual = np.arange(len(given)) / FRAME_RATE_HZ
+        stamps = arrays.get("stamp_s", usual).astype(np.float64).reshape(len(given))
     except (KeyError, ValueError, AttributeError, EOFError, zipfile.BadZipFile) as error:
-        expected = "arrays 'names' [K], 'values' [T, K] and 'stamp_s' [T]"
+        expected = "arrays 'names' [K], 'values' [T, K] and, unless 25 a second, 'stamp_s' [T]"
         raise _bad(path, expected, str(error)) from error
     known = [(i, INDEX[name]) for i, name in enumerate(names) if name in INDEX]
     if not known or not np.isfinite(given).all() or not np.isfinite(stamps).all():

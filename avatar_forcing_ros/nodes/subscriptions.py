@@ -112,6 +112,7 @@ class MatchedSubscription:
         self._node, self._topic, self._callback = node, topic, callback
         self._group = group
         self._changing, self._closed = threading.Lock(), False  # events come in other threads
+        self._is_pending = False  # the last change failed, and is to be tried again
         self._messages = {_type_name(message): message for message in messages}
         self._type = _type_name(messages[0])
         self._profile = TABLE[like or topic].profile()
@@ -153,7 +154,8 @@ class MatchedSubscription:
         reliability = BEST_EFFORT if BEST_EFFORT in offered else RELIABLE
         if self._is_overridden:
             reliability = self._profile.reliability
-        if (type_name, reliability) != (self._type, self._profile.reliability):
+        fits = (type_name, reliability) == (self._type, self._profile.reliability)
+        if not fits or self._is_pending:
             self._type, self._profile.reliability = type_name, reliability
             self._resubscribe()
 
@@ -165,16 +167,25 @@ class MatchedSubscription:
             self._node.destroy_subscription(self._subscription)
 
     def _resubscribe(self) -> None:
-        delivery = "best effort" if self.is_best_effort else "reliable"
-        self._node.get_logger().info(
-            f"{self._topic}: its publisher sends {self._type}, {delivery}; subscribed likewise"
-        )
         with self._changing:
             if self._closed:
                 return
             self._node.destroy_subscription(self._subscription)
-            # without overrides: rclpy would give those of the first time, though none were asked
-            self._subscription = self._subscribe(None)
+            was_pending, self._is_pending = self._is_pending, True
+            try:
+                # without overrides: rclpy would give those of the first time, though none were
+                # asked
+                self._subscription = self._subscribe(None)
+            except RuntimeError:
+                # while the executor still waits for the old one, its type is the topic's
+                if was_pending:
+                    raise
+                return
+            self._is_pending = False
+        delivery = "best effort" if self.is_best_effort else "reliable"
+        self._node.get_logger().info(
+            f"{self._topic}: its publisher sends {self._type}, {delivery}; subscribed likewise"
+        )
 
     def _subscribe(self, overridable: QoSOverridingOptions | None) -> Any:
         """Made with the profile, into which rclpy writes what was overridden."""

@@ -97,22 +97,22 @@ ARKIT_SHAPES: tuple[str, ...] = (
     *("cheekPuff", "cheekSquintLeft", "cheekSquintRight", "noseSneerLeft", "noseSneerRight"),
     "tongueOut",
 )
-# Live Link Face adds angles to them. Neither it nor Apple says their unit or signs; they are taken
-# for radians about the axes of ARKit's face, by the right hand, as the rig's head angles are:
-# yaw to the person's left, pitch down, roll towards the right shoulder.
+# Live Link Face adds angles to them, which nobody documents. Those below are of a recording that
+# was published with the tool LLV: eyes turn by 0.61 for a shape of 1, so the unit is the radian,
+# and to the right and down. Against them the head of somebody who looks at the phone turns to the
+# left and up; roll goes by Unreal's rotator, mirrored as yaw is: towards the left shoulder.
 HEAD_ANGLES = ("headYaw", "headPitch", "headRoll")
 EYE_ANGLES = tuple(f"{side}Eye{axis}" for side in ("left", "right")
                    for axis in ("Yaw", "Pitch", "Roll"))  # fmt: skip
-# an iris that moves by the 0.17 (0.1) of an eye's width that gaze 1 is has turned by about so much
-GAZE_YAW_RAD, GAZE_PITCH_RAD = 0.45, 0.25
+EYE_TURN_RAD = 0.61  # 35 degrees, of a look of 1
 MIN_JAW = 0.1  # lips that meet over a jaw that is hardly open are at rest, not pressed
 
 ARKIT = Vocabulary(
     (*ARKIT_SHAPES, *HEAD_ANGLES, *EYE_ANGLES),
     (
         *_same("head_yaw", "headYaw"),
-        *_same("head_pitch", "headPitch"),
-        *_same("head_roll", "headRoll"),
+        Link("head_pitch", "headPitch", -1.0, -1.0),
+        Link("head_roll", "headRoll", -1.0, -1.0),
         *_same("jaw_open", "jawOpen"),
         # and mouthClose, which is jaw_open * lips_close
         *_same("lips_close", "mouthPressLeft", "mouthPressRight"),
@@ -130,8 +130,8 @@ ARKIT = Vocabulary(
                  ("eyeLookInLeft", "eyeLookOutRight")),
         *_signed("gaze_y", ("eyeLookUpLeft", "eyeLookUpRight"),
                  ("eyeLookDownLeft", "eyeLookDownRight")),
-        *(Link("gaze_x", f"{side}EyeYaw", GAZE_YAW_RAD, 0.0) for side in ("left", "right")),
-        *(Link("gaze_y", f"{side}EyePitch", -GAZE_PITCH_RAD, 0.0) for side in ("left", "right")),
+        *(Link("gaze_x", f"{side}EyeYaw", -EYE_TURN_RAD, 0.0) for side in ("left", "right")),
+        *(Link("gaze_y", f"{side}EyePitch", -EYE_TURN_RAD, 0.0) for side in ("left", "right")),
         # ARKit has one shape for both inner brows: what it has beyond the outer ones counts half
         Link("brow_up_left", "browOuterUpLeft", 1.0, 0.75),
         Link("brow_up_left", "browInnerUp", 0.5, 0.5),

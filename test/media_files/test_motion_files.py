@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from avatar_forcing_ros.errors import MediaError, OutputError
 from avatar_forcing_ros.media_files.motion_files import read_motion, write_motion
+from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.rig.coefficients import COUNT, HIGH, INDEX, LOW, NAMES
 
 FRAMES = 60
@@ -152,6 +153,12 @@ def test_a_file_that_is_not_there_or_has_no_format_is_said(tmp_path: Path) -> No
         read_motion(tmp_path / "nowhere.csv")
     with pytest.raises(OutputError, match=r"\.npz"):
         write_motion(tmp_path / "motion.txt", moving())
+
+
+def test_an_archive_without_stamps_has_25_frames_a_second() -> None:
+    motion = read_motion(shipped("models/demo/user_motion.npz"))
+    assert (motion.rate_hz, motion.frames, motion.notes) == (25.0, 600, ())
+    assert motion.values[:, INDEX["smile_left"]].max() > 0.3
 
 
 def test_gaps_are_filled_with_the_row_before(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import audio_common_msgs.msg
+import cv2
 import installed_audio
 import numpy as np
 import pytest
@@ -37,10 +38,12 @@ from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.rig.coefficients import NAMES, vector
 from avatar_forcing_ros.rig.face_names import ARKIT_SHAPES, FACS_WRITTEN
 from avatar_forcing_ros.rig.image_files import load_image
+from avatar_forcing_ros.rig.landmark_files import load_landmark_file
 from avatar_forcing_ros.runtime.session import Session
 
 README = Path(__file__).parents[2] / "README.md"
 VOICE, FACE = "/humans/voices/anonymous_speaker/audio", "/humans/faces/abcde"
+SMALL = ("-p", "image_size_px:=128", "-p", "autostart:=false")
 PATIENCE_S = 60.0
 UNITS = hri_message("FacialActionUnits")
 needs_hri = pytest.mark.skipif(UNITS is None, reason="hri_msgs is not installed")
@@ -100,8 +103,7 @@ def humans() -> Iterator[Humans]:
 def running(*arguments: str) -> Iterator[AvatarNode]:
     """An active avatar with these arguments on its command line."""
     begin = [] if "--ros-args" in arguments else ["--ros-args"]
-    given = [*begin, *arguments, "-p", "image_size_px:=128", "-p", "autostart:=false"]
-    node = AvatarNode(cli_args=given)
+    node = AvatarNode(cli_args=[*begin, *arguments, *SMALL])
     executor = MultiThreadedExecutor(num_threads=3)
     executor.add_node(node)
     thread = threading.Thread(target=executor.spin, daemon=True)
@@ -116,11 +118,14 @@ def running(*arguments: str) -> Iterator[AvatarNode]:
 
 
 def cropped_face() -> np.ndarray:
-    """The square around a face, 128 pixels wide, as hri_face_detect cuts it out."""
+    """The square that a face just fills, 128 pixels wide, as hri_face_detect cuts it out."""
     portrait = load_image(shipped("models/portraits/ben.png"))
-    side = min(portrait.shape[:2])
-    step = side // 128
-    return np.ascontiguousarray(portrait[: 128 * step : step, : 128 * step : step])
+    points, (width, _) = load_landmark_file(shipped("models/portraits/ben.landmarks.json"))
+    points = points[:468, :2] * portrait.shape[1] / width
+    (left, top), (right, bottom) = points.min(0).astype(int), points.max(0).astype(int)
+    side = max(right - left, bottom - top)
+    left = (left + right - side) // 2
+    return np.asarray(cv2.resize(portrait[top : top + side, left : left + side], (128, 128)))
 
 
 @needs_hri
@@ -201,18 +206,25 @@ def test_motion_in_arkits_names_is_published_and_taken(
     assert len(motion.values) == 52
 
 
-def test_where_hri_msgs_is_not_installed_it_is_one_sentence(
-    monkeypatch: pytest.MonkeyPatch,
+def test_where_hri_msgs_is_not_installed_the_node_says_so_and_works_without(
+    humans: Humans, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def missing(name: str) -> Any:
         raise ModuleNotFoundError(name=name)
 
     monkeypatch.setattr(ros4hri, "importlib", SimpleNamespace(import_module=missing))
-    assert ros4hri.motion_messages() == [AvatarMotion]
     with pytest.raises(ConfigError) as error:
         ros4hri.action_units_message("publish_facs")
     for part in ("parameter 'publish_facs'", "hri_msgs", "source it"):
         assert part in str(error.value)
+    node = AvatarNode(cli_args=["--ros-args", "-p", "publish_facs:=true", *SMALL])
+    try:
+        assert node.trigger_configure().name == "FAILURE"
+    finally:
+        node.close()
+        node.destroy_node()
+    with running("-p", "user_motion_source:=topic"):
+        humans.until(lambda: humans.motions)
 
 
 @pytest.mark.parametrize(

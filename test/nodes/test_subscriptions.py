@@ -76,6 +76,28 @@ def test_a_user_who_overrides_the_reliability_has_decided() -> None:
         assert subscription.is_best_effort
 
 
+def test_a_change_that_comes_too_early_is_tried_again(
+    graph: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The middleware refuses another type while an executor still holds the old subscription."""
+    subscription = graph.subscribe(Image, CompressedImage)
+    create, refused = graph.node.create_subscription, []
+
+    def busy(*arguments: Any, **options: Any) -> Any:
+        if not refused:
+            refused.append(arguments[0])
+            raise RuntimeError("existing topic name with incompatible type")
+        return create(*arguments, **options)
+
+    monkeypatch.setattr(graph.node, "create_subscription", busy)
+    camera = graph.other.create_publisher(CompressedImage, "user/image", 5)
+    graph.until(lambda: refused, subscription.follow_publishers)
+    graph.until(lambda: graph.got, lambda: camera.publish(CompressedImage()))
+    assert refused == [CompressedImage]
+    assert isinstance(graph.got[0], CompressedImage)
+    assert graph.errors.counts == {}
+
+
 def test_the_message_that_is_published_is_subscribed_to(graph: Graph) -> None:
     graph.subscribe(Image, CompressedImage)
     camera = graph.other.create_publisher(CompressedImage, "user/image", 5)

@@ -81,10 +81,12 @@ def test_vrm_there_and_back_is_the_same_face_of_open_lips() -> None:
         ({"smile_right": 0.5}, {"mouthSmileRight": 0.5}),
         # to the person's left: the left eye outwards, the right one inwards
         ({"gaze_x": 0.6}, {"eyeLookOutLeft": 0.6, "eyeLookInRight": 0.6,
-                           "leftEyeYaw": 0.27, "rightEyeYaw": 0.27}),
+                           "leftEyeYaw": -0.366, "rightEyeYaw": -0.366}),
         ({"gaze_y": -0.4}, {"eyeLookDownLeft": 0.4, "eyeLookDownRight": 0.4,
-                            "leftEyePitch": 0.1, "rightEyePitch": 0.1}),
-        ({"head_yaw": 0.3, "head_pitch": -0.2}, {"headYaw": 0.3, "headPitch": -0.2}),
+                            "leftEyePitch": 0.244, "rightEyePitch": 0.244}),
+        # Live Link Face: to the left, up, towards the left shoulder
+        ({"head_yaw": 0.3, "head_pitch": -0.2, "head_roll": -0.1},
+         {"headYaw": 0.3, "headPitch": 0.2, "headRoll": 0.1}),
         ({"brow_up_left": 1.0}, {"browOuterUpLeft": 1.0, "browInnerUp": 0.5}),
         # lips that close over an open jaw close as much of it, and press
         ({"jaw_open": 0.5, "lips_close": 1.0}, {"jawOpen": 0.5, "mouthClose": 0.5,
