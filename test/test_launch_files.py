@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import json
 import re
 import threading
 from itertools import pairwise
@@ -93,6 +94,28 @@ def test_rviz_shows_what_the_node_publishes() -> None:
     topics = {d["Topic"]["Value"] for d in manager["Displays"] if "Topic" in d}
     assert topics == {"/avatar/image_raw", "/avatar/markers"}
     assert "rviz_default_plugins/TF" in {d["Class"] for d in manager["Displays"]}
+
+
+def test_foxglove_shows_and_publishes_what_the_node_has() -> None:
+    from avatar_forcing_ros.rig.coefficients import NAMES
+
+    content = json.loads((ROOT / "config" / "foxglove.json").read_text(encoding="utf-8"))
+    panels, readme = content["configById"], (ROOT / "README.md").read_text(encoding="utf-8")
+
+    def placed(layout: Any) -> list[str]:
+        if isinstance(layout, str):
+            return [layout]
+        return placed(layout["first"]) + placed(layout["second"])
+
+    assert sorted(placed(content["layout"])) == sorted(panels)
+    topics = set(re.findall(r'"/([a-z_]+(?:/[a-z_]+)*)[".]', json.dumps(panels)))
+    rows = {line.split("`")[1] for line in readme.splitlines() if line.startswith("| `")}
+    known = {row.replace("~", "avatar_node").lstrip("/") for row in rows}
+    assert "avatar_node/expression" in topics
+    assert topics <= known
+    paths = [path for name in ("face", "head") for path in panels[f"Plot!{name}"]["paths"]]
+    for path in paths:
+        assert path["value"] == f"/avatar/motion.values[{NAMES.index(path['label'])}]"
 
 
 def loaded(path: Path) -> Any:
