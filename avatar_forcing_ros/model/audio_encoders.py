@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from avatar_forcing_ros.config import SpeechEncoderConfig
-from avatar_forcing_ros.errors import missing_package
+from avatar_forcing_ros.errors import MissingDependencyError, missing_package
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 
 BANDS = 80
@@ -139,15 +139,23 @@ class SpeechEncoder(nn.Module):
 def _wav2vec2(config: SpeechEncoderConfig) -> Any:
     try:
         from transformers import Wav2Vec2Config, Wav2Vec2Model
+
+        return Wav2Vec2Model(
+            Wav2Vec2Config(
+                hidden_size=config.hidden_dim,
+                num_hidden_layers=config.layers,
+                num_attention_heads=config.heads,
+                intermediate_size=config.feed_forward_dim,
+                conv_dim=(config.conv_dim,) * 7,
+                num_conv_pos_embedding_groups=config.position_groups,
+            )
+        )
     except ModuleNotFoundError as error:
         raise (missing_package(error) or error) from error
-    return Wav2Vec2Model(
-        Wav2Vec2Config(
-            hidden_size=config.hidden_dim,
-            num_hidden_layers=config.layers,
-            num_attention_heads=config.heads,
-            intermediate_size=config.feed_forward_dim,
-            conv_dim=(config.conv_dim,) * 7,
-            num_conv_pos_embedding_groups=config.position_groups,
-        )
-    )
+    except ImportError as error:  # transformers is there, and takes torch for absent
+        raise MissingDependencyError(
+            "the speech encoder",
+            expected="a release of transformers that can use the torch here",
+            got=f"torch {torch.__version__}, refused: {str(error).strip().splitlines()[0]}",
+            remedy="install torch 2.5 or newer, or 'transformers<5' beside an older one",
+        ) from error
