@@ -183,8 +183,11 @@ def test_whatever_ends_a_launch_ends_all_its_nodes(number: signal.Signals) -> No
 
 
 @pytest.mark.parametrize(("end", "code"), [("sys.exit(3)", 3), ("os.kill(os.getpid(), 9)", 137)])
-def test_the_avatars_end_is_the_launchs_end(end: str, code: int) -> None:
-    with launched(end) as (program, pids):
+def test_the_avatars_end_is_the_launchs_end(end: str, code: int, tmp_path: Path) -> None:
+    go = tmp_path / "go"  # when the other child has begun, too
+    waiting = f"while not os.path.exists({str(go)!r}): time.sleep(0.01)\n{end}"
+    with launched(waiting) as (program, pids):
+        go.touch()
         assert program.ends() == code
         assert f"[avatar_node] ended with exit code {code if code == 3 else -9}" in program.text
     wait_until(lambda: not any(is_alive(pid) for pid in pids))

@@ -25,9 +25,9 @@ MAX_AGE_NS = 10_000_000_000
 # what is missing only when something later has come, or nothing for so long; of a round of the
 # worker a moment counts, for in the rest of it nothing could be heard.
 QUIET_S, ROUND_S = 0.5, 0.05
-# Nothing tells that a command is on its way: in a replay a block is made when something has come
-# that is stamped so much later, and its commands have come, too.
-COMMAND_NS = 200_000_000
+# Nothing tells that a command is on its way: a replay makes a block when something has come that
+# is stamped so much later, or nothing for so long; the commands before that have come, too.
+COMMAND_NS, COMMAND_QUIET_S = 200_000_000, 0.2
 
 
 def draw_seed(config: LiveConfig) -> int | None:
@@ -132,7 +132,11 @@ class Conversation:
         patience_ns = self.patience_ns()
         if left_ns + patience_ns > 0:
             return False
-        return self._has_settled(now_ns + left_ns + max(patience_ns, COMMAND_NS))
+        if self.config.keep_pace:
+            return True
+        end_ns = now_ns + left_ns
+        has_settled = not patience_ns or self._has_settled(end_ns + patience_ns)
+        return has_settled and self._has_commands(end_ns)
 
     def listened(self, came: bool, took_s: float) -> None:
         """A round of the worker took so long, at whose end something came, or nothing."""
@@ -140,8 +144,13 @@ class Conversation:
 
     def _has_settled(self, until_ns: int) -> bool:
         """Whether what is stamped before `until_ns` has come if it ever will."""
-        live = self.config.keep_pace
-        return live or self.newest_ns >= until_ns or self.quiet_s >= QUIET_S
+        return self.newest_ns >= until_ns or self.quiet_s >= QUIET_S
+
+    def _has_commands(self, until_ns: int) -> bool:
+        """Whether commands stamped before `until_ns` have come, if anybody sends anything."""
+        newest_ns = self.newest_ns
+        later = not newest_ns or newest_ns >= until_ns + COMMAND_NS
+        return later or self.quiet_s >= COMMAND_QUIET_S
 
     def behind_ns(self, now_ns: int) -> int:
         """How late the next block is, beyond what a microphone's chunks are waited for."""

@@ -113,10 +113,12 @@ def test_a_point_of_another_frame_is_looked_at_for_a_while(robot: Robot, avatar:
 
 
 def readme_publications() -> list[tuple[str, Any]]:
-    """Topic and message of each ``ros2 topic pub`` that the README recommends."""
+    """Topic and message of each ``ros2 topic pub`` to the avatar that the README recommends."""
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     found = re.findall(
-        r"^ros2 topic pub --once /(\S+) (\w+)/msg/(\w+) (?:\\\n\s*)?'(.*)'$", readme, re.MULTILINE
+        r"^ros2 topic pub --once /(avatar_node/\S+) (\w+)/msg/(\w+) (?:\\\n\s*)?'(.*)'$",
+        readme,
+        re.MULTILINE,
     )
     messages = []
     for topic, package, name, fields in found:

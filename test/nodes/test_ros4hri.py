@@ -252,6 +252,7 @@ def test_units_that_were_not_seen_count_as_none() -> None:
 
 def test_recipes_are_short() -> None:
     text = README.read_text(encoding="utf-8")
-    blocks = [block for block in re.findall(r"```\n(.*?)```", text, re.S) if "/humans/" in block]
+    blocks = re.findall(r"^```\w*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    blocks = [block for block in blocks if "/humans/" in block]
     assert len(blocks) == 2
     assert all(block.count("\n") <= 10 for block in blocks)

@@ -14,6 +14,8 @@ from tiny import TINY, talk
 from avatar_forcing_ros.config import LiveConfig
 from avatar_forcing_ros.errors import ConversationError
 from avatar_forcing_ros.media import AudioChunk, AvatarFrame, VideoFrame
+from avatar_forcing_ros.rig.coefficients import INDEX
+from avatar_forcing_ros.rig.expressions import Expression
 from avatar_forcing_ros.runtime.session import Session
 from avatar_forcing_ros.runtime.worker import MAX_FAILURES, AvatarWorker
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS
@@ -129,6 +131,26 @@ def test_a_replay_loses_nothing_that_waits_in_a_queue_while_its_clock_runs_on(
     b.sound(9, 12)
     b.until(2)
     assert b.worker.status.filled_audio_samples == 0
+
+
+def test_a_replay_waits_for_commands_that_are_served_late(bench: Callable[..., Bench]) -> None:
+    """A command counts from its stamp, though sound of later times has overtaken it."""
+    smiles = []
+    for late in (False, True):
+        b = bench(deadline_ms=80.0).at(0)
+        command = Expression("happy"), START + 40 * MS
+        if not late:
+            b.worker.push_expression(*command)
+        b.sound(0, 4)
+        b.at(200)
+        b.settle()
+        if late:
+            b.worker.push_expression(*command)
+        b.sound(5, 12)
+        frames = b.at(400).until(2)
+        smiles.append([frame.coefficients for frame in frames[:10]])
+    assert np.array_equal(*smiles)
+    assert smiles[0][2][INDEX["smile_left"]] > 0.0
 
 
 def test_what_comes_in_time_is_not_filled(bench: Callable[..., Bench]) -> None:
