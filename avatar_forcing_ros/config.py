@@ -241,6 +241,10 @@ class AvatarConfig(Config):
     """The compact model is as fast on a CPU."""
     precision: str = setting("auto", "number format of the networks; auto: bfloat16 for the paper "
         "preset on CUDA (its motion autoencoder float16), else float32", choices=PRECISIONS)
+    fuse_kernels: bool = setting(False, "compile the chains of small operations in the paper "
+        "preset's decoder into single kernels, on CUDA with Triton: less memory traffic, a longer "
+        "first start, other rounding")
+    """Off until it was measured on a GPU (`benchmarks.gpu_session` does)."""
     cpu_threads: int = setting(1, "threads of the networks on a CPU", low=1)
     """The compact model's matrices are small: on two cores a second thread gains a tenth in the
     median and quadruples the 95th percentile."""

@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from avatar_forcing_ros.benchmarks import paper_gpu
 from avatar_forcing_ros.config import PRESETS, AnchorConfig, ModelConfig
 from avatar_forcing_ros.model.checkpoint import load_checkpoint
+from avatar_forcing_ros.model.kernel_fusion import can_fuse, fuse_chains
 from avatar_forcing_ros.model.motion_autoencoder import Appearance, to_pixels
 from avatar_forcing_ros.model.style_layers import Blur, ModulatedConv2d
 from avatar_forcing_ros.resources import shipped
@@ -223,6 +225,30 @@ def layouts(setting: Setting) -> dict[str, Any]:
                 row[name] = setting.median_ms(partial(conv, given, style), 8)
             found[f"{channels} channels, {side} px, channels {layout}"] = row
     return found
+
+
+@torch.inference_mode()
+def fused(setting: Setting) -> dict[str, Any] | str:
+    """Ten images with the decoder's chains of small operations fused, beside separate ones."""
+    if setting.on_gpu and not can_fuse():
+        return "left out: no Triton"
+    avatar = setting.avatar(setting.half, graphs=False)
+    motion = np.random.default_rng(0).normal(0, 0.3, (10, setting.model.motion_dim))
+    found: dict[str, Any] = {}
+    images: list[NDArray[np.uint8]] = []
+    try:
+        for way in ("separate", "fused"):
+            fuse_chains(fused=way == "fused")
+            began_s = time.perf_counter()
+            images.append(avatar.codec.decode(motion.astype(np.float32)))
+            found[f"{way}, first_s"] = round(time.perf_counter() - began_s, 1)
+            found[f"{way}, ms"] = setting.median_ms(
+                lambda: avatar.codec.decode(motion.astype(np.float32))
+            )
+    finally:
+        fuse_chains(fused=False)
+    apart = np.abs(images[0].astype(int) - images[1])
+    return found | {"max_levels": int(apart.max()), "mean_levels": round(float(apart.mean()), 4)}
 
 
 @torch.inference_mode()

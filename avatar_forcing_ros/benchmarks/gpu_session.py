@@ -44,6 +44,7 @@ PARTS = (
     Part("recorded is eager", 30.0, gpu_parts.recorded_is_eager),
     Part("conversation starts", 40.0, gpu_parts.starts),
     Part("conversations", 80.0, gpu_parts.conversations),
+    Part("fused kernels", 60.0, gpu_parts.fused),
     Part("layouts", 20.0, gpu_parts.layouts),
     Part("compile", 90.0, gpu_parts.compiled),
 )

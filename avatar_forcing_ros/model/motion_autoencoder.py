@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from avatar_forcing_ros.config import AutoencoderConfig
+from avatar_forcing_ros.model.kernel_fusion import chain
 from avatar_forcing_ros.model.style_layers import (
     Activation,
     Blur,
@@ -180,14 +181,25 @@ class FlowHead(nn.Module):
         flow = self.conv(x, style) + self.bias  # [B, 3, n, n]
         if coarser is not None:
             flow = flow + self.upsample(coarser)
-        # places stay in float32: at 512 pixels bfloat16 knows them to the nearest two only
-        move = flow[:, :2].float().tanh().permute(0, 2, 3, 1)  # [B, n, n, 2]
-        grid = identity_grid(x.shape[-1], x.device) + move
-        source = feature.float().expand(len(x), -1, -1, -1)
-        mask = flow[:, 2:].sigmoid()
-        warped = functional.grid_sample(source, grid, align_corners=False)
-        warped = warped.to(x.dtype, memory_format=layout_of(x)) * mask
-        return warped, warped + x * (1.0 - mask), flow
+        grid = identity_grid(x.shape[-1], x.device)
+        warped, mixed = warped_mixture(x, flow, grid, feature)
+        return warped, mixed, flow
+
+
+def _warped_mixture(
+    x: Tensor, flow: Tensor, grid: Tensor, feature: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The `feature` warped by `flow` ``[B, 3, n, n]`` and masked; the same over what it hides."""
+    # places stay in float32: at 512 pixels bfloat16 knows them to the nearest two only
+    move = flow[:, :2].float().tanh().permute(0, 2, 3, 1)  # [B, n, n, 2]
+    source = feature.float().expand(len(x), -1, -1, -1)
+    mask = flow[:, 2:].sigmoid()
+    warped = functional.grid_sample(source, grid + move, align_corners=False)
+    warped = warped.to(x.dtype, memory_format=layout_of(x)) * mask
+    return warped, warped + x * (1.0 - mask)
+
+
+warped_mixture = chain(_warped_mixture)
 
 
 class RgbHead(nn.Module):

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from avatar_forcing_ros.model.kernel_fusion import chain, shifted_sum
+
 SLOPE, GAIN = 0.2, math.sqrt(2.0)
 DEMODULATION_EPS = 1e-8
 TAPS = (0.125, 0.375, 0.375, 0.125)
@@ -49,6 +51,10 @@ class EqualLinear(nn.Module):
         return functional.linear(x, self.weight * self.scale, self.bias)
 
 
+def _activated(x: Tensor, bias: Tensor) -> Tensor:
+    return functional.leaky_relu(x + bias, SLOPE) * GAIN
+
+
 class Activation(nn.Module):
     """Leaky ReLU of ``x + bias``, times the gain that keeps its variance."""
 
@@ -58,7 +64,7 @@ class Activation(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`x` ``[B, C, H, W]``."""
-        return functional.leaky_relu(x + self.bias, SLOPE) * GAIN
+        return _activated(x, self.bias)
 
 
 class Blur(nn.Module):
@@ -75,12 +81,16 @@ class Blur(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`x` ``[B, C, H, W]``."""
-        channels = x.shape[1]
-        x = functional.pad(x, self.padding * 2)
-        row = self.taps.expand(channels, 1, 1, -1)
-        x = functional.conv2d(x, row, stride=(1, self.stride), groups=channels)
-        column = self.taps[:, None].expand(channels, 1, -1, -1)
-        return functional.conv2d(x, column, stride=(self.stride, 1), groups=channels)
+        return _blurred(x, self.taps, self.padding, self.stride)
+
+
+def _blurred(x: Tensor, taps: Tensor, padding: tuple[int, int], stride: int = 1) -> Tensor:
+    channels = x.shape[1]
+    x = functional.pad(x, padding * 2)
+    row = taps.expand(channels, 1, 1, -1)
+    x = functional.conv2d(x, row, stride=(1, stride), groups=channels)
+    column = taps[:, None].expand(channels, 1, -1, -1)
+    return functional.conv2d(x, column, stride=(stride, 1), groups=channels)
 
 
 class Upsample(nn.Module):
@@ -127,6 +137,12 @@ class ModulatedConv2d(nn.Module):
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         """`x` ``[B, in, H, W]``, `style` ``[B, style_dim]``."""
+        x, demodulation = self.convolve(x, style)
+        x = x if demodulation is None else x * demodulation
+        return self.blur(x) if self.upsample else x
+
+    def convolve(self, x: Tensor, style: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The convolution alone, and what it is to be multiplied by ``[B, out, 1, 1]``, if any."""
         weight = self.weight[0]  # [out, in, k, k]
         scale = self.modulation(style) * self.scale  # [B, in]
         x = x * scale[:, :, None, None]
@@ -134,12 +150,34 @@ class ModulatedConv2d(nn.Module):
             x = functional.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
         else:
             x = functional.conv2d(x, weight, padding=weight.shape[-1] // 2)
-        if self.demodulate:
-            # float16 knows neither the squares of small scales nor the epsilon
-            squares = weight.float().square().sum(dim=(2, 3))  # [out, in]
-            power = scale.float().square() @ squares.t()  # [B, out]
-            x = x * torch.rsqrt(power + DEMODULATION_EPS).to(x.dtype)[:, :, None, None]
-        return self.blur(x) if self.upsample else x
+        if not self.demodulate:
+            return x, None
+        # float16 knows neither the squares of small scales nor the epsilon
+        squares = weight.float().square().sum(dim=(2, 3))  # [out, in]
+        power = scale.float().square() @ squares.t()  # [B, out]
+        return x, torch.rsqrt(power + DEMODULATION_EPS).to(x.dtype)[:, :, None, None]
+
+
+def _demodulated(x: Tensor, demodulation: Tensor, bias: Tensor) -> Tensor:
+    """What follows a convolution: demodulation, bias, leaky ReLU, gain; ``[B, C, H, W]``."""
+    return _activated(x * demodulation, bias)
+
+
+def _demodulated_blurred(x: Tensor, demodulation: Tensor, taps: Tensor, bias: Tensor) -> Tensor:
+    """The same after an up-sampling one, with its blur: ``[B, C, H + 1, W + 1]`` to H, W."""
+    return _activated(_blurred(x * demodulation, taps, (1, 1)), bias)
+
+
+def _demodulated_blurred_by_element(
+    x: Tensor, demodulation: Tensor, taps: Tensor, bias: Tensor
+) -> Tensor:
+    x, weights = functional.pad(x * demodulation, (1, 1, 1, 1)), taps.float()
+    x = shifted_sum(shifted_sum(x.float(), weights, 3), weights, 2)
+    return _activated(x, bias.float()).to(demodulation.dtype)
+
+
+demodulated = chain(_demodulated)
+demodulated_blurred = chain(_demodulated_blurred, _demodulated_blurred_by_element)
 
 
 class NoiseStrength(nn.Module):
@@ -163,7 +201,10 @@ class StyledConv(nn.Module):
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         """`x` ``[B, in, H, W]``, `style` ``[B, style_dim]``."""
-        return self.activate(self.conv(x, style))
+        x, demodulation = self.conv.convolve(x, style)
+        if self.conv.upsample:
+            return demodulated_blurred(x, demodulation, self.conv.blur.taps, self.activate.bias)
+        return demodulated(x, demodulation, self.activate.bias)
 
 
 def conv_layer(in_channels: int, out_channels: int, kernel: int) -> nn.Sequential:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from avatar_forcing_ros.config import PRESETS, AvatarConfig
 from avatar_forcing_ros.errors import CheckpointError, ConfigError, MediaError
 from avatar_forcing_ros.model.checkpoint import Checkpoint, load_checkpoint
+from avatar_forcing_ros.model.kernel_fusion import can_fuse, fuse_chains
 from avatar_forcing_ros.model.motion_autoencoder import channels_last
 from avatar_forcing_ros.model.precision import use_exact_float32
 from avatar_forcing_ros.model.released import load_released
@@ -86,6 +87,7 @@ def load_avatar(config: AvatarConfig) -> Checkpoint:
             checkpoint.motion_autoencoder.to(device, autoencoder_dtype_of(config))
             if device.startswith("cuda"):
                 channels_last(checkpoint.motion_autoencoder)
+            _fuse_kernels(config)
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(
             f"device '{device}'",
@@ -94,6 +96,19 @@ def load_avatar(config: AvatarConfig) -> Checkpoint:
             remedy="free memory there, or choose another device or --precision bfloat16",
         ) from error
     return checkpoint
+
+
+def _fuse_kernels(config: AvatarConfig) -> None:
+    """Compile chains of small operations where that is asked for and can be done."""
+    on_gpu = device_of(config).startswith("cuda")
+    if config.fuse_kernels and not (on_gpu and can_fuse()):
+        raise ConfigError(
+            "fuse_kernels",
+            expected="a CUDA device and Triton",
+            got="none" if on_gpu else f"device '{device_of(config)}'",
+            remedy="leave fuse_kernels off" + (", or pip install triton" if on_gpu else ""),
+        )
+    fuse_chains(fused=config.fuse_kernels)
 
 
 def _check_device(device: str) -> None:
