@@ -56,7 +56,7 @@ def _add_fetch(steps: Any) -> None:
         "folder",
         type=user_path,
         help="where to put them; the word 'face': the face tracker's model instead, for mediapipe "
-        "releases that bring none",
+        "releases that bring none (a folder of that name: its whole path)",
     )
     fetch.add_argument(
         "--repo",

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 Image = NDArray[np.uint8]
 Array = NDArray[np.float32]
 
-_READS_ONE_ARRAY = int(cv2.__version__.partition(".")[0]) < 5
+READS_ONE_ARRAY = int(cv2.__version__.partition(".")[0]) < 5
 _NO_MAP = np.empty(0, np.float32)  # the places come in one array
 
 
@@ -32,7 +32,7 @@ def sample(image: Image, places: Array, method: int = cv2.INTER_LINEAR) -> Image
 
 def _maps(places: Array) -> tuple[Array, Array]:
     """`places` as `cv2.remap` takes them: OpenCV 5.1 misreads one array, 4 is faster with it."""
-    if _READS_ONE_ARRAY:
+    if READS_ONE_ARRAY:
         return places, _NO_MAP
     x, y = cv2.split(places)
     return np.asarray(x, np.float32), np.asarray(y, np.float32)
