@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from face_backends import SOLUTIONS
 
 from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.perception.face_tracker import FaceMeshTracker
@@ -34,7 +35,9 @@ PEOPLE = {
     "broad and parted": ("ben", 0.94, vector(jaw_open=0.1, frown=0.15)),
     "narrow mouth": ("ben", 1.05, vector(mouth_pucker=0.25, frown=0.15)),
 }
-RIGHT = {"smile": 0.85, "frown": 0.85, "jaw_open": 0.75, "brow_up": 0.78}  # least shares
+# least shares; mediapipe 1.x places the corners of a mouth a little otherwise
+RIGHT = {"smile": 0.85 if SOLUTIONS else 0.8, "frown": 0.85, "jaw_open": 0.75, "brow_up": 0.78}
+REST = 0.2 if SOLUTIONS else 0.3  # what a smile or frown may read at rest after a smile
 FIRST = {
     "rest": vector(),
     "smile": SMILE,
@@ -102,8 +105,8 @@ def test_who_greets_with_a_smile_is_seen_to_smile_and_then_to_rest(person):
     smile, frown = mean(seen, "smile"), mean(seen, "frown")
     print(f"{smile[:60].mean():.2f} {smile[75:105].mean():.2f} {frown[75:105].mean():.2f}")
     assert smile[:60].mean() > 0.4
-    assert smile[75:105].mean() < 0.2
-    assert frown[75:105].mean() < 0.2
+    assert smile[75:105].mean() < REST
+    assert frown[75:105].mean() < REST
     assert smile[-8:].mean() > smile[75:105].mean() + 0.35
 
 
