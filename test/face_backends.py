@@ -22,6 +22,8 @@ def _has_solutions() -> bool:
 
 
 SOLUTIONS = _has_solutions()
+# which of them a tracker takes where none is named
+TAKES_SOLUTIONS = SOLUTIONS and not os.environ.get(MODEL_PATH_VARIABLE)
 # what to give to a tracker as `model_path`, by the interface that it then uses
 MODEL_PATHS: dict[str, str | None] = {
     **({"solutions": None} if SOLUTIONS else {}),

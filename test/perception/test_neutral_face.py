@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from face_backends import SOLUTIONS
+from face_backends import TAKES_SOLUTIONS
 
 from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.perception.face_tracker import FaceMeshTracker
@@ -35,9 +35,14 @@ PEOPLE = {
     "broad and parted": ("ben", 0.94, vector(jaw_open=0.1, frown=0.15)),
     "narrow mouth": ("ben", 1.05, vector(mouth_pucker=0.25, frown=0.15)),
 }
-# least shares; mediapipe 1.x places the corners of a mouth a little otherwise
-RIGHT = {"smile": 0.85 if SOLUTIONS else 0.8, "frown": 0.85, "jaw_open": 0.75, "brow_up": 0.78}
-REST = 0.2 if SOLUTIONS else 0.3  # what a smile or frown may read at rest after a smile
+# least shares; FaceLandmarker places the corners of a mouth a little otherwise
+RIGHT = {
+    "smile": 0.85 if TAKES_SOLUTIONS else 0.8,
+    "frown": 0.85,
+    "jaw_open": 0.75,
+    "brow_up": 0.78,
+}
+REST = 0.2 if TAKES_SOLUTIONS else 0.3  # what a smile or frown may read at rest after a smile
 FIRST = {
     "rest": vector(),
     "smile": SMILE,
