@@ -11,11 +11,13 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from html import escape
 
 from aiohttp import web
 
 from avatar_forcing_ros.errors import AvatarForcingError, MissingDependencyError
 from avatar_forcing_ros.web.access import Access, RefusedError
+from avatar_forcing_ros.web.static_files import is_static
 from avatar_forcing_ros.web.user_media import MAX_UPLOAD_BYTES
 
 REQUESTS_PER_S, REQUEST_BURST = 20.0, 60
@@ -36,8 +38,8 @@ SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Permissions-Policy": "camera=(self), microphone=(self)",
-    "Cache-Control": "no-store",
 }
+RETRY_AFTER_S = 3
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 logger = logging.getLogger(__name__)
 
@@ -50,13 +52,16 @@ def guard(
     changes = RateLimit(CHANGES_PER_S, CHANGE_BURST)
 
     def admit(request: web.Request) -> None:
-        address, host = request.remote or "", request.headers.get("Host")
+        host = request.headers.get("Host")
         changing = request.method not in ("GET", "HEAD")
-        within = requests.allows(address, now_s())
-        if not within or (changing and not changes.allows(address, now_s())):
-            raise RefusedError(
-                429, "requests", expected="fewer", got="too many", remedy="wait a few seconds"
-            )
+        if not is_static(request.method, request.path):
+            forwarded = request.headers.getall("X-Forwarded-For", ())
+            visitor = access.visitor(request.remote or "", forwarded)
+            within = requests.allows(visitor, now_s())
+            if not within or (changing and not changes.allows(visitor, now_s())):
+                raise RefusedError(
+                    429, "requests", expected="fewer", got="too many", remedy="wait a few seconds"
+                )
         access.check_host(host)
         if changing:
             access.check_origin(request.headers.get("Origin"), host)
@@ -73,6 +78,7 @@ def guard(
         except Exception as error:
             response = _error_response(request, error)
         response.headers.update(SECURITY_HEADERS)
+        response.headers.setdefault("Cache-Control", "no-store")
         return response
 
     return answer
@@ -109,7 +115,24 @@ def _error_response(request: web.Request, error: Exception) -> web.Response:
         logger.error("%s %s", request.method, request.path, exc_info=error)
         status = 500
         text = "request: expected it to work, got a fault in the server; see its log"
-    return web.json_response({"error": text}, status=status)
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if status in (429, 503) else {}
+    if request.headers.get("Sec-Fetch-Dest") == "document":  # somebody looks at it
+        return _error_page(text, status, headers)
+    return web.json_response({"error": text}, status=status, headers=headers)
+
+
+def _error_page(text: str, status: int, headers: dict[str, str]) -> web.Response:
+    """The sentence as a page with a way to try again; what passes by itself is tried by itself."""
+    if headers:
+        headers = headers | {"Refresh": headers["Retry-After"]}
+    return web.Response(
+        text=f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" '
+        f'content="width=device-width"><title>Avatar</title><h1>Avatar</h1>'
+        f'<p>{escape(text)}</p><p><a href="">Try again</a></p></html>',
+        content_type="text/html",
+        status=status,
+        headers=headers,
+    )
 
 
 @dataclass

@@ -6,9 +6,8 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
-from pathlib import Path
 from typing import Any, TypeVar
 
 import cv2
@@ -29,9 +28,9 @@ from avatar_forcing_ros.web.backend import AvatarBackend
 from avatar_forcing_ros.web.commands import read_expression, read_gaze_target, require_avatar
 from avatar_forcing_ros.web.middleware import SECURITY_HEADERS, guard
 from avatar_forcing_ros.web.session_manager import CHECK_PERIOD_S, SessionManager
+from avatar_forcing_ros.web.static_files import add_static_files
 from avatar_forcing_ros.web.user_media import MAX_UPLOAD_BYTES, uploaded_audio, uploaded_image
 
-STATIC = Path(__file__).parent / "static"
 KEY_HEADER = "X-Avatar-Key"
 ANSWER_TIMEOUT_S = 10.0
 MAX_WAITING_SPEECH_S = 120
@@ -61,7 +60,6 @@ class Server:
         )
         self.app.add_routes(
             [
-                web.get("/", self._file("index.html")),
                 web.get("/api/state", self._state),
                 web.get("/api/portrait", self._portrait),
                 web.get("/api/expressions", self._expressions),
@@ -79,8 +77,7 @@ class Server:
                 web.get("/api/recording", self._recording, allow_head=False),
             ]
         )
-        for path in sorted(STATIC.iterdir()):
-            self.app.router.add_get(f"/static/{path.name}", self._file(path.name))
+        add_static_files(self.app)
         self.app.cleanup_ctx.append(self._check_connections)
         self.app.on_shutdown.append(self._close)
 
@@ -102,13 +99,6 @@ class Server:
 
     async def _close(self, app: web.Application) -> None:
         await self.sessions.close()
-
-    @staticmethod
-    def _file(name: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        async def give(request: web.Request) -> web.StreamResponse:
-            return web.FileResponse(STATIC / name)
-
-        return give
 
     async def _join(self, request: web.Request) -> web.Response:
         """Offer in, answer and key out."""
@@ -203,7 +193,7 @@ class Server:
         """The recording, once: it is deleted when it has been sent."""
         self._require_speaker(request)
         path, name = self.sessions.recorder.file()
-        response = web.StreamResponse(headers=SECURITY_HEADERS)
+        response = web.StreamResponse(headers=SECURITY_HEADERS | {"Cache-Control": "no-store"})
         response.content_type, response.content_length = "video/mp4", path.stat().st_size
         response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
         await response.prepare(request)

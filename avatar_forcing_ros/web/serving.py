@@ -14,7 +14,7 @@ from aiohttp import web
 from avatar_forcing_ros.config import ServerConfig
 from avatar_forcing_ros.errors import OutputError
 from avatar_forcing_ros.resources import user_path
-from avatar_forcing_ros.web.access import Access, access_for, tls_context
+from avatar_forcing_ros.web.access import Access, access_for, tls_context, trusted_networks
 from avatar_forcing_ros.web.backend import AvatarBackend
 from avatar_forcing_ros.web.library_patches import install_patches, limit_connections
 from avatar_forcing_ros.web.middleware import limit_log_rate
@@ -42,7 +42,12 @@ class Endpoint:
             user_path(name) if name else None
             for name in (config.token_file, config.tls_cert, config.tls_key)
         )
-        access = access_for(config.host, token_file, open_to_viewers=config.open_to_viewers)
+        access = access_for(
+            config.host,
+            token_file,
+            open_to_viewers=config.open_to_viewers,
+            trusted_proxies=trusted_networks(config.trusted_proxy),
+        )
         tls = tls_context(certificate, key)
         return cls(access, config.host, config.port, tls, config.max_viewers)
 

@@ -12,7 +12,14 @@ pytest.importorskip("aiohttp")
 from web_fixture import SIZE_PX, Browser, WebFixture, run_with_server
 
 from avatar_forcing_ros.errors import ConfigError
-from avatar_forcing_ros.web.access import Access, RefusedError, access_for, host_name, is_local
+from avatar_forcing_ros.web.access import (
+    Access,
+    RefusedError,
+    access_for,
+    host_name,
+    is_local,
+    trusted_networks,
+)
 
 TOKEN = "a-word-of-24-characters!"
 
@@ -68,6 +75,34 @@ def test_another_origin_is_refused(origin: str | None) -> None:
     with pytest.raises(RefusedError, match="own page"):
         Access(local=True).check_origin(origin, "localhost:8080")
     Access(local=True).check_origin("http://LOCALHOST:8080", "localhost:8080")
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "visitor"),
+    [
+        ("127.0.0.1", [], "127.0.0.1"),
+        ("127.0.0.1", ["1.2.3.4"], "1.2.3.4"),
+        ("127.0.0.1", ["6.6.6.6, 1.2.3.4", "10.0.0.9"], "1.2.3.4"),  # the first one is a claim
+        ("127.0.0.1", ["1.2.3.4:5678"], "1.2.3.4"),
+        ("127.0.0.1", ["[2001:db8::1]:80"], "2001:db8::/64"),
+        ("127.0.0.1", ["unknown"], "127.0.0.1"),
+        ("127.0.0.1", ["10.0.0.8, 10.0.0.9"], "10.0.0.8"),
+        ("1.2.3.4", ["5.6.7.8"], "1.2.3.4"),  # not a proxy of ours
+        ("2001:db8::1", [], "2001:db8::/64"),
+        ("2001:db8::2%eth0", [], "2001:db8::/64"),
+        ("::ffff:1.2.3.4", [], "1.2.3.4"),
+        ("", [], ""),
+    ],
+)
+def test_who_is_counted(peer: str, forwarded: list[str], visitor: str) -> None:
+    access = Access(local=True, trusted_proxies=trusted_networks("127.0.0.1, 10.0.0.0/8"))
+    assert access.visitor(peer, forwarded) == visitor
+
+
+def test_a_proxy_that_is_no_address_is_an_error() -> None:
+    with pytest.raises(ConfigError, match=r"trusted-proxy.*127\.0\.0\.1"):
+        trusted_networks("proxy.example")
+    assert trusted_networks("") == ()
 
 
 def test_over_http() -> None:
