@@ -18,7 +18,6 @@ from urllib.parse import SplitResult, urlsplit
 from avatar_forcing_ros.errors import AvatarForcingError, ConfigError
 
 MIN_TOKEN_LENGTH = 16
-LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
 TOKEN_HINT = "head -c 24 /dev/urandom | base64 > token.txt && chmod 600 token.txt"
 TLS_HINT = (
     "browsers give camera and microphone to https alone: add a certificate and its key (tls-cert "
@@ -73,8 +72,11 @@ class Access:
         return _network_of(visitor)
 
     def check_host(self, host: str | None) -> None:
-        """RefusedError (403) for a request to a local server under a foreign name."""
-        if self.local and host_name(host or "") not in LOCAL_NAMES:
+        """RefusedError (403) for a request to a local server under a foreign name.
+
+        No other site can point an address at this machine, nor the name localhost.
+        """
+        if self.local and not is_local(host_name(host or "")):
             raise RefusedError(
                 403,
                 "host",
@@ -162,7 +164,7 @@ def _split(url: str) -> SplitResult | None:
 
 
 def is_local(host: str) -> bool:
-    """Whether `host`, an address to listen on, is a loopback address."""
+    """Whether `host` is a loopback address, or the name for it."""
     if host == "localhost":
         return True
     try:

@@ -54,6 +54,12 @@ def own_addresses() -> set[str]:
     return {LOOPBACK, "::1", *host_addresses(True, True)}
 
 
+def outer_addresses(use_ipv4: bool, use_ipv6: bool) -> list[str]:
+    """Those of this machine's addresses at which others can open a page, IPv4 first."""
+    found = host_addresses(use_ipv4, use_ipv6)
+    return sorted((one for one in found if "%" not in one), key=lambda one: ":" in one)
+
+
 @contextmanager
 def local_only() -> Iterator[None]:
     """Connections that gather their addresses in here are reached from this machine alone."""

@@ -16,13 +16,19 @@ from avatar_forcing_ros.errors import OutputError
 from avatar_forcing_ros.resources import user_path
 from avatar_forcing_ros.web.access import Access, access_for, tls_context, trusted_networks
 from avatar_forcing_ros.web.backend import AvatarBackend
-from avatar_forcing_ros.web.library_patches import install_patches, limit_connections
+from avatar_forcing_ros.web.library_patches import (
+    LOOPBACK,
+    install_patches,
+    limit_connections,
+    outer_addresses,
+)
 from avatar_forcing_ros.web.middleware import limit_log_rate
 from avatar_forcing_ros.web.server import Server
 
 SHUTDOWN_S = 2.0  # for requests that are being answered
 KEEPALIVE_S = 30.0  # how long a connection may be open without a whole request
 MAX_CONNECTIONS = 200
+ANY_ADDRESS = ("0.0.0.0", "::", "")
 
 
 @dataclass(frozen=True)
@@ -53,9 +59,21 @@ class Endpoint:
 
     @property
     def url(self) -> str:
-        """What to open in a browser."""
-        name = "localhost" if self.access.local else self.host
-        return f"{'https' if self.tls else 'http'}://{name}:{self.port}"
+        """What to open in a browser: on another machine, where others can reach it."""
+        return self.urls[:2][-1]
+
+    @property
+    def urls(self) -> list[str]:
+        """All addresses to open: of a server that listens on all of them this machine's first."""
+        names = [self.host]
+        if self.host in ANY_ADDRESS:
+            # asyncio takes :: for all addresses of IPv6 alone
+            ipv4, ipv6 = self.host != "::", self.host != "0.0.0.0"
+            names = ["localhost" if ipv4 else "::1", *outer_addresses(ipv4, ipv6)]
+        elif self.host == LOOPBACK:
+            names = ["localhost"]
+        names = [f"[{name}]" if ":" in name else name for name in names]
+        return [f"{'https' if self.tls else 'http'}://{name}:{self.port}" for name in names]
 
 
 async def serve(

@@ -68,6 +68,11 @@ def test_a_foreign_name_is_no_local_one(host: str | None) -> None:
         Access(local=True).check_host(host)
 
 
+@pytest.mark.parametrize("host", ["localhost:80", "127.0.0.1", "127.0.0.2:80", "[::1]:80"])
+def test_names_and_addresses_of_this_machine_are_local(host: str) -> None:
+    Access(local=True).check_host(host)
+
+
 @pytest.mark.parametrize(
     "origin", [None, "null", "", "http://[", "http://evil.example", "http://localhost"]
 )

@@ -22,8 +22,8 @@ from web_fixture import SIZE_PX, find_face
 from avatar_forcing_ros.errors import OutputError
 from avatar_forcing_ros.media import AudioChunk
 from avatar_forcing_ros.runtime.avatar import Avatar
-from avatar_forcing_ros.web import serving
-from avatar_forcing_ros.web.access import Access
+from avatar_forcing_ros.web import library_patches, serving
+from avatar_forcing_ros.web.access import Access, is_local
 from avatar_forcing_ros.web.backend import LiveBackend
 from avatar_forcing_ros.web.middleware import LIMITED_LOGGERS
 from avatar_forcing_ros.web.serving import Endpoint, ServerThread
@@ -74,6 +74,53 @@ def test_it_answers_until_it_is_stopped_and_leaves_no_thread() -> None:
     assert {t for t in threading.enumerate() if not t.daemon} <= before
     with pytest.raises(OSError, match="refused"):
         urllib.request.urlopen(f"{config.url}/", timeout=20)
+
+
+def can_listen_on(host: str) -> bool:
+    with suppress(OSError), closing(socket.create_server((host, 0), family=family(host))):
+        return True
+    return False
+
+
+def family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "0.0.0.0", "::1", "::"])
+def test_the_addresses_that_are_printed_can_be_opened(host: str) -> None:
+    if not can_listen_on(host):
+        pytest.skip(f"this machine has no {host}")
+    access = Access(is_local(host), "" if is_local(host) else "a-word-of-24-characters!")
+    endpoint = Endpoint(access, host, free_port())
+    server = ServerThread(backend(), endpoint)
+    try:
+        assert endpoint.url in endpoint.urls
+        for url in endpoint.urls:
+            with urllib.request.urlopen(url, timeout=20) as reply:
+                assert reply.status == 200, url
+    finally:
+        assert server.stop()
+
+
+@pytest.mark.parametrize(
+    ("host", "urls"),
+    [
+        ("127.0.0.1", ["http://localhost:80"]),
+        ("::1", ["http://[::1]:80"]),
+        ("0.0.0.0", ["http://localhost:80", "http://192.0.2.7:80"]),
+        ("::", ["http://[::1]:80", "http://[2001:db8::7]:80"]),
+        ("", ["http://localhost:80", "http://192.0.2.7:80", "http://[2001:db8::7]:80"]),
+        ("robot.example", ["http://robot.example:80"]),
+    ],
+)
+def test_what_is_printed(host: str, urls: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def addresses(use_ipv4: bool, use_ipv6: bool) -> list[str]:
+        return ["2001:db8::7"] * use_ipv6 + ["192.0.2.7"] * use_ipv4
+
+    monkeypatch.setattr(library_patches, "host_addresses", addresses)
+    endpoint = Endpoint(Access(is_local(host)), host, 80)
+    assert endpoint.urls == urls
+    assert endpoint.url == urls[min(1, len(urls) - 1)]
 
 
 def test_a_port_in_use_is_an_error() -> None:
