@@ -11,7 +11,8 @@
   and audio until four more packets have come (80 ms), or sixteen after a loss. A conversation
   cannot wait. A frame's last packet carries the marker bit ( RFC 7741 and
   RFC 6184); audio is placed by its stamps later on, where a gap stays a gap.
-- **VP8** (aiortc): `video_encoder.FaceEncoder` in place of its own.
+- **VP8** (aiortc): `video_encoder.FaceEncoder` in place of its own, and decoders that take no
+  images of any size, as H.264's.
 - **Connections** (aiohttp): `limit_connections` bounds their number.
 """
 
@@ -30,6 +31,7 @@ from aiohttp import web
 from aiortc.jitterbuffer import JitterBuffer, JitterFrame
 from aiortc.rtp import RtpPacket
 
+from avatar_forcing_ros.web.video_decoder import BoundedH264Decoder, BoundedVp8Decoder
 from avatar_forcing_ros.web.video_encoder import FaceEncoder
 
 LOOPBACK = "127.0.0.1"
@@ -45,6 +47,8 @@ def install_patches(*, video_encoder: bool = True) -> None:
     aioice.ice.get_host_addresses = offered_addresses
     aioice.ice.StunProtocol = GuardedProtocol  # type: ignore[misc]
     aiortc.rtcrtpreceiver.JitterBuffer = jitter_buffer  # type: ignore[assignment, attr-defined]
+    aiortc.codecs.Vp8Decoder = BoundedVp8Decoder  # type: ignore[attr-defined]
+    aiortc.codecs.H264Decoder = BoundedH264Decoder  # type: ignore[attr-defined]
     if video_encoder:
         aiortc.codecs.Vp8Encoder = FaceEncoder  # type: ignore[attr-defined]
 

@@ -18,7 +18,6 @@ from aiohttp import web
 from avatar_forcing_ros.errors import AvatarForcingError, MissingDependencyError
 from avatar_forcing_ros.web.access import Access, RefusedError
 from avatar_forcing_ros.web.static_files import is_static
-from avatar_forcing_ros.web.user_media import MAX_UPLOAD_BYTES
 
 REQUESTS_PER_S, REQUEST_BURST = 20.0, 60
 CHANGES_PER_S, CHANGE_BURST = 1.0, 20
@@ -62,6 +61,7 @@ def guard(
                 raise RefusedError(
                     429, "requests", expected="fewer", got="too many", remedy="wait a few seconds"
                 )
+        _check_encoding(request)
         access.check_host(host)
         if changing:
             access.check_origin(request.headers.get("Origin"), host)
@@ -73,7 +73,6 @@ def guard(
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             admit(request)
-            await _read_body(request)
             response = await handler(request)
         except Exception as error:
             response = _error_response(request, error)
@@ -84,10 +83,10 @@ def guard(
     return answer
 
 
-async def _read_body(request: web.Request) -> None:
-    """Read the whole body, which handlers then find at hand; RefusedError (408) if it is slow."""
+async def read_body(request: web.Request, max_bytes: int) -> bytes:
+    """The whole body; RefusedError where it is too large (413), slow (408) or damaged (400)."""
     try:
-        await asyncio.wait_for(request.read(), BODY_TIMEOUT_S)
+        return await asyncio.wait_for(_read(request, max_bytes), BODY_TIMEOUT_S)
     except asyncio.TimeoutError:
         raise RefusedError(
             408,
@@ -96,6 +95,38 @@ async def _read_body(request: web.Request) -> None:
             got="a part",
             remedy="send a smaller file, or use a faster line",
         ) from None
+    except (web.RequestPayloadError, ConnectionError) as error:
+        raise RefusedError(
+            400, "request", expected="a whole body", got=str(error), remedy="send it again"
+        ) from None
+
+
+async def _read(request: web.Request, max_bytes: int) -> bytes:
+    body = bytearray()
+    if (request.content_length or 0) <= max_bytes:
+        while part := await request.content.readany():
+            body += part
+            if len(body) > max_bytes:
+                break
+        else:
+            return bytes(body)
+    size = f"{max_bytes // 1024**2} MB" if max_bytes >= 1024**2 else f"{max_bytes // 1000} kB"
+    raise RefusedError(
+        413, "request", expected=f"at most {size}", got="more", remedy="send a smaller file"
+    )
+
+
+def _check_encoding(request: web.Request) -> None:
+    """RefusedError (415) for a body that is compressed: few bytes would become very many."""
+    encoding = request.headers.get("Content-Encoding", "identity")
+    if encoding.strip().lower() not in ("", "identity"):
+        raise RefusedError(
+            415,
+            "request",
+            expected="a body that is not compressed",
+            got=f"Content-Encoding {encoding[:40]!r}",
+            remedy="send it as it is",
+        )
 
 
 def _error_response(request: web.Request, error: Exception) -> web.Response:
@@ -105,9 +136,6 @@ def _error_response(request: web.Request, error: Exception) -> web.Response:
         status = error.status
     elif isinstance(error, MissingDependencyError):
         status = 501
-    elif isinstance(error, web.HTTPRequestEntityTooLarge):
-        status, limit = 413, MAX_UPLOAD_BYTES // 1024**2
-        text = f"upload: expected at most {limit} MB, got more; send a smaller file"
     elif isinstance(error, web.HTTPException):
         status = error.status
         text = f"request: expected a known address, got {error.reason}; see /"

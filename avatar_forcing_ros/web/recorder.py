@@ -29,6 +29,15 @@ FAILED = "The recording could not be written, and is lost: the server's log says
 logger = logging.getLogger(__name__)
 
 
+_paths: set[Path] = set()  # of this process's recordings
+
+
+def remove_files() -> None:
+    """Delete all recordings, those that go on too: for a process that ends without waiting."""
+    for path in list(_paths):
+        path.unlink(missing_ok=True)
+
+
 class Recorder:
     """One recording at a time. `put` returns at once; `stop` waits for the file's end."""
 
@@ -80,6 +89,7 @@ class Recorder:
         if take:
             take.finish()
             take.path.unlink(missing_ok=True)
+            _paths.discard(take.path)
 
     def state(self) -> dict[str, Any]:
         """Whether one goes on or is ready, its length, and what went wrong, for the page."""
@@ -105,6 +115,7 @@ class _Take(threading.Thread):
             ) as file:
                 self.path = Path(file.name)
             self._file = self._reserved()
+            _paths.add(self.path)
         except OSError as error:
             raise OutputError(
                 "recording",

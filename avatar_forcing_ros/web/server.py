@@ -26,7 +26,7 @@ from avatar_forcing_ros.web import speech
 from avatar_forcing_ros.web.access import Access, RefusedError
 from avatar_forcing_ros.web.backend import AvatarBackend
 from avatar_forcing_ros.web.commands import read_expression, read_gaze_target, require_avatar
-from avatar_forcing_ros.web.middleware import SECURITY_HEADERS, guard
+from avatar_forcing_ros.web.middleware import SECURITY_HEADERS, guard, read_body
 from avatar_forcing_ros.web.session_manager import CHECK_PERIOD_S, SessionManager
 from avatar_forcing_ros.web.static_files import add_static_files
 from avatar_forcing_ros.web.user_media import MAX_UPLOAD_BYTES, uploaded_audio, uploaded_image
@@ -35,6 +35,7 @@ KEY_HEADER = "X-Avatar-Key"
 ANSWER_TIMEOUT_S = 10.0
 MAX_WAITING_SPEECH_S = 120
 FILE_PART_BYTES = 1 << 20
+MAX_JSON_BYTES = 100_000  # an offer has some 8,000
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
@@ -55,9 +56,7 @@ class Server:
         self._synthesizer = synthesizer or ProgramSynthesizer()
         self.sessions = SessionManager(backend, max_viewers, local=access.local, now_s=now_s)
         self._portrait_lock = asyncio.Lock()
-        self.app = web.Application(
-            client_max_size=MAX_UPLOAD_BYTES, middlewares=[guard(access, now_s)]
-        )
+        self.app = web.Application(middlewares=[guard(access, now_s)])
         self.app.add_routes(
             [
                 web.get("/api/state", self._state),
@@ -130,7 +129,8 @@ class Server:
     async def _speak_audio(self, request: web.Request) -> web.Response:
         """Audio for the avatar to speak, a file of any format."""
         turn = self._require_speaker(request)
-        samples = await asyncio.to_thread(uploaded_audio, await request.read())
+        data = await read_body(request, MAX_UPLOAD_BYTES)
+        samples = await asyncio.to_thread(uploaded_audio, data)
         return self._push_speech(samples, turn)
 
     def _push_speech(self, samples: NDArray[np.float32], turn: int) -> web.Response:
@@ -169,7 +169,8 @@ class Server:
 
     async def _set_portrait(self, request: web.Request) -> web.Response:
         """Another face, from an image."""
-        turn, data = self._require_speaker(request), await request.read()
+        turn = self._require_speaker(request)
+        data = await read_body(request, MAX_UPLOAD_BYTES)
         async with self._portrait_lock:
             image = await asyncio.to_thread(uploaded_image, data)
             self.sessions.require_same_turn(turn)
@@ -302,9 +303,9 @@ def _key(request: web.Request) -> str:
 
 
 async def _json_body(request: web.Request) -> dict[str, Any]:
-    """The request's JSON object; RefusedError (400) where it has none."""
+    """The request's JSON object; RefusedError (400, 413) where it has none, or a large one."""
     try:
-        body = json.loads(await request.read())
+        body = json.loads(await read_body(request, MAX_JSON_BYTES))
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):

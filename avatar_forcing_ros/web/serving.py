@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
+import os
 import signal
 import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
 
@@ -23,11 +26,14 @@ from avatar_forcing_ros.web.library_patches import (
     outer_addresses,
 )
 from avatar_forcing_ros.web.middleware import limit_log_rate
+from avatar_forcing_ros.web.recorder import remove_files
 from avatar_forcing_ros.web.server import Server
 
-SHUTDOWN_S = 2.0  # for requests that are being answered
+SHUTDOWN_S = 0.5  # for requests that are being answered
+MAX_END_S = 2.5  # for all that goes on when the process is to end
 KEEPALIVE_S = 30.0  # how long a connection may be open without a whole request
 MAX_CONNECTIONS = 200
+CONNECTION_SETTINGS: dict[str, Any] = {"auto_decompress": False}  # of aiohttp; none is read
 ANY_ADDRESS = ("0.0.0.0", "::", "")
 
 
@@ -87,6 +93,7 @@ async def serve(
         access_log=None,
         shutdown_timeout=SHUTDOWN_S,
         keepalive_timeout=KEEPALIVE_S,
+        **CONNECTION_SETTINGS,
     )
     await runner.setup()
     assert runner.server
@@ -112,16 +119,34 @@ async def serve(
 def serve_until_signal(
     backend: AvatarBackend, endpoint: Endpoint, ready: Callable[[], None]
 ) -> None:
-    """Answer requests until SIGINT or SIGTERM; OutputError where the address cannot be bound."""
+    """Answer requests until SIGINT or SIGTERM; OutputError where the address cannot be bound.
+
+    The whole process ends within MAX_END_S of the signal, whatever goes on in its threads.
+    """
 
     async def run() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
+
+        def end(number: int) -> None:
+            stop.set()
+            limit = threading.Timer(MAX_END_S, _end_at_once, (number,))
+            limit.daemon = True
+            limit.start()
+
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(number, end, number)
         await serve(backend, endpoint, ready, stop)
 
     asyncio.run(run())
+
+
+def _end_at_once(number: int) -> None:
+    """End this process and those that it began; no recording stays behind."""
+    for child in multiprocessing.active_children():
+        child.kill()
+    remove_files()
+    os._exit(128 + number)
 
 
 class ServerThread:

@@ -19,8 +19,8 @@ from avatar_forcing_ros.media_files.reading import decode_audio
 from avatar_forcing_ros.rig.image_files import decode_image
 from avatar_forcing_ros.sync.clock_mapping import RemoteClock
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
+from avatar_forcing_ros.web.video_decoder import MAX_CAMERA_PIXELS
 
-MAX_CAMERA_PIXELS = 1920 * 1088
 MAX_CAMERA_SIDE_PX = 640  # a face is found as well in no larger image, and costs less
 MAX_UPLOAD_BYTES = 8 * 1024 * 1024
 MAX_UPLOAD_AUDIO_S = 60.0

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -74,6 +79,45 @@ def test_it_answers_until_it_is_stopped_and_leaves_no_thread() -> None:
     assert {t for t in threading.enumerate() if not t.daemon} <= before
     with pytest.raises(OSError, match="refused"):
         urllib.request.urlopen(f"{config.url}/", timeout=20)
+
+
+STUCK = """
+import asyncio, sys, threading
+from flash_backend import FlashBackend
+from avatar_forcing_ros.web.access import Access
+from avatar_forcing_ros.web.recorder import Recorder
+from avatar_forcing_ros.web.serving import Endpoint, serve_until_signal
+
+def ready():
+    asyncio.get_running_loop().run_in_executor(None, threading.Event().wait)
+    Recorder().start()
+    print("ready", flush=True)
+
+serve_until_signal(FlashBackend(), Endpoint(Access(True), "127.0.0.1", int(sys.argv[1])), ready)
+"""
+
+
+def test_it_ends_whatever_goes_on_and_leaves_no_recording(tmp_path: Path) -> None:
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(map(str, (Path(__file__).parent, *sys.path))),
+        "TMPDIR": str(tmp_path),
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-c", STUCK, str(free_port())],
+        stdout=subprocess.PIPE,
+        env=environment,
+        text=True,
+    )
+    with process:
+        try:
+            assert process.stdout
+            assert process.stdout.readline() == "ready\n"
+            assert len(list(tmp_path.glob("avatar-*.mp4"))) == 1
+            process.terminate()
+            assert process.wait(timeout=30) == 128 + signal.SIGTERM
+        finally:
+            process.kill()
+    assert list(tmp_path.glob("avatar-*")) == []
 
 
 def can_listen_on(host: str) -> bool:
