@@ -97,6 +97,20 @@ class Access:
                 remedy="use the page that this server shows; a proxy has to pass on Host",
             )
 
+    def check_site(self, site: str | None, destination: str | None) -> None:
+        """RefusedError (403) for what another site's page asks for, but by a link to this one.
+
+        Browsers send both, as Sec-Fetch-Site and Sec-Fetch-Dest.
+        """
+        if site == "cross-site" and destination != "document":
+            raise RefusedError(
+                403,
+                "request",
+                expected="it to come from this server's own page",
+                got="another site's",
+                remedy="open the page itself",
+            )
+
     def check_token(self, authorization: str | None) -> None:
         """RefusedError (401) without the token (``Authorization: Bearer TOKEN``)."""
         scheme, _, given = (authorization or "").partition(" ")

@@ -16,7 +16,7 @@ from html import escape
 from aiohttp import web
 
 from avatar_forcing_ros.errors import AvatarForcingError, MissingDependencyError
-from avatar_forcing_ros.web.access import Access, RefusedError
+from avatar_forcing_ros.web.access import Access, RefusedError, host_name, is_local
 from avatar_forcing_ros.web.static_files import is_static
 
 REQUESTS_PER_S, REQUEST_BURST = 20.0, 60
@@ -35,10 +35,12 @@ SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; media-src 'self' blob:; "
     "frame-ancestors 'none'; form-action 'none'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "Permissions-Policy": "camera=(self), microphone=(self)",
 }
 RETRY_AFTER_S = 3
+HTTPS_ALONE = "max-age=31536000"  # not for names of this machine, where other servers have none
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 logger = logging.getLogger(__name__)
 
@@ -52,6 +54,8 @@ def guard(
 
     def admit(request: web.Request) -> None:
         host = request.headers.get("Host")
+        fetched = (request.headers.get(f"Sec-Fetch-{name}") for name in ("Site", "Dest"))
+        access.check_site(*fetched)  # before it is counted: whoever visits that site is no culprit
         changing = request.method not in ("GET", "HEAD")
         if not is_static(request.method, request.path):
             forwarded = request.headers.getall("X-Forwarded-For", ())
@@ -69,6 +73,11 @@ def guard(
         if request.path.startswith("/api/") and not is_open:
             access.check_token(request.headers.get("Authorization"))
 
+    def is_https(request: web.Request) -> bool:
+        """Whether the visitor has it so, by this server or by a proxy before it."""
+        forwarded = request.headers.get("X-Forwarded-Proto")
+        return request.secure or (forwarded == "https" and access.trusts(request.remote or ""))
+
     @web.middleware
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
@@ -78,6 +87,8 @@ def guard(
             response = _error_response(request, error)
         response.headers.update(SECURITY_HEADERS)
         response.headers.setdefault("Cache-Control", "no-store")
+        if is_https(request) and not is_local(host_name(request.headers.get("Host", ""))):
+            response.headers["Strict-Transport-Security"] = HTTPS_ALONE
         return response
 
     return answer

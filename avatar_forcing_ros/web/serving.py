@@ -19,10 +19,10 @@ from avatar_forcing_ros.errors import OutputError
 from avatar_forcing_ros.resources import user_path
 from avatar_forcing_ros.web.access import Access, access_for, tls_context, trusted_networks
 from avatar_forcing_ros.web.backend import AvatarBackend
+from avatar_forcing_ros.web.connection_limit import ConnectionLimit
 from avatar_forcing_ros.web.library_patches import (
     LOOPBACK,
     install_patches,
-    limit_connections,
     outer_addresses,
 )
 from avatar_forcing_ros.web.middleware import limit_log_rate
@@ -32,7 +32,7 @@ from avatar_forcing_ros.web.server import Server
 SHUTDOWN_S = 0.5  # for requests that are being answered
 MAX_END_S = 2.5  # for all that goes on when the process is to end
 KEEPALIVE_S = 30.0  # how long a connection may be open without a whole request
-MAX_CONNECTIONS = 200
+MAX_CONNECTIONS, MAX_CONNECTIONS_PER_VISITOR = 200, 50  # a browser opens six
 CONNECTION_SETTINGS: dict[str, Any] = {"auto_decompress": False}  # of aiohttp; none is read
 ANY_ADDRESS = ("0.0.0.0", "::", "")
 
@@ -97,7 +97,13 @@ async def serve(
     )
     await runner.setup()
     assert runner.server
-    limit_connections(runner.server, MAX_CONNECTIONS)
+    access = endpoint.access
+    ConnectionLimit(
+        runner.server,
+        MAX_CONNECTIONS,
+        MAX_CONNECTIONS_PER_VISITOR,
+        lambda address: None if access.trusts(address) else access.visitor(address),
+    )
     try:
         try:
             await web.TCPSite(

@@ -12,6 +12,7 @@ pytest.importorskip("aiohttp")
 from web_fixture import SIZE_PX, Browser, WebFixture, run_with_server
 
 from avatar_forcing_ros.errors import ConfigError
+from avatar_forcing_ros.web import middleware
 from avatar_forcing_ros.web.access import (
     Access,
     RefusedError,
@@ -136,6 +137,42 @@ def test_over_http() -> None:
             assert reply.status == 403
 
     run_with_server(ask, Access(True, TOKEN))
+
+
+def test_what_another_site_asks_for_is_refused_and_not_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(middleware, "REQUEST_BURST", 2)
+    monkeypatch.setattr(middleware, "REQUESTS_PER_S", 1e-9)
+
+    async def ask(fixture: WebFixture) -> None:
+        async def status(path: str, site: str, destination: str) -> int:
+            headers = {"Sec-Fetch-Site": site, "Sec-Fetch-Dest": destination}
+            async with fixture.client.get(path, headers=headers) as reply:
+                assert reply.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+                return reply.status
+
+        for _ in range(5):
+            assert await status("/api/portrait", "cross-site", "image") == 403
+            assert await status("/static/app.js", "cross-site", "script") == 403
+            assert await status("/", "cross-site", "iframe") == 403
+        assert await status("/", "cross-site", "document") == 200  # a link
+        assert await status("/api/portrait", "same-origin", "image") == 200
+
+    run_with_server(ask)
+
+
+@pytest.mark.parametrize(
+    ("proxies", "host", "has_it"),
+    [("127.0.0.1", "a.b", True), ("", "a.b", False), ("127.0.0.1", "localhost", False)],
+)
+def test_who_came_by_https_comes_so_again(proxies: str, host: str, has_it: bool) -> None:
+    async def ask(fixture: WebFixture) -> None:
+        headers = {"X-Forwarded-Proto": "https", "Host": host}
+        async with fixture.client.get("/", headers=headers) as reply:
+            assert ("Strict-Transport-Security" in reply.headers) == has_it
+
+    run_with_server(ask, Access(False, TOKEN, trusted_proxies=trusted_networks(proxies)))
 
 
 def test_open_to_viewers_lets_everybody_watch_and_nobody_talk() -> None:

@@ -10,10 +10,12 @@ import socket
 import subprocess
 import sys
 import threading
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +29,7 @@ from web_fixture import SIZE_PX, find_face
 from avatar_forcing_ros.errors import OutputError
 from avatar_forcing_ros.media import AudioChunk
 from avatar_forcing_ros.runtime.avatar import Avatar
-from avatar_forcing_ros.web import library_patches, serving
+from avatar_forcing_ros.web import connection_limit, library_patches, serving
 from avatar_forcing_ros.web.access import Access, is_local
 from avatar_forcing_ros.web.backend import LiveBackend
 from avatar_forcing_ros.web.middleware import LIMITED_LOGGERS
@@ -176,17 +178,64 @@ def test_a_port_in_use_is_an_error() -> None:
             ServerThread(backend(), config)
 
 
-def test_connections_are_not_without_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving, "MAX_CONNECTIONS", 3)
+REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+
+def test_who_opens_many_connections_loses_their_own_oldest(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(serving, "MAX_CONNECTIONS", 4)
+    monkeypatch.setattr(serving, "MAX_CONNECTIONS_PER_VISITOR", 3)
     config = Endpoint(Access(local=True), "127.0.0.1", free_port())
     server = ServerThread(backend(), config)
-    held = [socket.create_connection(("127.0.0.1", config.port), timeout=20) for _ in range(4)]
-    assert_ended(held.pop())
-    held[0].sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-    assert held[0].recv(100).startswith(b"HTTP/1.1 200")
+    other = connect(config, "127.0.0.9")
+    held = [connect(config, "127.0.0.1") for _ in range(20)]
+    for line in held[:17]:
+        assert_ended(line)
+    for line in (other, *held[17:]):
+        line.sendall(REQUEST)
+        assert line.recv(100).startswith(b"HTTP/1.1 200")
+        line.close()
+    assert server.stop()
+    assert caplog.records == []
+
+
+def test_many_visitors_do_not_lock_others_out(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(serving, "MAX_CONNECTIONS", 3)
+    monkeypatch.setattr(connection_limit, "ENDING", 1)
+    config = Endpoint(Access(local=True), "127.0.0.1", free_port())
+    server = ServerThread(backend(), config)
+    held = [connect(config, f"127.0.0.{i}") for i in range(1, 40)]
+    reply = next(filter(None, (opened(config) for _ in range(100))))  # those have to go first
+    assert reply.headers["Server"] == "avatar-forcing"
     for line in held:
         line.close()
     assert server.stop()
+    assert [one for one in caplog.records if "Assertion" in caplog.text] == []
+
+
+def test_no_answer_tells_which_server_it_is_of() -> None:
+    config = Endpoint(Access(local=True), "127.0.0.1", free_port())
+    server = ServerThread(backend(), config)
+    with closing(connect(config, "127.0.0.1")) as line:
+        line.sendall(b"nonsense\r\n\r\n")
+        answer = line.recv(1_000)
+    assert b" 400 " in answer
+    assert b"Server: avatar-forcing\r\n" in answer
+    assert server.stop()
+
+
+def opened(config: Endpoint) -> Any:
+    """The page; None where the connection was refused."""
+    with suppress(ConnectionError, urllib.error.URLError):
+        return urllib.request.urlopen(config.url, timeout=20)
+    return None
+
+
+def connect(config: Endpoint, sender: str) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", config.port), 20, (sender, 0))
 
 
 def assert_ended(line: socket.socket) -> None:
