@@ -29,12 +29,13 @@ from avatar_forcing_ros.web.commands import read_expression, read_gaze_target, r
 from avatar_forcing_ros.web.middleware import SECURITY_HEADERS, guard, read_body
 from avatar_forcing_ros.web.session_manager import CHECK_PERIOD_S, SessionManager
 from avatar_forcing_ros.web.static_files import add_static_files
-from avatar_forcing_ros.web.user_media import MAX_UPLOAD_BYTES, uploaded_audio, uploaded_image
+from avatar_forcing_ros.web.upload_decoding import UploadDecoder
 
 KEY_HEADER = "X-Avatar-Key"
 ANSWER_TIMEOUT_S = 10.0
 MAX_WAITING_SPEECH_S = 120
 FILE_PART_BYTES = 1 << 20
+MAX_UPLOAD_BYTES = 8 << 20
 MAX_JSON_BYTES = 100_000  # an offer has some 8,000
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ class Server:
         self._synthesizer = synthesizer or ProgramSynthesizer()
         self.sessions = SessionManager(backend, max_viewers, local=access.local, now_s=now_s)
         self._portrait_lock = asyncio.Lock()
+        self._decoder = UploadDecoder()
         self.app = web.Application(middlewares=[guard(access, now_s)])
         self.app.add_routes(
             [
@@ -130,7 +132,8 @@ class Server:
         """Audio for the avatar to speak, a file of any format."""
         turn = self._require_speaker(request)
         data = await read_body(request, MAX_UPLOAD_BYTES)
-        samples = await asyncio.to_thread(uploaded_audio, data)
+        required_capacity(self._backend, 0)  # else it would be decoded in vain
+        samples = await self._decoder.audio(data, _key(request))
         return self._push_speech(samples, turn)
 
     def _push_speech(self, samples: NDArray[np.float32], turn: int) -> web.Response:
@@ -171,8 +174,8 @@ class Server:
         """Another face, from an image."""
         turn = self._require_speaker(request)
         data = await read_body(request, MAX_UPLOAD_BYTES)
+        image = await self._decoder.image(data, _key(request))
         async with self._portrait_lock:
-            image = await asyncio.to_thread(uploaded_image, data)
             self.sessions.require_same_turn(turn)
             try:
                 await _result(await asyncio.to_thread(self._backend.set_portrait, image))
