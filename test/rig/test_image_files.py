@@ -268,5 +268,5 @@ def test_an_image_for_which_there_is_no_memory_is_a_sentence(
         raise MemoryError
 
     monkeypatch.setattr("PIL.Image.open", fail)
-    with pytest.raises(MediaError, match="image for which there is memory.*make it smaller"):
+    with pytest.raises(MediaError, match=r"image for which there is memory.*make it smaller"):
         decode_image(b"an image", "portrait")
