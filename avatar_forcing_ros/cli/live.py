@@ -63,7 +63,9 @@ def run(options: argparse.Namespace) -> None:
         serve_until_signal(
             LiveBackend(avatar, find_face, config.live, partial(print, flush=True)),
             endpoint,
-            ready=lambda: print(f"Open {endpoint.url} in a browser. Ctrl-C ends it.", flush=True),
+            ready=lambda: print(
+                f"Open {' or '.join(endpoint.urls)} in a browser. Ctrl-C ends it.", flush=True
+            ),
         )
     finally:
         avatar.close()

@@ -111,10 +111,8 @@ def _decode_audio(
         options = {"format_whitelist": SELF_CONTAINED_FORMATS}
     file_or_path = str(source) if isinstance(source, Path) else source
     try:
-        with av.open(file_or_path, options=options) as container:
-            if not container.streams.audio:
-                raise _no_audio_track(what)
-            stream = container.streams.audio[0]
+        with _opened(file_or_path, options) as container:
+            stream = _audio_stream(container, what)
             rate_hz = stream.rate
             if max_s < math.inf:
                 _check_sample_rate(what, rate_hz * stream.channels)
@@ -131,6 +129,33 @@ def _decode_audio(
         raise _bad_audio(what, error) from error
     whole = np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
     return whole.astype(np.float32), int(rate_hz)
+
+
+def _opened(
+    file_or_path: str | io.BytesIO, options: dict[str, str] | None = None
+) -> av.container.InputContainer:
+    """A file whose tags may be in whatever encoding: they are not read."""
+    return av.open(file_or_path, "r", options=options or {}, metadata_errors="replace")
+
+
+def _audio_stream(container: av.container.InputContainer, what: str) -> av.AudioStream:
+    """The first audio track; MediaError where there is none, or none that can be decoded."""
+    if not container.streams.audio:
+        raise _no_audio_track(what)
+    stream = container.streams.audio[0]
+    if stream.codec_context is None:
+        raise MediaError(
+            what, expected="a readable audio file", got="an unknown codec", remedy=AUDIO_REMEDY
+        )
+    return stream
+
+
+def _require_video(container: av.container.InputContainer, path: Path) -> None:
+    """MediaError where there is no video track, or none that can be decoded."""
+    if not container.streams.video:
+        raise _bad_video(path, "a file without a video track")
+    if container.streams.video[0].codec_context is None:
+        raise _bad_video(path, "a video track of an unknown codec")
 
 
 def _decoded(
@@ -193,12 +218,14 @@ def read_video(path: Path, on_damage: OnDamage = refuse) -> Iterator[VideoFrame]
 def _open_video(path: Path) -> av.container.InputContainer:
     _check_file(path, "video")
     try:
-        container = av.open(str(path))
+        container = _opened(str(path))
     except (FFmpegError, OSError) as error:
         raise _bad_video(path, _reason(error)) from error
-    if not container.streams.video:
+    try:
+        _require_video(container, path)
+    except MediaError:
         container.close()
-        raise _bad_video(path, "a file without a video track")
+        raise
     return container
 
 
@@ -226,10 +253,8 @@ def read_video_audio(path: Path, channels: int = 1) -> NDArray[np.float32]:
     parts: list[NDArray[np.float32]] = []
     at = 0  # samples so far, from the first frame on
     try:
-        with av.open(str(path)) as container:
-            if not container.streams.audio:
-                raise _no_audio_track(f"audio {path}")
-            stream = container.streams.audio[0]
+        with _opened(str(path)) as container:
+            stream = _audio_stream(container, f"audio {path}")
             rate_hz = stream.rate
             if stream.channels < channels:
                 raise MediaError(
@@ -263,9 +288,8 @@ def _first_frame_s(path: Path) -> float:
     """The time stamp of the first frame in `path`, on the file's own clock."""
     _check_file(path, "video")
     try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise _bad_video(path, "a file without a video track")
+        with _opened(str(path)) as container:
+            _require_video(container, path)
             for frame in container.decode(video=0):
                 return frame.time or 0.0
     except (FFmpegError, OSError) as error:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from avatar_forcing_ros.atomic_write import atomic_write
 from avatar_forcing_ros.errors import OutputError
+from avatar_forcing_ros.media_files.reserved_file import ReservedFile
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ, SAMPLE_RATE_HZ, samples_to_frames
 
 AUDIO_BIT_RATE = 96_000
@@ -57,8 +58,9 @@ def save_image(pixels: NDArray[np.uint8], path: Path) -> None:
 class Mp4Writer:
     """H.264 and AAC at the project's rates; use as a context manager."""
 
-    def __init__(self, path: Path, width_px: int, height_px: int) -> None:
-        self._container = av.open(str(path), "w", format="mp4")
+    def __init__(self, file: Path | ReservedFile, width_px: int, height_px: int) -> None:
+        path_or_file = str(file) if isinstance(file, Path) else file
+        self._container = av.open(path_or_file, "w", format="mp4")
         self._video = self._container.add_stream(
             "libx264", FRAME_RATE_HZ, {"crf": CONSTANT_RATE_FACTOR, "preset": "veryfast"}
         )

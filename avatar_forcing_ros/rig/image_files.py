@@ -72,6 +72,11 @@ def decode_image(data: bytes, what: str) -> Image:
             return _pixels(opened)
     except MediaError:
         raise
+    except MemoryError:
+        raise MediaError(
+            what, expected="an image for which there is memory", got="a larger one",
+            remedy="make it smaller: a face needs some 1000 pixels",
+        ) from None  # fmt: skip
     except Pillow.DecompressionBombError as error:  # beyond what Pillow itself opens
         count = int("".join(re.findall(r"\d+", str(error))[:1]) or 0)
         raise _too_large(what, f"{count / 1e6:.0f} million pixels") from None

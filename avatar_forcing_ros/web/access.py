@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 import ssl
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
@@ -16,12 +18,15 @@ from urllib.parse import SplitResult, urlsplit
 from avatar_forcing_ros.errors import AvatarForcingError, ConfigError
 
 MIN_TOKEN_LENGTH = 16
-LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
 TOKEN_HINT = "head -c 24 /dev/urandom | base64 > token.txt && chmod 600 token.txt"
 TLS_HINT = (
     "browsers give camera and microphone to https alone: add a certificate and its key (tls-cert "
     "and tls-key), or put a proxy with TLS in front"
 )
+
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+VISITOR_PREFIX_BITS = 64  # one who has an IPv6 address has all of those that begin like it
 
 
 class RefusedError(AvatarForcingError):
@@ -37,15 +42,41 @@ class Access:
     """What every request has to satisfy. `token` is empty where none is required.
 
     `open_to_viewers`: viewing needs no token; talking with the avatar always does.
+    `trusted_proxies`: what these say of the visitors that they pass on is believed.
     """
 
     local: bool
     token: str = ""
     open_to_viewers: bool = False
+    trusted_proxies: tuple[Network, ...] = ()
+
+    def trusts(self, address: str) -> bool:
+        """Whether `address` is that of a trusted proxy."""
+        try:
+            return any(ipaddress.ip_address(address) in one for one in self.trusted_proxies)
+        except ValueError:
+            return False
+
+    def visitor(self, peer: str, forwarded: Iterable[str] = ()) -> str:
+        """Who is counted for a request from the address `peer`: an address, of IPv6 its network.
+
+        `forwarded` are the values of X-Forwarded-For, to which each proxy adds the address that
+        it saw: the last one that is no trusted proxy's is the visitor's.
+        """
+        visitor = peer
+        for text in reversed(",".join(forwarded).split(",")):
+            address = _forwarded_address(text)
+            if not address or not self.trusts(visitor):
+                break
+            visitor = address
+        return _network_of(visitor)
 
     def check_host(self, host: str | None) -> None:
-        """RefusedError (403) for a request to a local server under a foreign name."""
-        if self.local and host_name(host or "") not in LOCAL_NAMES:
+        """RefusedError (403) for a request to a local server under a foreign name.
+
+        No other site can point an address at this machine, nor the name localhost.
+        """
+        if self.local and not is_local(host_name(host or "")):
             raise RefusedError(
                 403,
                 "host",
@@ -66,6 +97,20 @@ class Access:
                 remedy="use the page that this server shows; a proxy has to pass on Host",
             )
 
+    def check_site(self, site: str | None, destination: str | None) -> None:
+        """RefusedError (403) for what another site's page asks for, but by a link to this one.
+
+        Browsers send both, as Sec-Fetch-Site and Sec-Fetch-Dest.
+        """
+        if site == "cross-site" and destination != "document":
+            raise RefusedError(
+                403,
+                "request",
+                expected="it to come from this server's own page",
+                got="another site's",
+                remedy="open the page itself",
+            )
+
     def check_token(self, authorization: str | None) -> None:
         """RefusedError (401) without the token (``Authorization: Bearer TOKEN``)."""
         scheme, _, given = (authorization or "").partition(" ")
@@ -78,6 +123,44 @@ class Access:
                 got="another" if given else "none",
                 remedy="type it into the page, or ask whoever runs the server",
             )
+
+
+def _forwarded_address(text: str) -> str:
+    """The address in one value of X-Forwarded-For, some of which have a port; empty for none."""
+    text = text.strip()
+    port = re.fullmatch(r"\[(.*)\](?::\d+)?|([\d.]+):\d+", text, re.ASCII)
+    address = (port[1] or port[2]) if port else text
+    try:
+        return str(ipaddress.ip_address(address))
+    except ValueError:
+        return ""
+
+
+def _network_of(address: str) -> str:
+    """An IPv4 address as it is, of an IPv6 address the network; what is neither as it is."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address[:64]
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped:
+            return str(parsed.ipv4_mapped)
+        plain = address.partition("%")[0]
+        return str(ipaddress.ip_network((plain, VISITOR_PREFIX_BITS), strict=False))
+    return str(parsed)
+
+
+def trusted_networks(text: str) -> tuple[Network, ...]:
+    """Addresses and networks (``10.0.0.0/8``) with commas between them; ConfigError for others."""
+    try:
+        return tuple(ipaddress.ip_network(one.strip()) for one in text.split(",") if one.strip())
+    except ValueError as error:
+        raise ConfigError(
+            "trusted-proxy",
+            expected="addresses or networks, with commas between them",
+            got=str(error),
+            remedy="give the address from which the proxy connects, such as 127.0.0.1",
+        ) from None
 
 
 def host_name(host: str) -> str:
@@ -95,7 +178,7 @@ def _split(url: str) -> SplitResult | None:
 
 
 def is_local(host: str) -> bool:
-    """Whether `host`, an address to listen on, is a loopback address."""
+    """Whether `host` is a loopback address, or the name for it."""
     if host == "localhost":
         return True
     try:
@@ -104,12 +187,19 @@ def is_local(host: str) -> bool:
         return False
 
 
-def access_for(host: str, token_file: Path | None, *, open_to_viewers: bool = False) -> Access:
+def access_for(
+    host: str,
+    token_file: Path | None,
+    *,
+    open_to_viewers: bool = False,
+    trusted_proxies: tuple[Network, ...] = (),
+) -> Access:
     """The policy for a server that listens on `host`; ConfigError where that would be unsafe."""
     if token_file is not None:
-        return Access(is_local(host), _read_token(token_file), open_to_viewers)
+        token = _read_token(token_file)
+        return Access(is_local(host), token, open_to_viewers, trusted_proxies)
     if is_local(host):
-        return Access(local=True)
+        return Access(local=True, trusted_proxies=trusted_proxies)
     raise ConfigError(
         f"host {host}",
         expected="a token file (--token-file F, or the parameter token_file) where others can "

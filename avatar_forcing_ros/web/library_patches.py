@@ -11,28 +11,30 @@
   and audio until four more packets have come (80 ms), or sixteen after a loss. A conversation
   cannot wait. A frame's last packet carries the marker bit ( RFC 7741 and
   RFC 6184); audio is placed by its stamps later on, where a gap stays a gap.
-- **VP8** (aiortc): `video_encoder.FaceEncoder` in place of its own.
-- **Connections** (aiohttp): `limit_connections` bounds their number.
+- **VP8** (aiortc): `video_encoder.FaceEncoder` in place of its own, and decoders that take no
+  images of any size, as H.264's.
+- **Server** (aiohttp): it does not tell its version. `connection_limit` bounds its connections.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+import aiohttp.web_response
 import aioice.ice
 import aiortc.codecs
 import aiortc.rtcrtpreceiver
-from aiohttp import web
 from aiortc.jitterbuffer import JitterBuffer, JitterFrame
 from aiortc.rtp import RtpPacket
 
+from avatar_forcing_ros.web.video_decoder import BoundedH264Decoder, BoundedVp8Decoder
 from avatar_forcing_ros.web.video_encoder import FaceEncoder
 
 LOOPBACK = "127.0.0.1"
+SERVER_NAME = "avatar-forcing"
 VIDEO_PACKETS = 512
 HALF_RANGE = 1 << 15  # of the 16 bits that count packets
 host_addresses = aioice.ice.get_host_addresses  # the library's own
@@ -45,6 +47,9 @@ def install_patches(*, video_encoder: bool = True) -> None:
     aioice.ice.get_host_addresses = offered_addresses
     aioice.ice.StunProtocol = GuardedProtocol  # type: ignore[misc]
     aiortc.rtcrtpreceiver.JitterBuffer = jitter_buffer  # type: ignore[assignment, attr-defined]
+    aiohttp.web_response.SERVER_SOFTWARE = SERVER_NAME  # type: ignore[attr-defined]
+    aiortc.codecs.Vp8Decoder = BoundedVp8Decoder  # type: ignore[attr-defined]
+    aiortc.codecs.H264Decoder = BoundedH264Decoder  # type: ignore[attr-defined]
     if video_encoder:
         aiortc.codecs.Vp8Encoder = FaceEncoder  # type: ignore[attr-defined]
 
@@ -52,6 +57,12 @@ def install_patches(*, video_encoder: bool = True) -> None:
 def own_addresses() -> set[str]:
     """All addresses of this machine by which its programs reach each other."""
     return {LOOPBACK, "::1", *host_addresses(True, True)}
+
+
+def outer_addresses(use_ipv4: bool, use_ipv6: bool) -> list[str]:
+    """Those of this machine's addresses at which others can open a page, IPv4 first."""
+    found = host_addresses(use_ipv4, use_ipv6)
+    return sorted((one for one in found if "%" not in one), key=lambda one: ":" in one)
 
 
 @contextmanager
@@ -130,15 +141,3 @@ def jitter_buffer(
     if is_video:
         return VideoJitterBuffer(max(capacity, VIDEO_PACKETS), is_video=True)
     return AudioJitterBuffer()
-
-
-def limit_connections(server: web.Server, max_connections: int) -> None:
-    """Have `server` close each connection that would be one too many."""
-    accept = server.connection_made
-
-    def connection_made(handler: web.RequestHandler, transport: asyncio.Transport) -> None:
-        accept(handler, transport)
-        if len(server.connections) > max_connections:
-            transport.abort()
-
-    server.connection_made = connection_made  # type: ignore[method-assign]

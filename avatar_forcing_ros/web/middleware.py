@@ -11,12 +11,13 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from html import escape
 
 from aiohttp import web
 
 from avatar_forcing_ros.errors import AvatarForcingError, MissingDependencyError
-from avatar_forcing_ros.web.access import Access, RefusedError
-from avatar_forcing_ros.web.user_media import MAX_UPLOAD_BYTES
+from avatar_forcing_ros.web.access import Access, RefusedError, host_name, is_local
+from avatar_forcing_ros.web.static_files import is_static
 
 REQUESTS_PER_S, REQUEST_BURST = 20.0, 60
 CHANGES_PER_S, CHANGE_BURST = 1.0, 20
@@ -34,10 +35,12 @@ SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; media-src 'self' blob:; "
     "frame-ancestors 'none'; form-action 'none'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "Permissions-Policy": "camera=(self), microphone=(self)",
-    "Cache-Control": "no-store",
 }
+RETRY_AFTER_S = 3
+HTTPS_ALONE = "max-age=31536000"  # not for names of this machine, where other servers have none
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 logger = logging.getLogger(__name__)
 
@@ -50,13 +53,19 @@ def guard(
     changes = RateLimit(CHANGES_PER_S, CHANGE_BURST)
 
     def admit(request: web.Request) -> None:
-        address, host = request.remote or "", request.headers.get("Host")
+        host = request.headers.get("Host")
+        fetched = (request.headers.get(f"Sec-Fetch-{name}") for name in ("Site", "Dest"))
+        access.check_site(*fetched)  # before it is counted: whoever visits that site is no culprit
         changing = request.method not in ("GET", "HEAD")
-        within = requests.allows(address, now_s())
-        if not within or (changing and not changes.allows(address, now_s())):
-            raise RefusedError(
-                429, "requests", expected="fewer", got="too many", remedy="wait a few seconds"
-            )
+        if not is_static(request.method, request.path):
+            forwarded = request.headers.getall("X-Forwarded-For", ())
+            visitor = access.visitor(request.remote or "", forwarded)
+            within = requests.allows(visitor, now_s())
+            if not within or (changing and not changes.allows(visitor, now_s())):
+                raise RefusedError(
+                    429, "requests", expected="fewer", got="too many", remedy="wait a few seconds"
+                )
+        _check_encoding(request)
         access.check_host(host)
         if changing:
             access.check_origin(request.headers.get("Origin"), host)
@@ -64,24 +73,31 @@ def guard(
         if request.path.startswith("/api/") and not is_open:
             access.check_token(request.headers.get("Authorization"))
 
+    def is_https(request: web.Request) -> bool:
+        """Whether the visitor has it so, by this server or by a proxy before it."""
+        forwarded = request.headers.get("X-Forwarded-Proto")
+        return request.secure or (forwarded == "https" and access.trusts(request.remote or ""))
+
     @web.middleware
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             admit(request)
-            await _read_body(request)
             response = await handler(request)
         except Exception as error:
             response = _error_response(request, error)
         response.headers.update(SECURITY_HEADERS)
+        response.headers.setdefault("Cache-Control", "no-store")
+        if is_https(request) and not is_local(host_name(request.headers.get("Host", ""))):
+            response.headers["Strict-Transport-Security"] = HTTPS_ALONE
         return response
 
     return answer
 
 
-async def _read_body(request: web.Request) -> None:
-    """Read the whole body, which handlers then find at hand; RefusedError (408) if it is slow."""
+async def read_body(request: web.Request, max_bytes: int) -> bytes:
+    """The whole body; RefusedError where it is too large (413), slow (408) or damaged (400)."""
     try:
-        await asyncio.wait_for(request.read(), BODY_TIMEOUT_S)
+        return await asyncio.wait_for(_read(request, max_bytes), BODY_TIMEOUT_S)
     except asyncio.TimeoutError:
         raise RefusedError(
             408,
@@ -90,6 +106,38 @@ async def _read_body(request: web.Request) -> None:
             got="a part",
             remedy="send a smaller file, or use a faster line",
         ) from None
+    except (web.RequestPayloadError, ConnectionError) as error:
+        raise RefusedError(
+            400, "request", expected="a whole body", got=str(error), remedy="send it again"
+        ) from None
+
+
+async def _read(request: web.Request, max_bytes: int) -> bytes:
+    body = bytearray()
+    if (request.content_length or 0) <= max_bytes:
+        while part := await request.content.readany():
+            body += part
+            if len(body) > max_bytes:
+                break
+        else:
+            return bytes(body)
+    size = f"{max_bytes // 1024**2} MB" if max_bytes >= 1024**2 else f"{max_bytes // 1000} kB"
+    raise RefusedError(
+        413, "request", expected=f"at most {size}", got="more", remedy="send a smaller file"
+    )
+
+
+def _check_encoding(request: web.Request) -> None:
+    """RefusedError (415) for a body that is compressed: few bytes would become very many."""
+    encoding = request.headers.get("Content-Encoding", "identity")
+    if encoding.strip().lower() not in ("", "identity"):
+        raise RefusedError(
+            415,
+            "request",
+            expected="a body that is not compressed",
+            got=f"Content-Encoding {encoding[:40]!r}",
+            remedy="send it as it is",
+        )
 
 
 def _error_response(request: web.Request, error: Exception) -> web.Response:
@@ -99,9 +147,6 @@ def _error_response(request: web.Request, error: Exception) -> web.Response:
         status = error.status
     elif isinstance(error, MissingDependencyError):
         status = 501
-    elif isinstance(error, web.HTTPRequestEntityTooLarge):
-        status, limit = 413, MAX_UPLOAD_BYTES // 1024**2
-        text = f"upload: expected at most {limit} MB, got more; send a smaller file"
     elif isinstance(error, web.HTTPException):
         status = error.status
         text = f"request: expected a known address, got {error.reason}; see /"
@@ -109,7 +154,24 @@ def _error_response(request: web.Request, error: Exception) -> web.Response:
         logger.error("%s %s", request.method, request.path, exc_info=error)
         status = 500
         text = "request: expected it to work, got a fault in the server; see its log"
-    return web.json_response({"error": text}, status=status)
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if status in (429, 503) else {}
+    if request.headers.get("Sec-Fetch-Dest") == "document":  # somebody looks at it
+        return _error_page(text, status, headers)
+    return web.json_response({"error": text}, status=status, headers=headers)
+
+
+def _error_page(text: str, status: int, headers: dict[str, str]) -> web.Response:
+    """The sentence as a page with a way to try again; what passes by itself is tried by itself."""
+    if headers:
+        headers = headers | {"Refresh": headers["Retry-After"]}
+    return web.Response(
+        text=f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" '
+        f'content="width=device-width"><title>Avatar</title><h1>Avatar</h1>'
+        f'<p>{escape(text)}</p><p><a href="">Try again</a></p></html>',
+        content_type="text/html",
+        status=status,
+        headers=headers,
+    )
 
 
 @dataclass

@@ -38,6 +38,11 @@ MAX_SECTIONS = 3  # audio, the avatar's video, perhaps the robot's view
 KINDS = ("audio", "video")  # a data channel would only gather messages
 MAX_CANDIDATES = 32
 MAX_HIDDEN_CANDIDATES = 8  # under .local names; each is looked up in the network
+IDENTITY = {  # what every section needs (RFC 8122, 5; RFC 8839, 5.4)
+    r"a=fingerprint:sha-(256|384|512) [0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){31,63}": "a fingerprint",
+    r"a=ice-ufrag:[\w+/.-]{4,256}": "an ICE user name",
+    r"a=ice-pwd:[\w+/.-]{22,256}": "an ICE password",
+}
 MID, BUNDLE = "a=mid:", "a=group:BUNDLE "
 logger = logging.getLogger(__name__)
 
@@ -188,7 +193,9 @@ def checked_offer(sdp: object, reachable: Collection[str] | None) -> str:
     if len(lines) > MAX_LINES or max(map(len, lines)) > MAX_LINE_LENGTH:
         raise _bad_offer(f"{len(lines)} lines")
     ends = [*starts[1:], len(lines)]
-    _check_mids(lines[: starts[0]], [lines[i:j] for i, j in zip(starts, ends, strict=True)])
+    sections = [lines[i:j] for i, j in zip(starts, ends, strict=True)]
+    _check_mids(lines[: starts[0]], sections)
+    _check_keys(lines[: starts[0]], sections)
     return "\r\n".join(_filter_candidates(lines, reachable)) + "\r\n"
 
 
@@ -209,6 +216,17 @@ def _check_mids(head: list[str], sections: list[list[str]]) -> None:
     twice = len(set(names)) < len(names) or len(set(bundled)) < len(bundled)
     if unknown or twice or len(bundles) > 1 or [""] in bundles:
         raise _bad_offer("a bundle of sections that are not there")
+
+
+def _check_keys(head: list[str], sections: list[list[str]]) -> None:
+    """Every section, or all together, says by what the sender is known.
+
+    aiortc would make a connection without, which nobody can prove to be theirs, and fail later.
+    """
+    for section in sections:
+        for pattern, what in IDENTITY.items():
+            if not any(re.fullmatch(pattern, line, re.ASCII) for line in (*head, *section)):
+                raise _bad_offer(f"one without {what}")
 
 
 def _filter_candidates(lines: list[str], reachable: Collection[str] | None) -> list[str]:

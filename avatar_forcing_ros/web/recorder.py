@@ -16,13 +16,26 @@ import numpy as np
 
 from avatar_forcing_ros.errors import OutputError
 from avatar_forcing_ros.media import AvatarFrame
+from avatar_forcing_ros.media_files.reserved_file import ReservedFile
 from avatar_forcing_ros.media_files.writing import Mp4Writer
 from avatar_forcing_ros.timebase import FRAME_PERIOD_S, FRAME_RATE_HZ, frames_to_samples
 from avatar_forcing_ros.web.access import RefusedError
 
 MAX_FRAMES = 600 * FRAME_RATE_HZ
 MAX_WAITING = 2 * FRAME_RATE_HZ  # frames, of 0.8 MB each
+RESERVE_BYTES = 4 << 20  # for the last frames, and the index at the end of the longest file
+DISK_FULL = "The server's disk is full: the recording ended, and what there is of it is kept."
+FAILED = "The recording could not be written, and is lost: the server's log says more."
 logger = logging.getLogger(__name__)
+
+
+_paths: set[Path] = set()  # of this process's recordings
+
+
+def remove_files() -> None:
+    """Delete all recordings, those that go on too: for a process that ends without waiting."""
+    for path in list(_paths):
+        path.unlink(missing_ok=True)
 
 
 class Recorder:
@@ -76,15 +89,17 @@ class Recorder:
         if take:
             take.finish()
             take.path.unlink(missing_ok=True)
+            _paths.discard(take.path)
 
     def state(self) -> dict[str, Any]:
-        """Whether one goes on or is ready, its length, and its dropped frames, for the page."""
+        """Whether one goes on or is ready, its length, and what went wrong, for the page."""
         take = self._take
         return {
             "on": bool(take and take.on),
             "ready": bool(take and not take.on and take.frames),
             "s": round(take.frames * FRAME_PERIOD_S, 1) if take else 0.0,
             "dropped": take.dropped if take else 0,
+            "problem": take.problem if take else "",
         }
 
 
@@ -99,6 +114,8 @@ class _Take(threading.Thread):
                 prefix="avatar-", suffix=".mp4", delete=False
             ) as file:
                 self.path = Path(file.name)
+            self._file = self._reserved()
+            _paths.add(self.path)
         except OSError as error:
             raise OutputError(
                 "recording",
@@ -106,11 +123,18 @@ class _Take(threading.Thread):
                 got=error.strerror or str(error),
                 remedy="free some space, or set TMPDIR to another place",
             ) from error
-        self.on, self.frames, self.dropped = True, 0, 0
+        self.on, self.frames, self.dropped, self.problem = True, 0, 0, ""
         self._waiting: queue.SimpleQueue[tuple[int, AvatarFrame] | None] = queue.SimpleQueue()
         self._writer: Mp4Writer | None = None
         self._size_px = (0, 0)
         self._first = self._next = 0
+
+    def _reserved(self) -> ReservedFile:
+        try:
+            return ReservedFile.open(self.path, RESERVE_BYTES)
+        except OSError:
+            self.path.unlink(missing_ok=True)
+            raise
 
     def put(self, number: int, frame: AvatarFrame) -> None:
         """Have a frame written; one that does not fit is counted, and is a gap in the file."""
@@ -128,16 +152,21 @@ class _Take(threading.Thread):
         self.join()
 
     def run(self) -> None:
-        """Write until `finish` is called, or until the longest length."""
+        """Write until `finish` is called, until the longest length, or until the disk is full."""
         try:
             with ExitStack() as opened:
+                opened.enter_context(self._file)
                 while (item := self._waiting.get()) is not None:
                     self._write(*item, opened)
-                    if self.frames >= MAX_FRAMES:
+                    if self.frames >= MAX_FRAMES or self._file.full:
                         break
-        except Exception:  # a full disk, say: the conversation goes on without
+        except Exception:  # a broken disk, say: the conversation goes on without
             logger.exception("the recording failed")
-            self.frames = 0
+            self.frames, self.problem = 0, FAILED
+        else:
+            if self._file.full:
+                logger.warning("the recording ended: no room in %s", self.path.parent)
+                self.problem = DISK_FULL
         finally:
             self.on = False
 
@@ -147,7 +176,7 @@ class _Take(threading.Thread):
                 return  # it begins with an image
             height, width = frame.pixels.shape[:2]
             self._size_px = (width - width % 2, height - height % 2)  # H.264 wants even ones
-            self._writer = opened.enter_context(Mp4Writer(self.path, *self._size_px))
+            self._writer = opened.enter_context(Mp4Writer(self._file, *self._size_px))
             self._first = self._next = number
         if number > self._next:
             self._writer.hold(np.zeros(frames_to_samples(number - self._next), np.float32))

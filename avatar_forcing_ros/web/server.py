@@ -6,9 +6,8 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
-from pathlib import Path
 from typing import Any, TypeVar
 
 import cv2
@@ -27,15 +26,17 @@ from avatar_forcing_ros.web import speech
 from avatar_forcing_ros.web.access import Access, RefusedError
 from avatar_forcing_ros.web.backend import AvatarBackend
 from avatar_forcing_ros.web.commands import read_expression, read_gaze_target, require_avatar
-from avatar_forcing_ros.web.middleware import SECURITY_HEADERS, guard
+from avatar_forcing_ros.web.middleware import SECURITY_HEADERS, guard, read_body
 from avatar_forcing_ros.web.session_manager import CHECK_PERIOD_S, SessionManager
-from avatar_forcing_ros.web.user_media import MAX_UPLOAD_BYTES, uploaded_audio, uploaded_image
+from avatar_forcing_ros.web.static_files import add_static_files
+from avatar_forcing_ros.web.upload_decoding import UploadDecoder
 
-STATIC = Path(__file__).parent / "static"
 KEY_HEADER = "X-Avatar-Key"
 ANSWER_TIMEOUT_S = 10.0
 MAX_WAITING_SPEECH_S = 120
 FILE_PART_BYTES = 1 << 20
+MAX_UPLOAD_BYTES = 8 << 20
+MAX_JSON_BYTES = 100_000  # an offer has some 8,000
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
@@ -56,12 +57,10 @@ class Server:
         self._synthesizer = synthesizer or ProgramSynthesizer()
         self.sessions = SessionManager(backend, max_viewers, local=access.local, now_s=now_s)
         self._portrait_lock = asyncio.Lock()
-        self.app = web.Application(
-            client_max_size=MAX_UPLOAD_BYTES, middlewares=[guard(access, now_s)]
-        )
+        self._decoder = UploadDecoder()
+        self.app = web.Application(middlewares=[guard(access, now_s)])
         self.app.add_routes(
             [
-                web.get("/", self._file("index.html")),
                 web.get("/api/state", self._state),
                 web.get("/api/portrait", self._portrait),
                 web.get("/api/expressions", self._expressions),
@@ -79,8 +78,7 @@ class Server:
                 web.get("/api/recording", self._recording, allow_head=False),
             ]
         )
-        for path in sorted(STATIC.iterdir()):
-            self.app.router.add_get(f"/static/{path.name}", self._file(path.name))
+        add_static_files(self.app)
         self.app.cleanup_ctx.append(self._check_connections)
         self.app.on_shutdown.append(self._close)
 
@@ -102,13 +100,6 @@ class Server:
 
     async def _close(self, app: web.Application) -> None:
         await self.sessions.close()
-
-    @staticmethod
-    def _file(name: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        async def give(request: web.Request) -> web.StreamResponse:
-            return web.FileResponse(STATIC / name)
-
-        return give
 
     async def _join(self, request: web.Request) -> web.Response:
         """Offer in, answer and key out."""
@@ -140,7 +131,9 @@ class Server:
     async def _speak_audio(self, request: web.Request) -> web.Response:
         """Audio for the avatar to speak, a file of any format."""
         turn = self._require_speaker(request)
-        samples = await asyncio.to_thread(uploaded_audio, await request.read())
+        data = await read_body(request, MAX_UPLOAD_BYTES)
+        required_capacity(self._backend, 0)  # else it would be decoded in vain
+        samples = await self._decoder.audio(data, _key(request))
         return self._push_speech(samples, turn)
 
     def _push_speech(self, samples: NDArray[np.float32], turn: int) -> web.Response:
@@ -179,9 +172,10 @@ class Server:
 
     async def _set_portrait(self, request: web.Request) -> web.Response:
         """Another face, from an image."""
-        turn, data = self._require_speaker(request), await request.read()
+        turn = self._require_speaker(request)
+        data = await read_body(request, MAX_UPLOAD_BYTES)
+        image = await self._decoder.image(data, _key(request))
         async with self._portrait_lock:
-            image = await asyncio.to_thread(uploaded_image, data)
             self.sessions.require_same_turn(turn)
             try:
                 await _result(await asyncio.to_thread(self._backend.set_portrait, image))
@@ -203,7 +197,7 @@ class Server:
         """The recording, once: it is deleted when it has been sent."""
         self._require_speaker(request)
         path, name = self.sessions.recorder.file()
-        response = web.StreamResponse(headers=SECURITY_HEADERS)
+        response = web.StreamResponse(headers=SECURITY_HEADERS | {"Cache-Control": "no-store"})
         response.content_type, response.content_length = "video/mp4", path.stat().st_size
         response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
         await response.prepare(request)
@@ -312,9 +306,9 @@ def _key(request: web.Request) -> str:
 
 
 async def _json_body(request: web.Request) -> dict[str, Any]:
-    """The request's JSON object; RefusedError (400) where it has none."""
+    """The request's JSON object; RefusedError (400, 413) where it has none, or a large one."""
     try:
-        body = json.loads(await request.read())
+        body = json.loads(await read_body(request, MAX_JSON_BYTES))
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):

@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
+import os
 import signal
 import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
 
 from avatar_forcing_ros.config import ServerConfig
 from avatar_forcing_ros.errors import OutputError
 from avatar_forcing_ros.resources import user_path
-from avatar_forcing_ros.web.access import Access, access_for, tls_context
+from avatar_forcing_ros.web.access import Access, access_for, tls_context, trusted_networks
 from avatar_forcing_ros.web.backend import AvatarBackend
-from avatar_forcing_ros.web.library_patches import install_patches, limit_connections
+from avatar_forcing_ros.web.connection_limit import ConnectionLimit
+from avatar_forcing_ros.web.library_patches import (
+    LOOPBACK,
+    install_patches,
+    outer_addresses,
+)
 from avatar_forcing_ros.web.middleware import limit_log_rate
+from avatar_forcing_ros.web.recorder import remove_files
 from avatar_forcing_ros.web.server import Server
 
-SHUTDOWN_S = 2.0  # for requests that are being answered
+SHUTDOWN_S = 0.5  # for requests that are being answered
+MAX_END_S = 2.5  # for all that goes on when the process is to end
 KEEPALIVE_S = 30.0  # how long a connection may be open without a whole request
-MAX_CONNECTIONS = 200
+MAX_CONNECTIONS, MAX_CONNECTIONS_PER_VISITOR = 200, 50  # a browser opens six
+CONNECTION_SETTINGS: dict[str, Any] = {"auto_decompress": False}  # of aiohttp; none is read
+ANY_ADDRESS = ("0.0.0.0", "::", "")
 
 
 @dataclass(frozen=True)
@@ -42,15 +54,32 @@ class Endpoint:
             user_path(name) if name else None
             for name in (config.token_file, config.tls_cert, config.tls_key)
         )
-        access = access_for(config.host, token_file, open_to_viewers=config.open_to_viewers)
+        access = access_for(
+            config.host,
+            token_file,
+            open_to_viewers=config.open_to_viewers,
+            trusted_proxies=trusted_networks(config.trusted_proxy),
+        )
         tls = tls_context(certificate, key)
         return cls(access, config.host, config.port, tls, config.max_viewers)
 
     @property
     def url(self) -> str:
-        """What to open in a browser."""
-        name = "localhost" if self.access.local else self.host
-        return f"{'https' if self.tls else 'http'}://{name}:{self.port}"
+        """What to open in a browser: on another machine, where others can reach it."""
+        return self.urls[:2][-1]
+
+    @property
+    def urls(self) -> list[str]:
+        """All addresses to open: of a server that listens on all of them this machine's first."""
+        names = [self.host]
+        if self.host in ANY_ADDRESS:
+            # asyncio takes :: for all addresses of IPv6 alone
+            ipv4, ipv6 = self.host != "::", self.host != "0.0.0.0"
+            names = ["localhost" if ipv4 else "::1", *outer_addresses(ipv4, ipv6)]
+        elif self.host == LOOPBACK:
+            names = ["localhost"]
+        names = [f"[{name}]" if ":" in name else name for name in names]
+        return [f"{'https' if self.tls else 'http'}://{name}:{self.port}" for name in names]
 
 
 async def serve(
@@ -64,10 +93,17 @@ async def serve(
         access_log=None,
         shutdown_timeout=SHUTDOWN_S,
         keepalive_timeout=KEEPALIVE_S,
+        **CONNECTION_SETTINGS,
     )
     await runner.setup()
     assert runner.server
-    limit_connections(runner.server, MAX_CONNECTIONS)
+    access = endpoint.access
+    ConnectionLimit(
+        runner.server,
+        MAX_CONNECTIONS,
+        MAX_CONNECTIONS_PER_VISITOR,
+        lambda address: None if access.trusts(address) else access.visitor(address),
+    )
     try:
         try:
             await web.TCPSite(
@@ -89,16 +125,34 @@ async def serve(
 def serve_until_signal(
     backend: AvatarBackend, endpoint: Endpoint, ready: Callable[[], None]
 ) -> None:
-    """Answer requests until SIGINT or SIGTERM; OutputError where the address cannot be bound."""
+    """Answer requests until SIGINT or SIGTERM; OutputError where the address cannot be bound.
+
+    The whole process ends within MAX_END_S of the signal, whatever goes on in its threads.
+    """
 
     async def run() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
+
+        def end() -> None:
+            stop.set()
+            limit = threading.Timer(MAX_END_S, _end_at_once)
+            limit.daemon = True
+            limit.start()
+
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(number, end)
         await serve(backend, endpoint, ready, stop)
 
     asyncio.run(run())
+
+
+def _end_at_once() -> None:
+    """End this process and those that it began; no recording stays behind."""
+    for child in multiprocessing.active_children():
+        child.kill()
+    remove_files()
+    os._exit(0)  # as it was asked to
 
 
 class ServerThread:

@@ -1,4 +1,4 @@
-"""What a browser sends: camera and microphone as stamped media, and uploaded files."""
+"""What a browser sends: camera and microphone as stamped media."""
 
 from __future__ import annotations
 
@@ -10,21 +10,14 @@ import av
 import numpy as np
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av.error import FFmpegError
-from numpy.typing import NDArray
 
 from avatar_forcing_ros.downmix import Downmix
-from avatar_forcing_ros.errors import MediaError
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
-from avatar_forcing_ros.media_files.reading import decode_audio
-from avatar_forcing_ros.rig.image_files import decode_image
 from avatar_forcing_ros.sync.clock_mapping import RemoteClock
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
+from avatar_forcing_ros.web.video_decoder import MAX_CAMERA_PIXELS
 
-MAX_CAMERA_PIXELS = 1920 * 1088
 MAX_CAMERA_SIDE_PX = 640  # a face is found as well in no larger image, and costs less
-MAX_UPLOAD_BYTES = 8 * 1024 * 1024
-MAX_UPLOAD_AUDIO_S = 60.0
-MIN_SIDE_PX = 64
 
 
 class Camera:
@@ -114,25 +107,6 @@ class Microphone:
                 samples = downmix(channels)
                 self._push(AudioChunk(samples, SAMPLE_RATE_HZ, stamp_ns))
                 stamp_ns += round(len(samples) * 1e9 / SAMPLE_RATE_HZ)
-
-
-def uploaded_image(data: bytes) -> NDArray[np.uint8]:
-    """The image ``[H, W, 3]`` RGB in `data`; MediaError for another format or size."""
-    image = decode_image(data, "image")
-    height, width = image.shape[:2]
-    if min(width, height) < MIN_SIDE_PX:
-        raise MediaError(
-            "image",
-            expected=f"sides of at least {MIN_SIDE_PX} pixels",
-            got=f"{width} x {height}",
-            remedy="take a larger one",
-        )
-    return image
-
-
-def uploaded_audio(data: bytes) -> NDArray[np.float32]:
-    """The audio ``[n]``, 16 kHz, in `data`; MediaError where it is none, or too long."""
-    return decode_audio(data, MAX_UPLOAD_AUDIO_S)
 
 
 def _resampler() -> av.AudioResampler:

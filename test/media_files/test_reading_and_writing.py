@@ -15,6 +15,7 @@ from avatar_forcing_ros.errors import MediaError, OutputError
 from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.media_files.reading import (
     at_frame_rate,
+    decode_audio,
     read_audio,
     read_video,
     read_video_audio,
@@ -51,6 +52,40 @@ def test_any_audio_becomes_16_khz_mono(
     spectrum = np.abs(np.fft.rfft(samples[1000:7000]))
     assert abs(spectrum.argmax() * 16_000 / 6000 - 440) < 5
     assert np.sqrt(np.mean(samples[1000:7000] ** 2)) == pytest.approx(0.354, abs=0.03)
+
+
+def matroska(path: Path, change: tuple[bytes, bytes]) -> Path:
+    """Half a second of audio with a title, and some bytes of the file changed."""
+    with av.open(str(path), "w", format="matroska") as file:
+        file.metadata["title"] = "a title"
+        stream = file.add_stream("libopus", 48_000, layout="mono")
+        samples = tone(48_000, 0.5).astype(np.float32)[None]
+        frame = av.AudioFrame.from_ndarray(samples, format="flt", layout="mono")
+        frame.sample_rate = 48_000
+        file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    data = path.read_bytes()
+    assert change[0] in data
+    path.write_bytes(data.replace(*change))
+    return path
+
+
+def test_tags_of_any_encoding_are_passed_over(tmp_path: Path) -> None:
+    path = matroska(tmp_path / "a.mka", (b"a title", b"\xff\xfetitl\xe9"))
+    assert abs(len(read_audio(path)) - 8_000) <= 400
+    assert abs(len(decode_audio(path.read_bytes(), 1.0)) - 8_000) <= 400
+
+
+def test_a_track_of_an_unknown_codec_is_a_sentence(tmp_path: Path) -> None:
+    audio = matroska(tmp_path / "a.mka", (b"A_OPUS", b"A_OPUX"))
+    with pytest.raises(MediaError, match="an unknown codec; give a WAV"):
+        read_audio(audio)
+    write_video(tmp_path / "v.mp4")
+    video = tmp_path / "unknown.mp4"
+    video.write_bytes((tmp_path / "v.mp4").read_bytes().replace(b"avc1", b"xyz1"))
+    for read in (read_video, read_video_audio):
+        with pytest.raises(MediaError, match="a video track of an unknown codec"):
+            read(video)
 
 
 def test_audio_track_of_a_video_is_read(tmp_path: Path) -> None:

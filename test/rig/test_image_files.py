@@ -259,3 +259,14 @@ def test_a_preview_in_a_jpeg_is_no_scan_of_it(picture: Pillow.Image) -> None:
     data = coded(small, "JPEG")
     segment = b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif
     assert off_by(data[:2] + segment + data[2:] + coded(picture, "JPEG") * 60, small) == 0.0
+
+
+def test_an_image_for_which_there_is_no_memory_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*more: object, **most: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("PIL.Image.open", fail)
+    with pytest.raises(MediaError, match=r"image for which there is memory.*make it smaller"):
+        decode_image(b"an image", "portrait")

@@ -12,7 +12,15 @@ pytest.importorskip("aiohttp")
 from web_fixture import SIZE_PX, Browser, WebFixture, run_with_server
 
 from avatar_forcing_ros.errors import ConfigError
-from avatar_forcing_ros.web.access import Access, RefusedError, access_for, host_name, is_local
+from avatar_forcing_ros.web import middleware
+from avatar_forcing_ros.web.access import (
+    Access,
+    RefusedError,
+    access_for,
+    host_name,
+    is_local,
+    trusted_networks,
+)
 
 TOKEN = "a-word-of-24-characters!"
 
@@ -61,6 +69,11 @@ def test_a_foreign_name_is_no_local_one(host: str | None) -> None:
         Access(local=True).check_host(host)
 
 
+@pytest.mark.parametrize("host", ["localhost:80", "127.0.0.1", "127.0.0.2:80", "[::1]:80"])
+def test_names_and_addresses_of_this_machine_are_local(host: str) -> None:
+    Access(local=True).check_host(host)
+
+
 @pytest.mark.parametrize(
     "origin", [None, "null", "", "http://[", "http://evil.example", "http://localhost"]
 )
@@ -68,6 +81,34 @@ def test_another_origin_is_refused(origin: str | None) -> None:
     with pytest.raises(RefusedError, match="own page"):
         Access(local=True).check_origin(origin, "localhost:8080")
     Access(local=True).check_origin("http://LOCALHOST:8080", "localhost:8080")
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "visitor"),
+    [
+        ("127.0.0.1", [], "127.0.0.1"),
+        ("127.0.0.1", ["1.2.3.4"], "1.2.3.4"),
+        ("127.0.0.1", ["6.6.6.6, 1.2.3.4", "10.0.0.9"], "1.2.3.4"),  # the first one is a claim
+        ("127.0.0.1", ["1.2.3.4:5678"], "1.2.3.4"),
+        ("127.0.0.1", ["[2001:db8::1]:80"], "2001:db8::/64"),
+        ("127.0.0.1", ["unknown"], "127.0.0.1"),
+        ("127.0.0.1", ["10.0.0.8, 10.0.0.9"], "10.0.0.8"),
+        ("1.2.3.4", ["5.6.7.8"], "1.2.3.4"),  # not a proxy of ours
+        ("2001:db8::1", [], "2001:db8::/64"),
+        ("2001:db8::2%eth0", [], "2001:db8::/64"),
+        ("::ffff:1.2.3.4", [], "1.2.3.4"),
+        ("", [], ""),
+    ],
+)
+def test_who_is_counted(peer: str, forwarded: list[str], visitor: str) -> None:
+    access = Access(local=True, trusted_proxies=trusted_networks("127.0.0.1, 10.0.0.0/8"))
+    assert access.visitor(peer, forwarded) == visitor
+
+
+def test_a_proxy_that_is_no_address_is_an_error() -> None:
+    with pytest.raises(ConfigError, match=r"trusted-proxy.*127\.0\.0\.1"):
+        trusted_networks("proxy.example")
+    assert trusted_networks("") == ()
 
 
 def test_over_http() -> None:
@@ -96,6 +137,42 @@ def test_over_http() -> None:
             assert reply.status == 403
 
     run_with_server(ask, Access(True, TOKEN))
+
+
+def test_what_another_site_asks_for_is_refused_and_not_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(middleware, "REQUEST_BURST", 2)
+    monkeypatch.setattr(middleware, "REQUESTS_PER_S", 1e-9)
+
+    async def ask(fixture: WebFixture) -> None:
+        async def status(path: str, site: str, destination: str) -> int:
+            headers = {"Sec-Fetch-Site": site, "Sec-Fetch-Dest": destination}
+            async with fixture.client.get(path, headers=headers) as reply:
+                assert reply.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+                return reply.status
+
+        for _ in range(5):
+            assert await status("/api/portrait", "cross-site", "image") == 403
+            assert await status("/static/app.js", "cross-site", "script") == 403
+            assert await status("/", "cross-site", "iframe") == 403
+        assert await status("/", "cross-site", "document") == 200  # a link
+        assert await status("/api/portrait", "same-origin", "image") == 200
+
+    run_with_server(ask)
+
+
+@pytest.mark.parametrize(
+    ("proxies", "host", "has_it"),
+    [("127.0.0.1", "a.b", True), ("", "a.b", False), ("127.0.0.1", "localhost", False)],
+)
+def test_who_came_by_https_comes_so_again(proxies: str, host: str, has_it: bool) -> None:
+    async def ask(fixture: WebFixture) -> None:
+        headers = {"X-Forwarded-Proto": "https", "Host": host}
+        async with fixture.client.get("/", headers=headers) as reply:
+            assert ("Strict-Transport-Security" in reply.headers) == has_it
+
+    run_with_server(ask, Access(False, TOKEN, trusted_proxies=trusted_networks(proxies)))
 
 
 def test_open_to_viewers_lets_everybody_watch_and_nobody_talk() -> None:

@@ -26,7 +26,10 @@ from avatar_forcing_ros.web.peer import (
 )
 from avatar_forcing_ros.web.tracks import FULL_SCALE
 
-HEAD = "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\n"
+FINGERPRINT = f"a=fingerprint:sha-256 {':'.join(['A0'] * 32)}\r\n"
+ICE = f"a=ice-ufrag:abcd\r\na=ice-pwd:{'x' * 22}\r\n"
+AUDIO = "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\n"
+HEAD = f"v=0\r\n{FINGERPRINT}{ICE}{AUDIO}"
 TWICE = "m=video 9 X 0\r\na=mid:0\r\n"
 MUTANTS = 150
 
@@ -83,6 +86,24 @@ def test_addresses_and_names_are_not_without_number() -> None:
 )
 def test_too_much_is_refused(sdp: str) -> None:
     with pytest.raises(RefusedError, match="WebRTC offer"):
+        checked_offer(sdp, None)
+
+
+@pytest.mark.parametrize(
+    ("sdp", "missing"),
+    [
+        (f"v=0\r\n{ICE}{AUDIO}", "a fingerprint"),
+        (f"v=0\r\n{ICE}{AUDIO}{FINGERPRINT}m=video 9 X 0\r\na=mid:1\r\n", "a fingerprint"),
+        (HEAD.replace("sha-256", "md5"), "a fingerprint"),
+        (HEAD.replace(":A0", ""), "a fingerprint"),
+        (HEAD.replace("ice-ufrag", "x"), "an ICE user name"),
+        (HEAD.replace("ice-pwd", "x"), "an ICE password"),
+    ],
+)
+def test_an_offer_that_says_not_who_sends_it_is_refused(sdp: str, missing: str) -> None:
+    checked_offer(HEAD, None)
+    checked_offer(f"v=0\r\n{AUDIO}{FINGERPRINT}{ICE}", None)
+    with pytest.raises(RefusedError, match=f"one without {missing}"):
         checked_offer(sdp, None)
 
 

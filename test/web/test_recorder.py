@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import threading
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from web_fixture import Browser, WebFixture, run_with_server
 
 from avatar_forcing_ros.errors import OutputError
 from avatar_forcing_ros.media import AvatarFrame
+from avatar_forcing_ros.media_files.reserved_file import ReservedFile
 from avatar_forcing_ros.timebase import FRAME_PERIOD_S, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 from avatar_forcing_ros.web import recorder as recorder_module
 from avatar_forcing_ros.web.access import RefusedError
@@ -68,7 +71,7 @@ def test_audio_and_image_are_together_after_gaps_too(monkeypatch: pytest.MonkeyP
     expected = np.array([25, 50, 75]) * FRAME_PERIOD_S - 7 * FRAME_PERIOD_S
     assert np.abs(flashes - expected).max() < 1e-3
     assert np.abs(clicks - flashes).max() <= MOST_APART_S
-    assert recorder.state() == {"on": False, "ready": True, "s": 3.7, "dropped": 0}
+    assert recorder.state() == {"on": False, "ready": True, "s": 3.7, "dropped": 0, "problem": ""}
     recorder.discard()
     assert not path.exists()
     assert not recorder.state()["ready"]
@@ -129,7 +132,71 @@ def test_a_writer_that_fails_ends_the_recording_alone(
     recorder = recorded({i: frame(i) for i in range(5)}, monkeypatch)
     assert "recording failed" in caplog.text
     assert not recorder.state()["ready"]
+    assert recorder.state()["problem"] == recorder_module.FAILED
     recorder.discard()
+
+
+class SmallDisk(io.FileIO):
+    """A file on a device of `room` bytes, of which `reserve` takes some while it is open."""
+
+    room = 500_000
+    reserve: io.BytesIO
+
+    def write(self, data: Any) -> int:
+        taken = 0 if self.reserve.closed else 250_000
+        free = self.room - taken - self.tell()
+        if free <= 0 and len(data):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(bytes(data)[:free])
+
+
+def small_disk(path: Path, reserve_bytes: int) -> ReservedFile:
+    file = SmallDisk(path, "wb")
+    file.reserve = io.BytesIO()
+    return ReservedFile(file, file.reserve)
+
+
+def noise(number: int) -> AvatarFrame:
+    """What takes room in a file."""
+    pixels = np.random.default_rng(number).integers(0, 256, (64, 64, 3), np.uint8)
+    return AvatarFrame(0, pixels, frame(number).audio)
+
+
+def test_a_full_disk_ends_the_recording_which_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder_module.ReservedFile, "open", small_disk)
+    recorder = recorded({i: noise(i) for i in range(200)}, monkeypatch)
+    state = recorder.state()
+    assert state["problem"] == recorder_module.DISK_FULL
+    assert state["ready"]
+    path, _ = recorder.file()
+    with av.open(str(path)) as file:
+        images = sum(1 for _ in file.decode(video=0))
+    assert images * FRAME_PERIOD_S == pytest.approx(state["s"], abs=0.051)
+    assert 5 < images < 200
+    recorder.discard()
+    assert not path.exists()
+
+
+def test_the_room_for_the_end_is_kept_and_given_back(tmp_path: Path) -> None:
+    with ReservedFile.open(tmp_path / "film", 4 << 20) as file:
+        assert file.write(b"begin") == 5
+        assert not file.full
+    assert (tmp_path / "film").read_bytes() == b"begin"
+    assert [one.name for one in tmp_path.iterdir()] == ["film"]
+
+
+def test_a_disk_without_room_for_the_end_records_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    def fail(*more: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(recorder_module.ReservedFile, "open", fail)
+    with pytest.raises(OutputError, match=r"No space left on device.*TMPDIR"):
+        Recorder().start()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_speaker_records_fetches_once_and_leaves_nothing() -> None:

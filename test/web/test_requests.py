@@ -21,7 +21,7 @@ from web_fixture import Browser, WebFixture, run_with_server
 
 from avatar_forcing_ros.runtime import speech_synthesis
 from avatar_forcing_ros.web import middleware
-from avatar_forcing_ros.web.user_media import MAX_UPLOAD_BYTES
+from avatar_forcing_ros.web.server import MAX_JSON_BYTES, MAX_UPLOAD_BYTES
 
 
 def png_header(width: int, height: int) -> bytes:
@@ -40,6 +40,7 @@ def small_png() -> bytes:
 PLAY_LIST = (
     b"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nfile:///etc/hostname\n#EXT-X-ENDLIST\n"
 )
+DEFLATE = {"Content-Encoding": "deflate"}
 REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
     ("/api/speak_audio", {"data": b""}, 422, "readable audio"),
     ("/api/speak_audio", {"data": b"\x00\xff" * 500}, 422, "readable audio"),
@@ -54,6 +55,10 @@ REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
     ("/api/portrait", {"data": bytes(MAX_UPLOAD_BYTES + 1)}, 413, "8 MB"),
     ("/api/speak_text", {"data": b"{"}, 400, "JSON"),
     ("/api/speak_text", {"data": b"[" * 100_000}, 400, "JSON"),
+    ("/api/speak_text", {"data": b'{"text": "' + bytes(MAX_JSON_BYTES) + b'"}'}, 413, "100 kB"),
+    ("/api/speak_text", {"data": zlib.compress(b"{}"), "headers": DEFLATE}, 415, "not compressed"),
+    ("/api/join", {"data": b"no gzip", "headers": {"Content-Encoding": "gzip"}}, 415, "'gzip'"),
+    ("/api/portrait", {"data": b"no br", "headers": {"Content-Encoding": "br"}}, 415, "'br'"),
     ("/api/speak_text", {"json": {}}, 422, "words"),
     ("/api/speak_text", {"json": {"text": " \x00…\n"}}, 422, "words"),
     ("/api/speak_text", {"json": {"text": "a" * 1_001}}, 422, "1001 characters"),
@@ -74,6 +79,21 @@ def test_bad_requests_are_answered_by_a_sentence(monkeypatch: pytest.MonkeyPatch
             assert sentence in reply["error"]
         assert (await fixture.state())["speaker"]
         await browser.connection.close()
+
+    run_with_server(ask)
+
+
+def test_a_long_request_is_not_read_to_its_end() -> None:
+    async def ask(fixture: WebFixture) -> None:
+        never = asyncio.Event()
+
+        async def endless() -> AsyncIterator[bytes]:
+            yield bytes(MAX_JSON_BYTES + 1)
+            await never.wait()
+
+        status, reply = await fixture.post("/api/join", data=endless())
+        assert status == 413
+        assert "at most 100 kB" in reply["error"]
 
     run_with_server(ask)
 
@@ -178,7 +198,10 @@ def test_a_slow_body_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
             yield b"R"
             await never.wait()
 
-        status, reply = await fixture.post("/api/speak_audio", data=slowly())
+        browser = Browser(fixture)
+        await browser.join()
+        status, reply = await fixture.post("/api/speak_audio", key=browser.key, data=slowly())
+        await browser.connection.close()
         assert status == 408
         assert "faster line" in reply["error"]
 

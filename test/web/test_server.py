@@ -78,11 +78,11 @@ def test_a_face_does_not_outlast_the_turn_of_whom_it_belongs_to() -> None:
 def test_words_are_not_said_in_the_next_ones_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     held = Held()
 
-    def slow(data: bytes) -> NDArray[np.float32]:
-        held.hold()
+    async def slow(decoder: object, data: bytes, visitor: str) -> NDArray[np.float32]:
+        await asyncio.to_thread(held.hold)
         return np.full(16_000, 0.5, np.float32)
 
-    monkeypatch.setattr(server, "uploaded_audio", slow)
+    monkeypatch.setattr(server.UploadDecoder, "audio", slow)
 
     async def talk(fixture: WebFixture) -> None:
         assert await asked_by_one_who_left(fixture, held, "/api/speak_audio", b"words") == 403

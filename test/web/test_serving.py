@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import socket
+import subprocess
+import sys
 import threading
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,8 +28,8 @@ from web_fixture import SIZE_PX, find_face
 from avatar_forcing_ros.errors import OutputError
 from avatar_forcing_ros.media import AudioChunk
 from avatar_forcing_ros.runtime.avatar import Avatar
-from avatar_forcing_ros.web import serving
-from avatar_forcing_ros.web.access import Access
+from avatar_forcing_ros.web import connection_limit, library_patches, serving
+from avatar_forcing_ros.web.access import Access, is_local
 from avatar_forcing_ros.web.backend import LiveBackend
 from avatar_forcing_ros.web.middleware import LIMITED_LOGGERS
 from avatar_forcing_ros.web.serving import Endpoint, ServerThread
@@ -76,6 +82,92 @@ def test_it_answers_until_it_is_stopped_and_leaves_no_thread() -> None:
         urllib.request.urlopen(f"{config.url}/", timeout=20)
 
 
+STUCK = """
+import asyncio, sys, threading
+from flash_backend import FlashBackend
+from avatar_forcing_ros.web.access import Access
+from avatar_forcing_ros.web.recorder import Recorder
+from avatar_forcing_ros.web.serving import Endpoint, serve_until_signal
+
+def ready():
+    asyncio.get_running_loop().run_in_executor(None, threading.Event().wait)
+    Recorder().start()
+    print("ready", flush=True)
+
+serve_until_signal(FlashBackend(), Endpoint(Access(True), "127.0.0.1", int(sys.argv[1])), ready)
+"""
+
+
+def test_it_ends_whatever_goes_on_and_leaves_no_recording(tmp_path: Path) -> None:
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(map(str, (Path(__file__).parent, *sys.path))),
+        "TMPDIR": str(tmp_path),
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-c", STUCK, str(free_port())],
+        stdout=subprocess.PIPE,
+        env=environment,
+        text=True,
+    )
+    with process:
+        try:
+            assert process.stdout
+            assert process.stdout.readline() == "ready\n"
+            assert len(list(tmp_path.glob("avatar-*.mp4"))) == 1
+            process.terminate()
+            assert process.wait(timeout=60) == 0
+        finally:
+            process.kill()
+    assert list(tmp_path.glob("avatar-*")) == []
+
+
+def can_listen_on(host: str) -> bool:
+    with suppress(OSError), closing(socket.create_server((host, 0), family=family(host))):
+        return True
+    return False
+
+
+def family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "0.0.0.0", "::1", "::"])
+def test_the_addresses_that_are_printed_can_be_opened(host: str) -> None:
+    if not can_listen_on(host):
+        pytest.skip(f"this machine has no {host}")
+    access = Access(is_local(host), "" if is_local(host) else "a-word-of-24-characters!")
+    endpoint = Endpoint(access, host, free_port())
+    server = ServerThread(backend(), endpoint)
+    try:
+        assert endpoint.url in endpoint.urls
+        for url in endpoint.urls:
+            with urllib.request.urlopen(url, timeout=20) as reply:
+                assert reply.status == 200, url
+    finally:
+        assert server.stop()
+
+
+@pytest.mark.parametrize(
+    ("host", "urls"),
+    [
+        ("127.0.0.1", ["http://localhost:80"]),
+        ("::1", ["http://[::1]:80"]),
+        ("0.0.0.0", ["http://localhost:80", "http://192.0.2.7:80"]),
+        ("::", ["http://[::1]:80", "http://[2001:db8::7]:80"]),
+        ("", ["http://localhost:80", "http://192.0.2.7:80", "http://[2001:db8::7]:80"]),
+        ("robot.example", ["http://robot.example:80"]),
+    ],
+)
+def test_what_is_printed(host: str, urls: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def addresses(use_ipv4: bool, use_ipv6: bool) -> list[str]:
+        return ["2001:db8::7"] * use_ipv6 + ["192.0.2.7"] * use_ipv4
+
+    monkeypatch.setattr(library_patches, "host_addresses", addresses)
+    endpoint = Endpoint(Access(is_local(host)), host, 80)
+    assert endpoint.urls == urls
+    assert endpoint.url == urls[min(1, len(urls) - 1)]
+
+
 def test_a_port_in_use_is_an_error() -> None:
     with closing(socket.socket()) as taken:
         taken.bind(("127.0.0.1", 0))
@@ -85,17 +177,64 @@ def test_a_port_in_use_is_an_error() -> None:
             ServerThread(backend(), config)
 
 
-def test_connections_are_not_without_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving, "MAX_CONNECTIONS", 3)
+REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+
+def test_who_opens_many_connections_loses_their_own_oldest(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(serving, "MAX_CONNECTIONS", 4)
+    monkeypatch.setattr(serving, "MAX_CONNECTIONS_PER_VISITOR", 3)
     config = Endpoint(Access(local=True), "127.0.0.1", free_port())
     server = ServerThread(backend(), config)
-    held = [socket.create_connection(("127.0.0.1", config.port), timeout=20) for _ in range(4)]
-    assert_ended(held.pop())
-    held[0].sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-    assert held[0].recv(100).startswith(b"HTTP/1.1 200")
+    other = connect(config, "127.0.0.9")
+    held = [connect(config, "127.0.0.1") for _ in range(20)]
+    for line in held[:17]:
+        assert_ended(line)
+    for line in (other, *held[17:]):
+        line.sendall(REQUEST)
+        assert line.recv(100).startswith(b"HTTP/1.1 200")
+        line.close()
+    assert server.stop()
+    assert caplog.records == []
+
+
+def test_many_visitors_do_not_lock_others_out(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(serving, "MAX_CONNECTIONS", 3)
+    monkeypatch.setattr(connection_limit, "ENDING", 1)
+    config = Endpoint(Access(local=True), "127.0.0.1", free_port())
+    server = ServerThread(backend(), config)
+    held = [connect(config, f"127.0.0.{i}") for i in range(1, 40)]
+    reply = next(filter(None, (opened(config) for _ in range(100))))  # those have to go first
+    assert reply.headers["Server"] == "avatar-forcing"
     for line in held:
         line.close()
     assert server.stop()
+    assert [one for one in caplog.records if "Assertion" in caplog.text] == []
+
+
+def test_no_answer_tells_which_server_it_is_of() -> None:
+    config = Endpoint(Access(local=True), "127.0.0.1", free_port())
+    server = ServerThread(backend(), config)
+    with closing(connect(config, "127.0.0.1")) as line:
+        line.sendall(b"nonsense\r\n\r\n")
+        answer = line.recv(1_000)
+    assert b" 400 " in answer
+    assert b"Server: avatar-forcing\r\n" in answer
+    assert server.stop()
+
+
+def opened(config: Endpoint) -> Any:
+    """The page; None where the connection was refused."""
+    with suppress(ConnectionError, urllib.error.URLError):
+        return urllib.request.urlopen(config.url, timeout=20)
+    return None
+
+
+def connect(config: Endpoint, sender: str) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", config.port), 20, (sender, 0))
 
 
 def assert_ended(line: socket.socket) -> None:

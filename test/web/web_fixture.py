@@ -28,6 +28,7 @@ from avatar_forcing_ros.web.access import Access
 from avatar_forcing_ros.web.backend import LiveBackend
 from avatar_forcing_ros.web.library_patches import install_patches
 from avatar_forcing_ros.web.server import KEY_HEADER, Server
+from avatar_forcing_ros.web.serving import CONNECTION_SETTINGS
 from avatar_forcing_ros.web.session_manager import SessionManager
 
 SIZE_PX = 64
@@ -154,7 +155,9 @@ async def web_fixture(
     clock = time.monotonic
     live = backend(avatar, find_face)
     server = Server(live, access, now_s=lambda: clock() + fixture.ahead_s)
-    async with TestClient(TestServer(server.app)) as client:
+    listening = TestServer(server.app)
+    await listening.start_server(**CONNECTION_SETTINGS)
+    async with TestClient(listening) as client:
         fixture = WebFixture(avatar, live, client, server.sessions)
         yield fixture
     assert not avatar.running

@@ -34,7 +34,9 @@ function askForToken(wasWrong) {
   return asking;
 }
 
-async function request(path, { timeoutMs, ...options } = {}) {
+const MAX_TRIES = 4;
+
+async function request(path, { timeoutMs, tries = 1, ...options } = {}) {
   const [token, place] = [kept("token"), key()];
   const headers = { Authorization: `Bearer ${token}`, "X-Avatar-Key": place };
   const signal = timeoutMs ? AbortSignal.timeout(timeoutMs) : undefined;
@@ -48,6 +50,11 @@ async function request(path, { timeoutMs, ...options } = {}) {
     // another request may have got the right one in the meantime
     if (token === kept("token")) await askForToken(token !== "");
     return request(path, { timeoutMs, ...options });
+  }
+  if (reply.status === 429 && tries < MAX_TRIES) { // too many from this address: they get fewer
+    const seconds = Number(reply.headers.get("Retry-After")) || 3;
+    await new Promise((over) => { setTimeout(over, 1000 * seconds); });
+    return request(path, { timeoutMs, tries: tries + 1, ...options });
   }
   // the connection was renewed while this was on its way
   if (reply.status === 403 && place !== key()) return request(path, { timeoutMs, ...options });

@@ -23,7 +23,7 @@ export function recordingOver() {
   draw("record", "record", "Record");
 }
 
-async function download(dropped) {
+async function download({ dropped, problem }) {
   const { blob, name } = await getFile("/api/recording");
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
@@ -31,7 +31,7 @@ async function download(dropped) {
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
   const lost = dropped ? ` ${dropped} frames are missing: the server was too busy.` : "";
-  showStatus(`Saved as ${name}.${lost}`);
+  showStatus(`Saved as ${name}.${lost}${problem ? ` ${problem}` : ""}`, Boolean(problem));
 }
 
 export async function startRecording() {
@@ -48,14 +48,14 @@ export async function stopRecording() {
   recordingOver();
   showStatus("Saving the recording…");
   const state = await postJson("/api/record", { on: false });
-  if (!state.ready) throw new Error("Nothing was recorded.");
-  await download(state.dropped);
+  if (!state.ready) throw new Error(state.problem || "Nothing was recorded.");
+  await download(state);
 }
 
 // `state.recording`: the server ends a recording that has become too long, or was lost
 export async function followRecording(state) {
   if (!recording() || !state || state.on || performance.now() - begunMs < 2000) return;
   recordingOver();
-  if (state.ready) await download(state.dropped);
-  else showStatus("The recording was lost with the connection.", true);
+  if (state.ready) await download(state);
+  else showStatus(state.problem || "The recording was lost with the connection.", true);
 }
