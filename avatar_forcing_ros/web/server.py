@@ -116,6 +116,8 @@ class Server:
         if body.get("role") != "viewer":
             self._access.check_token(request.headers.get("Authorization"))
         answer, key = await self.sessions.join(body.get("sdp"), body.get("role"), body.get("key"))
+        if request.transport is None or request.transport.is_closing():
+            await self.sessions.abandon(key)  # reloaded, ended or timed out: nobody knows this key
         return web.json_response({"type": "answer", "sdp": answer, "key": key})
 
     async def _leave(self, request: web.Request) -> web.Response:

@@ -160,6 +160,25 @@ def test_a_place_that_the_server_gave_up_is_taken_again(visit: Visit, standing: 
     assert peer.role == "speaker"
 
 
+def test_a_double_click_and_an_end_while_it_connects_leave_no_orphaned_seat(
+    visit: Visit, standing: Standing
+) -> None:
+    visit.until("!document.querySelector('#face').hidden")
+    visit.page.dblclick("#talk")
+    visit.live()
+    assert len(standing.server.sessions.peers) == 1
+    assert "error" not in visit.ask("document.querySelector('#status').className")
+    visit.page.click("#leave")
+    visit.until("document.body.dataset.phase === 'ready'")
+    visit.page.click("#talk")
+    visit.page.click("#leave")  # before it is there
+    assert visit.ask("document.body.dataset.phase") == "ready"
+    wait_for(visit, lambda: not standing.server.sessions.peers)
+    visit.page.click("#talk")
+    visit.live()
+    assert visit.console_errors == []
+
+
 def test_a_wrong_token_is_refused_and_the_right_one_opens(
     browser: Any, stand: Callable[..., Standing]
 ) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -10,10 +13,10 @@ pytest.importorskip("aiortc")
 pytest.importorskip("aiohttp")
 
 from aiortc import AudioStreamTrack, VideoStreamTrack
-from web_fixture import SIZE_PX, Browser, WebFixture, portrait, run_with_server
+from web_fixture import SIZE_PX, TIMEOUT_S, Browser, WebFixture, portrait, run_with_server
 
 from avatar_forcing_ros.web.peer import SILENCE_TIMEOUT_S
-from avatar_forcing_ros.web.session_manager import RESERVE_S
+from avatar_forcing_ros.web.turn_queue import RESERVE_S
 
 
 def test_a_viewer_asks_and_the_speaker_hands_over() -> None:
@@ -91,6 +94,37 @@ def test_the_first_face_comes_back_when_the_speaker_leaves() -> None:
         await fixture.post("/api/leave", key=speaker.key)
         assert fixture.avatar.portrait.image[0, 0, 0] == 100
         await speaker.connection.close()
+
+    run_with_server(talk)
+
+
+def test_a_browser_that_does_not_wait_for_the_answer_leaves_no_place_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def talk(fixture: WebFixture) -> None:
+        begun, go_on = threading.Event(), threading.Event()
+        start = fixture.backend.start
+
+        def slow_start(*arguments: Any) -> None:
+            begun.set()
+            assert go_on.wait(TIMEOUT_S)
+            start(*arguments)
+
+        monkeypatch.setattr(fixture.backend, "start", slow_start)
+        impatient, other = Browser(fixture), Browser(fixture)
+        joining = asyncio.ensure_future(impatient.join())
+        assert await asyncio.to_thread(begun.wait, TIMEOUT_S)
+        joining.cancel()  # the page was reloaded: its requests end
+        await asyncio.gather(joining, return_exceptions=True)
+        waiting = asyncio.ensure_future(other.join())
+        go_on.set()
+        await waiting
+        # one that came in between is refused; the place is free at once, not after a timeout
+        await fixture.until(lambda state: other.key or not state["turn"]["held"])
+        assert other.key or (await Browser(fixture).join())[0] == 200
+        assert len(fixture.sessions.peers) == 1
+        for browser in (impatient, other):
+            await browser.connection.close()
 
     run_with_server(talk)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from avatar_forcing_ros.web.session_manager import RESERVE_S, TurnQueue
+from avatar_forcing_ros.web.turn_queue import RESERVE_S, TurnQueue
 
 LATER_S = RESERVE_S + 1.0
 
@@ -87,3 +87,16 @@ def test_a_peer_keeps_its_place_in_line_under_another_key() -> None:
     assert queue.state("BB")["offered"]
     queue.lose("c", 0.0)
     assert queue.waiting == 1
+
+
+def test_an_abandoned_join_frees_its_turn_or_gives_it_back() -> None:
+    queue = held_by("a")
+    queue.abandon("a", 0.0)
+    assert (queue.is_free, queue.ended_turns) == (True, 1)
+    queue = held_by("a")
+    queue.lose("a", 0.0)
+    queue.take("a", "A")
+    queue.abandon("A", 1.0)  # it came again, but did not wait for the answer
+    assert (queue.may_take("a"), queue.may_take("A"), queue.ended_turns) == (True, False, 0)
+    queue.expire(1.0 + LATER_S)
+    assert (queue.is_free, queue.ended_turns) == (True, 1)

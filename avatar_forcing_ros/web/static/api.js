@@ -34,23 +34,31 @@ function askForToken(wasWrong) {
   return asking;
 }
 
-async function request(path, { timeoutMs, ...options } = {}) {
-  const [token, place] = [kept("token"), key()];
+// `place` is a key other than this page's; `signal` gives the request up
+async function request(path, { timeoutMs, place: other, signal, ...options } = {}) {
+  const [token, place] = [kept("token"), other ?? key()];
   const headers = { Authorization: `Bearer ${token}`, "X-Avatar-Key": place };
-  const signal = timeoutMs ? AbortSignal.timeout(timeoutMs) : undefined;
+  const again = () => request(path, { timeoutMs, place: other, signal, ...options });
+  const given = new AbortController();
+  const giveUp = () => given.abort();
+  const limit = timeoutMs && setTimeout(giveUp, timeoutMs);
+  signal?.addEventListener("abort", giveUp);
+  if (signal?.aborted) giveUp();
   let reply;
   try {
-    reply = await fetch(path, { ...options, headers, signal });
+    reply = await fetch(path, { ...options, headers, signal: given.signal });
   } catch {
     throw new Error("The server does not answer. Is it still running?");
+  } finally {
+    clearTimeout(limit);
   }
   if (reply.status === 401) {
     // another request may have got the right one in the meantime
     if (token === kept("token")) await askForToken(token !== "");
-    return request(path, { timeoutMs, ...options });
+    return again();
   }
   // the connection was renewed while this was on its way
-  if (reply.status === 403 && place !== key()) return request(path, { timeoutMs, ...options });
+  if (reply.status === 403 && other === undefined && place !== key()) return again();
   if (!reply.ok) {
     const body = await reply.json().catch(() => ({}));
     throw Object.assign(new Error(body.error || `The server answered ${reply.status}.`),

@@ -36,6 +36,7 @@ let state = { mode: "live", state: "asleep", speaker: false, viewers: 0 };
 let stopMeter = null;
 let mode = null;
 let handedOver = false;
+let starting = null; // what is being started; another click meanwhile changes nothing
 
 function showOverlay(text) {
   at("overlay").hidden = !text;
@@ -110,13 +111,26 @@ async function showTracks(avatar, view) {
 }
 
 async function start(role, { after = null } = {}) {
+  if (starting) return;
+  const mine = starting = {};
+  try {
+    await startNow(role, after, () => starting === mine);
+  } finally {
+    if (starting === mine) starting = null;
+  }
+}
+
+// `wanted` says whether it was not ended meanwhile
+async function startNow(role, after, wanted) {
   showStatus("");
   handedOver = after === "speaker";
   wakeMeters();
   if (role === "viewer") media.close();
   else {
+    connection.prepare();
     if (mode === "telepresence" || state.wants_camera === false) media.wished.video = false;
     await media.open();
+    if (!wanted()) return;
     stopMeter?.();
     stopMeter = meter(media.stream, (level) => at("level").style.setProperty("--level", level));
   }
@@ -130,6 +144,7 @@ async function start(role, { after = null } = {}) {
 }
 
 async function leave() {
+  starting = null;
   if (recording()) await stopRecording().catch(() => {});
   connection.close();
   showStatus("");
@@ -179,7 +194,7 @@ async function refresh() {
   if (!at("panel").hidden) show(at("metrics"), state, await measured(connection.line?.peer));
   await followRecording(state.recording);
   if (generation !== connection.generation) return;
-  if (connection.role === "viewer" && state.turn?.offered) await start("speaker");
+  if (connection.role === "viewer" && state.turn?.offered) reportErrors(() => start("speaker"))();
   else if (connection.role === "speaker" && state.you === "viewer") await watch();
 }
 

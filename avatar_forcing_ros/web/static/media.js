@@ -20,6 +20,7 @@ export class Media {
     this.stream = new MediaStream();
     this.wished = { audio: true, video: true };
     this.senders = {};
+    this.closings = 0; // what is opened meanwhile is closed again
   }
 
   track(kind) {
@@ -34,12 +35,13 @@ export class Media {
   // what there is of both, as wished; nothing where the browser gives none
   async open() {
     if (!navigator.mediaDevices) return;
+    const { closings } = this;
     const kinds = ["audio", "video"].filter((kind) => this.wished[kind] && !this.track(kind));
     const ask = (some) => opened(Object.fromEntries(some.map((kind) => [kind, WANTED[kind]])));
     let tracks = kinds.length ? await ask(kinds) : [];
     if (tracks?.length === 0 && kinds.length > 1)
       tracks = (await ask(["audio"])) ?? (await ask(["video"]));
-    (tracks ?? []).forEach((track) => this.add(track));
+    (tracks ?? []).forEach((track) => (closings === this.closings ? this.add(track) : track.stop()));
   }
 
   send(kind, track) {
@@ -76,6 +78,7 @@ export class Media {
   }
 
   close() {
+    this.closings += 1;
     this.senders = {};
     this.stream.getTracks().forEach((track) => this.drop(track));
   }
