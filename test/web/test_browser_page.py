@@ -196,6 +196,26 @@ def test_a_wrong_token_is_refused_and_the_right_one_opens(
     here.close()
 
 
+@pytest.mark.parametrize(
+    ("token", "written"),
+    [
+        ("a+word/of+24+characters==", "a+word/of+24+characters=="),
+        ("a+word/of+24+characters==", "a%2Bword%2Fof%2B24%2Bcharacters%3D%3D"),
+        ("100%-of-24-characters-%zz", "100%-of-24-characters-%zz"),
+    ],
+)
+def test_a_link_opens_the_page_with_any_token(
+    browser: Any, stand: Callable[..., Standing], token: str, written: str
+) -> None:
+    server = stand(FlashBackend, Access(True, token))
+    here = Visit(browser, f"{server.url}#token={written}")
+    here.until("!document.querySelector('#face').hidden")
+    assert not here.ask("document.querySelector('#ask').open")
+    assert here.ask("location.hash") == ""
+    assert here.console_errors == []
+    here.close()
+
+
 def test_without_espeak_the_box_explains_and_bad_files_are_reported(
     visit: Visit, monkeypatch: pytest.MonkeyPatch
 ) -> None:

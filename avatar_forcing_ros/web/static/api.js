@@ -4,10 +4,19 @@ const kept = (name) => sessionStorage.getItem(name) || "";
 export const key = () => kept("key");
 export const setKey = (value) => sessionStorage.setItem("key", value);
 
+// %XX alone stands for something else: a + is a plus, which URLSearchParams makes a space of
+function plain(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch { // a % that is one
+    return part;
+  }
+}
+
 // a link may carry the token behind #, which no server and no log ever sees
-const linked = new URLSearchParams(location.hash.slice(1)).get("token");
+const linked = /^#(?:.*&)?token=([^&]+)/.exec(location.hash)?.[1];
 if (linked) {
-  sessionStorage.setItem("token", linked);
+  sessionStorage.setItem("token", plain(linked));
   history.replaceState(null, "", location.pathname);
 }
 
