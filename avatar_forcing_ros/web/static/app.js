@@ -30,7 +30,9 @@ const TEXTS = {
   },
 };
 
-const media = new Media(render);
+const OVERLAYS = { connecting: "Connecting…", lost: "The connection broke. Connecting again…" };
+
+const media = new Media(render, showAsking);
 const connection = new Connection(phaseChanged, showTracks);
 let state = { mode: "live", state: "asleep", speaker: false, viewers: 0 };
 let stopMeter = null;
@@ -41,6 +43,13 @@ let starting = null; // what is being started; another click meanwhile changes n
 function showOverlay(text) {
   at("overlay").hidden = !text;
   at("overlay-text").textContent = text;
+}
+
+// what the browser asks, or does, before camera and microphone are there
+function showAsking(text) {
+  if (connection.phase === "live") {
+    if (text) showStatus(text);
+  } else showOverlay(text || (OVERLAYS[connection.phase] ?? ""));
 }
 
 function render() {
@@ -68,22 +77,20 @@ function greeting() {
     return handedOver ? "You have handed over. You are watching now." : "You are watching.";
   const [micOn, cameraOn] = [media.on("audio"), media.on("video")];
   if (mode === "telepresence") {
-    if (!micOn) return "No microphone: the avatar has no voice of yours.";
+    if (!micOn) return `The avatar has no voice of yours. ${media.why(["audio"])}`.trim();
     return `Your voice is the avatar's voice.${audioIsOn() ? "" : " Its sound is off here."}`;
   }
   if (micOn && cameraOn) return "It sees and hears you.";
-  if (micOn) return "It hears you, but does not see you.";
-  if (cameraOn) return "It sees you, but does not hear you.";
-  return window.isSecureContext
-    ? "It neither sees nor hears you: no camera and microphone were allowed."
-    : "It neither sees nor hears you: a browser gives the camera to https or localhost alone.";
+  const does = micOn ? "It hears you, but does not see you."
+    : cameraOn ? "It sees you, but does not hear you." : "It neither sees nor hears you.";
+  return `${does} ${media.why()}`.trim();
 }
 
 function phaseChanged(phase, error) {
   if (phase === "live") showStatus(greeting());
   if (listens()) fillExpressions().catch((error) => showStatus(error.message, true));
   if (phase === "lost") showStatus("");
-  showOverlay({ connecting: "Connecting…", lost: "The connection broke. Connecting again…" }[phase] ?? "");
+  showOverlay(OVERLAYS[phase] ?? "");
   if (phase === "ready") {
     cleanUp();
     if (error) showStatus(error.message, true);
@@ -110,6 +117,11 @@ async function showTracks(avatar, view) {
   await playAvatar();
 }
 
+function followLevel() {
+  stopMeter?.();
+  stopMeter = meter(media.stream, (level) => at("level").style.setProperty("--level", level));
+}
+
 async function start(role, { after = null } = {}) {
   if (starting) return;
   const mine = starting = {};
@@ -131,8 +143,7 @@ async function startNow(role, after, wanted) {
     if (mode === "telepresence" || state.wants_camera === false) media.wished.video = false;
     await media.open();
     if (!wanted()) return;
-    stopMeter?.();
-    stopMeter = meter(media.stream, (level) => at("level").style.setProperty("--level", level));
+    followLevel();
   }
   sessionStorage.setItem("role", role);
   setRole(role, state);
@@ -233,8 +244,16 @@ function listenToDrops() {
 at("talk").onclick = reportErrors(() => start("speaker"));
 at("watch").onclick = reportErrors(() => start("viewer"));
 at("leave").onclick = reportErrors(leave);
-at("microphone").onclick = reportErrors(() => media.toggle("audio"));
-at("camera").onclick = reportErrors(() => media.toggle("video"));
+async function toggle(kind) {
+  const opens = !media.track(kind);
+  await media.toggle(kind);
+  if (!opens || !media.on(kind)) return;
+  followLevel();
+  showStatus(greeting());
+}
+
+at("microphone").onclick = reportErrors(() => toggle("audio"));
+at("camera").onclick = reportErrors(() => toggle("video"));
 at("record").onclick = reportErrors(() => (recording() ? stopRecording() : startRecording()));
 at("metrics-button").onclick = () => {
   at("panel").hidden = !at("panel").hidden;
