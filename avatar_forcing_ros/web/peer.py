@@ -32,6 +32,7 @@ ROLES: tuple[str, ...] = get_args(Role)
 CONNECT_TIMEOUT_S = 20.0
 ANSWER_TIMEOUT_S = 10.0
 SILENCE_TIMEOUT_S = 6.0  # a browser sends packets at least every second or two
+SPEAKER_SILENCE_S = 2.5  # nobody else can talk meanwhile; and one that lives comes again by itself
 MAX_OFFER_LENGTH = 64_000  # characters; a browser's has some 8,000
 MAX_LINE_LENGTH, MAX_LINES = 4_000, 1_500
 MAX_SECTIONS = 3  # audio, the avatar's video, perhaps the robot's view
@@ -121,7 +122,13 @@ class Peer:
         packets = await self.received_packets()
         if packets != self._packets or not self.connected:
             self._packets, self._alive_s = packets, now_s
-        return now_s - self._alive_s > SILENCE_TIMEOUT_S
+        limit_s = SPEAKER_SILENCE_S if self.role == "speaker" else SILENCE_TIMEOUT_S
+        return now_s - self._alive_s > limit_s
+
+    @property
+    def alive_s(self) -> float:
+        """When it last gave a sign of life, on the clock that was given."""
+        return self._alive_s
 
     async def received_packets(self) -> int:
         """How many have come over the connection's transports."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future
@@ -88,8 +89,12 @@ class Server:
         """Check the connections as long as the server lives."""
 
         async def check() -> None:
+            loop = asyncio.get_running_loop()
             while True:
+                began_s = loop.time()
                 await asyncio.sleep(CHECK_PERIOD_S)
+                if loop.time() - began_s > 2 * CHECK_PERIOD_S:
+                    continue  # this server stood still: what came meanwhile is counted first
                 try:
                     await self.sessions.check_connections()
                 except Exception:  # one check that fails must not end the others
@@ -189,9 +194,10 @@ class Server:
                 await _result(await asyncio.to_thread(self._backend.set_portrait, image))
             finally:
                 if turn != self.sessions.ended_turns:  # the face of one who left would stay
-                    await asyncio.to_thread(self._backend.restore_portrait)
+                    await self.sessions.restore_portrait()
             self.sessions.require_same_turn(turn)
-        return web.json_response({})
+            self.sessions.portrait_id = secrets.token_hex(8)
+        return web.json_response({"portrait": self.sessions.portrait_id})
 
     async def _record(self, request: web.Request) -> web.Response:
         """Begin or end a recording of what is shown."""

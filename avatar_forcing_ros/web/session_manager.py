@@ -48,6 +48,7 @@ class SessionManager:
         self.shown_frames = 0
         self.recorder = Recorder()
         self._expression = Expression(NEUTRAL)
+        self.portrait_id = ""  # of the portrait that was set; empty for the first
         self._blocks = 0  # that the avatar has made in its conversation
 
     async def join(self, sdp: object, role: object, key: object) -> tuple[str, str]:
@@ -189,6 +190,7 @@ class SessionManager:
             you.note_alive(self._now_s())
         return {
             "you": you.role if you else None,
+            "portrait": self.portrait_id,
             "turn": self._turn.state(key),
             "speaker": speaker is not None,
             "viewers": len(self.peers) - (speaker is not None),
@@ -265,7 +267,7 @@ class SessionManager:
         """A connection broke; its turn is reserved for a while."""
         async with self._lock:
             if self.peers.get(peer.key) is peer:
-                self._turn.lose(peer.key, self._now_s())
+                self._turn.lose(peer.key, self._now_s(), peer.alive_s)
                 await self._remove(peer.key)
 
     async def _remove(self, key: str) -> None:
@@ -283,7 +285,12 @@ class SessionManager:
             self._turns_cleaned = self._turn.ended_turns
             await asyncio.to_thread(self.recorder.discard)
             self._rest_face()
-            await asyncio.to_thread(self._backend.restore_portrait)
+            await self.restore_portrait()
+
+    async def restore_portrait(self) -> None:
+        """Go back to the first face."""
+        self.portrait_id = ""
+        await asyncio.to_thread(self._backend.restore_portrait)
 
     def _rest_face(self) -> None:
         """Let go of the expression that the speaker chose."""

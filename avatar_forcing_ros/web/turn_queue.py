@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 RESERVE_S = 10.0
+FIRM_S = 4.0  # from a lost holder's last sign of life; then whoever asks gets the turn
 
 
 @dataclass(frozen=True)
@@ -13,14 +14,17 @@ class _Reservation:
     key: str
     until_s: float
     is_offer: bool  # to the first in line; else for the holder whose connection broke
+    firm_until_s: float
+    is_firm: bool = True
 
 
 class TurnQueue:
     """Whose turn it is to talk; peers are named by their keys, the clock is given.
 
     One holds the turn, others wait in line. It is reserved for a while for a holder whose
-    connection broke, and for the first in line when it is handed over; nobody else can take it
-    meanwhile. `ended_turns` counts how often somebody's turn was over for good.
+    connection broke, and for the first in line when it is handed over. Nobody else can take it
+    meanwhile; a holder's reservation gives way sooner where somebody wants the turn.
+    `ended_turns` counts how often somebody's turn was over for good.
     """
 
     def __init__(self) -> None:
@@ -33,7 +37,7 @@ class TurnQueue:
     @property
     def is_free(self) -> bool:
         """Whether anybody may take the turn."""
-        return self.holder is None and self._reserved is None
+        return self.holder is None and not (self._reserved and self._reserved.is_firm)
 
     @property
     def waiting(self) -> int:
@@ -58,6 +62,7 @@ class TurnQueue:
             reserved is not None and reserved.key == key and not reserved.is_offer
         )
         self._resumed_from = key if had_it else ""
+        self.ended_turns += reserved is not None and not reserved.is_offer and not had_it
         self._reserved = None
         self._leave_line(key)
         self.holder = new_key
@@ -72,6 +77,7 @@ class TurnQueue:
         """`key` waits in line; where nobody talks it is offered the turn at once."""
         if key != self.holder and key not in self._line:
             self._line.append(key)
+        self.expire(now_s)
         if self.is_free:
             self._offer(now_s)
 
@@ -81,12 +87,13 @@ class TurnQueue:
         self.ended_turns += 1
         self._offer(now_s)
 
-    def lose(self, key: str, now_s: float) -> None:
-        """The connection of `key` broke: its turn is reserved for it."""
+    def lose(self, key: str, now_s: float, alive_s: float | None = None) -> None:
+        """The connection of `key`, which last lived at `alive_s`, broke: its turn is reserved."""
         self._leave_line(key)
         if self.holder == key:
             self.holder = None
-            self._reserved = _Reservation(key, now_s + RESERVE_S, is_offer=False)
+            firm_until_s = FIRM_S + (now_s if alive_s is None else alive_s)
+            self._reserved = _Reservation(key, now_s + RESERVE_S, False, firm_until_s)
 
     def abandon(self, key: str, now_s: float) -> None:
         """`key` never got its answer; a turn that it had before is reserved for it as it was."""
@@ -106,17 +113,24 @@ class TurnQueue:
             self._offer(now_s)
 
     def expire(self, now_s: float) -> None:
-        """A reservation that is over goes to the next in line."""
-        if self._reserved and now_s >= self._reserved.until_s:
-            self.ended_turns += not self._reserved.is_offer
-            self._leave_line(self._reserved.key)
+        """A reservation that is over, or firm no more, goes to the next in line."""
+        reserved = self._reserved
+        if reserved is None:
+            return
+        is_firm = now_s < reserved.firm_until_s
+        if now_s >= reserved.until_s or (self._line and not is_firm):
+            self.ended_turns += not reserved.is_offer
+            self._leave_line(reserved.key)
             self._reserved = None
             self._offer(now_s)
+        else:
+            self._reserved = replace(reserved, is_firm=is_firm)
 
     def _offer(self, now_s: float) -> None:
         """Reserve for the first in line, who stays there until they take it."""
         if self._line:
-            self._reserved = _Reservation(self._line[0], now_s + RESERVE_S, is_offer=True)
+            until_s = now_s + RESERVE_S
+            self._reserved = _Reservation(self._line[0], until_s, True, until_s)
 
     def _leave_line(self, key: str) -> None:
         self._line = [waiting for waiting in self._line if waiting != key]

@@ -147,12 +147,36 @@ def test_a_silent_connection_loses_its_place(monkeypatch: pytest.MonkeyPatch) ->
         await fixture.sessions.check_connections()
         state = await fixture.state(viewer.key)
         assert (state["speaker"], state["you"]) == (False, "viewer")
-        assert state["turn"]["held"]
+        assert not state["turn"]["held"]
         fixture.ahead_s += SILENCE_TIMEOUT_S + 1
         await fixture.sessions.check_connections()
         assert (await fixture.state())["viewers"] == 0
         assert not fixture.avatar.running
         for browser in (speaker, viewer):
+            await browser.connection.close()
+
+    run_with_server(talk)
+
+
+def test_a_speaker_who_vanishes_frees_the_floor_within_five_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def talk(fixture: WebFixture) -> None:
+        speaker, viewer, other = Browser(fixture), Browser(fixture), Browser(fixture)
+        await speaker.join()
+        await viewer.join("viewer")
+        await speaker.receive("video")
+        await fixture.post("/api/request_turn", key=viewer.key)
+        peer = fixture.sessions.peers[speaker.key]
+        monkeypatch.setattr(peer, "received_packets", nothing_more(await peer.received_packets()))
+        await fixture.sessions.check_connections()
+        for _ in range(4):
+            assert not (await fixture.state(viewer.key))["turn"]["offered"]
+            fixture.ahead_s += 1.0
+            await fixture.sessions.check_connections()
+        assert (await fixture.state(viewer.key))["turn"]["offered"]
+        assert (await other.join())[0] == 409
+        for browser in (speaker, viewer, other):
             await browser.connection.close()
 
     run_with_server(talk)

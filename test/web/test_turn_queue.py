@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from avatar_forcing_ros.web.turn_queue import RESERVE_S, TurnQueue
+from avatar_forcing_ros.web.turn_queue import FIRM_S, RESERVE_S, TurnQueue
 
 LATER_S = RESERVE_S + 1.0
 
@@ -100,3 +100,35 @@ def test_an_abandoned_join_frees_its_turn_or_gives_it_back() -> None:
     assert (queue.may_take("a"), queue.may_take("A"), queue.ended_turns) == (True, False, 0)
     queue.expire(1.0 + LATER_S)
     assert (queue.is_free, queue.ended_turns) == (True, 1)
+
+
+def test_a_lost_holder_finds_the_turn_again_as_long_as_nobody_wants_it() -> None:
+    queue = held_by("a")
+    queue.lose("a", 2.0, alive_s=0.0)
+    assert not queue.is_free
+    queue.expire(FIRM_S - 0.1)
+    assert [queue.may_take(key) for key in ("a", "b")] == [True, False]
+    queue.expire(FIRM_S)
+    assert [queue.may_take(key) for key in ("a", "b")] == [True, True]
+    assert queue.ended_turns == 0  # what belongs to the turn is kept
+    queue.take("a", "A")
+    assert queue.ended_turns == 0
+    queue.lose("A", 10.0)
+    queue.expire(10.0 + FIRM_S)
+    queue.take("", "b")
+    assert (queue.holder, queue.ended_turns) == ("b", 1)
+
+
+def test_who_waits_need_not_wait_for_a_lost_holder() -> None:
+    queue = held_by("a")
+    queue.request("b", 0.0)
+    queue.lose("a", 1.0, alive_s=0.0)
+    queue.expire(FIRM_S - 0.1)
+    assert not queue.state("b")["offered"]
+    queue.expire(FIRM_S)
+    assert queue.state("b")["offered"]
+    assert (queue.may_take("a"), queue.ended_turns) == (False, 1)
+    queue = held_by("a")
+    queue.lose("a", 0.0)
+    queue.request("b", FIRM_S)
+    assert queue.state("b")["offered"]

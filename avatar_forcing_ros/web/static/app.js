@@ -10,16 +10,17 @@ import { listenToKeys } from "./keys.js";
 import { Connection } from "./connection.js";
 import { Media } from "./media.js";
 import { meter, wakeMeters } from "./meter.js";
-import { at, draw, press, reportErrors, showStatus } from "./page.js";
-import { changePortrait, preparePortrait, showPortrait } from "./portrait.js";
-import { followRecording, recording, recordingOver, startRecording, stopRecording }
+import { at, draw, press, reportErrors, showCondition, showNotice, showStatus } from "./page.js";
+import { changePortrait, followPortrait, forgetPortrait, preparePortrait } from "./portrait.js";
+import { followRecording, recording, recordingOver, startRecording, stopRecording, stopTimer }
   from "./recording.js";
+import { mayGoOn, prepareTabs } from "./tabs.js";
 
 const STATE_MS = 500;
 const STATE_TIMEOUT_MS = 2000;
 const NAMES = {
   speaking: "Speaking", listening: "Listening", idle: "Here", asleep: "Ready", ready: "Ready",
-  busy: "In a conversation",
+  busy: "In a conversation", lost: "Connecting again",
 };
 const TAKEN = "Somebody else is talking with the avatar. Watch, and ask to talk.";
 const TEXTS = {
@@ -38,6 +39,7 @@ let state = { mode: "live", state: "asleep", speaker: false, viewers: 0 };
 let stopMeter = null;
 let mode = null;
 let handedOver = false;
+let begun = false;
 let starting = null; // what is being started; another click meanwhile changes nothing
 
 function showOverlay(text) {
@@ -89,7 +91,11 @@ function greeting() {
 function phaseChanged(phase, error) {
   if (phase === "live") showStatus(greeting());
   if (listens()) fillExpressions().catch((error) => showStatus(error.message, true));
-  if (phase === "lost") showStatus("");
+  if (phase === "lost") {
+    showStatus("");
+    stopTimer();
+  }
+  showState();
   showOverlay(OVERLAYS[phase] ?? "");
   if (phase === "ready") {
     cleanUp();
@@ -103,7 +109,9 @@ function cleanUp() {
   stopMeter?.();
   stopMeter = null;
   dropClip();
+  if (recording()) showNotice("The recording was lost with the conversation.", true);
   recordingOver();
+  forgetPortrait();
   sessionStorage.removeItem("role");
   at("avatar").srcObject = at("view").srcObject = at("self").srcObject = null;
   at("view-tile").hidden = true;
@@ -180,6 +188,16 @@ function showMode() {
   at("hint").textContent = TEXTS[mode].hint;
 }
 
+// the avatar's, as a word: the last that is known while the connection is there
+function showState() {
+  const busy = !connection.role && state.speaker;
+  // or a sentence: what is wrong
+  const now = connection.phase === "lost" ? "lost" : connection.role ? state.state : busy ? "busy" : "ready";
+  at("state").dataset.state = at("avatar-tile").dataset.state = connection.phase === "live" ? now : "ready";
+  at("state").textContent = NAMES[now] ?? now[0].toUpperCase() + now.slice(1);
+  at("state").classList.toggle("error", !(now in NAMES));
+}
+
 // the state once more, and all that follows from it
 async function refresh() {
   const { generation } = connection;
@@ -192,18 +210,15 @@ async function refresh() {
   }
   connection.onState(state, generation, performance.now() - askedMs);
   showMode();
-  const busy = !connection.role && state.speaker;
-  const now = connection.role ? state.state : busy ? "busy" : "ready"; // or a sentence: what is wrong
-  at("state").dataset.state = at("avatar-tile").dataset.state = connection.phase === "live" ? now : "ready";
-  at("state").textContent = NAMES[now] ?? now[0].toUpperCase() + now.slice(1);
-  at("state").classList.toggle("error", !(now in NAMES));
+  showState();
   at("text").hidden = at("say").hidden = !state.can_speak_text;
   at("unspoken").hidden = state.can_speak_text;
   showTurn(state, connection.role);
   showExpression(state.expression, askedMs);
   if (connection.role) setRole(connection.role, state);
   if (!at("panel").hidden) show(at("metrics"), state, await measured(connection.line?.peer));
-  await followRecording(state.recording);
+  reportErrors(() => followRecording(state.recording, connection.phase === "live"))();
+  await followPortrait(state.portrait, askedMs);
   if (generation !== connection.generation) return;
   if (connection.role === "viewer" && state.turn?.offered) reportErrors(() => start("speaker"))();
   else if (connection.role === "speaker" && state.you === "viewer") await watch();
@@ -213,9 +228,13 @@ async function refresh() {
 async function pollState() {
   try {
     await refresh();
-    if (at("status").textContent.startsWith("The server does not answer")) showStatus("");
+    showCondition("");
+    if (!begun) {
+      begun = true;
+      begin();
+    }
   } catch (error) {
-    if (connection.phase !== "lost") showStatus(error.message, true);
+    showCondition(connection.phase === "lost" ? "" : error.message);
   }
   setTimeout(pollState, STATE_MS);
 }
@@ -273,11 +292,19 @@ prepareTurns({ talk: () => start("speaker"), watch, free: () => !state.speaker }
 listenToKeys();
 listenToDrops();
 
-reportErrors(async () => {
+prepareTabs({
+  isThere: () => Boolean(connection.role),
+  yieldPlace: () => {
+    starting = null;
+    connection.close();
+    showNotice("You go on in another tab.");
+  },
+});
+
+// once the server has answered: what this page was doing before it was loaded again
+const begin = reportErrors(async () => {
   showStatus("");
-  await refresh();
-  await showPortrait();
-  const role = sessionStorage.getItem("role"); // what this page was doing before it was loaded again
-  if (role) await start(role);
-})();
-setTimeout(pollState, STATE_MS);
+  const role = sessionStorage.getItem("role");
+  if (role && (await mayGoOn())) await start(role);
+});
+pollState();
