@@ -223,7 +223,12 @@ class Server:
 
     async def _portrait(self, request: web.Request) -> web.Response:
         """The face at rest, as JPEG."""
-        bgr = np.ascontiguousarray(self._backend.portrait[..., ::-1])
+        portrait = self._backend.portrait
+        if portrait is None:
+            raise RefusedError(
+                404, "portrait", expected="an image of the avatar", got="none yet", remedy="wait"
+            )
+        bgr = np.ascontiguousarray(portrait[..., ::-1])
         _, jpeg = await asyncio.to_thread(cv2.imencode, ".jpg", bgr)
         return web.Response(body=jpeg.tobytes(), content_type="image/jpeg")
 

@@ -190,7 +190,8 @@ class SessionManager:
             you.note_alive(self._now_s())
         return {
             "you": you.role if you else None,
-            "portrait": self.portrait_id,
+            # None where there is no image of it yet
+            "portrait": None if self._backend.portrait is None else self.portrait_id,
             "turn": self._turn.state(key),
             "speaker": speaker is not None,
             "viewers": len(self.peers) - (speaker is not None),

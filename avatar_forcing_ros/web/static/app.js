@@ -15,6 +15,7 @@ import { changePortrait, followPortrait, forgetPortrait, preparePortrait } from 
 import { followRecording, recording, recordingOver, startRecording, stopRecording, stopTimer }
   from "./recording.js";
 import { mayGoOn, prepareTabs } from "./tabs.js";
+import { prepareView } from "./view.js";
 
 const STATE_MS = 500;
 const STATE_TIMEOUT_MS = 2000;
@@ -213,6 +214,7 @@ async function refresh() {
   showState();
   at("text").hidden = at("say").hidden = !state.can_speak_text;
   at("unspoken").hidden = state.can_speak_text;
+  document.body.dataset.text = state.can_speak_text ? "spoken" : "none";
   showTurn(state, connection.role);
   showExpression(state.expression, askedMs);
   if (connection.role) setRole(connection.role, state);
@@ -288,6 +290,7 @@ prepareComposer(media);
 preparePlayback();
 preparePortrait(showOverlay);
 prepareFace(listens);
+prepareView();
 prepareTurns({ talk: () => start("speaker"), watch, free: () => !state.speaker });
 listenToKeys();
 listenToDrops();

@@ -3,7 +3,7 @@
 import { getBlob, post } from "./api.js";
 import { at, reportErrors, showNotice, showStatus } from "./page.js";
 
-let shown = null; // the id of the one that is shown here; the first one's is empty
+let shown; // the id of the one that is shown here; empty for the first, null where there is none yet
 let own = ""; // of the one that was chosen here
 let ownMs = 0; // states that were asked for earlier know nothing of it
 
@@ -29,8 +29,10 @@ export async function followPortrait(id, askedMs) {
   if (id === shown) return;
   const before = shown;
   shown = id;
+  at("unseen").hidden = id !== null;
   try {
-    await showPortrait();
+    if (id === null) at("face").hidden = true;
+    else await showPortrait();
   } catch {
     shown = before; // tried again with the next state
   }
