@@ -69,6 +69,7 @@ class Server:
                 web.post("/api/join", self._join),
                 web.post("/api/leave", self._leave),
                 web.post("/api/request_turn", self._request_turn),
+                web.post("/api/withdraw_request", self._withdraw_request),
                 web.post("/api/hand_over", self._hand_over),
                 web.post("/api/speak_text", self._speak_text),
                 web.post("/api/speak_audio", self._speak_audio),
@@ -132,6 +133,10 @@ class Server:
     async def _request_turn(self, request: web.Request) -> web.Response:
         """A viewer wants to talk."""
         return web.json_response({"turn": self.sessions.request_turn(_key(request))})
+
+    async def _withdraw_request(self, request: web.Request) -> web.Response:
+        """A viewer only watches again."""
+        return web.json_response({"turn": self.sessions.withdraw_request(_key(request))})
 
     async def _hand_over(self, request: web.Request) -> web.Response:
         """The speaker lets the next one talk."""

@@ -114,6 +114,11 @@ class SessionManager:
         self._turn.request(key, self._now_s())
         return self._turn.state(key)
 
+    def withdraw_request(self, key: str) -> dict[str, Any]:
+        """A viewer who asked to talk only watches again; the turn's state then."""
+        self._turn.withdraw(key, self._now_s())
+        return self._turn.state(key)
+
     def push_expression(self, expression: Expression) -> None:
         """Have the face show it, until another comes or the turn is over."""
         self._expression = expression

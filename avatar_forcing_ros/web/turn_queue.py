@@ -53,7 +53,12 @@ class TurnQueue:
         """The state for `key`, as the page shows it."""
         reserved = self._reserved
         offered = reserved is not None and reserved.is_offer and reserved.key == key
-        return {"held": not self.is_free, "waiting": self.waiting, "offered": offered}
+        return {
+            "held": not self.is_free,
+            "waiting": self.waiting,
+            "asked": key in self._line,
+            "offered": offered,
+        }
 
     def take(self, key: str, new_key: str) -> None:
         """`key` talks from now on, and is called `new_key`."""
@@ -79,6 +84,13 @@ class TurnQueue:
             self._line.append(key)
         self.expire(now_s)
         if self.is_free:
+            self._offer(now_s)
+
+    def withdraw(self, key: str, now_s: float) -> None:
+        """`key` waits in line no more; a turn that it was offered goes to the next."""
+        self._leave_line(key)
+        if self._reserved and self._reserved.is_offer and self._reserved.key == key:
+            self._reserved = None
             self._offer(now_s)
 
     def hand_over(self, now_s: float) -> None:

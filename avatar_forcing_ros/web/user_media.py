@@ -22,7 +22,7 @@ from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 
 MAX_CAMERA_PIXELS = 1920 * 1088
 MAX_CAMERA_SIDE_PX = 640  # a face is found as well in no larger image, and costs less
-MAX_UPLOAD_BYTES = 8 * 1024 * 1024
+MAX_UPLOAD_BYTES = 12 * 1024 * 1024  # a minute of 48 kHz stereo, as WAV, has 11.5 million
 MAX_UPLOAD_AUDIO_S = 60.0
 MIN_SIDE_PX = 64
 

@@ -194,7 +194,7 @@ def test_a_second_person_watches_asks_to_talk_and_is_handed_the_turn(
     other.live()
     assert not other.page.is_visible("#composer")
     other.page.keyboard.press("h")
-    other.until("document.querySelector('#request-turn').textContent === 'You have asked'")
+    other.until("document.querySelector('#request-turn').textContent === 'Do not wait'")
     visit.until("document.querySelector('#status').textContent.includes('would like to talk')")
     visit.page.keyboard.press("h")
     visit.until("document.querySelector('#status').textContent.includes('handed over')")

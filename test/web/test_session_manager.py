@@ -33,7 +33,11 @@ def test_a_viewer_asks_and_the_speaker_hands_over() -> None:
         assert (await fixture.post("/api/hand_over", key=viewer.key))[0] == 403
         assert (await fixture.post("/api/request_turn", key="guessed"))[0] == 403
         reply = (await fixture.post("/api/request_turn", key=viewer.key))[1]
-        assert reply["turn"] == {"held": True, "waiting": 1, "offered": False}
+        assert reply["turn"]["waiting"] == 1
+        reply = (await fixture.post("/api/withdraw_request", key=viewer.key))[1]
+        assert (reply["turn"]["waiting"], reply["turn"]["asked"]) == (0, False)
+        reply = (await fixture.post("/api/request_turn", key=viewer.key))[1]
+        assert reply["turn"] == {"held": True, "waiting": 1, "asked": True, "offered": False}
         state = await fixture.state(speaker.key)
         assert (state["you"], state["turn"]["waiting"]) == ("speaker", 1)
         assert (state["mode"], state["has_view"], state["has_robot_audio"]) == (

@@ -18,7 +18,7 @@ def test_the_first_in_line_is_offered_what_is_handed_over() -> None:
     queue.request("b", 0.0)
     queue.request("c", 0.0)
     queue.request("b", 0.0)  # asking twice is no second place
-    assert queue.state("b") == {"held": True, "waiting": 2, "offered": False}
+    assert queue.state("b") == {"held": True, "waiting": 2, "asked": True, "offered": False}
     queue.hand_over(0.0)
     assert [queue.may_take(key) for key in ("a", "b", "c", "")] == [False, True, False, False]
     assert queue.state("b")["offered"]
@@ -57,7 +57,7 @@ def test_the_turn_is_reserved_for_a_holder_whose_connection_broke() -> None:
     queue.request("b", 0.0)
     queue.lose("a", 0.0)
     assert (queue.may_take("a"), queue.may_take("b")) == (True, False)
-    assert queue.state("a") == {"held": True, "waiting": 1, "offered": False}
+    assert queue.state("a") == {"held": True, "waiting": 1, "asked": False, "offered": False}
     queue.take("a", "A")
     assert (queue.holder, queue.ended_turns) == ("A", 0)
     queue.lose("A", 0.0)
@@ -132,3 +132,17 @@ def test_who_waits_need_not_wait_for_a_lost_holder() -> None:
     queue.lose("a", 0.0)
     queue.request("b", FIRM_S)
     assert queue.state("b")["offered"]
+
+
+def test_who_withdraws_waits_no_more_and_an_offer_goes_to_the_next() -> None:
+    queue = held_by("a")
+    for key in ("b", "c", "d"):
+        queue.request(key, 0.0)
+    queue.withdraw("b", 0.0)
+    assert (queue.waiting, queue.state("b")["asked"]) == (2, False)
+    queue.hand_over(0.0)
+    assert queue.state("c")["offered"]
+    queue.withdraw("c", 0.0)
+    assert (queue.state("c")["offered"], queue.state("d")["offered"]) == (False, True)
+    queue.withdraw("d", 0.0)
+    assert (queue.is_free, queue.waiting, queue.ended_turns) == (True, 0, 1)

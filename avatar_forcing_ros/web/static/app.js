@@ -11,10 +11,12 @@ import { Connection } from "./connection.js";
 import { Media } from "./media.js";
 import { meter, wakeMeters } from "./meter.js";
 import { at, draw, press, reportErrors, showCondition, showNotice, showStatus } from "./page.js";
+import { preparePanel } from "./panel.js";
 import { changePortrait, followPortrait, forgetPortrait, preparePortrait } from "./portrait.js";
 import { followRecording, recording, recordingOver, startRecording, stopRecording, stopTimer }
   from "./recording.js";
 import { mayGoOn, prepareTabs } from "./tabs.js";
+import { focusAfterEnd, prepareToolbar, showStop } from "./toolbar.js";
 import { prepareView } from "./view.js";
 
 const STATE_MS = 500;
@@ -69,6 +71,7 @@ function render() {
   self.hidden = !shown;
   at("leave").querySelector(".name").textContent = connection.role === "viewer" ? "Leave" : "End";
   at("avatar").classList.toggle("live", connection.phase === "live"); // a lost one is black: the face stays
+  showStop();
   at("avatar").title = listens() ? "Click, and it looks there" : "";
 }
 
@@ -167,6 +170,7 @@ async function leave() {
   starting = null;
   if (recording()) await stopRecording().catch(() => {});
   connection.close();
+  focusAfterEnd();
   showStatus("");
   await postNow("/api/leave", "");
   setKey("");
@@ -216,6 +220,7 @@ async function refresh() {
   at("unspoken").hidden = state.can_speak_text;
   document.body.dataset.text = state.can_speak_text ? "spoken" : "none";
   showTurn(state, connection.role);
+  showStop();
   showExpression(state.expression, askedMs);
   if (connection.role) setRole(connection.role, state);
   if (!at("panel").hidden) show(at("metrics"), state, await measured(connection.line?.peer));
@@ -276,10 +281,6 @@ async function toggle(kind) {
 at("microphone").onclick = reportErrors(() => toggle("audio"));
 at("camera").onclick = reportErrors(() => toggle("video"));
 at("record").onclick = reportErrors(() => (recording() ? stopRecording() : startRecording()));
-at("metrics-button").onclick = () => {
-  at("panel").hidden = !at("panel").hidden;
-  at("metrics-button").setAttribute("aria-expanded", String(!at("panel").hidden));
-};
 at("help-button").onclick = () => at("help").showModal();
 document.addEventListener("pointerdown", wakeMeters, { once: true });
 window.addEventListener("beforeunload", (event) => recording() && event.preventDefault());
@@ -291,6 +292,8 @@ preparePlayback();
 preparePortrait(showOverlay);
 prepareFace(listens);
 prepareView();
+preparePanel();
+prepareToolbar();
 prepareTurns({ talk: () => start("speaker"), watch, free: () => !state.speaker });
 listenToKeys();
 listenToDrops();
