@@ -108,3 +108,17 @@ def test_a_server_that_is_away_is_said_as_long_as_it_is(visit: Visit, standing: 
     assert "does not answer" in visit.page.inner_text("#status")
     standing.start()
     visit.until(f"{STATUS} === ''")
+
+
+def test_a_lost_conversation_can_be_ended_while_it_records(
+    visit: Visit, standing: Standing
+) -> None:
+    visit.talk()
+    visit.page.keyboard.press("r")
+    visit.until("document.querySelector('#record').ariaPressed === 'true'")
+    standing.stop()
+    visit.until("document.body.dataset.phase === 'lost'")
+    visit.page.click("#leave")
+    visit.until("document.body.dataset.phase === 'ready'", 5.0)
+    visit.until(f"{STATUS}.includes('recording was lost')")
+    standing.start()

@@ -131,7 +131,8 @@ async function showTracks(avatar, view) {
 
 function followLevel() {
   stopMeter?.();
-  stopMeter = meter(media.stream, (level) => at("level").style.setProperty("--level", level));
+  stopMeter = meter(media.stream, (level) => // nobody hears it while the connection is lost
+    at("level").style.setProperty("--level", connection.phase === "lost" ? 0 : level));
 }
 
 async function start(role, { after = null } = {}) {
@@ -168,7 +169,8 @@ async function startNow(role, after, wanted) {
 
 async function leave() {
   starting = null;
-  if (recording()) await stopRecording().catch(() => {});
+  // a lost connection may never come back to save it
+  if (recording() && connection.phase === "live") await stopRecording().catch(() => {});
   connection.close();
   focusAfterEnd();
   showStatus("");
