@@ -17,7 +17,7 @@ from avatar_forcing_ros.rig.expressions import NEUTRAL, Expression
 from avatar_forcing_ros.runtime.status import AvatarStatus
 from avatar_forcing_ros.web.access import RefusedError
 from avatar_forcing_ros.web.backend import AvatarBackend
-from avatar_forcing_ros.web.peer import ROLES, Peer, Role
+from avatar_forcing_ros.web.peer import ROLES, WANTED_SILENCE_S, Peer, Role
 from avatar_forcing_ros.web.recorder import Recorder
 from avatar_forcing_ros.web.tracks import FrameNumbers
 from avatar_forcing_ros.web.turn_queue import TurnQueue
@@ -64,6 +64,8 @@ class SessionManager:
             )
         role, key = cast(Role, role), key if isinstance(key, str) else ""
         async with self._lock:
+            if role == "speaker":
+                await self._lose_silent_speaker()
             self._turn.expire(self._now_s())
             self._require_place(role, key)
             peer = Peer(role, self._backend, self._on_lost, local=self._local)
@@ -175,6 +177,8 @@ class SessionManager:
             if await peer.is_silent(now_s):
                 await self._lose(peer)
         async with self._lock:
+            if self._turn.waiting:
+                await self._lose_silent_speaker()
             self._turn.expire(now_s)
             await self._clean_up_turns()
         self._note_blocks(self._backend.status)
@@ -272,9 +276,18 @@ class SessionManager:
     async def _lose(self, peer: Peer) -> None:
         """A connection broke; its turn is reserved for a while."""
         async with self._lock:
-            if self.peers.get(peer.key) is peer:
-                self._turn.lose(peer.key, self._now_s(), peer.alive_s)
-                await self._remove(peer.key)
+            await self._lose_locked(peer)
+
+    async def _lose_locked(self, peer: Peer) -> None:
+        if self.peers.get(peer.key) is peer:
+            self._turn.lose(peer.key, self._now_s(), peer.alive_s)
+            await self._remove(peer.key)
+
+    async def _lose_silent_speaker(self) -> None:
+        """Somebody wants the turn: its holder is given up sooner than if nobody did."""
+        holder = self.peers.get(self._turn.holder or "")
+        if holder and await holder.is_silent(self._now_s(), WANTED_SILENCE_S):
+            await self._lose_locked(holder)
 
     async def _remove(self, key: str) -> None:
         peer = self.peers.pop(key, None)

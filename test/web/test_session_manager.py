@@ -179,8 +179,30 @@ def test_a_speaker_who_vanishes_frees_the_floor_within_five_seconds(
             fixture.ahead_s += 1.0
             await fixture.sessions.check_connections()
         assert (await fixture.state(viewer.key))["turn"]["offered"]
-        assert (await other.join())[0] == 409
+        assert (await other.join())[0] == 409  # it is the one's who waits
         for browser in (speaker, viewer, other):
+            await browser.connection.close()
+
+    run_with_server(talk)
+
+
+def test_whoever_comes_takes_the_turn_of_a_speaker_who_vanished(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def talk(fixture: WebFixture) -> None:
+        speaker = Browser(fixture)
+        await speaker.join()
+        await speaker.receive("video")
+        peer = fixture.sessions.peers[speaker.key]
+        monkeypatch.setattr(peer, "received_packets", nothing_more(await peer.received_packets()))
+        for _ in range(5):
+            await fixture.sessions.check_connections()
+            fixture.ahead_s += 1.0
+        assert (await fixture.state())["speaker"]  # nobody wants it: it may only be slow
+        other = Browser(fixture)
+        assert (await other.join())[0] == 200
+        assert list(fixture.sessions.peers) == [other.key]
+        for browser in (speaker, other):
             await browser.connection.close()
 
     run_with_server(talk)
