@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import logging
+import sys
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +15,19 @@ from avatar_forcing_ros.cli.options import (
     avatar_config,
     server_config,
 )
+from avatar_forcing_ros.errors import ConfigError
+from avatar_forcing_ros.resources import user_path
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     from numpy.typing import NDArray
 
-    from avatar_forcing_ros.config import AvatarConfig
+    from avatar_forcing_ros.config import AvatarConfig, ServerConfig
     from avatar_forcing_ros.rig.portrait import Portrait
     from avatar_forcing_ros.runtime.session import Session
+    from avatar_forcing_ros.web.serving import Endpoint
 
 WARNINGS = "avatar_forcing_ros.web.live"  # a logger with a rate limit
 
@@ -36,6 +43,13 @@ def add(commands: Any) -> None:
         "you say otherwise.",
     )
     add_server_options(live)
+    live.add_argument(
+        "--make-token",
+        type=user_path,
+        metavar="FILE",
+        help="token file that is written first where there is none, with a random token; the link "
+        "that carries it is printed, and as a QR code in a terminal (with the package segno)",
+    )
     add_avatar_options(live, live=True)
     live.set_defaults(run=run)
 
@@ -44,7 +58,7 @@ def run(options: argparse.Namespace) -> None:
     """Serve until SIGINT or SIGTERM."""
     from avatar_forcing_ros.web.serving import Endpoint, serve_until_signal
 
-    endpoint = Endpoint.of(server_config(options))
+    endpoint = Endpoint.of(_with_token(server_config(options), options.make_token))
     config = avatar_config(options)
 
     from avatar_forcing_ros.runtime.avatar_process import AvatarProcess
@@ -63,12 +77,40 @@ def run(options: argparse.Namespace) -> None:
         serve_until_signal(
             LiveBackend(avatar, find_face, config.live, partial(print, flush=True)),
             endpoint,
-            ready=lambda: print(
-                f"Open {' or '.join(endpoint.urls)} in a browser. Ctrl-C ends it.", flush=True
-            ),
+            ready=lambda: _print_address(endpoint, with_link=options.make_token is not None),
         )
     finally:
         avatar.close()
+
+
+def _with_token(config: ServerConfig, path: Path | None) -> ServerConfig:
+    """`config` with the token file that ``--make-token`` names, made where there is none."""
+    if path is None:
+        return config
+    from avatar_forcing_ros.web.share_link import make_token
+
+    if config.token_file and user_path(config.token_file) != path:
+        raise ConfigError(
+            "--make-token",
+            expected=f"the file of --token-file, {config.token_file}, or no --token-file",
+            got=str(path),
+            remedy="leave one of the two out",
+        )
+    make_token(path)
+    return replace(config, token_file=str(path))
+
+
+def _print_address(endpoint: Endpoint, *, with_link: bool) -> None:
+    """Where the page is; `with_link` also with the token, and for a phone's camera."""
+    print(f"Open {' or '.join(endpoint.urls)} in a browser. Ctrl-C ends it.", flush=True)
+    if not with_link:
+        return
+    from avatar_forcing_ros.web.share_link import qr_code, share_link
+
+    link = share_link(endpoint.url, endpoint.access.token)
+    print(f"Whoever has this link can talk: {link}", flush=True)
+    if sys.stdout.isatty() and not endpoint.access.local:  # a phone does not reach a local one
+        print(qr_code(link), end="", flush=True)
 
 
 def _session(config: AvatarConfig) -> Session:

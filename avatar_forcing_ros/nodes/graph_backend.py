@@ -41,7 +41,6 @@ from avatar_forcing_ros.sync.pairing import FramePairer
 
 TIMEOUT_S = 3.0  # avatar_node publishes its state every second
 SMOOTHING = 0.1  # weight of the newest frame
-PLACEHOLDER = np.full((512, 512, 3), 128, np.uint8)
 FRAME_ID = "operator"
 EXPRESSION, LOOK_AT = "avatar_node/expression", "avatar_node/look_at"
 NO_AVATAR, NO_FRAMES = "no avatar on the graph", "no frames from the avatar"
@@ -66,7 +65,7 @@ class GraphBackend:
         self.mode: Literal["live", "telepresence"] = "live" if browser_is_user else "telepresence"
         self.wants_camera = self._browser_is_user = browser_is_user
         self.has_view, self.has_robot_audio = has_view, has_robot_audio
-        self.portrait = PLACEHOLDER  # then the newest image
+        self.portrait: NDArray[np.uint8] | None = None  # then the newest image
         self.now_ns = outputs.now_ns
         self._outputs, self._now_s = outputs, now_s
         self._lock = threading.Lock()  # around frames and who gets them

@@ -18,7 +18,7 @@ from urllib.parse import SplitResult, urlsplit
 from avatar_forcing_ros.errors import AvatarForcingError, ConfigError
 
 MIN_TOKEN_LENGTH = 16
-TOKEN_HINT = "head -c 24 /dev/urandom | base64 > token.txt && chmod 600 token.txt"
+TOKEN_HINT = "head -c 24 /dev/urandom | base64 | tr +/ -_ > token.txt && chmod 600 token.txt"
 TLS_HINT = (
     "browsers give camera and microphone to https alone: add a certificate and its key (tls-cert "
     "and tls-key), or put a proxy with TLS in front"

@@ -50,8 +50,8 @@ class AvatarBackend(Protocol):
         """What it does and has done."""
 
     @property
-    def portrait(self) -> NDArray[np.uint8]:
-        """The face at rest, ``[S, S, 3]`` RGB."""
+    def portrait(self) -> NDArray[np.uint8] | None:
+        """The face at rest, ``[S, S, 3]`` RGB; None where no image of it has come yet."""
 
     def start(
         self, on_frame: Callable[[AvatarFrame], None], on_view: Callable[[VideoFrame], None]

@@ -32,6 +32,7 @@ ROLES: tuple[str, ...] = get_args(Role)
 CONNECT_TIMEOUT_S = 20.0
 ANSWER_TIMEOUT_S = 10.0
 SILENCE_TIMEOUT_S = 6.0  # a browser sends packets at least every second or two
+WANTED_SILENCE_S = 2.5  # of a speaker whose turn others want; one that lives comes again by itself
 MAX_OFFER_LENGTH = 64_000  # characters; a browser's has some 8,000
 MAX_LINE_LENGTH, MAX_LINES = 4_000, 1_500
 MAX_SECTIONS = 3  # audio, the avatar's video, perhaps the robot's view
@@ -121,12 +122,17 @@ class Peer:
         """The browser has requested something: it is there."""
         self._alive_s = now_s
 
-    async def is_silent(self, now_s: float) -> bool:
-        """Whether an established connection has sent and requested nothing for long."""
+    async def is_silent(self, now_s: float, limit_s: float = SILENCE_TIMEOUT_S) -> bool:
+        """Whether an established connection has sent and requested nothing for `limit_s`."""
         packets = await self.received_packets()
         if packets != self._packets or not self.connected:
             self._packets, self._alive_s = packets, now_s
-        return now_s - self._alive_s > SILENCE_TIMEOUT_S
+        return now_s - self._alive_s > limit_s
+
+    @property
+    def alive_s(self) -> float:
+        """When it last gave a sign of life, on the clock that was given."""
+        return self._alive_s
 
     async def received_packets(self) -> int:
         """How many have come over the connection's transports."""

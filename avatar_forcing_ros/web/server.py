@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
@@ -35,7 +36,7 @@ KEY_HEADER = "X-Avatar-Key"
 ANSWER_TIMEOUT_S = 10.0
 MAX_WAITING_SPEECH_S = 120
 FILE_PART_BYTES = 1 << 20
-MAX_UPLOAD_BYTES = 8 << 20
+MAX_UPLOAD_BYTES = 12 << 20  # a minute of 48 kHz stereo, as WAV, has 11.5 million
 MAX_JSON_BYTES = 100_000  # an offer has some 8,000
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ class Server:
                 web.post("/api/join", self._join),
                 web.post("/api/leave", self._leave),
                 web.post("/api/request_turn", self._request_turn),
+                web.post("/api/withdraw_request", self._withdraw_request),
                 web.post("/api/hand_over", self._hand_over),
                 web.post("/api/speak_text", self._speak_text),
                 web.post("/api/speak_audio", self._speak_audio),
@@ -86,8 +88,12 @@ class Server:
         """Check the connections as long as the server lives."""
 
         async def check() -> None:
+            loop = asyncio.get_running_loop()
             while True:
+                began_s = loop.time()
                 await asyncio.sleep(CHECK_PERIOD_S)
+                if loop.time() - began_s > 2 * CHECK_PERIOD_S:
+                    continue  # this server stood still: what came meanwhile is counted first
                 try:
                     await self.sessions.check_connections()
                 except Exception:  # one check that fails must not end the others
@@ -107,6 +113,8 @@ class Server:
         if body.get("role") != "viewer":
             self._access.check_token(request.headers.get("Authorization"))
         answer, key = await self.sessions.join(body.get("sdp"), body.get("role"), body.get("key"))
+        if request.transport is None or request.transport.is_closing():
+            await self.sessions.abandon(key)  # reloaded, ended or timed out: nobody knows this key
         return web.json_response({"type": "answer", "sdp": answer, "key": key})
 
     async def _leave(self, request: web.Request) -> web.Response:
@@ -116,6 +124,10 @@ class Server:
     async def _request_turn(self, request: web.Request) -> web.Response:
         """A viewer wants to talk."""
         return web.json_response({"turn": self.sessions.request_turn(_key(request))})
+
+    async def _withdraw_request(self, request: web.Request) -> web.Response:
+        """A viewer only watches again."""
+        return web.json_response({"turn": self.sessions.withdraw_request(_key(request))})
 
     async def _hand_over(self, request: web.Request) -> web.Response:
         """The speaker lets the next one talk."""
@@ -181,9 +193,10 @@ class Server:
                 await _result(await asyncio.to_thread(self._backend.set_portrait, image))
             finally:
                 if turn != self.sessions.ended_turns:  # the face of one who left would stay
-                    await asyncio.to_thread(self._backend.restore_portrait)
+                    await self.sessions.restore_portrait()
             self.sessions.require_same_turn(turn)
-        return web.json_response({})
+            self.sessions.portrait_id = secrets.token_hex(8)
+        return web.json_response({"portrait": self.sessions.portrait_id})
 
     async def _record(self, request: web.Request) -> web.Response:
         """Begin or end a recording of what is shown."""
@@ -209,7 +222,12 @@ class Server:
 
     async def _portrait(self, request: web.Request) -> web.Response:
         """The face at rest, as JPEG."""
-        bgr = np.ascontiguousarray(self._backend.portrait[..., ::-1])
+        portrait = self._backend.portrait
+        if portrait is None:
+            raise RefusedError(
+                404, "portrait", expected="an image of the avatar", got="none yet", remedy="wait"
+            )
+        bgr = np.ascontiguousarray(portrait[..., ::-1])
         _, jpeg = await asyncio.to_thread(cv2.imencode, ".jpg", bgr)
         return web.Response(body=jpeg.tobytes(), content_type="image/jpeg")
 

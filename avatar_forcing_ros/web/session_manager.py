@@ -9,7 +9,6 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from avatar_forcing_ros.config import ServerConfig
@@ -18,112 +17,12 @@ from avatar_forcing_ros.rig.expressions import NEUTRAL, Expression
 from avatar_forcing_ros.runtime.status import AvatarStatus
 from avatar_forcing_ros.web.access import RefusedError
 from avatar_forcing_ros.web.backend import AvatarBackend
-from avatar_forcing_ros.web.peer import ROLES, Peer, Role
+from avatar_forcing_ros.web.peer import ROLES, WANTED_SILENCE_S, Peer, Role
 from avatar_forcing_ros.web.recorder import Recorder
 from avatar_forcing_ros.web.tracks import FrameNumbers
+from avatar_forcing_ros.web.turn_queue import TurnQueue
 
 CHECK_PERIOD_S = 1.0
-RESERVE_S = 10.0
-
-
-@dataclass(frozen=True)
-class _Reservation:
-    key: str
-    until_s: float
-    is_offer: bool  # to the first in line; else for the holder whose connection broke
-
-
-class TurnQueue:
-    """Whose turn it is to talk; peers are named by their keys, the clock is given.
-
-    One holds the turn, others wait in line. It is reserved for a while for a holder whose
-    connection broke, and for the first in line when it is handed over; nobody else can take it
-    meanwhile. `ended_turns` counts how often somebody's turn was over for good.
-    """
-
-    def __init__(self) -> None:
-        self.holder: str | None = None
-        self.ended_turns = 0
-        self._reserved: _Reservation | None = None
-        self._line: list[str] = []
-
-    @property
-    def is_free(self) -> bool:
-        """Whether anybody may take the turn."""
-        return self.holder is None and self._reserved is None
-
-    @property
-    def waiting(self) -> int:
-        """How many wait in line."""
-        return len(self._line)
-
-    def may_take(self, key: str) -> bool:
-        """Whether `key` may talk now."""
-        reserved_for = self._reserved.key if self._reserved else None
-        return self.is_free or key in (self.holder, reserved_for)
-
-    def state(self, key: str) -> dict[str, Any]:
-        """The state for `key`, as the page shows it."""
-        reserved = self._reserved
-        offered = reserved is not None and reserved.is_offer and reserved.key == key
-        return {"held": not self.is_free, "waiting": self.waiting, "offered": offered}
-
-    def take(self, key: str, new_key: str) -> None:
-        """`key` talks from now on, and is called `new_key`."""
-        self._reserved = None
-        self._leave_line(key)
-        self.holder = new_key
-
-    def rename(self, key: str, new_key: str) -> None:
-        """`key` is called `new_key` from now on."""
-        self._line = [new_key if waiting == key else waiting for waiting in self._line]
-        if self._reserved and self._reserved.key == key:
-            self._reserved = replace(self._reserved, key=new_key)
-
-    def request(self, key: str, now_s: float) -> None:
-        """`key` waits in line; where nobody talks it is offered the turn at once."""
-        if key != self.holder and key not in self._line:
-            self._line.append(key)
-        if self.is_free:
-            self._offer(now_s)
-
-    def hand_over(self, now_s: float) -> None:
-        """The holder's turn is over; the first in line is offered the next."""
-        self.holder = None
-        self.ended_turns += 1
-        self._offer(now_s)
-
-    def lose(self, key: str, now_s: float) -> None:
-        """The connection of `key` broke: its turn is reserved for it."""
-        self._leave_line(key)
-        if self.holder == key:
-            self.holder = None
-            self._reserved = _Reservation(key, now_s + RESERVE_S, is_offer=False)
-
-    def leave(self, key: str, now_s: float) -> None:
-        """`key` has gone for good."""
-        self._leave_line(key)
-        reserved = self._reserved if self._reserved and self._reserved.key == key else None
-        if self.holder == key or reserved:
-            self.ended_turns += self.holder == key or not (reserved and reserved.is_offer)
-            self.holder = self._reserved = None
-            self._offer(now_s)
-
-    def expire(self, now_s: float) -> None:
-        """A reservation that is over goes to the next in line."""
-        if self._reserved and now_s >= self._reserved.until_s:
-            self.ended_turns += not self._reserved.is_offer
-            self._leave_line(self._reserved.key)
-            self._reserved = None
-            self._offer(now_s)
-
-    def _offer(self, now_s: float) -> None:
-        """Reserve for the first in line, who stays there until they take it."""
-        if self._line:
-            self._reserved = _Reservation(self._line[0], now_s + RESERVE_S, is_offer=True)
-
-    def _leave_line(self, key: str) -> None:
-        self._line = [waiting for waiting in self._line if waiting != key]
 
 
 class SessionManager:
@@ -149,6 +48,7 @@ class SessionManager:
         self.shown_frames = 0
         self.recorder = Recorder()
         self._expression = Expression(NEUTRAL)
+        self.portrait_id = ""  # of the portrait that was set; empty for the first
         self._blocks = 0  # that the avatar has made in its conversation
 
     async def join(self, sdp: object, role: object, key: object) -> tuple[str, str]:
@@ -164,6 +64,8 @@ class SessionManager:
             )
         role, key = cast(Role, role), key if isinstance(key, str) else ""
         async with self._lock:
+            if role == "speaker":
+                await self._lose_silent_speaker()
             self._turn.expire(self._now_s())
             self._require_place(role, key)
             peer = Peer(role, self._backend, self._on_lost, local=self._local)
@@ -200,12 +102,23 @@ class SessionManager:
             self._turn.leave(key, self._now_s())
             await self._remove(key)
 
+    async def abandon(self, key: str) -> None:
+        """Free the place of a browser that did not wait for the answer to its offer."""
+        async with self._lock:
+            self._turn.abandon(key, self._now_s())
+            await self._remove(key)
+
     def request_turn(self, key: str) -> dict[str, Any]:
         """A viewer wants to talk; the turn's state then. RefusedError (403) for strangers."""
         if key not in self.peers:
             raise _not_allowed("one who watches", "a stranger's", "watch first")
         self._turn.expire(self._now_s())
         self._turn.request(key, self._now_s())
+        return self._turn.state(key)
+
+    def withdraw_request(self, key: str) -> dict[str, Any]:
+        """A viewer who asked to talk only watches again; the turn's state then."""
+        self._turn.withdraw(key, self._now_s())
         return self._turn.state(key)
 
     def push_expression(self, expression: Expression) -> None:
@@ -264,6 +177,8 @@ class SessionManager:
             if await peer.is_silent(now_s):
                 await self._lose(peer)
         async with self._lock:
+            if self._turn.waiting:
+                await self._lose_silent_speaker()
             self._turn.expire(now_s)
             await self._clean_up_turns()
         self._note_blocks(self._backend.status)
@@ -284,6 +199,8 @@ class SessionManager:
             you.note_alive(self._now_s())
         return {
             "you": you.role if you else None,
+            # None where there is no image of it yet
+            "portrait": None if self._backend.portrait is None else self.portrait_id,
             "turn": self._turn.state(key),
             "speaker": speaker is not None,
             "viewers": len(self.peers) - (speaker is not None),
@@ -359,9 +276,18 @@ class SessionManager:
     async def _lose(self, peer: Peer) -> None:
         """A connection broke; its turn is reserved for a while."""
         async with self._lock:
-            if self.peers.get(peer.key) is peer:
-                self._turn.lose(peer.key, self._now_s())
-                await self._remove(peer.key)
+            await self._lose_locked(peer)
+
+    async def _lose_locked(self, peer: Peer) -> None:
+        if self.peers.get(peer.key) is peer:
+            self._turn.lose(peer.key, self._now_s(), peer.alive_s)
+            await self._remove(peer.key)
+
+    async def _lose_silent_speaker(self) -> None:
+        """Somebody wants the turn: its holder is given up sooner than if nobody did."""
+        holder = self.peers.get(self._turn.holder or "")
+        if holder and await holder.is_silent(self._now_s(), WANTED_SILENCE_S):
+            await self._lose_locked(holder)
 
     async def _remove(self, key: str) -> None:
         peer = self.peers.pop(key, None)
@@ -378,7 +304,12 @@ class SessionManager:
             self._turns_cleaned = self._turn.ended_turns
             await asyncio.to_thread(self.recorder.discard)
             self._rest_face()
-            await asyncio.to_thread(self._backend.restore_portrait)
+            await self.restore_portrait()
+
+    async def restore_portrait(self) -> None:
+        """Go back to the first face."""
+        self.portrait_id = ""
+        await asyncio.to_thread(self._backend.restore_portrait)
 
     def _rest_face(self) -> None:
         """Let go of the expression that the speaker chose."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import stat
+import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
 from avatar_forcing_ros.cli import main
+from avatar_forcing_ros.web.share_link import qr_code, share_link
 
 
 @pytest.mark.parametrize(
@@ -37,3 +42,41 @@ def test_a_certificate_that_is_none_is_reported(
     pem.write_text("no certificate")
     assert main(["live", "--tls-cert", str(pem), "--tls-key", str(pem)]) == 1
     assert "as PEM files" in capsys.readouterr().err
+
+
+def test_a_token_is_made_once_and_its_link_opens_the_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "token.txt"
+    flags = ["live", "--host", "0.0.0.0", "--make-token", str(path), "--tls-key", "none.pem"]
+    assert main(flags) == 1  # at the certificate, after the token
+    assert "as PEM files" in capsys.readouterr().err
+    token = path.read_text()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert re.fullmatch(r"[\w-]{32}\n", token, re.ASCII)
+    assert main(flags) == 1
+    assert path.read_text() == token  # links that were given out stay good
+    capsys.readouterr()
+    assert main([*flags, "--token-file", str(tmp_path / "other.txt")]) == 1
+    assert "leave one of the two out" in capsys.readouterr().err
+    assert main(["live", "--make-token", str(tmp_path / "none" / "token.txt")]) == 1
+    assert "a place that can be written" in capsys.readouterr().err
+
+
+def test_a_link_carries_any_token() -> None:
+    link = share_link("https://robot:8080", "a+b/c=d%&#")
+    assert link == "https://robot:8080/#token=a%2Bb%2Fc%3Dd%25%26%23"
+    assert unquote(link.partition("=")[2]) == "a+b/c=d%&#"
+
+
+def test_a_qr_code_is_drawn_where_the_package_is_installed() -> None:
+    pytest.importorskip("segno")
+    lines = qr_code("https://robot:8080/#token=0123456789abcdef").splitlines()
+    widths = {len(re.sub(r"\x1b\[[0-9;]*m", "", line)) for line in lines}
+    assert len(lines) > 10
+    assert len(widths) == 1
+
+
+def test_without_the_package_there_is_no_qr_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "segno", None)
+    assert qr_code("https://robot:8080/") == ""

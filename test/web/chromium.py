@@ -90,6 +90,20 @@ def chromium(folder: Path) -> Iterator[Any]:
         browser.close()
 
 
+STATE = "fetch('/api/state').then((reply) => reply.json())"
+# what tells a flash's time of display and a click's time at the loudspeaker, as they come
+LISTENER = """class Clicks extends AudioWorkletProcessor {
+  process([[samples]]) {
+    samples?.forEach((sample, i) => {
+      if (Math.abs(sample) < 0.2) return;
+      const atS = currentTime + i / sampleRate;
+      if (!(atS - this.lastS < 0.3)) this.port.postMessage(atS);
+      this.lastS = atS;
+    });
+    return true;
+  }
+}
+registerProcessor("clicks", Clicks);"""
 # what the page goes through, each once
 PHASES = """window.phases = [document.body.dataset.phase];
 new MutationObserver(() => {
@@ -206,3 +220,11 @@ class Standing:
         self._loop.call_soon_threadsafe(self._over.set)
         self._thread.join()
         self._loop.close()
+
+
+def wait_for(visit: Visit, holds: Callable[[], object]) -> None:
+    """Wait until something holds of the server, while the page goes on."""
+    end_s = time.monotonic() + TIMEOUT_S
+    while not holds():
+        assert time.monotonic() < end_s, "it did not come to that"
+        visit.page.wait_for_timeout(50)

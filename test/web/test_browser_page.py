@@ -1,11 +1,9 @@
-"""The page in a browser, with a backend that flashes: losses, tokens, sync, roles and texts."""
+"""The page in a browser, with a backend that flashes: losses, sync, roles and texts."""
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from statistics import median
 from typing import Any
 
@@ -15,37 +13,21 @@ import pytest
 pytest.importorskip("aiortc")
 pytest.importorskip("aiohttp")
 
-from chromium import DEMO, TIMEOUT_S, Standing, Visit, chromium
+from chromium import DEMO, STATE, Standing, Visit, wait_for
 from flash_backend import FlashBackend
 
 from avatar_forcing_ros.rig.expressions import EXPRESSIONS, NEUTRAL, Expression
 from avatar_forcing_ros.runtime import speech_synthesis
-from avatar_forcing_ros.web.access import Access
 
 pytestmark = pytest.mark.browser
-TOKEN = "a-word-of-24-characters!"
 MAX_APART_MS = 40.0
 EVENTS, MAX_EVENTS = 3, 20
-STATE = "fetch('/api/state').then((reply) => reply.json())"
 ASKED = """window.asked = [];
 const ask = MediaDevices.prototype.getUserMedia;
 MediaDevices.prototype.getUserMedia = function (wanted) {
   window.asked.push(Object.keys(wanted));
   return ask.call(this, wanted);
 };"""
-# offers a flash's time of display and a click's time at the loudspeaker, as they come
-LISTENER = """class Clicks extends AudioWorkletProcessor {
-  process([[samples]]) {
-    samples?.forEach((sample, i) => {
-      if (Math.abs(sample) < 0.2) return;
-      const atS = currentTime + i / sampleRate;
-      if (!(atS - this.lastS < 0.3)) this.port.postMessage(atS);
-      this.lastS = atS;
-    });
-    return true;
-  }
-}
-registerProcessor("clicks", Clicks);"""
 WATCH = """async () => {
   const video = document.querySelector("#avatar");
   Object.assign(window, { flashes: [], clicks: [] });
@@ -69,45 +51,6 @@ WATCH = """async () => {
   };
   video.requestVideoFrameCallback(onFrame);
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with chromium(tmp_path_factory.mktemp("browser")) as started:
-        yield started
-
-
-@pytest.fixture
-def stand() -> Iterator[Callable[..., Standing]]:
-    """Makes servers, which end with the test."""
-    with ExitStack() as ends:
-
-        def start(*more: Any, **most: Any) -> Standing:
-            server = Standing(*more, **most)
-            ends.callback(server.stop)
-            return server
-
-        yield start
-
-
-@pytest.fixture
-def standing(stand: Callable[..., Standing]) -> Standing:
-    return stand(FlashBackend, script=LISTENER)
-
-
-@pytest.fixture
-def visit(browser: Any, standing: Standing) -> Iterator[Visit]:
-    here = Visit(browser, standing.url)
-    yield here
-    here.close()
-
-
-def wait_for(visit: Visit, holds: Callable[[], object]) -> None:
-    """Wait until something holds of the server, while the page goes on."""
-    end_s = time.monotonic() + TIMEOUT_S
-    while not holds():
-        assert time.monotonic() < end_s, "it did not come to that"
-        visit.page.wait_for_timeout(50)
 
 
 def test_audio_and_image_arrive_together(visit: Visit) -> None:
@@ -158,23 +101,6 @@ def test_a_place_that_the_server_gave_up_is_taken_again(visit: Visit, standing: 
     visit.lose(lambda: standing.run(standing.server.sessions.leave(key)))
     (peer,) = standing.server.sessions.peers.values()
     assert peer.role == "speaker"
-
-
-def test_a_wrong_token_is_refused_and_the_right_one_opens(
-    browser: Any, stand: Callable[..., Standing]
-) -> None:
-    server = stand(FlashBackend, Access(True, TOKEN))
-    here = Visit(browser, server.url)
-    here.until("document.querySelector('#ask').open")
-    here.page.fill("#token", "another-word-of-length")
-    here.page.keyboard.press("Enter")
-    here.until("document.querySelector('#ask-more').textContent.includes('another word')")
-    here.until("document.querySelector('#ask').open")
-    here.page.fill("#token", TOKEN)
-    here.page.keyboard.press("Enter")
-    here.talk()
-    assert all("401" in error for error in here.console_errors)
-    here.close()
 
 
 def test_without_espeak_the_box_explains_and_bad_files_are_reported(
@@ -268,7 +194,7 @@ def test_a_second_person_watches_asks_to_talk_and_is_handed_the_turn(
     other.live()
     assert not other.page.is_visible("#composer")
     other.page.keyboard.press("h")
-    other.until("document.querySelector('#request-turn').textContent === 'You have asked'")
+    other.until("document.querySelector('#request-turn').textContent === 'Do not wait'")
     visit.until("document.querySelector('#status').textContent.includes('would like to talk')")
     visit.page.keyboard.press("h")
     visit.until("document.querySelector('#status').textContent.includes('handed over')")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import struct
 import zlib
 from collections.abc import AsyncIterator
@@ -13,6 +14,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+import soundfile
 
 pytest.importorskip("aiortc")
 pytest.importorskip("aiohttp")
@@ -45,14 +47,14 @@ REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
     ("/api/speak_audio", {"data": b""}, 422, "readable audio"),
     ("/api/speak_audio", {"data": b"\x00\xff" * 500}, 422, "readable audio"),
     ("/api/speak_audio", {"data": PLAY_LIST}, 422, "readable audio"),
-    ("/api/speak_audio", {"data": bytes(MAX_UPLOAD_BYTES + 1)}, 413, "8 MB"),
+    ("/api/speak_audio", {"data": bytes(MAX_UPLOAD_BYTES + 1)}, 413, "12 MB"),
     ("/api/portrait", {"data": b"GIF89a" + bytes(100)}, 422, "an image file (PNG, JPEG"),
     ("/api/portrait", {"data": png_header(100_000, 100_000)}, 422, "10000 million pixels"),
     ("/api/portrait", {"data": png_header(13_000, 13_000)}, 422, "13000 x 13000"),
     ("/api/portrait", {"data": png_header(6_000, 6_000)}, 422, "25 million pixels"),
     ("/api/portrait", {"data": small_png()}, 422, "10 x 500"),
     ("/api/portrait", {"data": png_header(500, 500)}, 422, "cannot be decoded"),
-    ("/api/portrait", {"data": bytes(MAX_UPLOAD_BYTES + 1)}, 413, "8 MB"),
+    ("/api/portrait", {"data": bytes(MAX_UPLOAD_BYTES + 1)}, 413, "12 MB"),
     ("/api/speak_text", {"data": b"{"}, 400, "JSON"),
     ("/api/speak_text", {"data": b"[" * 100_000}, 400, "JSON"),
     ("/api/speak_text", {"data": b'{"text": "' + bytes(MAX_JSON_BYTES) + b'"}'}, 413, "100 kB"),
@@ -94,6 +96,23 @@ def test_a_long_request_is_not_read_to_its_end() -> None:
         status, reply = await fixture.post("/api/join", data=endless())
         assert status == 413
         assert "at most 100 kB" in reply["error"]
+
+    run_with_server(ask)
+
+
+def test_a_minute_of_sound_as_a_cd_has_it_is_taken() -> None:
+    file = io.BytesIO()
+    soundfile.write(file, np.zeros((59 * 44_100, 2), np.int16), 44_100, format="WAV")
+
+    async def ask(fixture: WebFixture) -> None:
+        browser = Browser(fixture)
+        await browser.join()
+        status, reply = await fixture.post(
+            "/api/speak_audio", key=browser.key, data=file.getvalue()
+        )
+        assert status == 200
+        assert reply["waiting_s"] == pytest.approx(59.0, abs=1.0)
+        await browser.connection.close()
 
     run_with_server(ask)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -10,10 +13,10 @@ pytest.importorskip("aiortc")
 pytest.importorskip("aiohttp")
 
 from aiortc import AudioStreamTrack, VideoStreamTrack
-from web_fixture import SIZE_PX, Browser, WebFixture, portrait, run_with_server
+from web_fixture import SIZE_PX, TIMEOUT_S, Browser, WebFixture, portrait, run_with_server
 
 from avatar_forcing_ros.web.peer import SILENCE_TIMEOUT_S
-from avatar_forcing_ros.web.session_manager import RESERVE_S
+from avatar_forcing_ros.web.turn_queue import RESERVE_S
 
 
 def test_a_viewer_asks_and_the_speaker_hands_over() -> None:
@@ -30,7 +33,11 @@ def test_a_viewer_asks_and_the_speaker_hands_over() -> None:
         assert (await fixture.post("/api/hand_over", key=viewer.key))[0] == 403
         assert (await fixture.post("/api/request_turn", key="guessed"))[0] == 403
         reply = (await fixture.post("/api/request_turn", key=viewer.key))[1]
-        assert reply["turn"] == {"held": True, "waiting": 1, "offered": False}
+        assert reply["turn"]["waiting"] == 1
+        reply = (await fixture.post("/api/withdraw_request", key=viewer.key))[1]
+        assert (reply["turn"]["waiting"], reply["turn"]["asked"]) == (0, False)
+        reply = (await fixture.post("/api/request_turn", key=viewer.key))[1]
+        assert reply["turn"] == {"held": True, "waiting": 1, "asked": True, "offered": False}
         state = await fixture.state(speaker.key)
         assert (state["you"], state["turn"]["waiting"]) == ("speaker", 1)
         assert (state["mode"], state["has_view"], state["has_robot_audio"]) == (
@@ -95,6 +102,37 @@ def test_the_first_face_comes_back_when_the_speaker_leaves() -> None:
     run_with_server(talk)
 
 
+def test_a_browser_that_does_not_wait_for_the_answer_leaves_no_place_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def talk(fixture: WebFixture) -> None:
+        begun, go_on = threading.Event(), threading.Event()
+        start = fixture.backend.start
+
+        def slow_start(*arguments: Any) -> None:
+            begun.set()
+            assert go_on.wait(TIMEOUT_S)
+            start(*arguments)
+
+        monkeypatch.setattr(fixture.backend, "start", slow_start)
+        impatient, other = Browser(fixture), Browser(fixture)
+        joining = asyncio.ensure_future(impatient.join())
+        assert await asyncio.to_thread(begun.wait, TIMEOUT_S)
+        joining.cancel()  # the page was reloaded: its requests end
+        await asyncio.gather(joining, return_exceptions=True)
+        waiting = asyncio.ensure_future(other.join())
+        go_on.set()
+        await waiting
+        # one that came in between is refused; the place is free at once, not after a timeout
+        await fixture.until(lambda state: other.key or not state["turn"]["held"])
+        assert other.key or (await Browser(fixture).join())[0] == 200
+        assert len(fixture.sessions.peers) == 1
+        for browser in (impatient, other):
+            await browser.connection.close()
+
+    run_with_server(talk)
+
+
 def test_a_silent_connection_loses_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     async def talk(fixture: WebFixture) -> None:
         speaker, viewer = Browser(fixture), Browser(fixture)
@@ -113,12 +151,58 @@ def test_a_silent_connection_loses_its_place(monkeypatch: pytest.MonkeyPatch) ->
         await fixture.sessions.check_connections()
         state = await fixture.state(viewer.key)
         assert (state["speaker"], state["you"]) == (False, "viewer")
-        assert state["turn"]["held"]
+        assert not state["turn"]["held"]
         fixture.ahead_s += SILENCE_TIMEOUT_S + 1
         await fixture.sessions.check_connections()
         assert (await fixture.state())["viewers"] == 0
         assert not fixture.avatar.running
         for browser in (speaker, viewer):
+            await browser.connection.close()
+
+    run_with_server(talk)
+
+
+def test_a_speaker_who_vanishes_frees_the_floor_within_five_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def talk(fixture: WebFixture) -> None:
+        speaker, viewer, other = Browser(fixture), Browser(fixture), Browser(fixture)
+        await speaker.join()
+        await viewer.join("viewer")
+        await speaker.receive("video")
+        await fixture.post("/api/request_turn", key=viewer.key)
+        peer = fixture.sessions.peers[speaker.key]
+        monkeypatch.setattr(peer, "received_packets", nothing_more(await peer.received_packets()))
+        await fixture.sessions.check_connections()
+        for _ in range(4):
+            assert not (await fixture.state(viewer.key))["turn"]["offered"]
+            fixture.ahead_s += 1.0
+            await fixture.sessions.check_connections()
+        assert (await fixture.state(viewer.key))["turn"]["offered"]
+        assert (await other.join())[0] == 409  # it is the one's who waits
+        for browser in (speaker, viewer, other):
+            await browser.connection.close()
+
+    run_with_server(talk)
+
+
+def test_whoever_comes_takes_the_turn_of_a_speaker_who_vanished(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def talk(fixture: WebFixture) -> None:
+        speaker = Browser(fixture)
+        await speaker.join()
+        await speaker.receive("video")
+        peer = fixture.sessions.peers[speaker.key]
+        monkeypatch.setattr(peer, "received_packets", nothing_more(await peer.received_packets()))
+        for _ in range(5):
+            await fixture.sessions.check_connections()
+            fixture.ahead_s += 1.0
+        assert (await fixture.state())["speaker"]  # nobody wants it: it may only be slow
+        other = Browser(fixture)
+        assert (await other.join())[0] == 200
+        assert list(fixture.sessions.peers) == [other.key]
+        for browser in (speaker, other):
             await browser.connection.close()
 
     run_with_server(talk)

@@ -4,10 +4,19 @@ const kept = (name) => sessionStorage.getItem(name) || "";
 export const key = () => kept("key");
 export const setKey = (value) => sessionStorage.setItem("key", value);
 
+// %XX alone stands for something else: a + is a plus, which URLSearchParams makes a space of
+function plain(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch { // a % that is one
+    return part;
+  }
+}
+
 // a link may carry the token behind #, which no server and no log ever sees
-const linked = new URLSearchParams(location.hash.slice(1)).get("token");
+const linked = /^#(?:.*&)?token=([^&]+)/.exec(location.hash)?.[1];
 if (linked) {
-  sessionStorage.setItem("token", linked);
+  sessionStorage.setItem("token", plain(linked));
   history.replaceState(null, "", location.pathname);
 }
 
@@ -36,28 +45,36 @@ function askForToken(wasWrong) {
 
 const MAX_TRIES = 4;
 
-async function request(path, { timeoutMs, tries = 1, ...options } = {}) {
-  const [token, place] = [kept("token"), key()];
+// `place` is a key other than this page's; `signal` gives the request up
+async function request(path, { timeoutMs, place: other, signal, tries = 1, ...options } = {}) {
+  const [token, place] = [kept("token"), other ?? key()];
   const headers = { Authorization: `Bearer ${token}`, "X-Avatar-Key": place };
-  const signal = timeoutMs ? AbortSignal.timeout(timeoutMs) : undefined;
+  const again = (tried = tries) => request(path, { timeoutMs, place: other, signal, tries: tried, ...options });
+  const given = new AbortController();
+  const giveUp = () => given.abort();
+  const limit = timeoutMs && setTimeout(giveUp, timeoutMs);
+  signal?.addEventListener("abort", giveUp);
+  if (signal?.aborted) giveUp();
   let reply;
   try {
-    reply = await fetch(path, { ...options, headers, signal });
+    reply = await fetch(path, { ...options, headers, signal: given.signal });
   } catch {
     throw new Error("The server does not answer. Is it still running?");
+  } finally {
+    clearTimeout(limit);
   }
   if (reply.status === 401) {
     // another request may have got the right one in the meantime
     if (token === kept("token")) await askForToken(token !== "");
-    return request(path, { timeoutMs, ...options });
+    return again();
   }
   if (reply.status === 429 && tries < MAX_TRIES) { // too many from this address: they get fewer
     const seconds = Number(reply.headers.get("Retry-After")) || 3;
     await new Promise((over) => { setTimeout(over, 1000 * seconds); });
-    return request(path, { timeoutMs, tries: tries + 1, ...options });
+    return again(tries + 1);
   }
   // the connection was renewed while this was on its way
-  if (reply.status === 403 && place !== key()) return request(path, { timeoutMs, ...options });
+  if (reply.status === 403 && other === undefined && place !== key()) return again();
   if (!reply.ok) {
     const body = await reply.json().catch(() => ({}));
     throw Object.assign(new Error(body.error || `The server answered ${reply.status}.`),

@@ -10,16 +10,20 @@ import { listenToKeys } from "./keys.js";
 import { Connection } from "./connection.js";
 import { Media } from "./media.js";
 import { meter, wakeMeters } from "./meter.js";
-import { at, draw, press, reportErrors, showStatus } from "./page.js";
-import { changePortrait, preparePortrait, showPortrait } from "./portrait.js";
-import { followRecording, recording, recordingOver, startRecording, stopRecording }
+import { at, draw, press, reportErrors, showCondition, showNotice, showStatus } from "./page.js";
+import { preparePanel } from "./panel.js";
+import { changePortrait, followPortrait, forgetPortrait, preparePortrait } from "./portrait.js";
+import { followRecording, recording, recordingOver, startRecording, stopRecording, stopTimer }
   from "./recording.js";
+import { mayGoOn, prepareTabs } from "./tabs.js";
+import { focusAfterEnd, prepareToolbar, showStop } from "./toolbar.js";
+import { prepareView } from "./view.js";
 
 const STATE_MS = 500;
 const STATE_TIMEOUT_MS = 2000;
 const NAMES = {
   speaking: "Speaking", listening: "Listening", idle: "Here", asleep: "Ready", ready: "Ready",
-  busy: "In a conversation",
+  busy: "In a conversation", lost: "Connecting again",
 };
 const TAKEN = "Somebody else is talking with the avatar. Watch, and ask to talk.";
 const TEXTS = {
@@ -30,16 +34,27 @@ const TEXTS = {
   },
 };
 
-const media = new Media(render);
+const OVERLAYS = { connecting: "Connecting…", lost: "The connection broke. Connecting again…" };
+
+const media = new Media(render, showAsking);
 const connection = new Connection(phaseChanged, showTracks);
 let state = { mode: "live", state: "asleep", speaker: false, viewers: 0 };
 let stopMeter = null;
 let mode = null;
 let handedOver = false;
+let begun = false;
+let starting = null; // what is being started; another click meanwhile changes nothing
 
 function showOverlay(text) {
   at("overlay").hidden = !text;
   at("overlay-text").textContent = text;
+}
+
+// what the browser asks, or does, before camera and microphone are there
+function showAsking(text) {
+  if (connection.phase === "live") {
+    if (text) showStatus(text);
+  } else showOverlay(text || (OVERLAYS[connection.phase] ?? ""));
 }
 
 function render() {
@@ -56,6 +71,7 @@ function render() {
   self.hidden = !shown;
   at("leave").querySelector(".name").textContent = connection.role === "viewer" ? "Leave" : "End";
   at("avatar").classList.toggle("live", connection.phase === "live"); // a lost one is black: the face stays
+  showStop();
   at("avatar").title = listens() ? "Click, and it looks there" : "";
 }
 
@@ -67,22 +83,24 @@ function greeting() {
     return handedOver ? "You have handed over. You are watching now." : "You are watching.";
   const [micOn, cameraOn] = [media.on("audio"), media.on("video")];
   if (mode === "telepresence") {
-    if (!micOn) return "No microphone: the avatar has no voice of yours.";
+    if (!micOn) return `The avatar has no voice of yours. ${media.why(["audio"])}`.trim();
     return `Your voice is the avatar's voice.${audioIsOn() ? "" : " Its sound is off here."}`;
   }
   if (micOn && cameraOn) return "It sees and hears you.";
-  if (micOn) return "It hears you, but does not see you.";
-  if (cameraOn) return "It sees you, but does not hear you.";
-  return window.isSecureContext
-    ? "It neither sees nor hears you: no camera and microphone were allowed."
-    : "It neither sees nor hears you: a browser gives the camera to https or localhost alone.";
+  const does = micOn ? "It hears you, but does not see you."
+    : cameraOn ? "It sees you, but does not hear you." : "It neither sees nor hears you.";
+  return `${does} ${media.why()}`.trim();
 }
 
 function phaseChanged(phase, error) {
   if (phase === "live") showStatus(greeting());
   if (listens()) fillExpressions().catch((error) => showStatus(error.message, true));
-  if (phase === "lost") showStatus("");
-  showOverlay({ connecting: "Connecting…", lost: "The connection broke. Connecting again…" }[phase] ?? "");
+  if (phase === "lost") {
+    showStatus("");
+    stopTimer();
+  }
+  showState();
+  showOverlay(OVERLAYS[phase] ?? "");
   if (phase === "ready") {
     cleanUp();
     if (error) showStatus(error.message, true);
@@ -95,7 +113,9 @@ function cleanUp() {
   stopMeter?.();
   stopMeter = null;
   dropClip();
+  if (recording()) showNotice("The recording was lost with the conversation.", true);
   recordingOver();
+  forgetPortrait();
   sessionStorage.removeItem("role");
   at("avatar").srcObject = at("view").srcObject = at("self").srcObject = null;
   at("view-tile").hidden = true;
@@ -109,16 +129,34 @@ async function showTracks(avatar, view) {
   await playAvatar();
 }
 
+function followLevel() {
+  stopMeter?.();
+  stopMeter = meter(media.stream, (level) => // nobody hears it while the connection is lost
+    at("level").style.setProperty("--level", connection.phase === "lost" ? 0 : level));
+}
+
 async function start(role, { after = null } = {}) {
+  if (starting) return;
+  const mine = starting = {};
+  try {
+    await startNow(role, after, () => starting === mine);
+  } finally {
+    if (starting === mine) starting = null;
+  }
+}
+
+// `wanted` says whether it was not ended meanwhile
+async function startNow(role, after, wanted) {
   showStatus("");
   handedOver = after === "speaker";
   wakeMeters();
   if (role === "viewer") media.close();
   else {
+    connection.prepare();
     if (mode === "telepresence" || state.wants_camera === false) media.wished.video = false;
     await media.open();
-    stopMeter?.();
-    stopMeter = meter(media.stream, (level) => at("level").style.setProperty("--level", level));
+    if (!wanted()) return;
+    followLevel();
   }
   sessionStorage.setItem("role", role);
   setRole(role, state);
@@ -130,8 +168,11 @@ async function start(role, { after = null } = {}) {
 }
 
 async function leave() {
-  if (recording()) await stopRecording().catch(() => {});
+  starting = null;
+  // a lost connection may never come back to save it
+  if (recording() && connection.phase === "live") await stopRecording().catch(() => {});
   connection.close();
+  focusAfterEnd();
   showStatus("");
   await postNow("/api/leave", "");
   setKey("");
@@ -154,6 +195,16 @@ function showMode() {
   at("hint").textContent = TEXTS[mode].hint;
 }
 
+// the avatar's, as a word: the last that is known while the connection is there
+function showState() {
+  const busy = !connection.role && state.speaker;
+  // or a sentence: what is wrong
+  const now = connection.phase === "lost" ? "lost" : connection.role ? state.state : busy ? "busy" : "ready";
+  at("state").dataset.state = at("avatar-tile").dataset.state = connection.phase === "live" ? now : "ready";
+  at("state").textContent = NAMES[now] ?? now[0].toUpperCase() + now.slice(1);
+  at("state").classList.toggle("error", !(now in NAMES));
+}
+
 // the state once more, and all that follows from it
 async function refresh() {
   const { generation } = connection;
@@ -166,20 +217,19 @@ async function refresh() {
   }
   connection.onState(state, generation, performance.now() - askedMs);
   showMode();
-  const busy = !connection.role && state.speaker;
-  const now = connection.role ? state.state : busy ? "busy" : "ready"; // or a sentence: what is wrong
-  at("state").dataset.state = at("avatar-tile").dataset.state = connection.phase === "live" ? now : "ready";
-  at("state").textContent = NAMES[now] ?? now[0].toUpperCase() + now.slice(1);
-  at("state").classList.toggle("error", !(now in NAMES));
+  showState();
   at("text").hidden = at("say").hidden = !state.can_speak_text;
   at("unspoken").hidden = state.can_speak_text;
+  document.body.dataset.text = state.can_speak_text ? "spoken" : "none";
   showTurn(state, connection.role);
+  showStop();
   showExpression(state.expression, askedMs);
   if (connection.role) setRole(connection.role, state);
   if (!at("panel").hidden) show(at("metrics"), state, await measured(connection.line?.peer));
-  await followRecording(state.recording);
+  reportErrors(() => followRecording(state.recording, connection.phase === "live"))();
+  await followPortrait(state.portrait, askedMs);
   if (generation !== connection.generation) return;
-  if (connection.role === "viewer" && state.turn?.offered) await start("speaker");
+  if (connection.role === "viewer" && state.turn?.offered) reportErrors(() => start("speaker"))();
   else if (connection.role === "speaker" && state.you === "viewer") await watch();
 }
 
@@ -187,9 +237,13 @@ async function refresh() {
 async function pollState() {
   try {
     await refresh();
-    if (at("status").textContent.startsWith("The server does not answer")) showStatus("");
+    showCondition("");
+    if (!begun) {
+      begun = true;
+      begin();
+    }
   } catch (error) {
-    if (connection.phase !== "lost") showStatus(error.message, true);
+    showCondition(connection.phase === "lost" ? "" : error.message);
   }
   setTimeout(pollState, STATE_MS);
 }
@@ -218,13 +272,17 @@ function listenToDrops() {
 at("talk").onclick = reportErrors(() => start("speaker"));
 at("watch").onclick = reportErrors(() => start("viewer"));
 at("leave").onclick = reportErrors(leave);
-at("microphone").onclick = reportErrors(() => media.toggle("audio"));
-at("camera").onclick = reportErrors(() => media.toggle("video"));
+async function toggle(kind) {
+  const opens = !media.track(kind);
+  await media.toggle(kind);
+  if (!opens || !media.on(kind)) return;
+  followLevel();
+  showStatus(greeting());
+}
+
+at("microphone").onclick = reportErrors(() => toggle("audio"));
+at("camera").onclick = reportErrors(() => toggle("video"));
 at("record").onclick = reportErrors(() => (recording() ? stopRecording() : startRecording()));
-at("metrics-button").onclick = () => {
-  at("panel").hidden = !at("panel").hidden;
-  at("metrics-button").setAttribute("aria-expanded", String(!at("panel").hidden));
-};
 at("help-button").onclick = () => at("help").showModal();
 document.addEventListener("pointerdown", wakeMeters, { once: true });
 window.addEventListener("beforeunload", (event) => recording() && event.preventDefault());
@@ -235,15 +293,26 @@ prepareComposer(media);
 preparePlayback();
 preparePortrait(showOverlay);
 prepareFace(listens);
+prepareView();
+preparePanel();
+prepareToolbar();
 prepareTurns({ talk: () => start("speaker"), watch, free: () => !state.speaker });
 listenToKeys();
 listenToDrops();
 
-reportErrors(async () => {
+prepareTabs({
+  isThere: () => Boolean(connection.role),
+  yieldPlace: () => {
+    starting = null;
+    connection.close();
+    showNotice("You go on in another tab.");
+  },
+});
+
+// once the server has answered: what this page was doing before it was loaded again
+const begin = reportErrors(async () => {
   showStatus("");
-  await refresh();
-  await showPortrait();
-  const role = sessionStorage.getItem("role"); // what this page was doing before it was loaded again
-  if (role) await start(role);
-})();
-setTimeout(pollState, STATE_MS);
+  const role = sessionStorage.getItem("role");
+  if (role && (await mayGoOn())) await start(role);
+});
+pollState();

@@ -3,6 +3,8 @@
 import { post, postJson } from "./api.js";
 import { at, press, reportErrors, showStatus } from "./page.js";
 
+const MAX_TEXT_LENGTH = 1000; // the server's
+const NEAR_LENGTH = 900;
 const MAX_CLIP_MS = 55000; // the server takes a minute
 
 let recorder = null;
@@ -51,7 +53,20 @@ async function toggleClip(media) {
   showStatus("Speak now. Press again when you are done, and it says it.");
 }
 
+const typed = () => at("text").value.trim();
+const lengthOf = (text) => [...text].length; // in characters, as the server counts
+
+// how much is too much, before it is sent
+function showLength() {
+  const length = lengthOf(typed());
+  at("text-length").hidden = length < NEAR_LENGTH;
+  at("text-length").textContent = `${length} / ${MAX_TEXT_LENGTH}`;
+  at("text-length").classList.toggle("over", length > MAX_TEXT_LENGTH);
+  at("text").setAttribute("aria-invalid", String(length > MAX_TEXT_LENGTH));
+}
+
 export function prepareComposer(media) {
+  at("text").oninput = showLength;
   at("clip").onclick = reportErrors(() => toggleClip(media));
   at("silence").onclick = reportErrors(async () => {
     dropClip();
@@ -60,14 +75,18 @@ export function prepareComposer(media) {
   });
   at("composer").onsubmit = reportErrors(async (event) => {
     event.preventDefault();
-    const text = at("text").value.trim();
+    const text = typed();
     if (!text) return;
+    if (lengthOf(text) > MAX_TEXT_LENGTH)
+      throw new Error(`It says at most ${MAX_TEXT_LENGTH} characters at once; these are ${lengthOf(text)}.`);
     at("text").value = "";
+    showLength();
     try {
       await postJson("/api/speak_text", { text });
       showStatus("");
     } catch (error) {
       at("text").value ||= text;
+      showLength();
       throw error;
     }
   });

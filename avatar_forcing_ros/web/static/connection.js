@@ -43,15 +43,22 @@ export class Connection {
     this.changed(phase, error);
   }
 
+  // camera and microphone are asked for, before `open`; a place that there is stays meanwhile
+  prepare() {
+    if (this.phase === "ready") this.set("connecting");
+  }
+
   // take a place; throws where the server refuses
   async open(role, media, withView) {
     this.wanted = { role, media, withView };
     this.role = role;
     this.drop();
     this.set("connecting");
+    const { generation } = this;
     try {
       await this.join();
     } catch (error) {
+      if (generation !== this.generation) return; // it was ended meanwhile
       this.role = null;
       this.set("ready");
       throw error;
@@ -66,13 +73,15 @@ export class Connection {
 
   drop() {
     this.generation += 1;
+    this.calling?.abort();
     this.line?.close();
     this.line = null;
   }
 
   async join() {
     const generation = this.generation;
-    const line = await call({ ...this.wanted, tracks: this.tracks });
+    const calling = this.calling = new AbortController();
+    const line = await call({ ...this.wanted, tracks: this.tracks, signal: calling.signal });
     if (generation !== this.generation) {
       line.close();
       return;

@@ -2,6 +2,8 @@
 
 import { lookByKey, openExpressions } from "./face.js";
 import { at } from "./page.js";
+import { closePanel } from "./panel.js";
+import { moveFocus } from "./toolbar.js";
 
 const BUTTONS = {
   m: ["microphone"], s: ["mute"], v: ["camera"], c: ["clip"], p: ["portrait"], r: ["record"],
@@ -13,7 +15,13 @@ const visible = (id) => at(id).closest("label, button").checkVisibility();
 function go(event) {
   const typing = event.target.closest("input:not([type=file]), select");
   if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+  if (moveFocus(event)) {
+    event.preventDefault();
+    return;
+  }
   if (event.key === "Escape") {
+    // in the panel, or where nothing is to be silenced, it closes the panel
+    if ((at("panel").contains(event.target) || !visible("silence")) && closePanel()) return;
     typing?.blur();
     if (typing !== at("expression") && visible("silence")) at("silence").click();
     return;

@@ -1,25 +1,45 @@
-// Your camera and microphone: opened, muted, turned off and on.
+// Your camera and microphone: opened, muted, turned off and on, and why one of them is not there.
 
 const WANTED = {
   audio: { echoCancellation: true, noiseSuppression: true },
   video: { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 25 } },
 };
+const NAMES = { audio: "microphone", video: "camera" };
+// the reasons why there is none, each a sentence of its own
+const MISSING = {
+  none: (names) => `No ${names.join(" or ")} was found on this device.`,
+  refused: (names) =>
+    `You have not allowed the ${names.join(" and ")}. Do so at the address bar, then press the button again.`,
+  busy: (names) => `The browser could not start the ${names.join(" and ")}. Does another program use it?`,
+  insecure: (names) => `A browser gives the ${names.join(" and ")} to https or localhost alone.`,
+};
+const REASONS = {
+  NotFoundError: "none", OverconstrainedError: "none", NotAllowedError: "refused", SecurityError: "refused",
+};
 
-async function opened(wanted) {
+// "granted", "denied" or "prompt"; empty where the browser does not tell
+async function permission(kind) {
   try {
-    return (await navigator.mediaDevices.getUserMedia(wanted)).getTracks();
-  } catch (error) {
-    return error.name === "NotAllowedError" ? null : [];
+    return (await navigator.permissions.query({ name: NAMES[kind] })).state;
+  } catch {
+    return "";
   }
 }
 
+const listed = (kinds) => kinds.map((kind) => `the ${NAMES[kind]}`).reverse().join(" and ");
+
 export class Media {
-  // `changed` is called when there is more or less than before
-  constructor(changed) {
+  // `changed` is called when there is more or less than before; `asking(text)` while the browser
+  // opens them or waits for an answer, then with ""
+  constructor(changed, asking = () => {}) {
     this.changed = changed;
+    this.asking = asking;
     this.stream = new MediaStream();
     this.wished = { audio: true, video: true };
+    this.missing = { audio: "", video: "" }; // a reason, where one was asked for and is not there
     this.senders = {};
+    this.opening = false;
+    this.closings = 0; // what is opened meanwhile is closed again
   }
 
   track(kind) {
@@ -31,15 +51,60 @@ export class Media {
     return Boolean(this.track(kind)?.enabled);
   }
 
-  // what there is of both, as wished; nothing where the browser gives none
+  // why those that are wished are not there, as sentences; empty where they are, or were turned off
+  why(kinds = ["video", "audio"]) {
+    const gone = kinds.filter((kind) => this.wished[kind] && !this.track(kind) && this.missing[kind]);
+    const reasons = [...new Set(gone.map((kind) => this.missing[kind]))];
+    return reasons.map((reason) => MISSING[reason](
+      gone.filter((kind) => this.missing[kind] === reason).map((kind) => NAMES[kind]))).join(" ");
+  }
+
+  // what there is of both, as wished: one without the other, and nothing where there is none
   async open() {
-    if (!navigator.mediaDevices) return;
     const kinds = ["audio", "video"].filter((kind) => this.wished[kind] && !this.track(kind));
-    const ask = (some) => opened(Object.fromEntries(some.map((kind) => [kind, WANTED[kind]])));
-    let tracks = kinds.length ? await ask(kinds) : [];
-    if (tracks?.length === 0 && kinds.length > 1)
-      tracks = (await ask(["audio"])) ?? (await ask(["video"]));
-    (tracks ?? []).forEach((track) => this.add(track));
+    if (!kinds.length) return;
+    const { closings } = this;
+    if (!navigator.mediaDevices) {
+      kinds.forEach((kind) => { this.missing[kind] = "insecure"; });
+      return;
+    }
+    const states = Object.fromEntries(
+      await Promise.all(kinds.map(async (kind) => [kind, await permission(kind)])));
+    if (closings !== this.closings) return;
+    this.opening = true;
+    this.asking(kinds.some((kind) => states[kind] === "prompt")
+      ? `Your browser asks: allow ${listed(kinds)}…` : `Opening ${listed(kinds)}…`);
+    try {
+      await this.ask(kinds, closings);
+    } finally {
+      if (closings === this.closings) {
+        this.opening = false;
+        this.asking("");
+      }
+    }
+  }
+
+  async ask(kinds, closings) {
+    let failure = null;
+    try {
+      const asked = Object.fromEntries(kinds.map((kind) => [kind, WANTED[kind]]));
+      const tracks = (await navigator.mediaDevices.getUserMedia(asked)).getTracks();
+      tracks.forEach((track) => (closings === this.closings ? this.add(track) : track.stop()));
+    } catch (error) {
+      failure = REASONS[error.name] ?? "busy";
+      kinds.forEach((kind) => { this.missing[kind] = failure; });
+    }
+    if (!failure || kinds.length < 2 || closings !== this.closings) return;
+    // both at once fail where one of them does
+    for (const kind of await this.worthAsking(kinds, failure)) await this.ask([kind], closings);
+  }
+
+  // after a refusal of both: not those whose prompt was just answered with no
+  async worthAsking(kinds, failure) {
+    if (failure !== "refused") return kinds;
+    const states = await Promise.all(kinds.map(permission));
+    const denied = states.includes("denied");
+    return kinds.filter((_, i) => states[i] === "granted" || (denied && states[i] === "prompt"));
   }
 
   send(kind, track) {
@@ -47,8 +112,12 @@ export class Media {
   }
 
   add(track) {
+    this.missing[track.kind] = "";
     this.stream.addTrack(track);
-    track.onended = () => this.drop(track);
+    track.onended = () => { // unplugged, or taken back
+      this.missing[track.kind] = "busy";
+      this.drop(track);
+    };
     this.send(track.kind, track);
     this.changed();
   }
@@ -63,20 +132,22 @@ export class Media {
 
   // a muted microphone stays open, and sends silence; a camera that is off is not open at all
   async toggle(kind) {
+    if (this.opening) return;
     const track = this.track(kind);
     this.wished[kind] = !this.on(kind);
     if (track && kind === "video") this.drop(track);
     else if (track) track.enabled = this.wished[kind];
     else await this.open();
     this.changed();
-    if (this.wished[kind] && !this.on(kind)) {
-      this.wished[kind] = false;
-      throw new Error(`This browser gives no ${kind === "audio" ? "microphone" : "camera"} to this page.`);
-    }
+    if (this.wished[kind] && !this.on(kind)) throw new Error(this.why([kind]));
   }
 
   close() {
+    this.closings += 1;
+    this.opening = false;
+    this.asking("");
     this.senders = {};
+    this.missing = { audio: "", video: "" };
     this.stream.getTracks().forEach((track) => this.drop(track));
   }
 }

@@ -42,8 +42,10 @@ export function show(list, state, line) {
     ["Its motion is drawn with seed", state.seed],
     ["Blocks skipped", state.skipped_blocks],
     ["Blocks failed", state.failed_blocks],
-    ["Your face", state.face_visible ? "seen" : "not seen"],
-    ["Camera frames dropped", (state.camera_dropped ?? 0) + (state.dropped_user_frames ?? 0)],
+    [state.mode === "telepresence" ? "Face before the avatar" : "Your face",
+      state.face_visible ? "seen" : "not seen"],
+    ...(state.wants_camera === false ? []
+      : [["Camera frames dropped", (state.camera_dropped ?? 0) + (state.dropped_user_frames ?? 0)]]),
     ["Still to be said", a(state.waiting_avatar_audio_samples / 16000, "s", 1)],
     ["Who watch", state.viewers],
   ];

@@ -2,9 +2,52 @@
 
 export const at = (id) => document.getElementById(id);
 
-export function showStatus(text, isError = false) {
-  at("status").textContent = text;
+const READ_MS = 2000;
+const MAX_NOTICES = 2;
+let line = ""; // the newest of what goes well
+let condition = ""; // what is wrong, as long as it is
+let notices = []; // what happened, until it has been read: { text, isError, sinceMs }
+
+function showAll() {
+  const texts = [condition, ...notices.map(({ text }) => text)].filter(Boolean);
+  const text = texts.length ? texts.join(" ") : line;
+  const isError = condition !== "" || notices.some((one) => one.isError);
+  if (at("status").textContent !== text) at("status").textContent = text;
   at("status").classList.toggle("error", isError);
+}
+
+// stays until the page is used again, by a touch, a click or a key: then somebody is there
+export function showNotice(text, isError = false) {
+  const notice = { text, isError, sinceMs: performance.now() };
+  notices = [...notices.filter((one) => one.text !== text), notice].slice(-MAX_NOTICES);
+  showAll();
+}
+
+function markRead() {
+  const read = notices;
+  if (!read.length) return;
+  const leftMs = Math.max(0, ...read.map(({ sinceMs }) => sinceMs + READ_MS - performance.now()));
+  setTimeout(() => {
+    notices = notices.filter((one) => !read.includes(one));
+    showAll();
+  }, leftMs);
+}
+
+for (const kind of ["pointerdown", "keydown"]) document.addEventListener(kind, markRead, { capture: true });
+
+export function showStatus(text, isError = false) {
+  if (isError) {
+    showNotice(text, true);
+    return;
+  }
+  line = text;
+  showAll();
+}
+
+// what is wrong now; without text it is over
+export function showCondition(text) {
+  condition = text;
+  showAll();
 }
 
 export const reportErrors = (handler) => async (event) => {

@@ -1,7 +1,11 @@
 // The avatar's portrait: the one it has, and a new one, shown before its face is found.
 
 import { getBlob, post } from "./api.js";
-import { at, reportErrors, showStatus } from "./page.js";
+import { at, reportErrors, showNotice, showStatus } from "./page.js";
+
+let shown; // the id of the one that is shown here; empty for the first, null where there is none yet
+let own = ""; // of the one that was chosen here
+let ownMs = 0; // states that were asked for earlier know nothing of it
 
 function fill(image, blob) {
   const old = image.src;
@@ -11,9 +15,30 @@ function fill(image, blob) {
   return image.decode();
 }
 
-export async function showPortrait() {
+async function showPortrait() {
   await fill(at("face"), await getBlob("/api/portrait"));
 }
+
+// `id` is what the server says that it shows, in a state that was asked for at `askedMs`
+export async function followPortrait(id, askedMs) {
+  if (askedMs < ownMs) return;
+  if (own && id !== own) {
+    own = "";
+    showNotice("The server has begun anew, with its first portrait. Choose yours again.");
+  }
+  if (id === shown) return;
+  const before = shown;
+  shown = id;
+  at("unseen").hidden = id !== null;
+  try {
+    if (id === null) at("face").hidden = true;
+    else await showPortrait();
+  } catch {
+    shown = before; // tried again with the next state
+  }
+}
+
+export const forgetPortrait = () => { own = ""; };
 
 // `busy(text)` covers the avatar; without text it is uncovered
 export async function changePortrait(file, busy) {
@@ -26,7 +51,9 @@ export async function changePortrait(file, busy) {
   busy("Looking for the face…");
   showStatus("");
   try {
-    await post("/api/portrait", file);
+    ({ portrait: own } = await post("/api/portrait", file));
+    ownMs = performance.now();
+    shown = own;
     await showPortrait();
     showStatus("Here is the new face.");
   } finally {

@@ -4,20 +4,32 @@ import { getFile, postJson } from "./api.js";
 import { at, draw, press, showStatus } from "./page.js";
 
 let begunMs = null;
+let startedMs = 0;
 let timer = null;
+let stopped = false; // the time, while nothing is known of the server
 
 export const recording = () => begunMs !== null;
 
 function tick() {
+  if (stopped) return;
   const seconds = Math.floor((performance.now() - begunMs) / 1000);
   const text = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
   at("recorded").textContent = text;
   draw("record", "record", text);
 }
 
+// while the connection is lost nothing is known of it
+export function stopTimer() {
+  if (!recording()) return;
+  stopped = true;
+  at("recorded").classList.add("stopped");
+}
+
 export function recordingOver() {
   clearInterval(timer);
   begunMs = null;
+  stopped = false;
+  at("recorded").classList.remove("stopped");
   at("recorded").hidden = true;
   press("record", false);
   draw("record", "record", "Record");
@@ -36,7 +48,7 @@ async function download({ dropped, problem }) {
 
 export async function startRecording() {
   await postJson("/api/record", { on: true });
-  begunMs = performance.now();
+  begunMs = startedMs = performance.now();
   at("recorded").hidden = false;
   press("record", true);
   tick();
@@ -53,8 +65,14 @@ export async function stopRecording() {
 }
 
 // `state.recording`: the server ends a recording that has become too long, or was lost
-export async function followRecording(state) {
-  if (!recording() || !state || state.on || performance.now() - begunMs < 2000) return;
+export async function followRecording(state, isLive) {
+  if (!recording() || !state) return;
+  if (stopped && isLive && state.on) {
+    begunMs = performance.now() - 1000 * state.s;
+    stopped = false;
+    at("recorded").classList.remove("stopped");
+  }
+  if (state.on || performance.now() - startedMs < 2000) return;
   recordingOver();
   if (state.ready) await download(state);
   else showStatus(state.problem || "The recording was lost with the connection.", true);

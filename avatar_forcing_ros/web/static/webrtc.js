@@ -26,8 +26,9 @@ export function secondVideoApart(sdp) {
 // 60 ms. So video is delayed from the start.
 const VIDEO_DELAY_MS = 85;
 
-// Returns { peer, close }. `tracks` gets the avatar's stream and the view's (null without).
-export async function call({ role, media, withView, tracks }) {
+// Returns { peer, close }. `tracks` gets the avatar's stream and the view's (null without);
+// `signal` gives the call up, and then its place is free at once.
+export async function call({ role, media, withView, tracks, signal }) {
   const peer = new RTCPeerConnection();
   const close = () => {
     peer.onconnectionstatechange = null;
@@ -50,7 +51,11 @@ export async function call({ role, media, withView, tracks }) {
     await peer.setLocalDescription(await peer.createOffer());
     await gathered(peer);
     const offer = JSON.stringify({ role, key: key(), sdp: peer.localDescription.sdp });
-    const answer = await postNow("/api/join", offer, { timeoutMs: JOINING_MS });
+    const answer = await postNow("/api/join", offer, { timeoutMs: JOINING_MS, signal });
+    if (signal.aborted) {
+      await postNow("/api/leave", "", { place: answer.key });
+      throw new Error("The call was given up.");
+    }
     setKey(answer.key);
     await peer.setRemoteDescription({ type: "answer", sdp: secondVideoApart(answer.sdp) });
   } catch (error) {

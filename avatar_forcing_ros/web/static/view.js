@@ -1,0 +1,45 @@
+// The robot's camera: as soon as no image comes a veil says so, and how old the last one is.
+
+import { at } from "./page.js";
+
+const STALE_MS = 700; // a camera gives ten or more a second
+const TICK_MS = 100;
+
+let newestMs = null; // when the newest image was shown
+let frames = 0;
+
+function age(ms) {
+  const seconds = ms / 1000;
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  const [minutes, rest] = [Math.floor(seconds / 60), Math.floor(seconds % 60)];
+  return minutes ? `${minutes} min ${rest} s` : `${rest} s`;
+}
+
+function tick() {
+  const video = at("view");
+  if (at("view-tile").hidden) {
+    newestMs = null;
+    frames = 0;
+    return;
+  }
+  if (!video.requestVideoFrameCallback) { // an older browser counts alone
+    const now = video.getVideoPlaybackQuality().totalVideoFrames;
+    if (now !== frames) newestMs = performance.now();
+    frames = now;
+  }
+  const oldMs = performance.now() - newestMs;
+  at("veil").hidden = newestMs !== null && oldMs < STALE_MS;
+  at("veil-text").textContent = newestMs === null
+    ? "Waiting for the robot's camera…" : "The robot's camera has stopped";
+  at("veil-age").textContent = newestMs === null ? "" : `This image is ${age(oldMs)} old.`;
+}
+
+export function prepareView() {
+  const video = at("view");
+  const onFrame = () => {
+    newestMs = performance.now();
+    video.requestVideoFrameCallback(onFrame);
+  };
+  video.requestVideoFrameCallback?.(onFrame);
+  setInterval(tick, TICK_MS);
+}
