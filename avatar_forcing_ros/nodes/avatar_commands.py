@@ -55,13 +55,13 @@ class AvatarCommands:
         self.received[EXPRESSION] += 1
         try:
             expression = msg_to_expression(msg)
-        except ValueError as error:
+        except ValueError:
             raise BadMessage(
                 "expression",
                 "message",
                 expected=f"one of {', '.join(EXPRESSIONS)}; or none, and valence and arousal "
                 "from -1 to 1",
-                got=str(error).partition(";")[0],
+                got=f"{msg.expression[:40]!r}, {msg.valence:g} and {msg.arousal:g}",
                 remedy="send one of these",
             ) from None
         self._avatar.push_expression(expression, self._time_of(msg, EXPRESSION))
@@ -71,12 +71,12 @@ class AvatarCommands:
         at = self._transforms.point_in(self._settings["base_frame_id"], msg)
         try:
             target = GazeTarget.at(*at, self._settings["look_at_hold_s"])
-        except ValueError as error:
+        except ValueError:
             raise BadMessage(
                 "place",
                 "point",
                 expected="a place before the face",
-                got=str(error).removeprefix("look_at: "),
+                got="x {:g}, y {:g}, z {:g}".format(*at),
                 remedy=f"x of {self._settings['base_frame_id']} is forward out of the face",
             ) from None
         self._avatar.push_gaze_target(target, self._time_of(msg, LOOK_AT))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rclpy.callback_groups import CallbackGroup
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from rclpy.time import Time
+from scipy.spatial.transform import Rotation
 from tf2_msgs.msg import TFMessage
 
 from avatar_forcing_ros.nodes.diagnostics import BadMessage
@@ -30,14 +31,12 @@ Matrix = NDArray[np.float64]
 
 def matrix(transform: Any) -> Matrix:
     """The homogeneous ``[4, 4]`` of a geometry_msgs Transform."""
-    q, t = transform.rotation, transform.translation
-    x, y, z, w = np.array([q.x, q.y, q.z, q.w]) / max(np.hypot.reduce([q.x, q.y, q.z, q.w]), 1e-9)
-    return np.array([
-        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w), t.x],
-        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w), t.y],
-        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y), t.z],
-        [0.0, 0.0, 0.0, 1.0],
-    ])  # fmt: skip
+    turn, shift = transform.rotation, transform.translation
+    quaternion, found = [turn.x, turn.y, turn.z, turn.w], np.eye(4)
+    if any(quaternion):  # a message that nobody filled in turns nothing
+        found[:3, :3] = Rotation.from_quat(quaternion).as_matrix()
+    found[:3, 3] = shift.x, shift.y, shift.z
+    return found
 
 
 class NewestTransforms:

@@ -111,7 +111,8 @@ class DirectedMotion:
 
     def __init__(self) -> None:
         self._waiting: list[tuple[int, Expression | GazeTarget]] = []
-        self._expression = Expression()
+        self._wanted = coefficients.neutral().astype(np.float64)  # [K] what an expression adds
+        self._is_neutral = True
         self._target: GazeTarget | None = None
         self._until_ns = 0  # the target is looked at
         self._last_ns: int | None = None  # the frame before
@@ -138,11 +139,6 @@ class DirectedMotion:
         if len(self._waiting) >= MAX_WAITING:
             raise ValueError(f"more than {MAX_WAITING} commands wait for their time")
         bisect.insort(self._waiting, (stamp_ns, command), key=lambda waiting: waiting[0])
-
-    @property
-    def expression(self) -> Expression:
-        """What is commanded at present."""
-        return self._expression
 
     def apply(
         self, values: NDArray[np.float32], audio: NDArray[np.float32], first_ns: int
@@ -176,7 +172,8 @@ class DirectedMotion:
             at_ns, command = self._waiting.pop(0)
             self._still = False
             if isinstance(command, Expression):
-                self._expression = command
+                self._wanted = command.coefficients().astype(np.float64)
+                self._is_neutral = command.is_neutral
             else:
                 self._target, self._until_ns = command, at_ns + round(1e9 * command.hold_s)
         if self._target and stamp_ns >= self._until_ns:
@@ -184,9 +181,8 @@ class DirectedMotion:
 
     def _with_face(self, values: Array, dt_s: float) -> Array:
         """`values` ``[K]`` with the expression."""
-        wanted = self._expression
-        face = self._face.step(wanted.coefficients().astype(np.float64), dt_s)
-        shown = self._shown.step(float(not wanted.is_neutral), dt_s)
+        face = self._face.step(self._wanted, dt_s)
+        shown = self._shown.step(float(not self._is_neutral), dt_s)
         out = values.copy()
         out[_FACE] = values[_FACE] * (1.0 - (1.0 - GENERATED_SHARE) * shown) + face[_FACE]
         out[_LIDS] = face[_LIDS] + (1.0 - face[_LIDS]) * values[_LIDS]
@@ -218,6 +214,6 @@ class DirectedMotion:
         """Forget what is left of commands that were let go of, when nobody can see it."""
         springs = self._face, self._shown, self._attention, self._head
         away = max(float(np.abs(spring.at).max()) for spring in springs)
-        self._still = self._expression.is_neutral and self._target is None and away < SEEN
+        self._still = self._is_neutral and self._target is None and away < SEEN
         if self._still:
             self._rest()

@@ -71,8 +71,8 @@ def publishing(publish: dict[str, tuple[Any, Any]], period_s: float = 0.01) -> I
 
 @contextmanager
 def spinning(node: Node) -> Iterator[None]:
-    """Serves the callbacks of a node of the default context in the background, until left."""
-    executor = SingleThreadedExecutor()
+    """Serves the callbacks of a node in the background, until left; then ROS ends."""
+    executor = SingleThreadedExecutor(context=node.context)
     executor.add_node(node)
     thread = threading.Thread(target=executor.spin, daemon=True)
     thread.start()

@@ -22,9 +22,9 @@ import rclpy
 import soundfile
 from avatar_forcing_ros.msg import AvatarMotion, AvatarState
 from geometry_msgs.msg import Point, PointStamped
+from graph import spinning
 from hri_msgs.msg import Expression
 from installed_audio import MESSAGE, needs_audio_stamped
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from rclpy.serialization import deserialize_message, serialize_message
@@ -104,15 +104,8 @@ class Listener(Node):
 def listener() -> Iterator[Listener]:
     rclpy.init()
     node = Listener()
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    thread = threading.Thread(target=executor.spin, daemon=True)
-    thread.start()
-    yield node
-    executor.shutdown()
-    thread.join(PATIENCE_S)
-    node.destroy_node()
-    rclpy.try_shutdown()
+    with spinning(node):
+        yield node
 
 
 def command(*arguments: str) -> subprocess.Popen[str]:

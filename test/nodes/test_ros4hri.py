@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 import rclpy
 from avatar_forcing_ros.msg import AvatarMotion
-from rclpy.executors import MultiThreadedExecutor, SingleThreadedExecutor
+from graph import spinning
+from rclpy.executors import MultiThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
@@ -87,16 +88,9 @@ def humans() -> Iterator[Humans]:
     rclpy.init(args=[])
     rclpy.init(args=[], context=context)
     node = Humans(context)
-    executor = SingleThreadedExecutor(context=context)
-    executor.add_node(node)
-    thread = threading.Thread(target=executor.spin, daemon=True)
-    thread.start()
-    yield node
-    executor.shutdown()
-    thread.join(PATIENCE_S)
-    node.destroy_node()
+    with spinning(node):
+        yield node
     rclpy.shutdown(context=context)
-    rclpy.try_shutdown()
 
 
 @contextmanager
