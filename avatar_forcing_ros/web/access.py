@@ -111,16 +111,20 @@ class Access:
                 remedy="open the page itself",
             )
 
-    def check_token(self, authorization: str | None) -> None:
-        """RefusedError (401) without the token (``Authorization: Bearer TOKEN``)."""
+    def has_token(self, authorization: str | None) -> bool:
+        """Whether the token is given (``Authorization: Bearer TOKEN``), or none is needed."""
         scheme, _, given = (authorization or "").partition(" ")
         valid = hmac.compare_digest(given.encode("utf-8", "surrogateescape"), self.token.encode())
-        if self.token and not (scheme.lower() == "bearer" and valid):
+        return not self.token or (scheme.lower() == "bearer" and valid)
+
+    def check_token(self, authorization: str | None) -> None:
+        """RefusedError (401) without the token."""
+        if not self.has_token(authorization):
             raise RefusedError(
                 401,
                 "token",
                 expected="the one from the server's token file",
-                got="another" if given else "none",
+                got="another" if authorization else "none",
                 remedy="type it into the page, or ask whoever runs the server",
             )
 

@@ -7,6 +7,8 @@
   Chromium on Linux sends from those to loopback, Firefox pairs a loopback address with none but
   such. Its sockets drop unread what comes from any other machine; a kernel accepts no packet from
   outside whose sender's address is one of its own.
+- **Callers** (aioice): whoever checks a connection is checked back, some seven times, wherever the
+  call seems to come from. Here a few addresses are, and no more.
 - **Jitter buffers** (aiortc): its own hold a frame until a packet of the next one comes (40 ms)
   and audio until four more packets have come (80 ms), or sixteen after a loss. A conversation
   cannot wait. A frame's last packet carries the marker bit ( RFC 7741 and
@@ -25,6 +27,7 @@ from typing import Any
 
 import aiohttp.web_response
 import aioice.ice
+import aioice.stun
 import aiortc.codecs
 import aiortc.rtcrtpreceiver
 from aiortc.jitterbuffer import JitterBuffer, JitterFrame
@@ -35,10 +38,12 @@ from avatar_forcing_ros.web.video_encoder import FaceEncoder
 
 LOOPBACK = "127.0.0.1"
 SERVER_NAME = "avatar-forcing"
+MAX_CALLERS = 16  # a browser with several networks calls from some of them
 VIDEO_PACKETS = 512
 HALF_RANGE = 1 << 15  # of the 16 bits that count packets
 host_addresses = aioice.ice.get_host_addresses  # the library's own
 _StunProtocol = aioice.ice.StunProtocol
+_call_back = aioice.ice.Connection.check_incoming
 _local_only: ContextVar[bool] = ContextVar("local_only", default=False)
 
 
@@ -46,6 +51,7 @@ def install_patches(*, video_encoder: bool = True) -> None:
     """Patch the libraries in this process; idempotent."""
     aioice.ice.get_host_addresses = offered_addresses
     aioice.ice.StunProtocol = GuardedProtocol  # type: ignore[misc]
+    aioice.ice.Connection.check_incoming = call_back  # type: ignore[method-assign, assignment]
     aiortc.rtcrtpreceiver.JitterBuffer = jitter_buffer  # type: ignore[assignment, attr-defined]
     aiohttp.web_response.SERVER_SOFTWARE = SERVER_NAME  # type: ignore[attr-defined]
     aiortc.codecs.Vp8Decoder = BoundedVp8Decoder  # type: ignore[attr-defined]
@@ -92,6 +98,18 @@ class GuardedProtocol(_StunProtocol):
         """Take a packet, if its sender is accepted."""
         if self.accepted is None or addr[0] in self.accepted:
             super().datagram_received(data, addr)
+
+
+def call_back(
+    connection: aioice.ice.Connection,
+    message: aioice.stun.Message,
+    addr: tuple[str, int],
+    protocol: aioice.ice.StunProtocol,
+) -> None:
+    """In place of aioice's ``Connection.check_incoming``: no more than a few callers."""
+    callers = [one for one in connection.remote_candidates if one.type == "prflx"]
+    if len(callers) < MAX_CALLERS or addr in [(one.host, one.port) for one in callers]:
+        _call_back(connection, message, addr, protocol)
 
 
 class VideoJitterBuffer(JitterBuffer):

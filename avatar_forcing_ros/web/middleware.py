@@ -58,8 +58,7 @@ def guard(
         access.check_site(*fetched)  # before it is counted: whoever visits that site is no culprit
         changing = request.method not in ("GET", "HEAD")
         if not is_static(request.method, request.path):
-            forwarded = request.headers.getall("X-Forwarded-For", ())
-            visitor = access.visitor(request.remote or "", forwarded)
+            visitor = visitor_of(access, request)
             within = requests.allows(visitor, now_s())
             if not within or (changing and not changes.allows(visitor, now_s())):
                 raise RefusedError(
@@ -92,6 +91,12 @@ def guard(
         return response
 
     return answer
+
+
+def visitor_of(access: Access, request: web.Request) -> str:
+    """Who is counted for `request`: an address, of IPv6 its network."""
+    forwarded = request.headers.getall("X-Forwarded-For", ())
+    return access.visitor(request.remote or "", forwarded)
 
 
 async def read_body(request: web.Request, max_bytes: int) -> bytes:

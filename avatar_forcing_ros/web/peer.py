@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Container
 from contextlib import nullcontext
 from typing import Any, Literal, get_args
 
@@ -51,18 +51,26 @@ logger = logging.getLogger(__name__)
 class Peer:
     """A connection from its offer to its end; `on_lost` is called once when it ends by itself.
 
-    A `local` one is reached from this machine alone.
+    `on_connected` is called when media begins to flow. A `local` one is reached from this machine
+    alone. `visitor` names who sent the offer, for `half_open`.
     """
 
     def __init__(
-        self, role: Role, backend: AvatarBackend, on_lost: Callable[[Peer], None], *, local: bool
+        self,
+        role: Role,
+        backend: AvatarBackend,
+        on_lost: Callable[[Peer], None],
+        on_connected: Callable[[Peer], None] = lambda peer: None,
+        *,
+        local: bool,
+        visitor: str = "",
     ) -> None:
-        self.role, self.key = role, secrets.token_urlsafe(16)
+        self.role, self.key, self.visitor = role, secrets.token_urlsafe(16), visitor
         self.video, self.view = tracks.AvatarVideo(), tracks.ViewVideo()
         self.audio = tracks.AvatarAudio(self._pick_audio)
         self.camera = Camera(backend.push_user_frame, backend.now_ns)
         self.microphone = Microphone(backend.push_user_audio, backend.now_ns)
-        self._on_lost, self._local = on_lost, local
+        self._on_lost, self._on_connected, self._local = on_lost, on_connected, local
         self._max_videos = 2 if backend.has_view else 1
         self._received = {self.audio, self.video} if backend.wants_camera else {self.audio}
         # no STUN server: nobody outside is asked anything. One transport for all: else aiortc
@@ -87,9 +95,13 @@ class Peer:
         is_speaker = self.role == "speaker"
         return tracks.speaker_audio(frame) if is_speaker else tracks.viewer_audio(frame)
 
-    async def answer(self, sdp: object) -> str:
-        """The answer to a browser's offer; RefusedError (400) where that is none."""
-        offer = checked_offer(sdp, own_addresses() if self._local else None)
+    async def answer(self, sdp: object, *, trusted: bool = True) -> str:
+        """The answer to a browser's offer; RefusedError (400) where that is none.
+
+        Nothing is sent to the addresses in an offer that is not `trusted`: its browser calls.
+        """
+        own = own_addresses() if self._local else None
+        offer = checked_offer(sdp, own if trusted else ())
         try:
             with local_only() if self._local else nullcontext():
                 return await asyncio.wait_for(self._negotiate(offer), ANSWER_TIMEOUT_S)
@@ -175,17 +187,20 @@ class Peer:
     def _on_state(self) -> None:
         if self._connection.connectionState in ("failed", "closed"):
             self._on_lost(self)
+        elif self.connected:
+            self._on_connected(self)
 
     def _on_timeout(self) -> None:
         if not self.connected:
             self._on_lost(self)
 
 
-def checked_offer(sdp: object, reachable: Collection[str] | None) -> str:
+def checked_offer(sdp: object, reachable: Container[str] | None) -> str:
     """A browser's offer (SDP) within limits, and without addresses that are not `reachable`.
 
     RefusedError (400) where it is no offer, or too large. None: all addresses are kept, up to a
-    number.
+    number. Where any is missing nor does it say that these are all: the browser's own calls, from
+    wherever they come, are waited for.
     """
     if not isinstance(sdp, str) or len(sdp) > MAX_OFFER_LENGTH:
         raise _bad_offer("something else, or too much")
@@ -235,9 +250,9 @@ def _check_keys(head: list[str], sections: list[list[str]]) -> None:
                 raise _bad_offer(f"one without {what}")
 
 
-def _filter_candidates(lines: list[str], reachable: Collection[str] | None) -> list[str]:
+def _filter_candidates(lines: list[str], reachable: Container[str] | None) -> list[str]:
     kept: list[str] = []
-    count = hidden_count = 0
+    count = hidden_count = dropped = 0
     for line in lines:
         if line.startswith("a=candidate:"):
             # foundation component protocol priority address port … (RFC 8839, 5.1)
@@ -250,9 +265,10 @@ def _filter_candidates(lines: list[str], reachable: Collection[str] | None) -> l
                 unwanted = True  # sending to such a port breaks the socket
             too_many = count > MAX_CANDIDATES or (hidden and hidden_count > MAX_HIDDEN_CANDIDATES)
             if unwanted or too_many:
+                dropped += 1
                 continue
         kept.append(line)
-    return kept
+    return [line for line in kept if not (dropped and line == "a=end-of-candidates")]
 
 
 def _bad_offer(got: str) -> RefusedError:

@@ -27,7 +27,7 @@ from avatar_forcing_ros.web import speech
 from avatar_forcing_ros.web.access import Access, RefusedError
 from avatar_forcing_ros.web.backend import AvatarBackend
 from avatar_forcing_ros.web.commands import read_expression, read_gaze_target, require_avatar
-from avatar_forcing_ros.web.middleware import SECURITY_HEADERS, guard, read_body
+from avatar_forcing_ros.web.middleware import SECURITY_HEADERS, guard, read_body, visitor_of
 from avatar_forcing_ros.web.session_manager import CHECK_PERIOD_S, SessionManager
 from avatar_forcing_ros.web.static_files import add_static_files
 from avatar_forcing_ros.web.upload_decoding import UploadDecoder
@@ -110,9 +110,16 @@ class Server:
     async def _join(self, request: web.Request) -> web.Response:
         """Offer in, answer and key out."""
         body = await _json_body(request)
+        authorization = request.headers.get("Authorization")
         if body.get("role") != "viewer":
-            self._access.check_token(request.headers.get("Authorization"))
-        answer, key = await self.sessions.join(body.get("sdp"), body.get("role"), body.get("key"))
+            self._access.check_token(authorization)
+        answer, key = await self.sessions.join(
+            body.get("sdp"),
+            body.get("role"),
+            body.get("key"),
+            visitor=visitor_of(self._access, request),
+            trusted=self._access.has_token(authorization),
+        )
         if request.transport is None or request.transport.is_closing():
             await self.sessions.abandon(key)  # reloaded, ended or timed out: nobody knows this key
         return web.json_response({"type": "answer", "sdp": answer, "key": key})

@@ -17,6 +17,7 @@ from avatar_forcing_ros.rig.expressions import NEUTRAL, Expression
 from avatar_forcing_ros.runtime.status import AvatarStatus
 from avatar_forcing_ros.web.access import RefusedError
 from avatar_forcing_ros.web.backend import AvatarBackend
+from avatar_forcing_ros.web.half_open import one_too_many
 from avatar_forcing_ros.web.peer import ROLES, WANTED_SILENCE_S, Peer, Role
 from avatar_forcing_ros.web.recorder import Recorder
 from avatar_forcing_ros.web.tracks import FrameNumbers
@@ -51,12 +52,14 @@ class SessionManager:
         self.portrait_id = ""  # of the portrait that was set; empty for the first
         self._blocks = 0  # that the avatar has made in its conversation
 
-    async def join(self, sdp: object, role: object, key: object) -> tuple[str, str]:
+    async def join(
+        self, sdp: object, role: object, key: object, *, visitor: str = "", trusted: bool = True
+    ) -> tuple[str, str]:
         """Connect a browser; the answer to its offer, and the key of its place.
 
         A browser that comes again presents the `key` it had and takes its own place; its old
-        connection ends then. RefusedError where there is no place (409, 503) or the offer is
-        unusable (400).
+        connection ends then. Nothing is sent to the addresses in an offer that is not `trusted`.
+        RefusedError where there is no place (409, 503) or the offer is unusable (400).
         """
         if role not in ROLES:
             raise RefusedError(
@@ -68,9 +71,17 @@ class SessionManager:
                 await self._lose_silent_speaker()
             self._turn.expire(self._now_s())
             self._require_place(role, key)
-            peer = Peer(role, self._backend, self._on_lost, local=self._local)
+            await self._limit_half_open(role, visitor)
+            peer = Peer(
+                role,
+                self._backend,
+                self._on_lost,
+                self._on_connected,
+                local=self._local,
+                visitor=visitor,
+            )
             try:
-                answer = await peer.answer(sdp)
+                answer = await peer.answer(sdp, trusted=trusted)
                 if not self._backend.running:
                     await self._start_backend()
             except BaseException:
@@ -107,6 +118,12 @@ class SessionManager:
         async with self._lock:
             self._turn.abandon(key, self._now_s())
             await self._remove(key)
+
+    async def _limit_half_open(self, role: Role, visitor: str) -> None:
+        """Before one more: a viewer who has not come yet may have to give way."""
+        half_open = [one for one in self._viewers() if not one.connected]
+        if role == "viewer" and (oldest := one_too_many(half_open, visitor)):
+            await self._remove(oldest.key)
 
     def request_turn(self, key: str) -> dict[str, Any]:
         """A viewer wants to talk; the turn's state then. RefusedError (403) for strangers."""
@@ -203,7 +220,7 @@ class SessionManager:
             "portrait": None if self._backend.portrait is None else self.portrait_id,
             "turn": self._turn.state(key),
             "speaker": speaker is not None,
-            "viewers": len(self.peers) - (speaker is not None),
+            "viewers": sum(one.connected for one in self._viewers()),
             "shown_frames": self.shown_frames,
             "recording": self.recorder.state(),
             # a name; empty for what has none
@@ -230,7 +247,8 @@ class SessionManager:
                 got="somebody who does, or is about to",
                 remedy="watch and ask to talk, or wait until they have finished",
             )
-        viewers = sum(one.role == "viewer" for one in self.peers.values() if one.key != key)
+        # those who have only asked to watch, so far, take no place
+        viewers = sum(one.connected for one in self._viewers() if one.key != key)
         if role == "viewer" and viewers >= self._max_viewers:
             raise RefusedError(
                 503,
@@ -239,6 +257,16 @@ class SessionManager:
                 got=f"{viewers} already",
                 remedy="wait until one leaves",
             )
+
+    def _viewers(self) -> list[Peer]:
+        """Who watches, or has asked to; the oldest first."""
+        return [one for one in self.peers.values() if one.role == "viewer"]
+
+    def _on_connected(self, peer: Peer) -> None:
+        """Where several came at once for the last place, the last one has to go."""
+        viewers = sum(one.connected for one in self._viewers())
+        if peer.role == "viewer" and viewers > self._max_viewers:
+            self._on_lost(peer)
 
     async def _start_backend(self) -> None:
         loop = asyncio.get_running_loop()

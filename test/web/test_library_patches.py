@@ -9,11 +9,13 @@ import pytest
 pytest.importorskip("aiortc")
 
 import aioice.ice
+from aioice import stun
 from aiortc import RTCPeerConnection
 from aiortc.rtp import RtpPacket
 
 from avatar_forcing_ros.web import library_patches
 from avatar_forcing_ros.web.library_patches import (
+    MAX_CALLERS,
     VIDEO_PACKETS,
     AudioJitterBuffer,
     GuardedProtocol,
@@ -91,6 +93,33 @@ def test_sockets_of_the_installed_library_are_guarded(monkeypatch: pytest.Monkey
     assert all(protocol.accepted == own_addresses() for protocol in made)
     monkeypatch.undo()
     install_patches()
+
+
+def test_few_callers_are_called_back() -> None:
+    install_patches()
+    called: list[tuple[str, int]] = []
+
+    class Called(Receiver):
+        local_candidate = aioice.Candidate.from_sdp("1 1 udp 1 127.0.0.1 9 typ host")
+
+        async def request(self, request: object, addr: tuple[str, int], **more: object) -> None:
+            called.append(addr)
+            await asyncio.sleep(60.0)
+
+    async def call() -> None:
+        connection = aioice.Connection(ice_controlling=False)
+        connection.remote_username, connection.remote_password = "abcd", "x" * 22
+        message = stun.Message(stun.Method.BINDING, stun.Class.REQUEST)
+        message.attributes["PRIORITY"] = 1
+        protocol = Called()
+        for port in [*range(1, 100), 1]:
+            connection.check_incoming(message, ("10.0.0.1", port), protocol)  # type: ignore[arg-type]
+        assert connection.remote_candidates[0].port == 1
+        await asyncio.sleep(0.0)
+        assert len(called) == MAX_CALLERS
+        await connection.close()
+
+    asyncio.run(call())
 
 
 def packet(number: int, frame: int, *, last: bool = False) -> RtpPacket:

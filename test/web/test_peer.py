@@ -63,6 +63,14 @@ def test_only_reachable_addresses_stay() -> None:
     assert addresses(elsewhere) == wild
 
 
+def test_who_leaves_an_address_out_does_not_say_that_these_are_all() -> None:
+    end = "a=end-of-candidates"
+    offer = f"{HEAD}{candidate('127.0.0.1')}{end}\r\n"
+    assert end in checked_offer(offer, None)
+    assert end in checked_offer(offer, {"127.0.0.1"})
+    assert end not in checked_offer(offer, ())
+
+
 def test_addresses_and_names_are_not_without_number() -> None:
     many = HEAD + candidate("x.local") * 20 + candidate("1.2.3.4") * 90
     kept = addresses(checked_offer(many, None))
