@@ -1,25 +1,29 @@
 """A conversation of some minutes with a server in another process, as a browser has it, measured.
 
-Marked camera frames and audio go in, and what comes back is timed on arrival.
+Marked camera frames and audio go in, and what comes back is timed on arrival. Every other speech
+is stopped in the middle.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import multiprocessing
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
-from typing import Any
+from multiprocessing.context import SpawnContext
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from avatar_forcing_ros.benchmarks.measures import cpu_s, memory_mb, percentiles
+from avatar_forcing_ros.benchmarks.measures import cpu_s, memory_mb
 from avatar_forcing_ros.benchmarks.stages import user_faces
-from avatar_forcing_ros.benchmarks.web_caller import AUDIBLE, Caller, Observed
+from avatar_forcing_ros.benchmarks.web_caller import AUDIBLE, Caller
+from avatar_forcing_ros.benchmarks.web_metrics import Metrics, conversation_metrics
 from avatar_forcing_ros.benchmarks.web_server import serve
 from avatar_forcing_ros.config import AvatarConfig
 from avatar_forcing_ros.errors import OutputError
@@ -27,26 +31,25 @@ from avatar_forcing_ros.media_files.reading import read_audio
 from avatar_forcing_ros.offline.demo import AVATAR_SPEECH, USER_SPEECH
 from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.runtime.load import build_session
-from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLE_RATE_HZ
+from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 from avatar_forcing_ros.web.library_patches import LOOPBACK, install_patches
 
 START_TIMEOUT_S = 120.0
 WARM_UP_S = 5.0  # at the beginning of the conversation, not measured
 SPEECH_S, SPEECH_PERIOD_S = 3.0, 6.0
-SAMPLE_PERIOD_S = 1.0  # of processor time and memory
-LATE_S = 1.5 * FRAME_PERIOD_NS / 1e9  # after the frame before
+STOP_AFTER_S = 1.5  # of every other speech
+SAMPLE_PERIOD_S = 0.5  # of the server's state, processor time and memory
 CAMERA_PX = (640, 480)
-Metrics = dict[str, Any]
 Audio = NDArray[np.float32]
 
 
 def run_live_benchmark(
-    config: AvatarConfig, seconds: float, warn: Callable[[str], None]
+    config: AvatarConfig, seconds: float, warn: Callable[[str], None], *, busy: int = 0
 ) -> Metrics:
     """Talk with a server for `seconds` as a browser would; what both ends measured.
 
-    `warn` gets a sentence for whatever goes wrong on the way. Raises OutputError where the server
-    does not start.
+    `busy` processes that only compute run beside it meanwhile. `warn` gets a sentence for whatever
+    goes wrong on the way. Raises OutputError where the server does not start.
     """
     install_patches(video_encoder=False)  # the browser has its own
     context = multiprocessing.get_context("spawn")
@@ -56,9 +59,9 @@ def run_live_benchmark(
     there.close()
     try:
         port, pids = _wait_until_ready(here, warn)
-        metrics = asyncio.run(
-            _converse(f"http://{LOOPBACK}:{port}", _faces(config), pids, seconds)
-        )
+        faces = _faces(config)
+        with _busy_processes(context, busy):
+            metrics = asyncio.run(_converse(f"http://{LOOPBACK}:{port}", faces, pids, seconds))
         while here.poll():
             warn(here.recv()[1])
         here.send("end")
@@ -73,7 +76,24 @@ def run_live_benchmark(
     finally:
         if process.is_alive():
             process.kill()
-    return {"preset": config.preset, "seconds": seconds} | metrics
+    return {"preset": config.preset, "seconds": seconds, "busy_processes": busy} | metrics
+
+
+@contextmanager
+def _busy_processes(context: SpawnContext, count: int) -> Iterator[None]:
+    busy = [context.Process(target=_compute, daemon=True) for _ in range(count)]
+    for process in busy:
+        process.start()
+    try:
+        yield
+    finally:
+        for process in busy:
+            process.kill()
+
+
+def _compute() -> None:
+    while True:
+        pass
 
 
 def _wait_until_ready(here: Connection, warn: Callable[[str], None]) -> tuple[int, list[int]]:
@@ -133,15 +153,16 @@ async def _speak_and_measure(
     """Speak now and then; processor time and memory of server and caller meanwhile."""
     cpu_before_s, own_before_s = [cpu_s(pid) for pid in pids], time.process_time()
     samples: list[tuple[float, float]] = []  # seconds, MB
-    spoke_s = begin_s - SPEECH_PERIOD_S / 2
+    speaking = asyncio.ensure_future(_speak(caller, speech))
     with tqdm(total=round(seconds), unit="s", desc="talking", leave=False, disable=None) as bar:
-        while (now_s := time.monotonic()) < begin_s + seconds:
+        while (now_s := time.monotonic()) < begin_s + seconds and not speaking.done():
             samples.append((now_s - begin_s, sum(memory_mb(pid) for pid in pids)))
-            if now_s >= spoke_s + SPEECH_PERIOD_S:
-                spoke_s = now_s
-                await caller.speak(speech)
+            await caller.check()
             bar.update(round(now_s - begin_s) - bar.n)
             await asyncio.sleep(SAMPLE_PERIOD_S)
+    speaking.cancel()
+    with suppress(asyncio.CancelledError):
+        await speaking  # or what it failed with
     took_s = time.monotonic() - begin_s
     web, avatar = (
         round(100 * (cpu_s(pid) - before_s) / took_s, 1)
@@ -164,68 +185,13 @@ async def _speak_and_measure(
     }
 
 
-def conversation_metrics(
-    observed: Observed, begin_s: float, end_s: float, onset_s: float
-) -> Metrics:
-    """Delays, rates and losses in that time; each speech becomes audible after `onset_s`."""
-    received = np.array([at_s for at_s in observed.received_s if begin_s <= at_s < end_s])
-    gaps_s = np.diff(received) if len(received) > 1 else np.zeros(1)
-    speech_ms = [
-        1000 * (received_s - pushed_s - onset_s)
-        for pushed_s, received_s in zip(
-            observed.speech_pushed_s, observed.speech_received_s, strict=False
-        )
-    ]
-    return {
-        "reaction_ms": _spread(_reactions_ms(observed, begin_s, end_s)),
-        "speech_ms": _spread(speech_ms),
-        "speeches_lost": len(observed.speech_pushed_s) - len(speech_ms),
-        "fps": round(len(received) / (end_s - begin_s), 2),
-        "late_pictures": int((gaps_s > LATE_S).sum()),
-        "longest_gap_ms": round(1000 * float(gaps_s.max()), 1),
-        "pictures_sent": sum(begin_s <= at_s < end_s for at_s in observed.sent_s),
-    }
-
-
-def _reactions_ms(observed: Observed, begin_s: float, end_s: float) -> list[float]:
-    """For every camera frame of that time how long after it the first came that depends on it.
-
-    One that was left out counts until the first that depends on a later one.
-    """
-    reactions, at = [], 0
-    for number, received_s in observed.answered:
-        last = at + (number - at) % 65_536
-        if last >= len(observed.sent_s):
-            continue  # of before: none of ours
-        for index in range(at, last + 1):
-            if begin_s <= observed.sent_s[index] < end_s:
-                reactions.append(1000 * (received_s - observed.sent_s[index]))
-        at = max(at, last + 1)
-    return reactions
-
-
-def _spread(values_ms: list[float]) -> dict[str, float]:
-    spread = percentiles(values_ms, ("worst", 100)) if values_ms else {}
-    return {"count": len(values_ms), **spread}
-
-
-def as_table(metrics: Metrics) -> str:
-    """The metrics for a person to read."""
-    lines = [f"{'':<34}{'median':>9}{'p95':>9}{'worst':>9}   ms"]
-    for name, row in (
-        ("from a camera frame to its answer", metrics["reaction_ms"]),
-        ("from speech to its audio", metrics["speech_ms"]),
-    ):
-        values = "".join(f"{row.get(k, float('nan')):>9.0f}" for k in ("median", "p95", "worst"))
-        lines.append(f"{name:<34}{values}   of {row['count']}")
-    memory, share = metrics["memory_mb"], metrics["percent_of_a_core"]
-    lines += [
-        "",
-        f"{metrics['fps']} frames a second came, {metrics['late_pictures']} late "
-        f"(longest gap {metrics['longest_gap_ms']} ms); "
-        f"{metrics['speeches_lost']} speeches were not heard",
-        f"avatar {share['avatar']} % of a core, web server {share['web']} %, "
-        f"caller {share['caller']} %; memory {memory['begin']:.0f} MB, "
-        f"at the end {memory['end']:.0f} MB ({memory['growth_a_minute']:+.2f} MB a minute)",
-    ]
-    return "\n".join(lines)
+async def _speak(caller: Caller, speech: Audio) -> None:
+    """Have the avatar speak over and over; every other time stop it in the middle."""
+    await asyncio.sleep(SPEECH_PERIOD_S / 2)
+    for number in itertools.count():
+        next_s = time.monotonic() + SPEECH_PERIOD_S
+        await caller.speak(speech)
+        if number % 2:
+            await asyncio.sleep(STOP_AFTER_S)
+            await caller.stop_speaking()
+        await asyncio.sleep(next_s - time.monotonic())

@@ -1,4 +1,7 @@
-"""A browser's part of a conversation: marked camera frames and speech out, arrivals noted."""
+"""A browser's part of a conversation: marked camera frames and speech out, arrivals noted.
+
+Like the page it asks for the state now and then, and comes again when it has lost the server.
+"""
 
 from __future__ import annotations
 
@@ -42,6 +45,13 @@ class Observed:
     answered: list[tuple[int, float]] = field(default_factory=list)  # up to which, and when
     speech_pushed_s: list[float] = field(default_factory=list)
     speech_received_s: list[float] = field(default_factory=list)  # of the same
+    stopped_s: list[float] = field(default_factory=list)  # when silence was asked for
+    audible_s: list[float] = field(default_factory=list)  # of each packet, its last loud sample
+    # when a frame came, and its time on the clock of its stream
+    video_times_s: list[tuple[float, float]] = field(default_factory=list)
+    audio_times_s: list[tuple[float, float]] = field(default_factory=list)
+    states: list[tuple[float, dict[str, Any]]] = field(default_factory=list)  # the server's
+    reconnects: int = 0
 
 
 class _Paced(MediaStreamTrack):
@@ -78,7 +88,7 @@ class _Camera(_Paced):
         index = await self._next_index()
         smiling = int(index * CAMERA_PERIOD_S / SMILE_PERIOD_S) % 2
         pixels = self._faces[smiling].copy()
-        draw_mark(pixels, index % (MAX_MARK + 1))
+        draw_mark(pixels, len(self._observed.sent_s) % (MAX_MARK + 1))  # over all connections
         self._observed.sent_s.append(time.monotonic())
         frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
         frame.pts = round(index * CAMERA_PERIOD_S * RTP_HZ)
@@ -108,22 +118,35 @@ class Caller:
 
     def __init__(self, origin: str, faces: Sequence[NDArray[np.uint8]], speech: Audio) -> None:
         self.observed = Observed()
-        self._origin = origin
-        self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self._peer.addTrack(_Microphone(speech))
-        self._peer.addTrack(_Camera(faces, self.observed))
-        self._peer.on("track", self._on_track)
+        self._origin, self._faces, self._speech = origin, faces, speech
+        self._peer: RTCPeerConnection | None = None
         self._following: list[asyncio.Task[None]] = []
         self._session = aiohttp.ClientSession(headers={"Origin": origin})
 
     async def join(self) -> None:
-        """Begin; OutputError where the server does not let this one in."""
+        """Begin, or come again; OutputError where the server does not let this one in."""
+        await self._hang_up()
+        self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self._peer.addTrack(_Microphone(self._speech))
+        self._peer.addTrack(_Camera(self._faces, self.observed))
+        self._peer.on("track", self._on_track)
         with local_only():
             await self._peer.setLocalDescription(await self._peer.createOffer())
         offer = {"sdp": self._peer.localDescription.sdp, "role": "speaker"}
+        offer["key"] = str(self._session.headers.get(KEY_HEADER, ""))
         reply = await self._post("/api/join", json=offer)
         self._session.headers[KEY_HEADER] = reply["key"]
         await self._peer.setRemoteDescription(RTCSessionDescription(reply["sdp"], "answer"))
+
+    async def check(self) -> None:
+        """Ask for the server's state; come again where it, or the line, has lost this one."""
+        async with self._session.get(self._origin + "/api/state") as reply:
+            state = cast(dict[str, Any], await reply.json())
+        self.observed.states.append((time.monotonic(), state))
+        assert self._peer
+        if state["you"] is None or self._peer.connectionState in ("failed", "closed"):
+            self.observed.reconnects += 1
+            await self.join()
 
     async def speak(self, speech: Audio) -> None:
         """Have the avatar say `speech`, as a WAV file."""
@@ -133,13 +156,23 @@ class Caller:
         await self._post("/api/speak_audio", data=wav.getvalue())
         self.observed.speech_pushed_s.append(at_s)
 
+    async def stop_speaking(self) -> None:
+        """Have it be silent."""
+        self.observed.stopped_s.append(time.monotonic())
+        await self._post("/api/stop_speaking", data="")
+
     async def close(self) -> None:
         """Hang up."""
-        for task in self._following:
-            task.cancel()
-        await asyncio.gather(*self._following, return_exceptions=True)
-        await self._peer.close()
+        await self._hang_up()
         await self._session.close()
+
+    async def _hang_up(self) -> None:
+        following, self._following = self._following, []
+        for task in following:
+            task.cancel()
+        await asyncio.gather(*following, return_exceptions=True)
+        if self._peer:
+            await self._peer.close()
 
     async def _post(self, path: str, **more: Any) -> dict[str, Any]:
         async with self._session.post(self._origin + path, **more) as reply:
@@ -162,6 +195,7 @@ class Caller:
             frame = cast(av.VideoFrame, await track.recv())
             at_s = time.monotonic()
             self.observed.received_s.append(at_s)
+            self.observed.video_times_s.append((at_s, _stream_s(frame)))
             number = read_mark(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8))
             if number is not None:
                 self.observed.answered.append((number, at_s))
@@ -170,10 +204,17 @@ class Caller:
         while True:
             frame = cast(av.AudioFrame, await track.recv())
             at_s = time.monotonic()
+            self.observed.audio_times_s.append((at_s, _stream_s(frame)))
+            values = frame.to_ndarray().reshape(-1, len(frame.layout.channels))
+            loud = np.flatnonzero(np.abs(values[:, 0] / 32_768.0) > AUDIBLE)
+            if not len(loud):
+                continue
+            self.observed.audible_s.append(at_s + float(loud[-1]) / frame.sample_rate)
             if len(self.observed.speech_received_s) < len(self.observed.speech_pushed_s):
-                values = frame.to_ndarray().reshape(-1, len(frame.layout.channels))
-                loud = np.abs(values[:, 0] / 32_768.0) > AUDIBLE
-                if loud.any():
-                    self.observed.speech_received_s.append(
-                        at_s + float(loud.argmax()) / frame.sample_rate
-                    )
+                first_s = at_s + float(loud[0]) / frame.sample_rate
+                self.observed.speech_received_s.append(first_s)
+
+
+def _stream_s(frame: av.VideoFrame | av.AudioFrame) -> float:
+    """The time of `frame` on the clock of its stream."""
+    return float((frame.pts or 0) * (frame.time_base or 0))

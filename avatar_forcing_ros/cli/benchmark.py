@@ -46,6 +46,13 @@ def add(commands: Any) -> None:
         help="how long the live part runs (default: 30; 0 leaves it out), or --graph listens "
         "(default: 60), or --live talks (default: 600)",
     )
+    benchmark.add_argument(
+        "--busy",
+        type=int,
+        default=0,
+        metavar="N",
+        help="beside --live, run N processes that only compute: what a busy machine does to it",
+    )
     add_avatar_options(benchmark, live=True)
     benchmark.set_defaults(run=run)
 
@@ -79,10 +86,12 @@ def _graph(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
 
 def _live(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    from avatar_forcing_ros.benchmarks.web import as_table, run_live_benchmark
+    from avatar_forcing_ros.benchmarks.web import run_live_benchmark
+    from avatar_forcing_ros.benchmarks.web_metrics import as_table
 
     seconds = _seconds(options, 600.0, at_least=5)
-    metrics = run_live_benchmark(avatar_config(options), seconds, _report)
+    require("--busy", options.busy, "0 or more", options.busy >= 0)
+    metrics = run_live_benchmark(avatar_config(options), seconds, _report, busy=options.busy)
     return metrics, as_table(metrics)
 
 

@@ -9,8 +9,9 @@ from fakes import FakeCodec
 from numpy.typing import NDArray
 from tiny import TINY, tiny_engine
 
-from avatar_forcing_ros.benchmarks.web import as_table, conversation_metrics, run_live_benchmark
+from avatar_forcing_ros.benchmarks.web import run_live_benchmark
 from avatar_forcing_ros.benchmarks.web_caller import Observed
+from avatar_forcing_ros.benchmarks.web_metrics import as_table, conversation_metrics
 from avatar_forcing_ros.benchmarks.web_session import (
     MAX_MARK,
     MarkedSession,
@@ -99,9 +100,38 @@ def test_speech_that_was_never_received_is_counted() -> None:
     assert metrics["reaction_ms"] == {"count": 0}
 
 
+def test_silence_is_counted_from_a_stop_in_the_middle_of_a_word() -> None:
+    observed = Observed(
+        stopped_s=[20.0, 30.0, 40.0],
+        # until 120 ms after the stop, then another speech; nothing around the second stop; and a
+        # third after which no more came
+        audible_s=[19.9, 19.98, 20.04, 20.12, 25.0, 29.5, 39.95],
+    )
+    silence = conversation_metrics(observed, 10.0, 50.0, onset_s=0.0)["silence_ms"]
+    assert silence == {"count": 2, "median": 60.0, "p95": 114.0, "worst": 120.0}
+
+
+def test_each_minute_says_whether_audio_and_images_drift_apart() -> None:
+    rates = {"video": 1.0, "audio": 1.001}  # the audio's clock goes faster: it comes too late
+    times = {
+        kind: [(10.0 + 0.1 * i, 10.0 + 0.1 * i * rate) for i in range(1800)]
+        for kind, rate in rates.items()
+    }
+    observed = Observed(
+        received_s=[at_s for at_s, _ in times["video"]],
+        video_times_s=times["video"],
+        audio_times_s=times["audio"],
+    )
+    minutes = conversation_metrics(observed, 10.0, 190.0, onset_s=0.0)["minutes"]
+    assert [row["fps"] for row in minutes] == [10.0] * 3
+    assert [row["audio_ahead_ms"] for row in minutes] == pytest.approx([0.0, 60.0, 120.0], abs=0.2)
+    assert [row["reaction_ms"] for row in minutes] == [None] * 3
+
+
 def test_a_conversation_between_two_processes() -> None:
     warnings: list[str] = []
-    metrics = run_live_benchmark(AvatarConfig(), 5.0, warnings.append)
+    metrics = run_live_benchmark(AvatarConfig(), 5.0, warnings.append, busy=0)
+    assert metrics["reconnects"] == 0
     assert 5 < metrics["reaction_ms"]["count"] <= metrics["pictures_sent"]
     assert metrics["speech_ms"]["count"] == 1
     assert metrics["memory_mb"]["most"] > 100
