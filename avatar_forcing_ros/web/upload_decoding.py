@@ -1,4 +1,4 @@
-"""Uploads to arrays, by `upload_worker`: one of each visitor, one after the other."""
+"""Uploads to arrays, most of them by `upload_worker`: one of each visitor, one after the other."""
 
 from __future__ import annotations
 
@@ -17,8 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.errors import MediaError
+from avatar_forcing_ros.media_files.reading import decode_plain_wav
 from avatar_forcing_ros.web.access import RefusedError
-from avatar_forcing_ros.web.upload_worker import MAX_CPU_S, MAX_MEMORY_BYTES, REFUSED
+from avatar_forcing_ros.web.upload_worker import (
+    MAX_CPU_S,
+    MAX_MEMORY_BYTES,
+    MAX_UPLOAD_AUDIO_S,
+    REFUSED,
+)
 
 MAX_WALL_S = 10.0  # on a busy machine, its beginning included
 MAX_WAITING = 4
@@ -41,16 +47,19 @@ class UploadDecoder:
         Raises MediaError for what is none or takes too much, and RefusedError for a second one at
         once (429) and where too many wait (503).
         """
-        return await self._decoded("image", data, visitor)
+        with self._place("image", visitor):
+            async with self._turn:
+                return await _run("image", data)
 
     async def audio(self, data: bytes, visitor: str) -> NDArray[np.float32]:
-        """The audio ``[n]``, 16 kHz, in the bytes of a file; raises as `image` does."""
-        return await self._decoded("audio", data, visitor)
+        """The audio ``[n]``, 16 kHz, in the bytes of a file; raises as `image` does.
 
-    async def _decoded(self, kind: str, data: bytes, visitor: str) -> NDArray[Any]:
-        with self._place(kind, visitor):
+        A WAV file of plain samples needs no decoder, and no process, which takes 0.2 s to begin.
+        """
+        with self._place("audio", visitor):
             async with self._turn:
-                return await _run(kind, data)
+                plain = await asyncio.to_thread(decode_plain_wav, data, MAX_UPLOAD_AUDIO_S)
+                return await _run("audio", data) if plain is None else plain
 
     @contextmanager
     def _place(self, kind: str, visitor: str) -> Iterator[None]:

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from avatar_forcing_ros.errors import MediaError
-from avatar_forcing_ros.media_files.reading import decode_audio
+from avatar_forcing_ros.media_files.reading import decode_audio, decode_plain_wav
 
 
 def audio_file(kind: str, seconds: float, rate_hz: int = 24_000, channels: int = 1) -> bytes:
@@ -64,3 +64,25 @@ def test_a_small_file_cannot_take_much_memory() -> None:
 def test_what_is_no_audio_is_refused(data: bytes) -> None:
     with pytest.raises(MediaError):
         decode_audio(data, max_s=2.0)
+
+
+@pytest.mark.parametrize(("rate_hz", "channels"), [(16_000, 1), (44_100, 2), (8_000, 1)])
+def test_plain_wav_is_the_same_without_its_decoders(rate_hz: int, channels: int) -> None:
+    data = audio_file("WAV", 1.0, rate_hz, channels)
+    plain = decode_plain_wav(data, max_s=2.0)
+    assert plain is not None
+    np.testing.assert_array_equal(plain, decode_audio(data, max_s=2.0))
+
+
+def test_other_and_damaged_files_are_no_plain_wav() -> None:
+    whole = audio_file("WAV", 0.1)
+    others = [audio_file("FLAC", 0.1), webm(0.1), b"", whole[:30], whole[:-2]]
+    others += [audio_file("WAV", 3.0), audio_file("WAV", 0.01, 192_000, 8)]
+    assert [decode_plain_wav(data, max_s=2.0) for data in others] == [None] * len(others)
+    chance = np.random.default_rng(0)
+    for _ in range(2000):  # whatever its header says
+        data = bytearray(whole)
+        for at in chance.integers(0, 44, 3):
+            data[at] = chance.integers(256)
+        plain = decode_plain_wav(bytes(data), max_s=2.0)
+        assert plain is None or np.abs(plain).max() <= 1.0

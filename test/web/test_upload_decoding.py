@@ -32,11 +32,12 @@ def decoded(ask: Callable[[UploadDecoder], Awaitable[Any]]) -> Any:
     return asyncio.run(run())
 
 
-def test_an_image_and_a_sound_come_back_whole() -> None:
+@pytest.mark.parametrize("kind", ["WAV", "FLAC"])  # one without a process, one by it
+def test_an_image_and_a_sound_come_back_whole(kind: str) -> None:
     image = decoded(lambda decoder: decoder.image(PNG, "a"))
     np.testing.assert_array_equal(image, SHADE)
     file = io.BytesIO()
-    soundfile.write(file, np.full(8_000, 0.5), 16_000, "PCM_16", format="WAV")
+    soundfile.write(file, np.full(8_000, 0.5), 16_000, "PCM_16", format=kind)
     samples = decoded(lambda decoder: decoder.audio(file.getvalue(), "a"))
     assert (samples.dtype, samples.shape) == (np.float32, (8_000,))
     np.testing.assert_allclose(samples, 0.5, atol=1e-4)
