@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 
+import numpy as np
+
 from avatar_forcing_ros.media import AvatarFrame
+from avatar_forcing_ros.sync.audio_buffers import QUIET_PEAK
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 
 HEADROOM_NS = 8_000_000
 SHRINK_NS = 4_000_000  # a frame: motion is a tenth faster for a while, which nobody notices
+QUIET_SHRINK_NS = 12_000_000  # of a frame without sound: the time of a glance
 KNOWN_BLOCKS = 40
 OUT_OF_BLOCKS = 20  # one may be late: it is not planned for
 
@@ -22,8 +26,9 @@ class PlayoutDelay:
     """How long after its stamp a frame is due, so that hardly any comes too late.
 
     The delay grows at once when a frame comes later than planned, and all after it keep their
-    distance. It goes back as soon as the newest blocks, but for a few, needed less: one hiccup is
-    over after seconds, hiccups that come again and again are planned for.
+    distance. It goes back as soon as the newest blocks, but for a few, needed less, and where
+    nothing is heard thrice as fast: one hiccup is over after a second or some, hiccups that come
+    again and again are planned for.
     """
 
     def __init__(self) -> None:
@@ -51,7 +56,9 @@ class PlayoutDelay:
             self.delay_ns = needed_ns
         elif self._needed_ns:
             planned_ns = max(needed_ns, self._planned_ns())
-            self.delay_ns = min(self.delay_ns, max(self.delay_ns - SHRINK_NS, planned_ns))
+            quiet = np.abs(frame.audio).max(initial=0.0) < QUIET_PEAK
+            shrink_ns = QUIET_SHRINK_NS if quiet else SHRINK_NS
+            self.delay_ns = min(self.delay_ns, max(self.delay_ns - shrink_ns, planned_ns))
         return self.delay_ns
 
     def _remember(self, block: int, needed_ns: int) -> None:

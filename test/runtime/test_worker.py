@@ -139,9 +139,9 @@ def test_a_replay_waits_for_commands_that_are_served_late(bench: Callable[..., B
     for late in (False, True):
         b = bench(deadline_ms=80.0).at(0)
         command = Expression("happy"), START + 40 * MS
+        b.sound(0, 4)  # what comes first begins the conversation
         if not late:
             b.worker.push_expression(*command)
-        b.sound(0, 4)
         b.at(200)
         b.settle()
         if late:

@@ -12,6 +12,7 @@ from avatar_forcing_ros.sync.playout_delay import (
     KNOWN_CHUNKS,
     MAX_WAIT_NS,
     OUT_OF_BLOCKS,
+    QUIET_SHRINK_NS,
     SHRINK_NS,
     ChunkWait,
     PlayoutDelay,
@@ -23,17 +24,19 @@ BLOCK = 3
 USUAL_MS = 180.0
 
 
-def bare_frame(number: int, block: int) -> AvatarFrame:
+def bare_frame(number: int, block: int, level: float = 0.1) -> AvatarFrame:
     stamp_ns = number * FRAME_PERIOD_NS
-    return AvatarFrame(stamp_ns, None, np.zeros(1, np.float32), block, number)
+    return AvatarFrame(stamp_ns, None, np.full(4, level, np.float32), block, number)
 
 
-def delays_ms(delay: PlayoutDelay, waits_ms: NDArray[np.float64]) -> NDArray[np.float64]:
+def delays_ms(
+    delay: PlayoutDelay, waits_ms: NDArray[np.float64], level: float = 0.1
+) -> NDArray[np.float64]:
     """The delay after every frame, for blocks whose first frame comes so long after its stamp."""
     out = []
     for block, wait_ms in enumerate(waits_ms):
         for i in range(BLOCK):
-            frame = bare_frame(BLOCK * block + i, block)
+            frame = bare_frame(BLOCK * block + i, block, level)
             # drawing takes 10 ms a frame
             ready_ns = round((wait_ms - 30 * i) * MS) + frame.stamp_ns
             out.append(delay.update(frame, ready_ns) / MS)
@@ -45,20 +48,20 @@ def waits(blocks: int, seed: int = 0) -> NDArray[np.float64]:
     return USUAL_MS + np.random.default_rng(seed).exponential(8.0, blocks)
 
 
-def test_it_grows_at_once_and_one_hiccup_is_over_soon() -> None:
+@pytest.mark.parametrize(("level", "shrink_ns"), [(0.1, SHRINK_NS), (0.0, QUIET_SHRINK_NS)])
+def test_it_grows_at_once_and_one_hiccup_is_over_soon(level: float, shrink_ns: int) -> None:
     times = np.full(300, USUAL_MS)
     times[100] += 300
     delay = PlayoutDelay()
-    at = delays_ms(delay, times)
+    at = delays_ms(delay, times, level)
     usual = USUAL_MS + HEADROOM_NS / MS
     assert at[299] == usual
     assert at[300] == usual + 300
     assert delay.late_blocks == 1
     steps = np.diff(at[300:])
-    assert -steps.min() <= SHRINK_NS / MS
+    assert -steps.min() <= shrink_ns / MS
     assert steps.max() <= 0
-    # 300 ms at a tenth of 40 ms a frame
-    assert at[300 + 76] == usual
+    assert at[300 + round(300 * MS / shrink_ns) + 1] == usual
 
 
 def test_hiccups_that_come_again_and_again_are_planned_for() -> None:
