@@ -17,6 +17,8 @@ from avatar_forcing_ros.settings import from_flat
 if TYPE_CHECKING:
     from avatar_forcing_ros.web.serving import ServerThread
 
+MAX_END_S = 2.5
+
 
 def serve(backend: GraphBackend, settings: Mapping[str, Any]) -> ServerThread:
     """The web server for `backend` by the node's parameters.
@@ -36,6 +38,19 @@ def serve(backend: GraphBackend, settings: Mapping[str, Any]) -> ServerThread:
     return ServerThread(backend, Endpoint.of(from_flat(ServerConfig, settings)))
 
 
+def _end_at_once() -> None:
+    from avatar_forcing_ros.web.serving import end_at_once
+
+    end_at_once()
+
+
 def main(args: Sequence[str] | None = None, signals: StopSignals | None = None) -> int:
-    """Run the node until it is asked to end; the process's exit code."""
+    """Run the node until it is asked to end; the process's exit code.
+
+    The process ends within MAX_END_S of that, whatever goes on in the page's threads.
+    """
+    if signals is None:
+        signals = StopSignals()
+        signals.install()
+    signals.end_within(MAX_END_S, _end_at_once)
     return run_node("telepresence_node", partial(TelepresenceNode, serve), args, signals)

@@ -12,7 +12,9 @@ import os
 import queue
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -58,6 +60,7 @@ class StopSignals:
         self._interruptible = False
         # unlike an Event, a SimpleQueue may be filled by a handler that interrupts its own user
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._watched: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def install(self) -> None:
         """Take the signals over; until `loaded` they end the process at once, with 0."""
@@ -74,11 +77,22 @@ class StopSignals:
         """Ask for the end, from any thread."""
         self.requested = True
         self._wake.put(None)
+        self._watched.put(None)
 
     def wait(self) -> None:
         """Sleep until the end is requested; for the main thread alone."""
         while not self.requested:
             self._wake.get()
+
+    def end_within(self, seconds: float, end: Callable[[], None]) -> None:
+        """Have `end` called so long after the request, if there is still a process then."""
+
+        def watch() -> None:
+            self._watched.get()
+            time.sleep(seconds)
+            end()
+
+        threading.Thread(target=watch, name="end", daemon=True).start()
 
     @contextmanager
     def interrupting(self) -> Iterator[None]:

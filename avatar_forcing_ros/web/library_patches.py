@@ -1,4 +1,4 @@
-"""Every change that is made to aiortc, aioice and aiohttp, which have no settings for it.
+"""Every change that is made to aiortc, aioice, aiohttp and asyncio, which have no settings for it.
 
 `install_patches` is called by whoever opens WebRTC connections; importing this changes nothing.
 
@@ -15,11 +15,13 @@
   RFC 6184); audio is placed by its stamps later on, where a gap stays a gap.
 - **VP8** (aiortc): `video_encoder.FaceEncoder` in place of its own, and decoders that take no
   images of any size, as H.264's.
-- **Server** (aiohttp): it does not tell its version. `connection_limit` bounds its connections.
+- **Server** (aiohttp): it does not tell its version. `connection_limit` bounds its connections,
+  from the end of their TLS handshake on; who does not come to that end has five seconds (asyncio).
 """
 
 from __future__ import annotations
 
+import asyncio.constants
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -38,6 +40,7 @@ from avatar_forcing_ros.web.video_encoder import FaceEncoder
 
 LOOPBACK = "127.0.0.1"
 SERVER_NAME = "avatar-forcing"
+TLS_HANDSHAKE_S = 5.0
 MAX_CALLERS = 16  # a browser with several networks calls from some of them
 VIDEO_PACKETS = 512
 HALF_RANGE = 1 << 15  # of the 16 bits that count packets
@@ -53,6 +56,7 @@ def install_patches(*, video_encoder: bool = True) -> None:
     aioice.ice.StunProtocol = GuardedProtocol  # type: ignore[misc]
     aioice.ice.Connection.check_incoming = call_back  # type: ignore[method-assign, assignment]
     aiortc.rtcrtpreceiver.JitterBuffer = jitter_buffer  # type: ignore[assignment, attr-defined]
+    asyncio.constants.SSL_HANDSHAKE_TIMEOUT = TLS_HANDSHAKE_S
     aiohttp.web_response.SERVER_SOFTWARE = SERVER_NAME  # type: ignore[attr-defined]
     aiortc.codecs.Vp8Decoder = BoundedVp8Decoder  # type: ignore[attr-defined]
     aiortc.codecs.H264Decoder = BoundedH264Decoder  # type: ignore[attr-defined]

@@ -136,7 +136,7 @@ def serve_until_signal(
 
         def end() -> None:
             stop.set()
-            limit = threading.Timer(MAX_END_S, _end_at_once)
+            limit = threading.Timer(MAX_END_S, end_at_once)
             limit.daemon = True
             limit.start()
 
@@ -147,7 +147,7 @@ def serve_until_signal(
     asyncio.run(run())
 
 
-def _end_at_once() -> None:
+def end_at_once() -> None:
     """End this process and those that it began; no recording stays behind."""
     for child in multiprocessing.active_children():
         child.kill()

@@ -387,10 +387,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_executable_cleanly(number: signal.Signals) -> None:
+STUCK = "import threading\nthreading.Thread(target=threading.Event().wait).start()\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "before"), [(signal.SIGINT, ""), (signal.SIGTERM, ""), (signal.SIGTERM, STUCK)]
+)
+def test_a_signal_ends_the_executable_cleanly(number: signal.Signals, before: str) -> None:
+    """Whatever goes on in a thread."""
     with subprocess.Popen(
-        [sys.executable, "-c", EXECUTABLE, "--ros-args", "-p", f"port:={free_port()}"],
+        [sys.executable, "-c", before + EXECUTABLE, "--ros-args", "-p", f"port:={free_port()}"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
+from contextlib import suppress
 
 import pytest
 
@@ -120,6 +122,27 @@ def test_few_callers_are_called_back() -> None:
         await connection.close()
 
     asyncio.run(call())
+
+
+def test_who_does_not_finish_a_handshake_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(library_patches, "TLS_HANDSHAKE_S", 0.1)
+    install_patches()
+
+    async def wait() -> bytes:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0, ssl=tls)
+        async with server:
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            try:
+                return await asyncio.wait_for(reader.read(), 10.0)
+            finally:
+                writer.close()
+
+    with suppress(ConnectionResetError):
+        assert asyncio.run(wait()) == b""
+    monkeypatch.undo()
+    install_patches()
 
 
 def packet(number: int, frame: int, *, last: bool = False) -> RtpPacket:
