@@ -1,7 +1,7 @@
 // The page's words in the language of its browser: sentences by key, numbers and units.
 // One file a language is in words/; what a file lacks, and all where it does not come, is English.
 
-export const LANGUAGES = ["en"];
+export const LANGUAGES = ["de", "en", "es", "fr", "ja", "zh"];
 const LATE_MS = 2000; // a page in English is better than none
 
 const base = (tag) => tag.toLowerCase().split("-")[0];
