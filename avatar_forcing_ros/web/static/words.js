@@ -3,6 +3,7 @@
 
 export const LANGUAGES = ["de", "en", "es", "fr", "ja", "zh"];
 const LATE_MS = 2000; // a page in English is better than none
+const [TRIES, AGAIN_MS] = [5, 1000]; // of English, without which there are no sentences at all
 
 const base = (tag) => tag.toLowerCase().split("-")[0];
 const asked = new URLSearchParams(location.search).get("lang");
@@ -16,8 +17,18 @@ const load = async (name, options) => {
   return reply.json();
 };
 
+async function loadEnglish(tries = TRIES) {
+  try {
+    return await load("en");
+  } catch (error) {
+    if (tries <= 1) throw error; // the page stays as it stands
+    await new Promise((over) => { setTimeout(over, AGAIN_MS); });
+    return loadEnglish(tries - 1);
+  }
+}
+
 const [english, own] = await Promise.all([
-  load("en").catch(() => ({})),
+  loadEnglish(),
   chosen === "en" ? {} : load(chosen, { signal: AbortSignal.timeout(LATE_MS) }).catch(() => null),
 ]);
 const words = { ...english, ...own };
@@ -68,5 +79,5 @@ export function fill(root) {
 
 document.documentElement.lang = language;
 document.documentElement.dir = words["page.direction"] ?? "ltr";
-if (english["page.title"]) fill(document); // else the page's own English stays
+fill(document);
 document.documentElement.classList.remove("untranslated");
