@@ -1,5 +1,7 @@
 // Requests to the server: the token, this browser's key, and errors as sentences.
 
+import { say } from "./words.js";
+
 const kept = (name) => sessionStorage.getItem(name) || "";
 export const key = () => kept("key");
 export const setKey = (value) => sessionStorage.setItem("key", value);
@@ -17,7 +19,7 @@ function plain(part) {
 const linked = /^#(?:.*&)?token=([^&]+)/.exec(location.hash)?.[1];
 if (linked) {
   sessionStorage.setItem("token", plain(linked));
-  history.replaceState(null, "", location.pathname);
+  history.replaceState(null, "", location.pathname + location.search);
 }
 
 // while a lost connection is made anew, what needs its key waits for the new one
@@ -30,7 +32,7 @@ function askForToken(wasWrong) {
   asking ||= new Promise((done) => {
     const dialog = document.getElementById("ask");
     document.getElementById("ask-more").textContent = wasWrong
-      ? "That was another word. Please try again." : "Whoever runs it has given you one.";
+      ? say("token.wrong") : say("token.more");
     dialog.addEventListener("close", () => {
       const box = document.getElementById("token");
       sessionStorage.setItem("token", box.value.trim());
@@ -59,7 +61,7 @@ async function request(path, { timeoutMs, place: other, signal, tries = 1, ...op
   try {
     reply = await fetch(path, { ...options, headers, signal: given.signal });
   } catch {
-    throw new Error("The server does not answer. Is it still running?");
+    throw new Error(say("connection.no_answer"));
   } finally {
     clearTimeout(limit);
   }
@@ -77,7 +79,7 @@ async function request(path, { timeoutMs, place: other, signal, tries = 1, ...op
   if (reply.status === 403 && other === undefined && place !== key()) return again();
   if (!reply.ok) {
     const body = await reply.json().catch(() => ({}));
-    throw Object.assign(new Error(body.error || `The server answered ${reply.status}.`),
+    throw Object.assign(new Error(body.error || say("connection.answered", { status: String(reply.status) })),
       { status: reply.status });
   }
   return reply;

@@ -18,23 +18,19 @@ import { followRecording, recording, recordingOver, startRecording, stopRecordin
 import { mayGoOn, prepareTabs } from "./tabs.js";
 import { focusAfterEnd, prepareToolbar, showStop } from "./toolbar.js";
 import { prepareView } from "./view.js";
+import { say } from "./words.js";
 
 const STATE_MS = 500;
 const STATE_TIMEOUT_MS = 2000;
 const NAMES = {
-  speaking: "Speaking", listening: "Listening", idle: "Here", asleep: "Ready", ready: "Ready",
-  busy: "In a conversation", lost: "Connecting again",
+  speaking: say("state.speaking"), listening: say("state.listening"), idle: say("state.idle"),
+  asleep: say("state.asleep"), ready: say("state.ready"), busy: say("state.busy"), lost: say("state.lost"),
 };
-const TAKEN = "Somebody else is talking with the avatar. Watch, and ask to talk.";
 const TEXTS = {
-  live: { talk: "Start talking", hint: "Your camera and microphone go to this server alone." },
-  telepresence: {
-    talk: "Be its voice",
-    hint: "Your voice is the avatar's voice. Your camera stays off.",
-  },
+  live: { talk: say("start.talk"), hint: say("start.hint") },
+  telepresence: { talk: say("start.talk_telepresence"), hint: say("start.hint_telepresence") },
 };
-
-const OVERLAYS = { connecting: "Connecting…", lost: "The connection broke. Connecting again…" };
+const OVERLAYS = { connecting: say("connection.connecting"), lost: say("connection.lost") };
 
 const media = new Media(render, showAsking);
 const connection = new Connection(phaseChanged, showTracks);
@@ -62,17 +58,17 @@ function render() {
   document.body.dataset.role = connection.role ?? "";
   const [micOn, cameraOn] = [media.on("audio"), media.on("video")];
   press("microphone", !micOn);
-  draw("microphone", micOn ? "microphone" : "microphone-off", "Mic");
+  draw("microphone", micOn ? "microphone" : "microphone-off", say("mic.name"));
   press("camera", !cameraOn);
-  draw("camera", cameraOn ? "camera" : "camera-off", "Camera");
+  draw("camera", cameraOn ? "camera" : "camera-off", say("camera.name"));
   const self = at("self");
   const shown = connection.role === "speaker" && cameraOn;
   if (shown && self.srcObject !== media.stream) self.srcObject = media.stream;
   self.hidden = !shown;
-  at("leave").querySelector(".name").textContent = connection.role === "viewer" ? "Leave" : "End";
+  at("leave").querySelector(".name").textContent = connection.role === "viewer" ? say("leave.leave") : say("leave.end");
   at("avatar").classList.toggle("live", connection.phase === "live"); // a lost one is black: the face stays
   showStop();
-  at("avatar").title = listens() ? "Click, and it looks there" : "";
+  at("avatar").title = listens() ? say("avatar.look") : "";
 }
 
 // whether the avatar is there, and does as this page asks
@@ -80,15 +76,14 @@ const listens = () => connection.phase === "live" && connection.role === "speake
 
 function greeting() {
   if (connection.role === "viewer")
-    return handedOver ? "You have handed over. You are watching now." : "You are watching.";
+    return handedOver ? say("greeting.handed_over") : say("greeting.watching");
   const [micOn, cameraOn] = [media.on("audio"), media.on("video")];
   if (mode === "telepresence") {
-    if (!micOn) return `The avatar has no voice of yours. ${media.why(["audio"])}`.trim();
-    return `Your voice is the avatar's voice.${audioIsOn() ? "" : " Its sound is off here."}`;
+    if (!micOn) return `${say("greeting.voice_none")} ${media.why(["audio"])}`.trim();
+    return audioIsOn() ? say("greeting.voice") : say("greeting.voice_silent");
   }
-  if (micOn && cameraOn) return "It sees and hears you.";
-  const does = micOn ? "It hears you, but does not see you."
-    : cameraOn ? "It sees you, but does not hear you." : "It neither sees nor hears you.";
+  if (micOn && cameraOn) return say("greeting.both");
+  const does = micOn ? say("greeting.audio") : cameraOn ? say("greeting.video") : say("greeting.none");
   return `${does} ${media.why()}`.trim();
 }
 
@@ -113,7 +108,7 @@ function cleanUp() {
   stopMeter?.();
   stopMeter = null;
   dropClip();
-  if (recording()) showNotice("The recording was lost with the conversation.", true);
+  if (recording()) showNotice(say("record.lost_conversation"), true);
   recordingOver();
   forgetPortrait();
   sessionStorage.removeItem("role");
@@ -163,7 +158,7 @@ async function startNow(role, after, wanted) {
   try {
     await connection.open(role, role === "speaker" ? media : null, Boolean(state.has_view) && role === "speaker");
   } catch (error) {
-    throw error.status === 409 ? new Error(TAKEN) : error;
+    throw error.status === 409 ? new Error(say("turn.taken")) : error;
   }
 }
 
@@ -249,7 +244,7 @@ async function pollState() {
 }
 
 function dropped(file) {
-  if (connection.role !== "speaker") throw new Error("Start talking first, then drop it again.");
+  if (connection.role !== "speaker") throw new Error(say("drop.too_early"));
   return file.type.startsWith("image/") ? changePortrait(file, showOverlay) : sendAudio(file);
 }
 
@@ -305,7 +300,7 @@ prepareTabs({
   yieldPlace: () => {
     starting = null;
     connection.close();
-    showNotice("You go on in another tab.");
+    showNotice(say("tabs.given_up"));
   },
 });
 

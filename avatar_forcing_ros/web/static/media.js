@@ -1,5 +1,7 @@
 // Your camera and microphone: opened, muted, turned off and on, and why one of them is not there.
 
+import { say } from "./words.js";
+
 const WANTED = {
   audio: { echoCancellation: true, noiseSuppression: true },
   video: { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 25 } },
@@ -7,11 +9,10 @@ const WANTED = {
 const NAMES = { audio: "microphone", video: "camera" };
 // the reasons why there is none, each a sentence of its own
 const MISSING = {
-  none: (names) => `No ${names.join(" or ")} was found on this device.`,
-  refused: (names) =>
-    `You have not allowed the ${names.join(" and ")}. Do so at the address bar, then press the button again.`,
-  busy: (names) => `The browser could not start the ${names.join(" and ")}. Does another program use it?`,
-  insecure: (names) => `A browser gives the ${names.join(" and ")} to https or localhost alone.`,
+  none: (kinds) => say(`media.none.${kinds}`),
+  refused: (kinds) => say(`media.refused.${kinds}`),
+  busy: (kinds) => say(`media.busy.${kinds}`),
+  insecure: (kinds) => say(`media.insecure.${kinds}`),
 };
 const REASONS = {
   NotFoundError: "none", OverconstrainedError: "none", NotAllowedError: "refused", SecurityError: "refused",
@@ -26,7 +27,8 @@ async function permission(kind) {
   }
 }
 
-const listed = (kinds) => kinds.map((kind) => `the ${NAMES[kind]}`).reverse().join(" and ");
+// "audio", "video" or "both"
+const together = (kinds) => (kinds.length > 1 ? "both" : kinds[0]);
 
 export class Media {
   // `changed` is called when there is more or less than before; `asking(text)` while the browser
@@ -56,7 +58,7 @@ export class Media {
     const gone = kinds.filter((kind) => this.wished[kind] && !this.track(kind) && this.missing[kind]);
     const reasons = [...new Set(gone.map((kind) => this.missing[kind]))];
     return reasons.map((reason) => MISSING[reason](
-      gone.filter((kind) => this.missing[kind] === reason).map((kind) => NAMES[kind]))).join(" ");
+      together(gone.filter((kind) => this.missing[kind] === reason)))).join(" ");
   }
 
   // what there is of both, as wished: one without the other, and nothing where there is none
@@ -73,7 +75,7 @@ export class Media {
     if (closings !== this.closings) return;
     this.opening = true;
     this.asking(kinds.some((kind) => states[kind] === "prompt")
-      ? `Your browser asks: allow ${listed(kinds)}…` : `Opening ${listed(kinds)}…`);
+      ? say(`media.asking.${together(kinds)}`) : say(`media.opening.${together(kinds)}`));
     try {
       await this.ask(kinds, closings);
     } finally {

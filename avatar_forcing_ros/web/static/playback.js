@@ -1,6 +1,7 @@
 // The avatar's audio on this device: on or off as was chosen here, or by default for the role.
 
 import { at, draw, press, reportErrors } from "./page.js";
+import { say } from "./words.js";
 
 const chosen = {}; // by role: whether it was turned on or off here
 let role = null;
@@ -14,7 +15,7 @@ function show() {
   at("avatar").muted = !on;
   at("unmute").hidden = !blocked;
   press("mute", !on);
-  draw("mute", on ? "sound" : "sound-off", on ? "Sound on" : "Sound off");
+  draw("mute", on ? "sound" : "sound-off", on ? say("avatar.sound_on") : say("avatar.sound_off"));
 }
 
 // who talks through the avatar would get their own speech back, and late

@@ -2,6 +2,7 @@
 
 import { getBlob, post } from "./api.js";
 import { at, reportErrors, showNotice, showStatus } from "./page.js";
+import { say } from "./words.js";
 
 let shown; // the id of the one that is shown here; empty for the first, null where there is none yet
 let own = ""; // of the one that was chosen here
@@ -24,7 +25,7 @@ export async function followPortrait(id, askedMs) {
   if (askedMs < ownMs) return;
   if (own && id !== own) {
     own = "";
-    showNotice("The server has begun anew, with its first portrait. Choose yours again.");
+    showNotice(say("portrait.reset"));
   }
   if (id === shown) return;
   const before = shown;
@@ -46,16 +47,16 @@ export async function changePortrait(file, busy) {
     await fill(at("preview"), file);
   } catch {
     at("preview").hidden = true;
-    throw new Error("That file is no image that this browser can show.");
+    throw new Error(say("portrait.bad"));
   }
-  busy("Looking for the face…");
+  busy(say("portrait.looking"));
   showStatus("");
   try {
     ({ portrait: own } = await post("/api/portrait", file));
     ownMs = performance.now();
     shown = own;
     await showPortrait();
-    showStatus("Here is the new face.");
+    showStatus(say("portrait.done"));
   } finally {
     busy("");
     at("preview").hidden = true;
