@@ -292,6 +292,14 @@ class ServerConfig(Config):
         formerly="most_viewers")
 
 
+@dataclass(frozen=True)
+class LiveServerConfig(ServerConfig):
+    """The same of ``avatar-forcing live``, whose avatar is on this machine."""
+
+    portraits: str = setting("", "folder of images to choose a portrait from on the page, beside "
+        "those that ship", file=True)
+
+
 # fmt: on
 
 

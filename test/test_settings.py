@@ -23,7 +23,13 @@ from avatar_forcing_ros.cli.options import (
     avatar_config,
     server_config,
 )
-from avatar_forcing_ros.config import AvatarConfig, SamplingConfig, ServerConfig, merged_config
+from avatar_forcing_ros.config import (
+    AvatarConfig,
+    LiveServerConfig,
+    SamplingConfig,
+    ServerConfig,
+    merged_config,
+)
 from avatar_forcing_ros.errors import ConfigError
 from avatar_forcing_ros.launch_arguments import ARGUMENTS, SETTINGS, parameters_of
 from avatar_forcing_ros.node_config import NODE_CONFIGS, AvatarNodeConfig, TelepresenceNodeConfig
@@ -96,7 +102,7 @@ def test_generated_files_are_current() -> None:
 
 def test_the_settings_file_states_the_defaults() -> None:
     file = yaml.safe_load((ROOT / "config" / "settings.yaml").read_text(encoding="utf-8"))
-    assert from_flat(ServerConfig, file.pop("server")) == ServerConfig()
+    assert from_flat(LiveServerConfig, file.pop("server")) == LiveServerConfig()
     assert merged_config(file, {}) == AvatarConfig()
     for each in offered(AvatarConfig):
         value: Any = file
@@ -122,10 +128,10 @@ def test_the_readme_lists_every_parameter(node: str) -> None:
     assert all(each.summary in rows[each.name] for each in settings_of(NODE_CONFIGS[node]))
 
 
-@pytest.mark.parametrize("kind", [AvatarConfig, ServerConfig])
+@pytest.mark.parametrize("kind", [AvatarConfig, LiveServerConfig])
 def test_flags_have_the_settings_defaults(kind: type) -> None:
     assert avatar_config(parsed()) == AvatarConfig()
-    assert server_config(parsed()) == ServerConfig()
+    assert server_config(parsed()) == LiveServerConfig()
     for each in settings_of(kind):
         words = [each.flag] if each.kind is bool else [each.flag, str(each.default)]
         assert getattr(parsed(*words), each.name) == (True if each.kind is bool else each.default)

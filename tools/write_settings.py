@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
 
-from avatar_forcing_ros.config import AvatarConfig, ServerConfig
+from avatar_forcing_ros.config import AvatarConfig, LiveServerConfig
 from avatar_forcing_ros.node_config import NODE_CONFIGS
 from avatar_forcing_ros.settings import Setting, settings_of
 
@@ -71,7 +71,10 @@ def node_parameters() -> str:
 def settings_file() -> str:
     """The file that ``--config`` takes."""
     parts = [FILE_HEAD, *sections(settings_of(AvatarConfig))]
-    parts += ["server:", *(line for each in settings_of(ServerConfig) for line in entry(each, 2))]
+    parts += [
+        "server:",
+        *(line for each in settings_of(LiveServerConfig) for line in entry(each, 2)),
+    ]
     return "\n".join(parts) + "\n"
 
 

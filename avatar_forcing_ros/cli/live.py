@@ -16,7 +16,7 @@ from avatar_forcing_ros.cli.options import (
     server_config,
 )
 from avatar_forcing_ros.errors import ConfigError
-from avatar_forcing_ros.resources import user_path
+from avatar_forcing_ros.resources import shipped, user_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from avatar_forcing_ros.config import AvatarConfig, ServerConfig
+    from avatar_forcing_ros.config import AvatarConfig, LiveServerConfig
     from avatar_forcing_ros.rig.portrait import Portrait
     from avatar_forcing_ros.runtime.session import Session
     from avatar_forcing_ros.web.serving import Endpoint
@@ -58,11 +58,12 @@ def run(options: argparse.Namespace) -> None:
     """Serve until SIGINT or SIGTERM."""
     from avatar_forcing_ros.web.serving import Endpoint, serve_until_signal
 
-    endpoint = Endpoint.of(_with_token(server_config(options), options.make_token))
+    server = _with_token(server_config(options), options.make_token)
     config = avatar_config(options)
+    endpoint = _with_portraits(Endpoint.of(server), server, config)
 
     from avatar_forcing_ros.runtime.avatar_process import AvatarProcess
-    from avatar_forcing_ros.runtime.load import portrait_from_image
+    from avatar_forcing_ros.runtime.load import load_face, portrait_from_image
     from avatar_forcing_ros.web.backend import LiveBackend
     from avatar_forcing_ros.web.middleware import limit_log_rate
 
@@ -73,9 +74,13 @@ def run(options: argparse.Namespace) -> None:
     def find_face(image: NDArray[np.uint8]) -> Portrait:
         return portrait_from_image(image, config, avatar.portrait_size_px)
 
+    def load_portrait(file: Path) -> Portrait:
+        return load_face(replace(config, portrait=str(file)), avatar.portrait_size_px)
+
+    report = partial(print, flush=True)
     try:
         serve_until_signal(
-            LiveBackend(avatar, find_face, config.live, partial(print, flush=True)),
+            LiveBackend(avatar, find_face, config.live, report, load_portrait),
             endpoint,
             ready=lambda: _print_address(endpoint, with_link=options.make_token is not None),
         )
@@ -83,7 +88,20 @@ def run(options: argparse.Namespace) -> None:
         avatar.close()
 
 
-def _with_token(config: ServerConfig, path: Path | None) -> ServerConfig:
+def _with_portraits(
+    endpoint: Endpoint, server: LiveServerConfig, config: AvatarConfig
+) -> Endpoint:
+    """`endpoint` with the portraits that may be chosen; ConfigError for an unusable folder."""
+    from avatar_forcing_ros.runtime.load import DEFAULT_PORTRAIT
+    from avatar_forcing_ros.web.portrait_gallery import label_of, portrait_files
+
+    first = user_path(config.portrait) if config.portrait else shipped(DEFAULT_PORTRAIT)
+    folder = user_path(server.portraits) if server.portraits else None
+    files = tuple(portrait_files(folder, first))
+    return replace(endpoint, portraits=files, first_portrait=label_of(first))
+
+
+def _with_token(config: LiveServerConfig, path: Path | None) -> LiveServerConfig:
     """`config` with the token file that ``--make-token`` names, made where there is none."""
     if path is None:
         return config

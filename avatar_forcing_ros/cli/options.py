@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from avatar_forcing_ros.config import AvatarConfig, ServerConfig, merged_config
+from avatar_forcing_ros.config import AvatarConfig, LiveServerConfig, merged_config
 from avatar_forcing_ros.resources import user_path
 from avatar_forcing_ros.settings import Setting, nested, settings_of
 from avatar_forcing_ros.strict import (
@@ -48,7 +48,7 @@ def add_avatar_options(parser: argparse.ArgumentParser, *, live: bool = False) -
 def add_server_options(parser: argparse.ArgumentParser) -> None:
     """Give `parser` the flags that `server_config` reads."""
     group = parser.add_argument_group("serving")
-    for each in settings_of(ServerConfig):
+    for each in settings_of(LiveServerConfig):
         _add_flag(group, each)
 
 
@@ -60,14 +60,14 @@ def avatar_config(options: argparse.Namespace) -> AvatarConfig:
     return merged_config(file, _given(options, AvatarConfig), _where(options))
 
 
-def server_config(options: argparse.Namespace) -> ServerConfig:
+def server_config(options: argparse.Namespace) -> LiveServerConfig:
     """The same of the section ``server`` of the settings file."""
     file = _file(options)
     section = file.get(SERVER, {}) if isinstance(file, Mapping) else {}
     if not isinstance(section, Mapping):
-        return from_mapping(ServerConfig, section, SERVER)  # says what is wrong with it
-    given = merged(current_names(ServerConfig, section), _given(options, ServerConfig))
-    return from_mapping(ServerConfig, given, f"{_where(options)}.{SERVER}")
+        return from_mapping(LiveServerConfig, section, SERVER)  # says what is wrong with it
+    given = merged(current_names(LiveServerConfig, section), _given(options, LiveServerConfig))
+    return from_mapping(LiveServerConfig, given, f"{_where(options)}.{SERVER}")
 
 
 def _add_flag(group: Any, each: Setting) -> None:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import secrets
 import time
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Future
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
 from aiohttp import web
 from numpy.typing import NDArray
@@ -28,17 +26,17 @@ from avatar_forcing_ros.web.access import Access, RefusedError
 from avatar_forcing_ros.web.backend import AvatarBackend
 from avatar_forcing_ros.web.commands import read_expression, read_gaze_target, require_avatar
 from avatar_forcing_ros.web.middleware import SECURITY_HEADERS, guard, read_body
+from avatar_forcing_ros.web.portrait_gallery import PortraitGallery
+from avatar_forcing_ros.web.portrait_routes import PortraitRoutes
+from avatar_forcing_ros.web.requests import key_of, result_of
 from avatar_forcing_ros.web.session_manager import CHECK_PERIOD_S, SessionManager
 from avatar_forcing_ros.web.static_files import add_static_files
 from avatar_forcing_ros.web.upload_decoding import UploadDecoder
 
-KEY_HEADER = "X-Avatar-Key"
-ANSWER_TIMEOUT_S = 10.0
 MAX_WAITING_SPEECH_S = 120
 FILE_PART_BYTES = 1 << 20
 MAX_UPLOAD_BYTES = 12 << 20  # a minute of 48 kHz stereo, as WAV, has 11.5 million
 MAX_JSON_BYTES = 100_000  # an offer has some 8,000
-T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 
@@ -52,18 +50,21 @@ class Server:
         max_viewers: int = ServerConfig.max_viewers,
         now_s: Callable[[], float] = time.monotonic,
         synthesizer: SpeechSynthesizer | None = None,
+        portraits: Sequence[Path] = (),
+        first_portrait: str = "",
     ) -> None:
-        """`synthesizer` speaks typed text; by default espeak-ng."""
+        """`synthesizer` speaks typed text; by default espeak-ng.
+
+        `portraits` are image files to choose from; `first_portrait` names the first one.
+        """
         self._backend, self._access = backend, access
         self._synthesizer = synthesizer or ProgramSynthesizer()
         self.sessions = SessionManager(backend, max_viewers, local=access.local, now_s=now_s)
-        self._portrait_lock = asyncio.Lock()
         self._decoder = UploadDecoder()
         self.app = web.Application(middlewares=[guard(access, now_s)])
         self.app.add_routes(
             [
                 web.get("/api/state", self._state),
-                web.get("/api/portrait", self._portrait),
                 web.get("/api/expressions", self._expressions),
                 web.post("/api/join", self._join),
                 web.post("/api/leave", self._leave),
@@ -75,11 +76,12 @@ class Server:
                 web.post("/api/stop_speaking", self._stop_speaking),
                 web.post("/api/expression", self._express),
                 web.post("/api/look_at", self._look_at),
-                web.post("/api/portrait", self._set_portrait),
                 web.post("/api/record", self._record),
                 web.get("/api/recording", self._recording, allow_head=False),
             ]
         )
+        gallery = PortraitGallery(portraits, self._decoder, first_portrait)
+        PortraitRoutes(backend, self.sessions, self._decoder, gallery).add_to(self.app)
         add_static_files(self.app)
         self.app.cleanup_ctx.append(self._check_connections)
         self.app.on_shutdown.append(self._close)
@@ -118,20 +120,20 @@ class Server:
         return web.json_response({"type": "answer", "sdp": answer, "key": key})
 
     async def _leave(self, request: web.Request) -> web.Response:
-        await self.sessions.leave(_key(request))
+        await self.sessions.leave(key_of(request))
         return web.json_response({})
 
     async def _request_turn(self, request: web.Request) -> web.Response:
         """A viewer wants to talk."""
-        return web.json_response({"turn": self.sessions.request_turn(_key(request))})
+        return web.json_response({"turn": self.sessions.request_turn(key_of(request))})
 
     async def _withdraw_request(self, request: web.Request) -> web.Response:
         """A viewer only watches again."""
-        return web.json_response({"turn": self.sessions.withdraw_request(_key(request))})
+        return web.json_response({"turn": self.sessions.withdraw_request(key_of(request))})
 
     async def _hand_over(self, request: web.Request) -> web.Response:
         """The speaker lets the next one talk."""
-        return web.json_response({"turn": await self.sessions.hand_over(_key(request))})
+        return web.json_response({"turn": await self.sessions.hand_over(key_of(request))})
 
     async def _speak_text(self, request: web.Request) -> web.Response:
         """Text for the avatar to speak."""
@@ -145,7 +147,7 @@ class Server:
         turn = self._require_speaker(request)
         data = await read_body(request, MAX_UPLOAD_BYTES)
         required_capacity(self._backend, 0)  # else it would be decoded in vain
-        samples = await self._decoder.audio(data, _key(request))
+        samples = await self._decoder.audio(data, key_of(request))
         return self._push_speech(samples, turn)
 
     def _push_speech(self, samples: NDArray[np.float32], turn: int) -> web.Response:
@@ -159,7 +161,7 @@ class Server:
     async def _stop_speaking(self, request: web.Request) -> web.Response:
         """Silence, within a block."""
         self._require_speaker(request)
-        dropped = await _result(self._backend.stop_speaking())
+        dropped = await result_of(self._backend.stop_speaking())
         return web.json_response({"dropped_samples": dropped})
 
     async def _express(self, request: web.Request) -> web.Response:
@@ -181,22 +183,6 @@ class Server:
     async def _expressions(self, request: web.Request) -> web.Response:
         """The names of all expressions, the resting face's first."""
         return web.json_response({"names": EXPRESSIONS})
-
-    async def _set_portrait(self, request: web.Request) -> web.Response:
-        """Another face, from an image."""
-        turn = self._require_speaker(request)
-        data = await read_body(request, MAX_UPLOAD_BYTES)
-        image = await self._decoder.image(data, _key(request))
-        async with self._portrait_lock:
-            self.sessions.require_same_turn(turn)
-            try:
-                await _result(await asyncio.to_thread(self._backend.set_portrait, image))
-            finally:
-                if turn != self.sessions.ended_turns:  # the face of one who left would stay
-                    await self.sessions.restore_portrait()
-            self.sessions.require_same_turn(turn)
-            self.sessions.portrait_id = secrets.token_hex(8)
-        return web.json_response({"portrait": self.sessions.portrait_id})
 
     async def _record(self, request: web.Request) -> web.Response:
         """Begin or end a recording of what is shown."""
@@ -220,26 +206,15 @@ class Server:
         await asyncio.to_thread(self.sessions.recorder.discard, path)
         return response
 
-    async def _portrait(self, request: web.Request) -> web.Response:
-        """The face at rest, as JPEG."""
-        portrait = self._backend.portrait
-        if portrait is None:
-            raise RefusedError(
-                404, "portrait", expected="an image of the avatar", got="none yet", remedy="wait"
-            )
-        bgr = np.ascontiguousarray(portrait[..., ::-1])
-        _, jpeg = await asyncio.to_thread(cv2.imencode, ".jpg", bgr)
-        return web.Response(body=jpeg.tobytes(), content_type="image/jpeg")
-
     async def _state(self, request: web.Request) -> web.Response:
         """Everything that the page follows."""
-        state = backend_state(self._backend) | self.sessions.state(_key(request))
+        state = backend_state(self._backend) | self.sessions.state(key_of(request))
         state["can_speak_text"] = self._synthesizer.is_available()
         return web.json_response(state)
 
     def _require_speaker(self, request: web.Request) -> int:
         """The number of the turn, for `require_same_turn`; RefusedError (403) for others."""
-        self.sessions.require_speaker(_key(request))
+        self.sessions.require_speaker(key_of(request))
         return self.sessions.ended_turns
 
 
@@ -302,25 +277,6 @@ def required_capacity(backend: AvatarBackend, samples: int) -> float:
             remedy="let the avatar finish, or stop it",
         )
     return waiting_s
-
-
-async def _result(command: Future[T]) -> T:
-    """What the avatar answers; RefusedError (503) where it does not."""
-    try:
-        return await asyncio.wait_for(asyncio.wrap_future(command), ANSWER_TIMEOUT_S)
-    except asyncio.TimeoutError:
-        raise RefusedError(
-            503,
-            "avatar",
-            expected=f"an answer within {ANSWER_TIMEOUT_S:g} s",
-            got="none",
-            remedy="try again; the conversation may just have ended",
-        ) from None
-
-
-def _key(request: web.Request) -> str:
-    """The key of the browser's place; empty where it has none."""
-    return request.headers.get(KEY_HEADER, "")
 
 
 async def _json_body(request: web.Request) -> dict[str, Any]:

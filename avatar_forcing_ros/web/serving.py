@@ -10,6 +10,7 @@ import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -39,13 +40,15 @@ ANY_ADDRESS = ("0.0.0.0", "::", "")
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a server listens, and to whom; `of` makes one of its settings."""
+    """Where a server listens, to whom, and what it offers; `of` makes one of its settings."""
 
     access: Access
     host: str
     port: int
     tls: ssl.SSLContext | None = None
     max_viewers: int = ServerConfig.max_viewers
+    portraits: tuple[Path, ...] = ()
+    first_portrait: str = ""
 
     @classmethod
     def of(cls, config: ServerConfig) -> Endpoint:
@@ -89,7 +92,13 @@ async def serve(
     limit_log_rate()
     install_patches()
     runner = web.AppRunner(
-        Server(backend, endpoint.access, endpoint.max_viewers).app,
+        Server(
+            backend,
+            endpoint.access,
+            endpoint.max_viewers,
+            portraits=endpoint.portraits,
+            first_portrait=endpoint.first_portrait,
+        ).app,
         access_log=None,
         shutdown_timeout=SHUTDOWN_S,
         keepalive_timeout=KEEPALIVE_S,

@@ -7,6 +7,7 @@ import io
 import threading
 from concurrent.futures import Future
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -62,7 +63,7 @@ def test_a_face_does_not_outlast_the_turn_of_whom_it_belongs_to() -> None:
     held = Held()
 
     class Slow(LiveBackend):
-        def set_portrait(self, image: NDArray[np.uint8]) -> Future[None]:
+        def set_portrait(self, image: NDArray[np.uint8], file: Path | None = None) -> Future[None]:
             held.hold()
             return super().set_portrait(image)
 
