@@ -83,13 +83,20 @@ class Endpoint:
 
 
 async def serve(
-    backend: AvatarBackend, endpoint: Endpoint, ready: Callable[[], None], stop: asyncio.Event
+    backend: AvatarBackend,
+    endpoint: Endpoint,
+    ready: Callable[[], None],
+    stop: asyncio.Event,
+    **more: Any,
 ) -> None:
-    """Answer requests until `stop`; OutputError where the address cannot be bound."""
+    """Answer requests until `stop`; OutputError where the address cannot be bound.
+
+    `more` is for `Server`: what speaks, what listens and answers.
+    """
     limit_log_rate()
     install_patches()
     runner = web.AppRunner(
-        Server(backend, endpoint.access, endpoint.max_viewers).app,
+        Server(backend, endpoint.access, endpoint.max_viewers, **more).app,
         access_log=None,
         shutdown_timeout=SHUTDOWN_S,
         keepalive_timeout=KEEPALIVE_S,
@@ -123,10 +130,11 @@ async def serve(
 
 
 def serve_until_signal(
-    backend: AvatarBackend, endpoint: Endpoint, ready: Callable[[], None]
+    backend: AvatarBackend, endpoint: Endpoint, ready: Callable[[], None], **more: Any
 ) -> None:
     """Answer requests until SIGINT or SIGTERM; OutputError where the address cannot be bound.
 
+    `more` is for `Server`: what speaks, what listens and answers.
     The whole process ends within MAX_END_S of the signal, whatever goes on in its threads.
     """
 
@@ -142,7 +150,7 @@ def serve_until_signal(
 
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, end)
-        await serve(backend, endpoint, ready, stop)
+        await serve(backend, endpoint, ready, stop, **more)
 
     asyncio.run(run())
 
