@@ -1,5 +1,6 @@
 // The page: what each button does, and what comes back to the screen.
 
+import "./embed.js"; // before the page is shown
 import { get, postNow, setKey } from "./api.js";
 import { dropClip, prepareComposer, sendAudio } from "./composer.js";
 import { fillExpressions, prepareFace, showExpression } from "./face.js";
@@ -15,6 +16,8 @@ import { preparePanel } from "./panel.js";
 import { changePortrait, followPortrait, forgetPortrait, preparePortrait } from "./portrait.js";
 import { followRecording, recording, recordingOver, startRecording, stopRecording, stopTimer }
   from "./recording.js";
+import { prepareShare } from "./share.js";
+import { storage } from "./storage.js";
 import { mayGoOn, prepareTabs } from "./tabs.js";
 import { focusAfterEnd, prepareToolbar, showStop } from "./toolbar.js";
 import { prepareView } from "./view.js";
@@ -111,7 +114,7 @@ function cleanUp() {
   if (recording()) showNotice(say("record.lost_conversation"), true);
   recordingOver();
   forgetPortrait();
-  sessionStorage.removeItem("role");
+  storage.removeItem("role");
   at("avatar").srcObject = at("view").srcObject = at("self").srcObject = null;
   at("view-tile").hidden = true;
   resetAudio();
@@ -153,7 +156,7 @@ async function startNow(role, after, wanted) {
     if (!wanted()) return;
     followLevel();
   }
-  sessionStorage.setItem("role", role);
+  storage.setItem("role", role);
   setRole(role, state);
   try {
     await connection.open(role, role === "speaker" ? media : null, Boolean(state.has_view) && role === "speaker");
@@ -290,6 +293,7 @@ preparePortrait(showOverlay);
 prepareFace(listens);
 prepareView();
 preparePanel();
+prepareShare();
 prepareToolbar();
 prepareTurns({ talk: () => start("speaker"), watch, free: () => !state.speaker });
 listenToKeys();
@@ -307,7 +311,7 @@ prepareTabs({
 // once the server has answered: what this page was doing before it was loaded again
 const begin = reportErrors(async () => {
   showStatus("");
-  const role = sessionStorage.getItem("role");
+  const role = storage.getItem("role");
   if (role && (await mayGoOn())) await start(role);
 });
 pollState();
