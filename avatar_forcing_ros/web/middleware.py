@@ -58,9 +58,9 @@ def guard(
 
     def admit(request: web.Request) -> None:
         host = request.headers.get("Host")
-        fetched = (request.headers.get(f"Sec-Fetch-{name}") for name in ("Site", "Dest"))
+        site, destination = (request.headers.get(f"Sec-Fetch-{name}") for name in ("Site", "Dest"))
         # before it is counted: whoever visits that site is no culprit
-        access.check_site(*fetched, request.path)
+        access.check_site(site, destination, request.path)
         changing = request.method not in ("GET", "HEAD")
         if not is_static(request.method, request.path):
             forwarded = request.headers.getall("X-Forwarded-For", ())
