@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 from avatar_forcing_ros.cli.options import (
     add_avatar_options,
     add_server_options,
+    add_speech_options,
     avatar_config,
+    responder_config,
     server_config,
+    speech_config,
 )
 from avatar_forcing_ros.errors import ConfigError
 from avatar_forcing_ros.resources import shipped, user_path
@@ -39,7 +42,8 @@ def add(commands: Any) -> None:
         help="talk with the avatar in a browser",
         description="Serves a page on which you see and hear the avatar, and it sees and hears "
         "you, by your camera and microphone. It says what you type (by espeak-ng, where that is "
-        "installed) or the sound that you give it. Only this machine can open the page unless "
+        "installed) or the sound that you give it, and answers what you say, where a responder is "
+        "named (docs/RESPONDER.md). Only this machine can open the page unless "
         "you say otherwise.",
     )
     add_server_options(live)
@@ -50,6 +54,7 @@ def add(commands: Any) -> None:
         help="token file that is written first where there is none, with a random token; the link "
         "that carries it is printed, and as a QR code in a terminal (with the package segno)",
     )
+    add_speech_options(live)
     add_avatar_options(live, live=True)
     live.set_defaults(run=run)
 
@@ -59,15 +64,21 @@ def run(options: argparse.Namespace) -> None:
     from avatar_forcing_ros.web.serving import Endpoint, serve_until_signal
 
     server = _with_token(server_config(options), options.make_token)
-    config = avatar_config(options)
+    config, speech = avatar_config(options), speech_config(options)
     endpoint = _with_portraits(Endpoint.of(server), server, config)
+
+    from avatar_forcing_ros.responder.partner import partner_of
+
+    partner = partner_of(responder_config(options))
 
     from avatar_forcing_ros.runtime.avatar_process import AvatarProcess
     from avatar_forcing_ros.runtime.load import load_face, portrait_from_image
+    from avatar_forcing_ros.runtime.speech_synthesis import ProgramSynthesizer
     from avatar_forcing_ros.web.backend import LiveBackend
     from avatar_forcing_ros.web.middleware import limit_log_rate
 
     limit_log_rate()
+    synthesizer = ProgramSynthesizer(speech)
     warn = logging.getLogger(WARNINGS).warning
     avatar = AvatarProcess(partial(_session, config), lambda where, text: warn("%s", text))
 
@@ -83,6 +94,8 @@ def run(options: argparse.Namespace) -> None:
             LiveBackend(avatar, find_face, config.live, report, load_portrait),
             endpoint,
             ready=lambda: _print_address(endpoint, with_link=options.make_token is not None),
+            synthesizer=synthesizer,
+            partner=partner,
         )
     finally:
         avatar.close()

@@ -24,10 +24,18 @@ CHANGES_PER_S, CHANGE_BURST = 1.0, 20
 BODY_TIMEOUT_S = 30.0  # the largest upload takes that long at 2 Mbit/s
 MAX_ADDRESSES = 1_000
 LOG_BURST, LOG_LINES_PER_S = 5, 0.1
-LIMITED_LOGGERS = ("aiortc", "aioice", "aiohttp", "asyncio", "avatar_forcing_ros.web")
+LIMITED_LOGGERS = (
+    "aiortc",
+    "aioice",
+    "aiohttp",
+    "asyncio",
+    "avatar_forcing_ros.web",
+    "avatar_forcing_ros.responder",
+)
 OPEN_TO_VIEWERS = {
     ("GET", "/api/state"),
     ("GET", "/api/portrait"),
+    ("GET", "/api/captions"),
     ("POST", "/api/join"),
     ("POST", "/api/leave"),
     ("POST", "/api/share"),  # the token is another matter

@@ -16,11 +16,10 @@ from avatar_forcing_ros.web.access import RefusedError
 from avatar_forcing_ros.web.backend import AvatarBackend
 from avatar_forcing_ros.web.middleware import read_body
 from avatar_forcing_ros.web.portrait_gallery import PortraitGallery
-from avatar_forcing_ros.web.requests import key_of, result_of
+from avatar_forcing_ros.web.requests import MAX_UPLOAD_BYTES, key_of, result_of
 from avatar_forcing_ros.web.session_manager import SessionManager
 from avatar_forcing_ros.web.upload_decoding import UploadDecoder
 
-MAX_UPLOAD_BYTES = 12 << 20
 KEPT = "private, max-age=300"  # thumbnails change with the server's next start
 
 

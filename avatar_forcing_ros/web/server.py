@@ -3,41 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from aiohttp import web
-from numpy.typing import NDArray
 
 from avatar_forcing_ros.config import ServerConfig
-from avatar_forcing_ros.errors import MediaError
 from avatar_forcing_ros.media import AudioChunk
+from avatar_forcing_ros.responder.protocol import Partner
 from avatar_forcing_ros.rig.expressions import EXPRESSIONS
 from avatar_forcing_ros.runtime.speech_synthesis import ProgramSynthesizer, SpeechSynthesizer
-from avatar_forcing_ros.runtime.speech_text import sanitized_text
-from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
-from avatar_forcing_ros.web import speech
-from avatar_forcing_ros.web.access import Access, RefusedError
+from avatar_forcing_ros.web.access import Access
 from avatar_forcing_ros.web.backend import AvatarBackend
 from avatar_forcing_ros.web.commands import read_expression, read_gaze_target, require_avatar
-from avatar_forcing_ros.web.middleware import guard, read_body, security_headers
+from avatar_forcing_ros.web.middleware import guard, security_headers
 from avatar_forcing_ros.web.portrait_gallery import PortraitGallery
 from avatar_forcing_ros.web.portrait_routes import PortraitRoutes
-from avatar_forcing_ros.web.requests import key_of, result_of
+from avatar_forcing_ros.web.requests import json_body, key_of
 from avatar_forcing_ros.web.session_manager import CHECK_PERIOD_S, SessionManager
 from avatar_forcing_ros.web.share_route import add_share_route
+from avatar_forcing_ros.web.speech_routes import SpeechRoutes
 from avatar_forcing_ros.web.static_files import add_static_files
 from avatar_forcing_ros.web.upload_decoding import UploadDecoder
 
-MAX_WAITING_SPEECH_S = 120
 FILE_PART_BYTES = 1 << 20
-MAX_UPLOAD_BYTES = 12 << 20  # a minute of 48 kHz stereo, as WAV, has 11.5 million
-MAX_JSON_BYTES = 100_000  # an offer has some 8,000
 logger = logging.getLogger(__name__)
 
 
@@ -51,17 +43,28 @@ class Server:
         max_viewers: int = ServerConfig.max_viewers,
         now_s: Callable[[], float] = time.monotonic,
         synthesizer: SpeechSynthesizer | None = None,
+        partner: Partner = Partner(),  # noqa: B008 - frozen
         portraits: Sequence[Path] = (),
         first_portrait: str = "",
     ) -> None:
-        """`synthesizer` speaks typed text; by default espeak-ng.
+        """`synthesizer` speaks texts, by default espeak-ng; `partner` listens and answers.
 
         `portraits` are image files to choose from; `first_portrait` names the first one.
         """
         self._backend, self._access = backend, access
-        self._synthesizer = synthesizer or ProgramSynthesizer()
-        self.sessions = SessionManager(backend, max_viewers, local=access.local, now_s=now_s)
+        self.sessions = SessionManager(
+            backend,
+            max_viewers,
+            local=access.local,
+            now_s=now_s,
+            on_user_audio=self._on_user_audio,
+            on_turn_end=self._on_turn_end,
+            on_stop=self._on_stop,
+        )
         self._decoder = UploadDecoder()
+        self._speech = SpeechRoutes(
+            backend, self.sessions, self._decoder, synthesizer or ProgramSynthesizer(), partner
+        )
         self.app = web.Application(middlewares=[guard(access, now_s)])
         self.app.add_routes(
             [
@@ -72,9 +75,7 @@ class Server:
                 web.post("/api/request_turn", self._request_turn),
                 web.post("/api/withdraw_request", self._withdraw_request),
                 web.post("/api/hand_over", self._hand_over),
-                web.post("/api/speak_text", self._speak_text),
-                web.post("/api/speak_audio", self._speak_audio),
-                web.post("/api/stop_speaking", self._stop_speaking),
+                *self._speech.routes(),
                 web.post("/api/expression", self._express),
                 web.post("/api/look_at", self._look_at),
                 web.post("/api/record", self._record),
@@ -109,11 +110,21 @@ class Server:
         await asyncio.gather(checking, return_exceptions=True)
 
     async def _close(self, app: web.Application) -> None:
+        await self._speech.close()
         await self.sessions.close()
+
+    def _on_user_audio(self, chunk: AudioChunk) -> None:
+        self._speech.push_user_audio(chunk)
+
+    def _on_turn_end(self) -> None:
+        self._speech.end_turn()
+
+    def _on_stop(self) -> None:
+        self._speech.cancel()
 
     async def _join(self, request: web.Request) -> web.Response:
         """Offer in, answer and key out."""
-        body = await _json_body(request)
+        body = await json_body(request)
         if body.get("role") != "viewer":
             self._access.check_token(request.headers.get("Authorization"))
         answer, key = await self.sessions.join(body.get("sdp"), body.get("role"), body.get("key"))
@@ -137,39 +148,10 @@ class Server:
         """The speaker lets the next one talk."""
         return web.json_response({"turn": await self.sessions.hand_over(key_of(request))})
 
-    async def _speak_text(self, request: web.Request) -> web.Response:
-        """Text for the avatar to speak."""
-        turn = self._require_speaker(request)
-        text = (await _json_body(request)).get("text")
-        plain = sanitized_text(text, speech.MAX_TEXT_LENGTH)
-        return self._push_speech(await speech.synthesize(self._synthesizer, plain), turn)
-
-    async def _speak_audio(self, request: web.Request) -> web.Response:
-        """Audio for the avatar to speak, a file of any format."""
-        turn = self._require_speaker(request)
-        data = await read_body(request, MAX_UPLOAD_BYTES)
-        required_capacity(self._backend, 0)  # else it would be decoded in vain
-        samples = await self._decoder.audio(data, key_of(request))
-        return self._push_speech(samples, turn)
-
-    def _push_speech(self, samples: NDArray[np.float32], turn: int) -> web.Response:
-        """Have it spoken, unless the turn ended while it was made ready."""
-        self.sessions.require_same_turn(turn)
-        waiting_s = required_capacity(self._backend, len(samples))
-        chunk = AudioChunk(samples, SAMPLE_RATE_HZ, self._backend.now_ns())
-        self._backend.push_avatar_audio(chunk)
-        return web.json_response({"waiting_s": round(waiting_s, 2)})
-
-    async def _stop_speaking(self, request: web.Request) -> web.Response:
-        """Silence, within a block."""
-        self._require_speaker(request)
-        dropped = await result_of(self._backend.stop_speaking())
-        return web.json_response({"dropped_samples": dropped})
-
     async def _express(self, request: web.Request) -> web.Response:
         """An expression for the face to show, until another comes or the turn is over."""
         self._require_speaker(request)
-        expression = read_expression(await _json_body(request))
+        expression = read_expression(await json_body(request))
         require_avatar(self._backend, "expression")
         self.sessions.push_expression(expression)
         return web.json_response({})
@@ -177,7 +159,7 @@ class Server:
     async def _look_at(self, request: web.Request) -> web.Response:
         """A direction for the avatar to look in, for some seconds."""
         self._require_speaker(request)
-        target = read_gaze_target(await _json_body(request))
+        target = read_gaze_target(await json_body(request))
         require_avatar(self._backend, "look_at")
         self._backend.push_gaze_target(target)
         return web.json_response({})
@@ -190,7 +172,7 @@ class Server:
         """Begin or end a recording of what is shown."""
         self._require_speaker(request)
         recorder = self.sessions.recorder
-        begin = (await _json_body(request)).get("on") is True
+        begin = (await json_body(request)).get("on") is True
         await asyncio.to_thread(recorder.start if begin else recorder.stop)
         return web.json_response(recorder.state())
 
@@ -212,8 +194,7 @@ class Server:
     async def _state(self, request: web.Request) -> web.Response:
         """Everything that the page follows."""
         state = backend_state(self._backend) | self.sessions.state(key_of(request))
-        state["can_speak_text"] = self._synthesizer.is_available()
-        return web.json_response(state)
+        return web.json_response(state | self._speech.state())
 
     def _require_speaker(self, request: web.Request) -> int:
         """The number of the turn, for `require_same_turn`; RefusedError (403) for others."""
@@ -249,47 +230,3 @@ def backend_state(backend: AvatarBackend) -> dict[str, Any]:
         "failed_user_frames": status.failed_user_frames,
         "waiting_avatar_audio_samples": status.waiting_avatar_audio_samples,
     }
-
-
-def required_capacity(backend: AvatarBackend, samples: int) -> float:
-    """How many seconds of speech wait with `samples` more; MediaError where they cannot be spoken.
-
-    The one place where that is checked: backends take whatever is pushed.
-    """
-    status = backend.status
-    if not backend.running:
-        raise MediaError(
-            "speech",
-            expected="a conversation that goes on",
-            got="none",
-            remedy="start one, then speak",
-        )
-    if not status.connected:
-        raise MediaError(
-            "speech",
-            expected="an avatar to say it",
-            got=status.warning,
-            remedy="start avatar_node, with the same namespace and ROS_DOMAIN_ID",
-        )
-    waiting_s = (status.waiting_avatar_audio_samples + samples) / SAMPLE_RATE_HZ
-    if waiting_s > MAX_WAITING_SPEECH_S:
-        raise MediaError(
-            "speech",
-            expected=f"at most {MAX_WAITING_SPEECH_S} s that wait to be said",
-            got=f"{waiting_s:.0f} s",
-            remedy="let the avatar finish, or stop it",
-        )
-    return waiting_s
-
-
-async def _json_body(request: web.Request) -> dict[str, Any]:
-    """The request's JSON object; RefusedError (400, 413) where it has none, or a large one."""
-    try:
-        body = json.loads(await read_body(request, MAX_JSON_BYTES))
-    except (ValueError, RecursionError):
-        body = None
-    if not isinstance(body, dict):
-        raise RefusedError(
-            400, "request", expected="a JSON object", got="none", remedy="load the page again"
-        )
-    return body

@@ -93,9 +93,16 @@ class Endpoint:
 
 
 async def serve(
-    backend: AvatarBackend, endpoint: Endpoint, ready: Callable[[], None], stop: asyncio.Event
+    backend: AvatarBackend,
+    endpoint: Endpoint,
+    ready: Callable[[], None],
+    stop: asyncio.Event,
+    **more: Any,
 ) -> None:
-    """Answer requests until `stop`; OutputError where the address cannot be bound."""
+    """Answer requests until `stop`; OutputError where the address cannot be bound.
+
+    `more` is for `Server`: what speaks, what listens and answers.
+    """
     limit_log_rate()
     install_patches()
     runner = web.AppRunner(
@@ -105,6 +112,7 @@ async def serve(
             endpoint.max_viewers,
             portraits=endpoint.portraits,
             first_portrait=endpoint.first_portrait,
+            **more,
         ).app,
         access_log=None,
         shutdown_timeout=SHUTDOWN_S,
@@ -139,10 +147,11 @@ async def serve(
 
 
 def serve_until_signal(
-    backend: AvatarBackend, endpoint: Endpoint, ready: Callable[[], None]
+    backend: AvatarBackend, endpoint: Endpoint, ready: Callable[[], None], **more: Any
 ) -> None:
     """Answer requests until SIGINT or SIGTERM; OutputError where the address cannot be bound.
 
+    `more` is for `Server`: what speaks, what listens and answers.
     The whole process ends within MAX_END_S of the signal, whatever goes on in its threads.
     """
 
@@ -158,7 +167,7 @@ def serve_until_signal(
 
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, end)
-        await serve(backend, endpoint, ready, stop)
+        await serve(backend, endpoint, ready, stop, **more)
 
     asyncio.run(run())
 

@@ -26,7 +26,7 @@ from web_fixture import TIMEOUT_S, Browser, WebFixture, run_with_server
 from avatar_forcing_ros.errors import MediaError
 from avatar_forcing_ros.runtime.status import AvatarStatus
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
-from avatar_forcing_ros.web import server
+from avatar_forcing_ros.web import server, speech
 from avatar_forcing_ros.web.backend import LiveBackend
 
 TRIES = 200  # of 50 ms
@@ -138,7 +138,7 @@ def test_speech_that_cannot_be_spoken_is_refused(
 ) -> None:
     backend: Any = SimpleNamespace(running=running, status=status)
     with pytest.raises(MediaError, match=sentence):
-        server.required_capacity(backend, SAMPLE_RATE_HZ)
+        speech.required_capacity(backend, SAMPLE_RATE_HZ)
 
 
 def test_the_page_is_told_of_losses_and_of_nothing_that_was_not_measured() -> None:

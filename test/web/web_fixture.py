@@ -148,15 +148,15 @@ class ViewBackend(LiveBackend):
 
 @asynccontextmanager
 async def web_fixture(
-    access: Access = LOCAL, backend: type[LiveBackend] = LiveBackend, **offered: Any
+    access: Access = LOCAL, backend: type[LiveBackend] = LiveBackend, **more: Any
 ) -> AsyncIterator[WebFixture]:
-    """`offered` goes to the server."""
+    """`more` is for `Server`."""
     install_patches()
     warnings: list[tuple[str, str]] = []
     avatar = Avatar(fake_session(SIZE_PX, 100), lambda where, text: warnings.append((where, text)))
     clock = time.monotonic
     live = backend(avatar, find_face)
-    server = Server(live, access, now_s=lambda: clock() + fixture.ahead_s, **offered)
+    server = Server(live, access, now_s=lambda: clock() + fixture.ahead_s, **more)
     listening = TestServer(server.app)
     await listening.start_server(**CONNECTION_SETTINGS)
     async with TestClient(listening) as client:
@@ -170,12 +170,12 @@ def run_with_server(
     test: Callable[[WebFixture], Awaitable[None]],
     access: Access = LOCAL,
     backend: type[LiveBackend] = LiveBackend,
-    **offered: Any,
+    **more: Any,
 ) -> None:
-    """Run `test` with a server, which gets `offered` as well."""
+    """Run `test` with a server; `more` is for `Server`."""
 
     async def run() -> None:
-        async with web_fixture(access, backend, **offered) as fixture:
+        async with web_fixture(access, backend, **more) as fixture:
             await test(fixture)
 
     asyncio.run(run())

@@ -2,26 +2,31 @@
 
 import "./embed.js"; // before the page is shown
 import { get, postNow, setKey } from "./api.js";
+import { followCaptions, forgetCaptions, prepareCaptions } from "./captions.js";
 import { dropClip, prepareComposer, sendAudio } from "./composer.js";
 import { fillExpressions, prepareFace, showExpression } from "./face.js";
 import { measured, show } from "./metrics.js";
 import { prepareTurns, showTurn } from "./turns.js";
 import { playAvatar, preparePlayback, resetAudio, setRole, audioIsOn } from "./playback.js";
+import { prepareGallery } from "./gallery.js";
+import { holdsToTalk, latch, prepareHold } from "./hold.js";
 import { listenToKeys } from "./keys.js";
 import { Connection } from "./connection.js";
 import { Media } from "./media.js";
 import { meter, wakeMeters } from "./meter.js";
 import { at, draw, press, reportErrors, showCondition, showNotice, showStatus } from "./page.js";
 import { preparePanel } from "./panel.js";
-import { changePortrait, followPortrait, forgetPortrait, preparePortrait } from "./portrait.js";
+import { beginWithChoice, changePortrait, followPortrait, forgetPortrait, showChoice } from "./portrait.js";
 import { followRecording, recording, recordingOver, startRecording, stopRecording, stopTimer }
   from "./recording.js";
 import { prepareShare } from "./share.js";
 import { storage } from "./storage.js";
+import { leaveScreen, prepareScreen } from "./screen.js";
+import { prepareSettings } from "./settings.js";
 import { mayGoOn, prepareTabs } from "./tabs.js";
 import { focusAfterEnd, prepareToolbar, showStop } from "./toolbar.js";
 import { prepareView } from "./view.js";
-import { say } from "./words.js";
+import { say, withKey } from "./words.js";
 
 const STATE_MS = 500;
 const STATE_TIMEOUT_MS = 2000;
@@ -39,6 +44,7 @@ const media = new Media(render, showAsking);
 const connection = new Connection(phaseChanged, showTracks);
 let state = { mode: "live", state: "asleep", speaker: false, viewers: 0 };
 let stopMeter = null;
+let metered = null; // the microphone whose level is shown
 let mode = null;
 let handedOver = false;
 let begun = false;
@@ -56,12 +62,23 @@ function showAsking(text) {
   } else showOverlay(text || (OVERLAYS[connection.phase] ?? ""));
 }
 
+function showMicrophone(isOn) {
+  const byHold = holdsToTalk();
+  const label = byHold ? say("mic.hold_title") : say("mic.mute");
+  at("microphone").classList.toggle("by-hold", byHold);
+  press("microphone", byHold ? isOn : !isOn);
+  draw("microphone", isOn || byHold ? "microphone" : "microphone-off",
+    byHold ? isOn ? say("mic.talking") : say("mic.hold") : say("mic.name"));
+  at("microphone").ariaLabel = label;
+  at("microphone").title = withKey(label, byHold ? say("keys.space") : "M");
+  if (connection.role === "speaker" && media.track("audio") !== metered) followLevel();
+}
+
 function render() {
   document.body.dataset.phase = connection.phase;
   document.body.dataset.role = connection.role ?? "";
   const [micOn, cameraOn] = [media.on("audio"), media.on("video")];
-  press("microphone", !micOn);
-  draw("microphone", micOn ? "microphone" : "microphone-off", say("mic.name"));
+  showMicrophone(micOn);
   press("camera", !cameraOn);
   draw("camera", cameraOn ? "camera" : "camera-off", say("camera.name"));
   const self = at("self");
@@ -70,6 +87,7 @@ function render() {
   self.hidden = !shown;
   at("leave").querySelector(".name").textContent = connection.role === "viewer" ? say("leave.leave") : say("leave.end");
   at("avatar").classList.toggle("live", connection.phase === "live"); // a lost one is black: the face stays
+  showChoice(connection.phase === "ready" && !state.speaker);
   showStop();
   at("avatar").title = listens() ? say("avatar.look") : "";
 }
@@ -82,9 +100,11 @@ function greeting() {
     return handedOver ? say("greeting.handed_over") : say("greeting.watching");
   const [micOn, cameraOn] = [media.on("audio"), media.on("video")];
   if (mode === "telepresence") {
+    if (holdsToTalk() && media.track("audio")) return say("greeting.hold");
     if (!micOn) return `${say("greeting.voice_none")} ${media.why(["audio"])}`.trim();
     return audioIsOn() ? say("greeting.voice") : say("greeting.voice_silent");
   }
+  if (holdsToTalk() && media.track("audio")) return say("greeting.hold");
   if (micOn && cameraOn) return say("greeting.both");
   const does = micOn ? say("greeting.audio") : cameraOn ? say("greeting.video") : say("greeting.none");
   return `${does} ${media.why()}`.trim();
@@ -109,7 +129,8 @@ function phaseChanged(phase, error) {
 function cleanUp() {
   media.close();
   stopMeter?.();
-  stopMeter = null;
+  stopMeter = metered = null;
+  leaveScreen();
   dropClip();
   if (recording()) showNotice(say("record.lost_conversation"), true);
   recordingOver();
@@ -129,6 +150,7 @@ async function showTracks(avatar, view) {
 
 function followLevel() {
   stopMeter?.();
+  metered = media.track("audio");
   stopMeter = meter(media.stream, (level) => // nobody hears it while the connection is lost
     at("level").style.setProperty("--level", connection.phase === "lost" ? 0 : level));
 }
@@ -136,6 +158,7 @@ function followLevel() {
 async function start(role, { after = null } = {}) {
   if (starting) return;
   const mine = starting = {};
+  if (!connection.role) forgetCaptions();
   try {
     await startNow(role, after, () => starting === mine);
   } finally {
@@ -163,6 +186,7 @@ async function startNow(role, after, wanted) {
   } catch (error) {
     throw error.status === 409 ? new Error(say("turn.taken")) : error;
   }
+  if (role === "speaker" && connection.role) await beginWithChoice(showOverlay);
 }
 
 async function leave() {
@@ -225,17 +249,22 @@ async function refresh() {
   if (connection.role) setRole(connection.role, state);
   if (!at("panel").hidden) show(at("metrics"), state, await measured(connection.line?.peer));
   reportErrors(() => followRecording(state.recording, connection.phase === "live"))();
+  reportErrors(() => followCaptions(state, Boolean(connection.role)))();
   await followPortrait(state.portrait, askedMs);
   if (generation !== connection.generation) return;
   if (connection.role === "viewer" && state.turn?.offered) reportErrors(() => start("speaker"))();
   else if (connection.role === "speaker" && state.you === "viewer") await watch();
 }
 
+// what is wrong with what answers, as a sentence
+const responderProblem = () =>
+  (connection.role && !["", "hearing", "thinking"].includes(state.responder_state ?? "") ? state.responder_state : "");
+
 // one after the other: a slow server gets no second request meanwhile
 async function pollState() {
   try {
     await refresh();
-    showCondition("");
+    showCondition(responderProblem());
     if (!begun) {
       begun = true;
       begin();
@@ -248,7 +277,7 @@ async function pollState() {
 
 function dropped(file) {
   if (connection.role !== "speaker") throw new Error(say("drop.too_early"));
-  return file.type.startsWith("image/") ? changePortrait(file, showOverlay) : sendAudio(file);
+  return file.type.startsWith("image/") ? changePortrait(file, true, showOverlay) : sendAudio(file);
 }
 
 function listenToDrops() {
@@ -278,7 +307,7 @@ async function toggle(kind) {
   showStatus(greeting());
 }
 
-at("microphone").onclick = reportErrors(() => toggle("audio"));
+at("microphone").onclick = reportErrors(() => (holdsToTalk() && media.track("audio") ? latch() : toggle("audio")));
 at("camera").onclick = reportErrors(() => toggle("video"));
 at("record").onclick = reportErrors(() => (recording() ? stopRecording() : startRecording()));
 at("help-button").onclick = () => at("help").showModal();
@@ -289,7 +318,11 @@ window.addEventListener("pagehide", () => {
 });
 prepareComposer(media);
 preparePlayback();
-preparePortrait(showOverlay);
+prepareGallery(listens, showOverlay, render);
+prepareHold(media, listens, render);
+prepareSettings(media, () => connection.phase === "ready", () => start("speaker"));
+prepareCaptions();
+prepareScreen();
 prepareFace(listens);
 prepareView();
 preparePanel();

@@ -2,6 +2,7 @@
 
 import { post, postJson } from "./api.js";
 import { at, press, reportErrors, showStatus } from "./page.js";
+import { chosenVoice } from "./voices.js";
 import { amount, say } from "./words.js";
 
 const MAX_TEXT_LENGTH = 1000; // the server's
@@ -83,7 +84,8 @@ export function prepareComposer(media) {
     at("text").value = "";
     showLength();
     try {
-      await postJson("/api/speak_text", { text });
+      const voice = await chosenVoice();
+      await postJson("/api/speak_text", voice ? { text, voice } : { text });
       showStatus("");
     } catch (error) {
       at("text").value ||= text;

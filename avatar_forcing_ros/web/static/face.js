@@ -78,7 +78,9 @@ function look(left, up) {
 // the picture fills its tile, which may cut off two sides; its right is the avatar's left
 function lookAtPoint({ clientX, clientY }) {
   const { left, top, width, height } = at("avatar").getBoundingClientRect();
-  const side = Math.max(width, height);
+  // on the full screen all of it is seen
+  const isWhole = getComputedStyle(at("avatar")).objectFit === "contain";
+  const side = isWhole ? Math.min(width, height) : Math.max(width, height);
   const [x, y] = [(clientX - left - width / 2) / side, (clientY - top - height / 2) / side + 0.5];
   look(2 * EDGE_LEFT * x, (EDGE_UP / EYES_HIGH) * (EYES_HIGH - y));
 }

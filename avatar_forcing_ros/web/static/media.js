@@ -1,5 +1,6 @@
 // Your camera and microphone: opened, muted, turned off and on, and why one of them is not there.
 
+import { wantedDevice } from "./devices.js";
 import { say } from "./words.js";
 
 const WANTED = {
@@ -40,6 +41,8 @@ export class Media {
     this.wished = { audio: true, video: true };
     this.missing = { audio: "", video: "" }; // a reason, where one was asked for and is not there
     this.senders = {};
+    this.byHold = false; // the microphone is open while `held` alone
+    this.held = false;
     this.opening = false;
     this.closings = 0; // what is opened meanwhile is closed again
   }
@@ -89,7 +92,8 @@ export class Media {
   async ask(kinds, closings) {
     let failure = null;
     try {
-      const asked = Object.fromEntries(kinds.map((kind) => [kind, WANTED[kind]]));
+      const asked = Object.fromEntries(kinds.map((kind) =>
+        [kind, { ...WANTED[kind], ...wantedDevice(kind) }]));
       const tracks = (await navigator.mediaDevices.getUserMedia(asked)).getTracks();
       tracks.forEach((track) => (closings === this.closings ? this.add(track) : track.stop()));
     } catch (error) {
@@ -116,6 +120,7 @@ export class Media {
   add(track) {
     this.missing[track.kind] = "";
     this.stream.addTrack(track);
+    this.muteOrNot();
     track.onended = () => { // unplugged, or taken back
       this.missing[track.kind] = "busy";
       this.drop(track);
@@ -138,14 +143,46 @@ export class Media {
     const track = this.track(kind);
     this.wished[kind] = !this.on(kind);
     if (track && kind === "video") this.drop(track);
-    else if (track) track.enabled = this.wished[kind];
+    else if (track) this.muteOrNot();
     else await this.open();
     this.changed();
     if (this.wished[kind] && !this.on(kind)) throw new Error(this.why([kind]));
   }
 
+  muteOrNot() {
+    const track = this.track("audio");
+    if (track) track.enabled = this.byHold ? this.held : this.wished.audio || this.held;
+  }
+
+  // a button is held, or not any more
+  hold(on) {
+    this.held = on;
+    this.muteOrNot();
+    this.changed();
+  }
+
+  setByHold(on) {
+    this.byHold = on;
+    if (on) this.wished.audio = true;
+    this.hold(false);
+  }
+
+  // another device was chosen: in its place at once where there is one, or where one should be
+  async change(kind) {
+    const track = this.track(kind);
+    if (this.opening || !(track || (this.wished[kind] && this.missing[kind]))) return;
+    const { closings } = this;
+    if (track) this.drop(track); // some give one at a time
+    this.opening = true;
+    await this.ask([kind], closings);
+    if (closings !== this.closings) return;
+    this.opening = false;
+    if (!this.track(kind)) throw new Error(MISSING[this.missing[kind]](kind));
+  }
+
   close() {
     this.closings += 1;
+    this.held = false;
     this.opening = false;
     this.asking("");
     this.senders = {};

@@ -1,6 +1,7 @@
-// The avatar's audio on this device: on or off as was chosen here, or by default for the role.
+// The avatar's audio on this device: how loud, and on or off as was chosen here, or by default for the role.
 
 import { at, draw, press, reportErrors } from "./page.js";
+import { remember, remembered } from "./store.js";
 import { say } from "./words.js";
 
 const chosen = {}; // by role: whether it was turned on or off here
@@ -41,7 +42,26 @@ export function resetAudio() {
   show();
 }
 
+function setVolume(percent) {
+  at("avatar").volume = percent / 100;
+  at("volume").value = percent;
+  at("volume").style.setProperty("--share", `${percent}%`);
+}
+
 export function preparePlayback() {
+  setVolume(Number(remembered("volume") || 100));
+  const { volume } = at("avatar");
+  at("avatar").volume = 0.5;
+  at("volume").hidden = at("avatar").volume !== 0.5; // a phone whose own buttons alone set it
+  at("avatar").volume = volume;
+  at("volume").oninput = ({ target }) => {
+    setVolume(target.value);
+    remember("volume", target.value);
+    if (audioIsOn() === target.value > 0) return;
+    chosen[role] = target.value > 0;
+    blocked = false;
+    show();
+  };
   at("mute").onclick = at("unmute").onclick = reportErrors(() => {
     chosen[role] = !audioIsOn();
     blocked = false;
