@@ -1,12 +1,12 @@
 // Requests to the server: the token, this browser's key, and errors as sentences.
 
-import { storage } from "./storage.js";
+import { tabStorage } from "./store.js";
 import { say } from "./words.js";
 
-const kept = (name) => storage.getItem(name) || "";
+const kept = (name) => tabStorage.getItem(name) || "";
 export const token = () => kept("token");
 export const key = () => kept("key");
-export const setKey = (value) => storage.setItem("key", value);
+export const setKey = (value) => tabStorage.setItem("key", value);
 
 // %XX alone stands for something else: a + is a plus, which URLSearchParams makes a space of
 function plain(part) {
@@ -20,7 +20,7 @@ function plain(part) {
 // a link may carry the token behind #, which no server and no log ever sees
 const linked = /^#(?:.*&)?token=([^&]+)/.exec(location.hash)?.[1];
 if (linked) {
-  storage.setItem("token", plain(linked));
+  tabStorage.setItem("token", plain(linked));
   history.replaceState(null, "", location.pathname + location.search);
 }
 
@@ -37,7 +37,7 @@ function askForToken(wasWrong) {
       ? say("token.wrong") : say("token.more");
     dialog.addEventListener("close", () => {
       const box = document.getElementById("token");
-      storage.setItem("token", box.value.trim());
+      tabStorage.setItem("token", box.value.trim());
       box.value = "";
       asking = null;
       done();

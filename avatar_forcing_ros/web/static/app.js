@@ -20,7 +20,7 @@ import { beginWithChoice, changePortrait, followPortrait, forgetPortrait, showCh
 import { followRecording, recording, recordingOver, startRecording, stopRecording, stopTimer }
   from "./recording.js";
 import { prepareShare } from "./share.js";
-import { storage } from "./storage.js";
+import { tabStorage } from "./store.js";
 import { leaveScreen, prepareScreen } from "./screen.js";
 import { prepareSettings } from "./settings.js";
 import { mayGoOn, prepareTabs } from "./tabs.js";
@@ -135,7 +135,7 @@ function cleanUp() {
   if (recording()) showNotice(say("record.lost_conversation"), true);
   recordingOver();
   forgetPortrait();
-  storage.removeItem("role");
+  tabStorage.removeItem("role");
   at("avatar").srcObject = at("view").srcObject = at("self").srcObject = null;
   at("view-tile").hidden = true;
   resetAudio();
@@ -179,7 +179,7 @@ async function startNow(role, after, wanted) {
     if (!wanted()) return;
     followLevel();
   }
-  storage.setItem("role", role);
+  tabStorage.setItem("role", role);
   setRole(role, state);
   try {
     await connection.open(role, role === "speaker" ? media : null, Boolean(state.has_view) && role === "speaker");
@@ -344,7 +344,7 @@ prepareTabs({
 // once the server has answered: what this page was doing before it was loaded again
 const begin = reportErrors(async () => {
   showStatus("");
-  const role = storage.getItem("role");
+  const role = tabStorage.getItem("role");
   if (role && (await mayGoOn())) await start(role);
 });
 pollState();
