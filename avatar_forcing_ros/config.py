@@ -320,6 +320,8 @@ class ServerConfig(Config):
     tls_key: str = setting("", "the certificate's key (PEM)", file=True)
     trusted_proxy: str = setting("", "address or network of a proxy in front (several with commas "
         "between them), whose X-Forwarded-For is believed; else all behind it count as one")
+    frame_ancestors: str = setting("", "origin of another site whose pages may show this one in a "
+        "frame, such as https://shop.example (several with commas between them); empty: none")
     open_to_viewers: bool = setting(False, "watching wants no token; talking always does")
     max_viewers: int = setting(3, "who may watch beside the one who talks", low=0, high=16,
         formerly="most_viewers")

@@ -38,10 +38,13 @@ OPEN_TO_VIEWERS = {
     ("GET", "/api/captions"),
     ("POST", "/api/join"),
     ("POST", "/api/leave"),
+    ("POST", "/api/share"),  # the token is another matter
 }
+CONTENT_POLICY = (
+    "default-src 'self'; img-src 'self' blob:; media-src 'self' blob:; form-action 'none'; "
+    "base-uri 'none'; frame-ancestors "
+)
 SECURITY_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; media-src 'self' blob:; "
-    "frame-ancestors 'none'; form-action 'none'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
@@ -59,11 +62,13 @@ def guard(
     """The middleware of one server."""
     requests = RateLimit(REQUESTS_PER_S, REQUEST_BURST)
     changes = RateLimit(CHANGES_PER_S, CHANGE_BURST)
+    headers = security_headers(access)
 
     def admit(request: web.Request) -> None:
         host = request.headers.get("Host")
-        fetched = (request.headers.get(f"Sec-Fetch-{name}") for name in ("Site", "Dest"))
-        access.check_site(*fetched)  # before it is counted: whoever visits that site is no culprit
+        site, destination = (request.headers.get(f"Sec-Fetch-{name}") for name in ("Site", "Dest"))
+        # before it is counted: whoever visits that site is no culprit
+        access.check_site(site, destination, request.path)
         changing = request.method not in ("GET", "HEAD")
         if not is_static(request.method, request.path):
             forwarded = request.headers.getall("X-Forwarded-For", ())
@@ -93,13 +98,19 @@ def guard(
             response = await handler(request)
         except Exception as error:
             response = _error_response(request, error)
-        response.headers.update(SECURITY_HEADERS)
+        response.headers.update(headers)
         response.headers.setdefault("Cache-Control", "no-store")
         if is_https(request) and not is_local(host_name(request.headers.get("Host", ""))):
             response.headers["Strict-Transport-Security"] = HTTPS_ALONE
         return response
 
     return answer
+
+
+def security_headers(access: Access) -> dict[str, str]:
+    """What every answer tells the browser: what this page may load, and who may frame it."""
+    framing = " ".join(access.frame_ancestors) or "'none'"
+    return SECURITY_HEADERS | {"Content-Security-Policy": CONTENT_POLICY + framing}
 
 
 async def read_body(request: web.Request, max_bytes: int) -> bytes:

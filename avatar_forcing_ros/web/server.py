@@ -19,11 +19,12 @@ from avatar_forcing_ros.runtime.speech_synthesis import ProgramSynthesizer, Spee
 from avatar_forcing_ros.web.access import Access
 from avatar_forcing_ros.web.backend import AvatarBackend
 from avatar_forcing_ros.web.commands import read_expression, read_gaze_target, require_avatar
-from avatar_forcing_ros.web.middleware import SECURITY_HEADERS, guard
+from avatar_forcing_ros.web.middleware import guard, security_headers
 from avatar_forcing_ros.web.portrait_gallery import PortraitGallery
 from avatar_forcing_ros.web.portrait_routes import PortraitRoutes
 from avatar_forcing_ros.web.requests import json_body, key_of
 from avatar_forcing_ros.web.session_manager import CHECK_PERIOD_S, SessionManager
+from avatar_forcing_ros.web.share_route import add_share_route
 from avatar_forcing_ros.web.speech_routes import SpeechRoutes
 from avatar_forcing_ros.web.static_files import add_static_files
 from avatar_forcing_ros.web.upload_decoding import UploadDecoder
@@ -83,6 +84,7 @@ class Server:
         )
         gallery = PortraitGallery(portraits, self._decoder, first_portrait)
         PortraitRoutes(backend, self.sessions, self._decoder, gallery).add_to(self.app)
+        add_share_route(self.app, access)
         add_static_files(self.app)
         self.app.cleanup_ctx.append(self._check_connections)
         self.app.on_shutdown.append(self._close)
@@ -178,7 +180,8 @@ class Server:
         """The recording, once: it is deleted when it has been sent."""
         self._require_speaker(request)
         path, name = self.sessions.recorder.file()
-        response = web.StreamResponse(headers=SECURITY_HEADERS | {"Cache-Control": "no-store"})
+        headers = security_headers(self._access) | {"Cache-Control": "no-store"}
+        response = web.StreamResponse(headers=headers)
         response.content_type, response.content_length = "video/mp4", path.stat().st_size
         response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
         await response.prepare(request)

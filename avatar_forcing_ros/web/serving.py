@@ -18,7 +18,13 @@ from aiohttp import web
 from avatar_forcing_ros.config import ServerConfig
 from avatar_forcing_ros.errors import OutputError
 from avatar_forcing_ros.resources import user_path
-from avatar_forcing_ros.web.access import Access, access_for, tls_context, trusted_networks
+from avatar_forcing_ros.web.access import (
+    Access,
+    access_for,
+    framing_origins,
+    tls_context,
+    trusted_networks,
+)
 from avatar_forcing_ros.web.backend import AvatarBackend
 from avatar_forcing_ros.web.connection_limit import ConnectionLimit
 from avatar_forcing_ros.web.library_patches import (
@@ -62,6 +68,7 @@ class Endpoint:
             token_file,
             open_to_viewers=config.open_to_viewers,
             trusted_proxies=trusted_networks(config.trusted_proxy),
+            frame_ancestors=framing_origins(config.frame_ancestors),
         )
         tls = tls_context(certificate, key)
         return cls(access, config.host, config.port, tls, config.max_viewers)

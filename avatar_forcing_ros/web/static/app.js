@@ -1,5 +1,6 @@
 // The page: what each button does, and what comes back to the screen.
 
+import "./embed.js"; // before the page is shown
 import { get, postNow, setKey } from "./api.js";
 import { followCaptions, forgetCaptions, prepareCaptions } from "./captions.js";
 import { dropClip, prepareComposer, sendAudio } from "./composer.js";
@@ -18,6 +19,8 @@ import { preparePanel } from "./panel.js";
 import { beginWithChoice, changePortrait, followPortrait, forgetPortrait, showChoice } from "./portrait.js";
 import { followRecording, recording, recordingOver, startRecording, stopRecording, stopTimer }
   from "./recording.js";
+import { prepareShare } from "./share.js";
+import { tabStorage } from "./store.js";
 import { leaveScreen, prepareScreen } from "./screen.js";
 import { prepareSettings } from "./settings.js";
 import { mayGoOn, prepareTabs } from "./tabs.js";
@@ -132,7 +135,7 @@ function cleanUp() {
   if (recording()) showNotice(say("record.lost_conversation"), true);
   recordingOver();
   forgetPortrait();
-  sessionStorage.removeItem("role");
+  tabStorage.removeItem("role");
   at("avatar").srcObject = at("view").srcObject = at("self").srcObject = null;
   at("view-tile").hidden = true;
   resetAudio();
@@ -176,7 +179,7 @@ async function startNow(role, after, wanted) {
     if (!wanted()) return;
     followLevel();
   }
-  sessionStorage.setItem("role", role);
+  tabStorage.setItem("role", role);
   setRole(role, state);
   try {
     await connection.open(role, role === "speaker" ? media : null, Boolean(state.has_view) && role === "speaker");
@@ -323,6 +326,7 @@ prepareScreen();
 prepareFace(listens);
 prepareView();
 preparePanel();
+prepareShare();
 prepareToolbar();
 prepareTurns({ talk: () => start("speaker"), watch, free: () => !state.speaker });
 listenToKeys();
@@ -340,7 +344,7 @@ prepareTabs({
 // once the server has answered: what this page was doing before it was loaded again
 const begin = reportErrors(async () => {
   showStatus("");
-  const role = sessionStorage.getItem("role");
+  const role = tabStorage.getItem("role");
   if (role && (await mayGoOn())) await start(role);
 });
 pollState();
