@@ -319,7 +319,10 @@ window.addEventListener("pagehide", () => {
 prepareComposer(media);
 preparePlayback();
 prepareGallery(listens, showOverlay, render);
-prepareHold(media, listens, render);
+prepareHold(media, listens, (isMode) => {
+  render();
+  if (isMode && listens()) showStatus(greeting());
+});
 prepareSettings(media, () => connection.phase === "ready", () => start("speaker"));
 prepareCaptions();
 prepareScreen();

@@ -51,10 +51,11 @@ export function latch() {
 export function setHoldMode(on) {
   remember("hold", on ? "on" : "");
   media.setByHold(on);
-  changed();
+  changed(true);
 }
 
-// `there` says whether this page talks; `onChange` is called when the microphone opens or closes
+// `there` says whether this page talks; `onChange(isMode)` is called when
+// the microphone opens or closes, or this becomes the way to open it
 export function prepareHold(its, there, onChange) {
   [media, isThere, changed] = [its, there, onChange];
   media.setByHold(remembered("hold") === "on");

@@ -22,6 +22,7 @@ function go(event) {
     return;
   }
   if (event.key === "Escape") {
+    if (document.fullscreenElement) return; // which the browser leaves
     // in the panel, or where nothing is to be silenced, it closes the panel
     if ((inPanel(event.target) || !visible("silence")) && closePanel()) return;
     typing?.blur();

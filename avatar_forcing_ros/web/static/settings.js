@@ -69,6 +69,7 @@ async function open() {
   at("hold-mode").checked = holdsToTalk();
   wakeMeters();
   dialog.showModal();
+  dialog.scrollTop = 0;
   [at("settings-start"), at("settings-done")].find((one) => one.checkVisibility()).focus();
   fillVoices(at("voice")).then((any) => { at("voice-field").hidden = !any; });
   await show();
