@@ -96,7 +96,7 @@ class PortraitGallery:
         for path in self._files:
             try:
                 jpeg = await asyncio.to_thread(thumbnail, await self._decoded(path, VISITOR))
-            except AvatarForcingError as error:
+            except (AvatarForcingError, OSError) as error:
                 bad.append(f"{path.name!r} ({error})")
             else:
                 self._entries[path.name] = _Entry(label_of(path), jpeg)

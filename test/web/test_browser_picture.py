@@ -21,6 +21,9 @@ from avatar_forcing_ros.runtime.speech_synthesis import SpokenSentence, Voice
 
 pytestmark = pytest.mark.browser
 CAPTIONS = "[...document.querySelectorAll('#captions span')].map((one) => one.textContent)"
+TURNS = """window.turns = 0;
+new MutationObserver((all) => { window.turns += all.length; })
+  .observe(document.querySelector("#preview"), { attributeFilter: ["hidden"] });"""
 HISTORY = "document.querySelector('#history-list').textContent"
 
 
@@ -157,10 +160,12 @@ def test_a_portrait_is_chosen_before_and_during_a_conversation(
     here.page.click('.thumbnail[data-name="a b & c.png"]')
     here.until("!document.querySelector('#preview').hidden")
     assert server.backend.grey != 90  # nobody talks yet
+    here.page.evaluate(TURNS)
     here.page.click("#talk")
     here.live()
     wait_for(here, lambda: server.backend.grey == 90)
     here.until("document.querySelector('#preview').hidden")
+    assert here.ask("window.turns") == 1  # the first face did not come in between
     here.page.keyboard.press("p")
     chosen = "document.querySelector('.thumbnail[aria-pressed=true]')?.dataset.name"
     here.until(f"{chosen} === 'a b & c.png'")

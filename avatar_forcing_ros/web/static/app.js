@@ -87,7 +87,8 @@ function render() {
   self.hidden = !shown;
   at("leave").querySelector(".name").textContent = connection.role === "viewer" ? say("leave.leave") : say("leave.end");
   at("avatar").classList.toggle("live", connection.phase === "live"); // a lost one is black: the face stays
-  showChoice(connection.phase === "ready" && !state.speaker);
+  const isBefore = ["ready", "connecting"].includes(connection.phase) && connection.role !== "viewer";
+  showChoice(isBefore && !(state.speaker && !connection.role));
   showStop();
   at("avatar").title = listens() ? say("avatar.look") : "";
 }

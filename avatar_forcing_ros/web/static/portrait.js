@@ -44,8 +44,8 @@ export async function followPortrait(id, askedMs) {
 export const forgetPortrait = () => { own = ""; };
 
 // what was chosen covers the server's face until a conversation begins with it
-export function showChoice(isReady) {
-  if (!setting) at("preview").hidden = !(isReady && choice);
+export function showChoice(isBefore) {
+  if (!setting) at("preview").hidden = !(isBefore && choice);
 }
 
 async function preview(image) {
