@@ -5,6 +5,7 @@ No clock: stamps decide. So the same audio gives the same turns, however it came
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, replace
 
@@ -22,6 +23,8 @@ WINDOW_FRAMES = 6
 INTERRUPT_DB = 20.0  # above the noise
 USUAL_DB = 12.0  # below the user's own level at most
 PRE_ROLL_FRAMES = 12  # half a second before it was known for speech
+MUTED_DB = -85.0
+MAX_FIRST_FLOOR_DB = -50.0  # who speaks at once is no noise
 MAX_TURN_S = 30.0
 MAX_GAP_FRAMES = 250  # more than that between two chunks is another conversation
 
@@ -55,7 +58,7 @@ class TurnDetector:
 
     def reset(self) -> None:
         """Begin anew, for another user."""
-        self._level = SpeechLevel()
+        self._level: SpeechLevel | None = None  # from the first frame on
         self._rest: NDArray[np.float32] = np.zeros(0, np.float32)
         self._next_ns: int | None = None
         self._forget_frames()
@@ -108,12 +111,15 @@ class TurnDetector:
         return events
 
     def _push_frame(self, frame: NDArray[np.float32], avatar_speaks: bool) -> list[TurnEvent]:
-        before = self._level
-        self._level = replace(before)
-        self._level.update(frame)
-        level = self._level
         power = float(np.mean(np.square(frame, dtype=np.float64)))
-        now_db = 10.0 * np.log10(power + 1e-12)
+        now_db = 10.0 * math.log10(power + 1e-12)
+        if now_db < MUTED_DB:  # says nothing about the room
+            return self._take(frame, voiced=False, strong=False, avatar_speaks=avatar_speaks)
+        if self._level is None:
+            self._level = SpeechLevel(floor_db=min(now_db, MAX_FIRST_FLOOR_DB))
+        before, level = self._level, replace(self._level)
+        level.update(frame)
+        self._level = level
         known = before.voiced_frames >= SpeechLevel.WARM_UP_FRAMES
         least_db = max(
             before.floor_db + INTERRUPT_DB,
@@ -121,7 +127,7 @@ class TurnDetector:
         )
         if avatar_speaks:  # the level is the user's, not that of what is left of the avatar's
             level.level_db, level.voiced_frames = before.level_db, before.voiced_frames
-        strong = level.voiced and bool(now_db > least_db)
+        strong = level.voiced and now_db > least_db
         return self._take(frame, voiced=level.voiced, strong=strong, avatar_speaks=avatar_speaks)
 
     def _take(

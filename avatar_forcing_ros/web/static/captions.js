@@ -94,8 +94,9 @@ async function fetchNew() {
 }
 
 // what a state says, while this page is in a conversation; after it the history stays
-export async function followCaptions({ captions, responder_state: responder, state }, isThere) {
-  const has = captions !== undefined;
+export async function followCaptions({ captions, mode, responder_state: responder, state }, isThere) {
+  // who talks through the avatar is heard, and seldom types
+  const has = captions > 0 || kept.length > 0 || (captions === 0 && mode === "live");
   document.body.dataset.captions = has ? "offered" : "none";
   if (!has || !isThere) {
     thinking = speaking = false;

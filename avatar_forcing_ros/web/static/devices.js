@@ -6,10 +6,20 @@ import { say } from "./words.js";
 const KINDS = { audio: "audioinput", video: "videoinput", output: "audiooutput" };
 export const canChooseOutput = "setSinkId" in HTMLMediaElement.prototype;
 
-// what a browser is asked for: the chosen one, or another where that is gone
-export function wantedDevice(kind) {
+function chosen(kind, wanted) {
   const id = remembered(`device.${kind}`);
-  return id ? { deviceId: { ideal: id } } : {};
+  return id ? { ...wanted, deviceId: { exact: id } } : wanted;
+}
+
+// a stream of what is wanted, by kind; of the chosen devices, or of others where one of those is gone
+export async function openDevices(wanted) {
+  const exact = Object.fromEntries(Object.entries(wanted).map(([kind, one]) => [kind, chosen(kind, one)]));
+  try {
+    return await navigator.mediaDevices.getUserMedia(exact);
+  } catch (error) {
+    if (error.name !== "OverconstrainedError") throw error;
+    return navigator.mediaDevices.getUserMedia(wanted);
+  }
 }
 
 export const rememberDevice = (kind, id) => remember(`device.${kind}`, id);

@@ -1,6 +1,6 @@
 // Your camera and microphone: opened, muted, turned off and on, and why one of them is not there.
 
-import { wantedDevice } from "./devices.js";
+import { openDevices } from "./devices.js";
 import { say } from "./words.js";
 
 const WANTED = {
@@ -44,6 +44,7 @@ export class Media {
     this.byHold = false; // the microphone is open while `held` alone
     this.held = false;
     this.opening = false;
+    this.pending = null; // what is being opened
     this.closings = 0; // what is opened meanwhile is closed again
   }
 
@@ -66,6 +67,11 @@ export class Media {
 
   // what there is of both, as wished: one without the other, and nothing where there is none
   async open() {
+    this.pending = this.openWished();
+    await this.pending;
+  }
+
+  async openWished() {
     const kinds = ["audio", "video"].filter((kind) => this.wished[kind] && !this.track(kind));
     if (!kinds.length) return;
     const { closings } = this;
@@ -92,9 +98,8 @@ export class Media {
   async ask(kinds, closings) {
     let failure = null;
     try {
-      const asked = Object.fromEntries(kinds.map((kind) =>
-        [kind, { ...WANTED[kind], ...wantedDevice(kind) }]));
-      const tracks = (await navigator.mediaDevices.getUserMedia(asked)).getTracks();
+      const asked = Object.fromEntries(kinds.map((kind) => [kind, WANTED[kind]]));
+      const tracks = (await openDevices(asked)).getTracks();
       tracks.forEach((track) => (closings === this.closings ? this.add(track) : track.stop()));
     } catch (error) {
       failure = REASONS[error.name] ?? "busy";
@@ -169,9 +174,10 @@ export class Media {
 
   // another device was chosen: in its place at once where there is one, or where one should be
   async change(kind) {
-    const track = this.track(kind);
-    if (this.opening || !(track || (this.wished[kind] && this.missing[kind]))) return;
     const { closings } = this;
+    await this.pending;
+    const track = this.track(kind);
+    if (closings !== this.closings || !(track || (this.wished[kind] && this.missing[kind]))) return;
     if (track) this.drop(track); // some give one at a time
     this.opening = true;
     await this.ask([kind], closings);

@@ -30,6 +30,7 @@ export async function leaveScreen() {
 
 export function prepareScreen() {
   at("full-screen").hidden = !document.fullscreenEnabled && !video.webkitSupportsFullscreen;
+  document.body.dataset.fullScreen = at("full-screen").hidden ? "none" : "offered";
   at("full-screen").onclick = reportErrors(toggleFull);
   document.addEventListener("fullscreenchange", showFull);
   at("over-others").hidden = !document.pictureInPictureEnabled;

@@ -109,6 +109,7 @@ export function prepareSettings(its, ready, start) {
   for (const kind of ["audio", "video"]) {
     at(`choose-${kind}`).onchange = reportErrors(async ({ target }) => {
       rememberDevice(kind, target.value);
+      stopHearing(); // some devices are given once
       await media.change(kind).finally(show);
     });
   }
