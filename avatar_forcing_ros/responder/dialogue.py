@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -134,10 +135,10 @@ class Dialogue:
             if not self._hearing:
                 self._hearing = asyncio.ensure_future(self._hear())
 
-    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _guarded(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Do it; what goes wrong is noted."""
         try:
-            await work
+            await work()
         except Exception as error:
             self.counts["failures"] += 1
             is_known = isinstance(error, AvatarForcingError)
@@ -149,7 +150,7 @@ class Dialogue:
         known = self._transcript.newest
         try:
             while self._turns:
-                await self._guarded(self._write_down(self._turns.popleft()))
+                await self._guarded(partial(self._write_down, self._turns.popleft()))
         finally:
             if self._hearing is asyncio.current_task():
                 self._hearing = None
@@ -158,7 +159,7 @@ class Dialogue:
         is_asked = self._transcript.last_by == "user" and not self._detector.in_turn
         if self._responder and is_asked and (is_new or not self._failure):
             self._has_begun = False
-            self._answering = asyncio.ensure_future(self._guarded(self._answer()))
+            self._answering = asyncio.ensure_future(self._guarded(self._answer))
 
     async def _write_down(self, samples: NDArray[np.float32]) -> None:
         assert self._listener

@@ -25,6 +25,7 @@ FULL_SCALE = 32_767
 MAX_TEXT_BYTES = 64_000  # of one answer
 MAX_NOTES_BYTES = 4_096  # of what it writes to stderr
 PIECE_BYTES = 4_096
+REAP_TIMEOUT_S = 2.0
 ROLES = {"user": "user", "avatar": "assistant"}
 logger = logging.getLogger(__name__)
 
@@ -103,7 +104,8 @@ async def _output(words: Sequence[str], data: bytes, who: str) -> AsyncGenerator
         if not over:  # else its number may be another's by now
             _kill(process)
         await asyncio.gather(writing, noting, return_exceptions=True)
-        await process.wait()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(_reap(process), REAP_TIMEOUT_S)
 
 
 async def _read(process: asyncio.subprocess.Process, who: str) -> AsyncIterator[str]:
@@ -134,6 +136,14 @@ async def _notes(process: asyncio.subprocess.Process) -> bytes:
     while data := await process.stderr.read(PIECE_BYTES):
         notes = (notes + data)[-MAX_NOTES_BYTES:]
     return notes
+
+
+async def _reap(process: asyncio.subprocess.Process) -> None:
+    """Take its end; asyncio notes that only once all that it wrote has been read."""
+    for stream in (process.stdout, process.stderr):
+        while stream and await stream.read(PIECE_BYTES):
+            pass
+    await process.wait()
 
 
 def _kill(process: asyncio.subprocess.Process) -> None:

@@ -103,7 +103,7 @@ class ProgramSynthesizer:
     def __init__(self, config: SpeechConfig | None = None) -> None:
         """Raises ConfigError for a command that no shell would read either."""
         self._config = config or SpeechConfig()
-        self._voices: tuple[VoiceChoice, ...] = ()
+        self._voices: tuple[VoiceChoice, ...] | None = None
         try:
             self._words = shlex.split(self._config.speech_command)
         except ValueError as error:
@@ -128,9 +128,9 @@ class ProgramSynthesizer:
 
     def voices(self) -> tuple[VoiceChoice, ...]:
         """espeak-ng's, asked for once; other programs have no list."""
-        if not self._voices and self.program == PROGRAM and (path := shutil.which(PROGRAM)):
+        if self._voices is None and self.program == PROGRAM and (path := shutil.which(PROGRAM)):
             self._voices = listed_voices(path)
-        return self._voices
+        return self._voices or ()
 
     def synthesize(self, text: str, voice: Voice = Voice()) -> Speech:
         """`text` as speech, 16 kHz; nothing is started yet.

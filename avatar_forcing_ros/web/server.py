@@ -110,8 +110,9 @@ class Server:
         await asyncio.gather(checking, return_exceptions=True)
 
     async def _close(self, app: web.Application) -> None:
-        await self._speech.close()
+        self._speech.cancel()
         await self.sessions.close()
+        await self._speech.close()
 
     def _on_user_audio(self, chunk: AudioChunk) -> None:
         self._speech.push_user_audio(chunk)

@@ -71,8 +71,8 @@ class SpeechRoutes:
         self._dialogue.push_user_audio(chunk)
 
     def cancel(self) -> None:
-        """Make no more of what is to be said."""
-        self._dialogue.cancel()
+        """Nobody is there: nothing more is made of what was said or is to be said."""
+        self._dialogue.forget()
         self._speech.cancel()
 
     def end_turn(self) -> None:
@@ -144,7 +144,8 @@ class SpeechRoutes:
     async def _stop_speaking(self, request: web.Request) -> web.Response:
         """Silence, within a block; an answer in the making is dropped as well."""
         self._require_speaker(request)
-        self.cancel()
+        self._dialogue.cancel()
+        self._speech.cancel()
         self._speech.note_silence()
         dropped = await result_of(self._backend.stop_speaking())
         return web.json_response({"dropped_samples": dropped})

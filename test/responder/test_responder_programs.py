@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from pathlib import Path
 
@@ -12,7 +11,6 @@ import pytest
 from programs import is_alive, wait_until
 
 from avatar_forcing_ros.errors import ResponderError
-from avatar_forcing_ros.responder import programs as programs_of
 from avatar_forcing_ros.responder.programs import ListenerProgram, ResponderProgram
 from avatar_forcing_ros.responder.transcript import Message
 
@@ -71,7 +69,7 @@ def test_a_listener_gets_the_sound(tmp_path: Path) -> None:
     [
         ("print('half'); sys.exit(3)", "exit code 3"),
         ("sys.exit('no model')", "exit code 1"),
-        ("while True: os.write(1, b'blah ' * 1000)", "at most 64 kB"),
+        ("while True: os.write(1, b'blah ' * 10000)", "at most 64 kB"),
         ("os.kill(os.getpid(), 9)", "exit code -9"),
     ],
 )
@@ -110,6 +108,8 @@ def test_what_is_cancelled_is_killed_with_all_that_it_started(tmp_path: Path) ->
     wait_until(lambda: not any(is_alive(int(pid)) for pid in pids.read_text().split()))
 
 
-def test_the_documented_form_of_a_conversation() -> None:
-    line = json.dumps(programs_of.roles(ASKED[:1], "")[0], ensure_ascii=False)
-    assert line == '{"role": "user", "content": "Grüß Gott"}'
+def test_the_documented_program_answers() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "RESPONDER.md").read_text(encoding="utf-8")
+    code = page.partition("```python\n")[2].partition("```")[0]
+    pieces = asyncio.run(answered(ResponderProgram([sys.executable, "-c", code], "Be kind.")))
+    assert "".join(pieces) == "You said: Wer?\n"

@@ -61,6 +61,12 @@ class Speaker:
         return Said(text)
 
 
+def answered(route: Any, **more: Any) -> None:
+    """Answer as the server does, but for `more`."""
+    reply = route.fetch()
+    route.fulfill(response=reply, json=reply.json() | more)
+
+
 def image(path: Path, grey: int) -> Path:
     cv2.imwrite(str(path), np.full((90, 90, 3), grey, np.uint8))
     return path
@@ -93,6 +99,13 @@ def test_captions_are_shown_kept_and_copied_and_texts_have_the_chosen_voice(
     here.until("document.querySelector('#history-copied').textContent === 'Copied.'")
     copied = here.ask("navigator.clipboard.readText()")
     assert copied == "Avatar: Guten Tag\nAvatar: Wie geht es <b>Ihnen</b>?"
+    here.page.route("**/api/state", lambda route: answered(route, responder_state="thinking"))
+    here.until("document.querySelector('#captions .thinking')")
+    here.page.unroute("**/api/state")
+    here.page.route("**/api/state", lambda route: answered(route, responder_state="It is away."))
+    here.until("document.querySelector('#status.error')?.textContent === 'It is away.'")
+    here.page.unroute("**/api/state")
+    here.until("!document.querySelector('#status.error, #captions .thinking')")
     here.page.keyboard.press("f")  # the figures take its place
     assert here.page.is_visible("#panel")
     assert not here.page.is_visible("#history")

@@ -82,6 +82,8 @@ def test_help_and_figures_list_what_the_page_has(
     here.until("document.body.dataset.mode === 'telepresence'")
     here.page.click("#help-button")
     assert here.ask(HELP) == "Enter Esc M Space S E ← ↑ → ↓ R H F G D"
+    assert here.ask("document.querySelector('#settings-start').textContent") == "Be its voice"
+    assert not any(map(here.page.is_visible, ("#first-portrait", "#history-button")))
     assert "Portraits" not in here.page.inner_text("#help")
     here.page.keyboard.press("Escape")
     here.page.keyboard.press("f")

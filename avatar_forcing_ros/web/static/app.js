@@ -214,7 +214,7 @@ function showMode() {
   mode = state.mode ?? "live";
   document.body.dataset.mode = mode;
   document.body.dataset.camera = state.wants_camera === false ? "unwanted" : "wanted";
-  at("talk").textContent = TEXTS[mode].talk;
+  at("talk").textContent = at("settings-start").textContent = TEXTS[mode].talk;
   at("hint").textContent = TEXTS[mode].hint;
 }
 
