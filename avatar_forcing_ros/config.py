@@ -270,8 +270,41 @@ class SpeechConfig(Config):
     speech_command: str = setting("", "program to speak with: a sentence on its standard input, "
         "WAV on its standard output; {language}, {voice} and {rate} are put in, no shell is used; "
         "empty: espeak-ng")
+    speech_piper_voice: str = setting("", "voice file (.onnx, its .json beside it) that piper is "
+        "to speak with, instead of espeak-ng; speech_command wins over it", file=True)
     speech_timeout_s: float = setting(20.0, "how long the program may take for a sentence",
         unit="s", low=0.1, high=600.0)
+
+
+VOICE_PROMPT = (
+    "You talk with somebody by voice. Answer in one to three short sentences of plain text, in "
+    "their language, without lists, markup or emoji."
+)
+
+
+@dataclass(frozen=True)
+class ResponderConfig(Config):
+    """What listens to the user of the page and answers them; nothing by default."""
+
+    responder: str = setting("", "what answers: a program (conversation on its standard input, "
+        "answer on its standard output), or a server with OpenAI's chat completions, such as "
+        "http://localhost:11434/v1; empty: nothing")
+    responder_model: str = setting("", "name of the server's model; empty: its own choice")
+    responder_prompt: str = setting(VOICE_PROMPT, "what the model is told before the conversation")
+    responder_key_file: str = setting("", "file with the key for the server; empty: the "
+        "environment variable AVATAR_FORCING_RESPONDER_KEY, if there is one", file=True)
+    responder_timeout_s: float = setting(20.0, "how long an answer, its next part or the user's "
+        "words may take", unit="s", low=0.1, high=600.0)
+    listener: str = setting("", "what writes down what the user says: a program (16 kHz mono "
+        "PCM, 16 bits, on its standard input, text on its standard output), or a server with "
+        "OpenAI's audio transcriptions, such as http://localhost:8000/v1; empty: nothing")
+    listener_model: str = setting("", "name of the server's model; empty: its own choice")
+    listener_key_file: str = setting("", "file with the key for the server; empty: the "
+        "environment variable AVATAR_FORCING_LISTENER_KEY, if there is one", file=True)
+    turn_pause_s: float = setting(0.7, "pause after which the user has finished", unit="s",
+        low=0.2, high=5.0)
+    barge_in: bool = setting(True, "the user may interrupt the avatar by their voice; else they "
+        "are not heard while it speaks")
 
 
 @dataclass(frozen=True)
@@ -287,9 +320,19 @@ class ServerConfig(Config):
     tls_key: str = setting("", "the certificate's key (PEM)", file=True)
     trusted_proxy: str = setting("", "address or network of a proxy in front (several with commas "
         "between them), whose X-Forwarded-For is believed; else all behind it count as one")
+    frame_ancestors: str = setting("", "origin of another site whose pages may show this one in a "
+        "frame, such as https://shop.example (several with commas between them); empty: none")
     open_to_viewers: bool = setting(False, "watching wants no token; talking always does")
     max_viewers: int = setting(3, "who may watch beside the one who talks", low=0, high=16,
         formerly="most_viewers")
+
+
+@dataclass(frozen=True)
+class LiveServerConfig(ServerConfig):
+    """The same of ``avatar-forcing live``, whose avatar is on this machine."""
+
+    portraits: str = setting("", "folder of images to choose a portrait from on the page, beside "
+        "those that ship", file=True)
 
 
 # fmt: on

@@ -76,6 +76,10 @@ class ConversationError(AvatarForcingError):
     """Something asked of a live avatar that cannot be done as things are."""
 
 
+class ResponderError(AvatarForcingError):
+    """A program or a server that is to listen or to answer, and did not."""
+
+
 class MissingDependencyError(AvatarForcingError):
     """An optional package that this function needs is not installed."""
 

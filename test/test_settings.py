@@ -18,12 +18,24 @@ import yaml
 
 from avatar_forcing_ros import config, node_config
 from avatar_forcing_ros.cli.options import (
+    SECTIONS,
     add_avatar_options,
     add_server_options,
+    add_speech_options,
     avatar_config,
+    responder_config,
     server_config,
+    speech_config,
 )
-from avatar_forcing_ros.config import AvatarConfig, SamplingConfig, ServerConfig, merged_config
+from avatar_forcing_ros.config import (
+    AvatarConfig,
+    LiveServerConfig,
+    ResponderConfig,
+    SamplingConfig,
+    ServerConfig,
+    SpeechConfig,
+    merged_config,
+)
 from avatar_forcing_ros.errors import ConfigError
 from avatar_forcing_ros.launch_arguments import ARGUMENTS, SETTINGS, parameters_of
 from avatar_forcing_ros.node_config import NODE_CONFIGS, AvatarNodeConfig, TelepresenceNodeConfig
@@ -59,6 +71,7 @@ def offered(kind: type) -> Iterator[Setting]:
 def parsed(*words: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     add_server_options(parser)
+    add_speech_options(parser)
     add_avatar_options(parser, live=True)
     return parser.parse_args(words)
 
@@ -96,7 +109,8 @@ def test_generated_files_are_current() -> None:
 
 def test_the_settings_file_states_the_defaults() -> None:
     file = yaml.safe_load((ROOT / "config" / "settings.yaml").read_text(encoding="utf-8"))
-    assert from_flat(ServerConfig, file.pop("server")) == ServerConfig()
+    for kind, name in SECTIONS.items():
+        assert from_flat(kind, file.pop(name)) == kind()
     assert merged_config(file, {}) == AvatarConfig()
     for each in offered(AvatarConfig):
         value: Any = file
@@ -122,10 +136,12 @@ def test_the_readme_lists_every_parameter(node: str) -> None:
     assert all(each.summary in rows[each.name] for each in settings_of(NODE_CONFIGS[node]))
 
 
-@pytest.mark.parametrize("kind", [AvatarConfig, ServerConfig])
+@pytest.mark.parametrize("kind", [AvatarConfig, *SECTIONS])
 def test_flags_have_the_settings_defaults(kind: type) -> None:
     assert avatar_config(parsed()) == AvatarConfig()
-    assert server_config(parsed()) == ServerConfig()
+    assert server_config(parsed()) == LiveServerConfig()
+    assert speech_config(parsed()) == SpeechConfig()
+    assert responder_config(parsed()) == ResponderConfig()
     for each in settings_of(kind):
         words = [each.flag] if each.kind is bool else [each.flag, str(each.default)]
         assert getattr(parsed(*words), each.name) == (True if each.kind is bool else each.default)
@@ -133,15 +149,23 @@ def test_flags_have_the_settings_defaults(kind: type) -> None:
 
 def test_flags_reach_every_section(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
-    file.write_text("cpu_threads: 2\nlive: {gather_ms: 9}\nserver: {port: 81, max_viewers: 1}\n")
+    file.write_text(
+        "cpu_threads: 2\nlive: {gather_ms: 9}\nserver: {port: 81, max_viewers: 1}\n"
+        "speech: {speech_voice: +f3}\nresponder: {responder: answer, turn_pause_s: 1}\n"
+    )
     given = parsed(
         *("--config", str(file), "--no-anchor-enabled", "--deadline-ms", "7", "--port", "82"),
-        *("--solver", "euler", "--open-to-viewers"),
+        *("--solver", "euler", "--open-to-viewers", "--listener", "listen", "--no-barge-in"),
+        *("--speech-language", "de"),
     )
     avatar, server = avatar_config(given), server_config(given)
     assert (avatar.cpu_threads, avatar.sampling.solver) == (2, "euler")
     assert not avatar.anchor.enabled
     assert (avatar.live.deadline_ms, avatar.live.gather_ms) == (7.0, 9.0)
+    speech, answers = speech_config(given), responder_config(given)
+    assert (speech.speech_voice, speech.speech_language) == ("+f3", "de")
+    assert (answers.responder, answers.listener) == ("answer", "listen")
+    assert (answers.turn_pause_s, answers.barge_in) == (1.0, False)
     assert (server.port, server.max_viewers, server.open_to_viewers) == (82, 1, True)
 
 

@@ -14,7 +14,8 @@ from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
 
-from avatar_forcing_ros.config import AvatarConfig, ServerConfig
+from avatar_forcing_ros.cli.options import SECTIONS as FILE_SECTIONS
+from avatar_forcing_ros.config import AvatarConfig
 from avatar_forcing_ros.node_config import NODE_CONFIGS
 from avatar_forcing_ros.settings import Setting, settings_of
 
@@ -71,7 +72,8 @@ def node_parameters() -> str:
 def settings_file() -> str:
     """The file that ``--config`` takes."""
     parts = [FILE_HEAD, *sections(settings_of(AvatarConfig))]
-    parts += ["server:", *(line for each in settings_of(ServerConfig) for line in entry(each, 2))]
+    for config, name in FILE_SECTIONS.items():
+        parts += [f"{name}:", *(line for each in settings_of(config) for line in entry(each, 2))]
     return "\n".join(parts) + "\n"
 
 

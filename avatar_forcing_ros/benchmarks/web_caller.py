@@ -25,7 +25,7 @@ from avatar_forcing_ros.benchmarks.web_session import MAX_MARK, draw_mark, read_
 from avatar_forcing_ros.errors import OutputError
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 from avatar_forcing_ros.web.library_patches import local_only
-from avatar_forcing_ros.web.server import KEY_HEADER
+from avatar_forcing_ros.web.requests import KEY_HEADER
 from avatar_forcing_ros.web.tracks import audio_frame
 
 CAMERA_PERIOD_S = 0.0399  # not quite a frame: all phases between camera frames and blocks occur

@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any
 from avatar_forcing_ros.cli.options import (
     add_avatar_options,
     add_server_options,
+    add_speech_options,
     avatar_config,
+    responder_config,
     server_config,
+    speech_config,
 )
 from avatar_forcing_ros.errors import ConfigError
-from avatar_forcing_ros.resources import user_path
+from avatar_forcing_ros.resources import shipped, user_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from avatar_forcing_ros.config import AvatarConfig, ServerConfig
+    from avatar_forcing_ros.config import AvatarConfig, LiveServerConfig
     from avatar_forcing_ros.rig.portrait import Portrait
     from avatar_forcing_ros.runtime.session import Session
     from avatar_forcing_ros.web.serving import Endpoint
@@ -39,7 +42,8 @@ def add(commands: Any) -> None:
         help="talk with the avatar in a browser",
         description="Serves a page on which you see and hear the avatar, and it sees and hears "
         "you, by your camera and microphone. It says what you type (by espeak-ng, where that is "
-        "installed) or the sound that you give it. Only this machine can open the page unless "
+        "installed) or the sound that you give it, and answers what you say, where a responder is "
+        "named (docs/RESPONDER.md). Only this machine can open the page unless "
         "you say otherwise.",
     )
     add_server_options(live)
@@ -50,6 +54,7 @@ def add(commands: Any) -> None:
         help="token file that is written first where there is none, with a random token; the link "
         "that carries it is printed, and as a QR code in a terminal (with the package segno)",
     )
+    add_speech_options(live)
     add_avatar_options(live, live=True)
     live.set_defaults(run=run)
 
@@ -58,32 +63,58 @@ def run(options: argparse.Namespace) -> None:
     """Serve until SIGINT or SIGTERM."""
     from avatar_forcing_ros.web.serving import Endpoint, serve_until_signal
 
-    endpoint = Endpoint.of(_with_token(server_config(options), options.make_token))
-    config = avatar_config(options)
+    server = _with_token(server_config(options), options.make_token)
+    config, speech = avatar_config(options), speech_config(options)
+    endpoint = _with_portraits(Endpoint.of(server), server, config)
+
+    from avatar_forcing_ros.responder.partner import partner_of
+
+    partner = partner_of(responder_config(options))
 
     from avatar_forcing_ros.runtime.avatar_process import AvatarProcess
-    from avatar_forcing_ros.runtime.load import portrait_from_image
+    from avatar_forcing_ros.runtime.load import load_face, portrait_from_image
+    from avatar_forcing_ros.runtime.speech_synthesis import ProgramSynthesizer
     from avatar_forcing_ros.web.backend import LiveBackend
     from avatar_forcing_ros.web.middleware import limit_log_rate
 
     limit_log_rate()
+    synthesizer = ProgramSynthesizer(speech)
     warn = logging.getLogger(WARNINGS).warning
     avatar = AvatarProcess(partial(_session, config), lambda where, text: warn("%s", text))
 
     def find_face(image: NDArray[np.uint8]) -> Portrait:
         return portrait_from_image(image, config, avatar.portrait_size_px)
 
+    def load_portrait(file: Path) -> Portrait:
+        return load_face(replace(config, portrait=str(file)), avatar.portrait_size_px)
+
+    report = partial(print, flush=True)
     try:
         serve_until_signal(
-            LiveBackend(avatar, find_face, config.live, partial(print, flush=True)),
+            LiveBackend(avatar, find_face, config.live, report, load_portrait),
             endpoint,
             ready=lambda: _print_address(endpoint, with_link=options.make_token is not None),
+            synthesizer=synthesizer,
+            partner=partner,
         )
     finally:
         avatar.close()
 
 
-def _with_token(config: ServerConfig, path: Path | None) -> ServerConfig:
+def _with_portraits(
+    endpoint: Endpoint, server: LiveServerConfig, config: AvatarConfig
+) -> Endpoint:
+    """`endpoint` with the portraits that may be chosen; ConfigError for an unusable folder."""
+    from avatar_forcing_ros.runtime.load import DEFAULT_PORTRAIT
+    from avatar_forcing_ros.web.portrait_gallery import label_of, portrait_files
+
+    first = user_path(config.portrait) if config.portrait else shipped(DEFAULT_PORTRAIT)
+    folder = user_path(server.portraits) if server.portraits else None
+    files = tuple(portrait_files(folder, first))
+    return replace(endpoint, portraits=files, first_portrait=label_of(first))
+
+
+def _with_token(config: LiveServerConfig, path: Path | None) -> LiveServerConfig:
     """`config` with the token file that ``--make-token`` names, made where there is none."""
     if path is None:
         return config

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
-from avatar_forcing_ros.config import AvatarConfig, ServerConfig, merged_config
+from avatar_forcing_ros.config import (
+    AvatarConfig,
+    LiveServerConfig,
+    ResponderConfig,
+    SpeechConfig,
+    merged_config,
+)
 from avatar_forcing_ros.resources import user_path
 from avatar_forcing_ros.settings import Setting, nested, settings_of
 from avatar_forcing_ros.strict import (
@@ -18,7 +24,13 @@ from avatar_forcing_ros.strict import (
     renamed,
 )
 
-SERVER = "server"  # section of a settings file
+# sections of a settings file beside the avatar's own
+SECTIONS: dict[type, str] = {
+    LiveServerConfig: "server",
+    SpeechConfig: "speech",
+    ResponderConfig: "responder",
+}
+T = TypeVar("T")
 
 
 class _OldFlag(argparse.Action):
@@ -47,8 +59,18 @@ def add_avatar_options(parser: argparse.ArgumentParser, *, live: bool = False) -
 
 def add_server_options(parser: argparse.ArgumentParser) -> None:
     """Give `parser` the flags that `server_config` reads."""
-    group = parser.add_argument_group("serving")
-    for each in settings_of(ServerConfig):
+    _add_section(parser, LiveServerConfig, "serving")
+
+
+def add_speech_options(parser: argparse.ArgumentParser) -> None:
+    """Give `parser` the flags that `speech_config` and `responder_config` read."""
+    _add_section(parser, SpeechConfig, "speech, for texts and answers")
+    _add_section(parser, ResponderConfig, "answers")
+
+
+def _add_section(parser: argparse.ArgumentParser, config: type, title: str) -> None:
+    group = parser.add_argument_group(title)
+    for each in settings_of(config):
         _add_flag(group, each)
 
 
@@ -56,18 +78,33 @@ def avatar_config(options: argparse.Namespace) -> AvatarConfig:
     """The settings file, if one was named, and what the flags change in it."""
     file = _file(options)
     if isinstance(file, Mapping):
-        file = {name: value for name, value in file.items() if name != SERVER}
+        file = {name: value for name, value in file.items() if name not in SECTIONS.values()}
     return merged_config(file, _given(options, AvatarConfig), _where(options))
 
 
-def server_config(options: argparse.Namespace) -> ServerConfig:
+def server_config(options: argparse.Namespace) -> LiveServerConfig:
     """The same of the section ``server`` of the settings file."""
+    return _section_config(LiveServerConfig, options)
+
+
+def speech_config(options: argparse.Namespace) -> SpeechConfig:
+    """The same of the section ``speech``."""
+    return _section_config(SpeechConfig, options)
+
+
+def responder_config(options: argparse.Namespace) -> ResponderConfig:
+    """The same of the section ``responder``."""
+    return _section_config(ResponderConfig, options)
+
+
+def _section_config(config: type[T], options: argparse.Namespace) -> T:
+    name = SECTIONS[config]
     file = _file(options)
-    section = file.get(SERVER, {}) if isinstance(file, Mapping) else {}
+    section = file.get(name, {}) if isinstance(file, Mapping) else {}
     if not isinstance(section, Mapping):
-        return from_mapping(ServerConfig, section, SERVER)  # says what is wrong with it
-    given = merged(current_names(ServerConfig, section), _given(options, ServerConfig))
-    return from_mapping(ServerConfig, given, f"{_where(options)}.{SERVER}")
+        return from_mapping(config, section, name)  # says what is wrong with it
+    given = merged(current_names(config, section), _given(options, config))
+    return from_mapping(config, given, f"{_where(options)}.{name}")
 
 
 def _add_flag(group: Any, each: Setting) -> None:

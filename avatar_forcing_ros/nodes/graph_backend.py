@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -149,7 +150,7 @@ class GraphBackend:
         """Where it is to look; for how long, `avatar_node` decides."""
         self._outputs.publish_gaze_target(target)
 
-    def set_portrait(self, image: NDArray[np.uint8]) -> Future[None]:
+    def set_portrait(self, image: NDArray[np.uint8], file: Path | None = None) -> Future[None]:
         """ConversationError: the face belongs to the robot."""
         raise ConversationError(
             "portrait",

@@ -1,4 +1,4 @@
-"""Text to speech by another program, sentence by sentence: espeak-ng, or any that is named.
+"""Text to speech by another program, sentence by sentence: espeak-ng, piper or any other.
 
 The program gets a sentence on its standard input and writes a WAV file to its standard output. It
 is started without a shell, in a session of its own, and killed with all that it started where it
@@ -17,8 +17,10 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -27,10 +29,13 @@ from numpy.typing import NDArray
 from avatar_forcing_ros.config import SpeechConfig
 from avatar_forcing_ros.errors import ConfigError, MediaError, MissingDependencyError
 from avatar_forcing_ros.media_files.reading import decode_audio
+from avatar_forcing_ros.runtime.espeak_voices import VoiceChoice, listed_voices
+from avatar_forcing_ros.runtime.speech_language import language_tag, spoken_language
 from avatar_forcing_ros.runtime.speech_text import sentences
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 
 PROGRAM = "espeak-ng"
+PIPER = "piper"
 WORDS_PER_MINUTE = 175  # its own
 MAX_SENTENCE_S = 90.0
 MAX_WAV_BYTES = 32 << 20
@@ -52,11 +57,15 @@ class Voice:
 
 @dataclass(frozen=True)
 class SpokenSentence:
-    """A sentence and its audio: `samples` ``[n]`` float32 in -1…1, mono, at `rate_hz`."""
+    """A sentence and its audio: `samples` ``[n]`` float32 in -1…1, mono, at `rate_hz`.
+
+    `language` (BCP 47) is empty where it is not known.
+    """
 
     text: str
     samples: NDArray[np.float32]
     rate_hz: int = SAMPLE_RATE_HZ
+    language: str = ""
 
 
 class Speech(Protocol):
@@ -74,6 +83,13 @@ class Speech(Protocol):
 class SpeechSynthesizer(Protocol):
     """What the page and the nodes speak with."""
 
+    @property
+    def program(self) -> str:
+        """Its name, or its path."""
+
+    def voices(self) -> tuple[VoiceChoice, ...]:
+        """Those that a text may name; none where there is no choice. May take a while."""
+
     def is_available(self) -> bool:
         """Whether it can be used on this machine."""
 
@@ -87,6 +103,7 @@ class ProgramSynthesizer:
     def __init__(self, config: SpeechConfig | None = None) -> None:
         """Raises ConfigError for a command that no shell would read either."""
         self._config = config or SpeechConfig()
+        self._voices: tuple[VoiceChoice, ...] | None = None
         try:
             self._words = shlex.split(self._config.speech_command)
         except ValueError as error:
@@ -100,21 +117,31 @@ class ProgramSynthesizer:
     @property
     def program(self) -> str:
         """Its name, or its path."""
-        return self._words[0] if self._words else PROGRAM
+        if self._words:
+            return self._words[0]
+        return PIPER if self._config.speech_piper_voice else PROGRAM
 
     def is_available(self) -> bool:
-        """Whether the program is installed."""
-        return shutil.which(self.program) is not None
+        """Whether the program is installed, and has the voice file that it is to speak with."""
+        file = "" if self._words else self._config.speech_piper_voice
+        return shutil.which(self.program) is not None and (not file or Path(file).is_file())
+
+    def voices(self) -> tuple[VoiceChoice, ...]:
+        """espeak-ng's, asked for once; other programs have no list."""
+        if self._voices is None and self.program == PROGRAM and (path := shutil.which(PROGRAM)):
+            self._voices = listed_voices(path)
+        return self._voices or ()
 
     def synthesize(self, text: str, voice: Voice = Voice()) -> Speech:
         """`text` as speech, 16 kHz; nothing is started yet.
 
         Raises MediaError for a language, voice or rate that cannot be.
         """
-        command = self._command(voice)
+        command = partial(self._command, self._resolved(voice))
         return _ProgramSpeech(command, sentences(text), self._config.speech_timeout_s)
 
-    def _command(self, voice: Voice) -> list[str]:
+    def _resolved(self, voice: Voice) -> Voice:
+        """`voice` with what the settings say; MediaError for one that cannot be."""
         config = self._config
         language = voice.language or config.speech_language
         name = voice.name
@@ -136,19 +163,40 @@ class ProgramSynthesizer:
                 got=f"{voice.rate:g}",
                 remedy="1 is the usual pace",
             )
+        return replace(voice, language=language, name=name)
+
+    def _command(self, voice: Voice, sentence: str) -> tuple[list[str], str]:
+        """The program and its arguments for a sentence, and the language it is spoken in."""
         if self._words:
-            values = {"{language}": language, "{voice}": name, "{rate}": f"{voice.rate:g}"}
-            return [_filled(word, values) for word in self._words]
-        spoken = language + name if name.startswith("+") else name or language
+            values = {
+                "{language}": voice.language, "{voice}": voice.name, "{rate}": f"{voice.rate:g}"
+            }  # fmt: skip
+            said = language_tag(voice.language) if "{language}" in " ".join(self._words) else ""
+            return [_filled(word, values) for word in self._words], said
+        if file := self._config.speech_piper_voice:
+            scale = f"{1.0 / voice.rate:g}"  # of lengths
+            return [PIPER, "--model", file, "--length_scale", scale, "--output_file", "-"], ""
+        is_variant = voice.name.startswith("+")
+        chosen = voice.language + voice.name if is_variant else voice.name or voice.language
+        language = spoken_language(sentence, chosen)
+        if language != chosen and any(language == known.name for known in self.voices()):
+            chosen = language + (voice.name if is_variant else "")
         pace = str(round(WORDS_PER_MINUTE * voice.rate))
-        return [PROGRAM, "-v", spoken, "-s", pace, "--stdin", "--stdout"]
+        words = [PROGRAM, "-v", chosen, "-s", pace, "--stdin", "--stdout"]
+        return words, language_tag(chosen)
 
 
 class _ProgramSpeech:
-    """`command` is run once for each of the `sentences`."""
+    """For each of the `sentences` its `command` is run."""
 
-    def __init__(self, command: list[str], sentences: list[str], timeout_s: float) -> None:
-        self._command, self._timeout_s = command, timeout_s
+    def __init__(
+        self,
+        command: Callable[[str], tuple[list[str], str]],
+        sentences: list[str],
+        timeout_s: float,
+    ) -> None:
+        self._command_for, self._timeout_s = command, timeout_s
+        self._command: list[str] = []
         self._sentences = iter(sentences)
         self._lock = threading.Lock()  # around the process, which others may kill
         self._process: subprocess.Popen[bytes] | None = None
@@ -159,11 +207,13 @@ class _ProgramSpeech:
 
     def __next__(self) -> SpokenSentence:
         text = next(self._sentences)
+        self._command, language = self._command_for(text)
         try:
             wav = self._run(text)
             if self._cancelled:
                 raise StopIteration
-            return SpokenSentence(text, decode_audio(wav, MAX_SENTENCE_S))
+            samples = decode_audio(wav, MAX_SENTENCE_S)
+            return SpokenSentence(text, samples, language=language)
         except MediaError:
             if self._cancelled:  # what was killed has written half of a file
                 raise StopIteration from None
@@ -266,14 +316,15 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def _missing(program: str) -> MissingDependencyError:
-    named = program != PROGRAM
+    installs = {
+        PROGRAM: f"install it (Debian, Ubuntu: sudo apt install {PROGRAM}), or send audio",
+        PIPER: "install it (pip install piper-tts), or leave speech_piper_voice empty",
+    }
     return MissingDependencyError(
         f"the program {program}",
         expected="it to be installed, for text to speech",
         got="none of that name",
-        remedy="correct speech_command"
-        if named
-        else f"install it (Debian, Ubuntu: sudo apt install {PROGRAM}), or send audio",
+        remedy=installs.get(program, "correct speech_command"),
     )
 
 

@@ -53,6 +53,38 @@ def sentences(text: str) -> list[str]:
     return [piece for piece in short if any(c.isalnum() for c in piece)]
 
 
+class SentenceStream:
+    """Sentences of a text that comes in pieces, each as soon as it is known to have ended."""
+
+    def __init__(self) -> None:
+        self._text = ""
+
+    def add(self, piece: str) -> list[str]:
+        """The sentences that have ended with the next `piece` of the text."""
+        self._text += piece
+        ended = []
+        while (end := self._first_end()) is not None:
+            ended += sentences(self._text[:end])
+            self._text = self._text[end:].lstrip()
+        return ended
+
+    def finish(self) -> list[str]:
+        """The rest: nothing follows."""
+        rest, self._text = self._text, ""
+        return sentences(rest)
+
+    def _first_end(self) -> int | None:
+        """Where the first sentence ends for certain; None where that is not known yet."""
+        for found in _END.finditer(self._text):
+            before = self._text[: found.end()].rstrip()
+            # at the end of what has come a closing quote or a gap may follow
+            if found.end() < len(self._text) and not _ABBREVIATION.search(before):
+                return found.end()
+        if len(self._text) > 2 * MAX_SENTENCE_LENGTH:  # one without an end
+            return len(_pieces(self._text)[0])
+        return None
+
+
 def _split(text: str) -> list[str]:
     """At the ends of sentences; closing quotes stay with what they close."""
     parts, start = [], 0

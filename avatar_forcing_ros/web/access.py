@@ -26,6 +26,7 @@ TLS_HINT = (
 
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+ORIGIN = re.compile(r"(https?)://([a-z0-9-]+(?:\.[a-z0-9-]+)*)(?::(\d{1,5}))?", re.ASCII)
 VISITOR_PREFIX_BITS = 64  # one who has an IPv6 address has all of those that begin like it
 
 
@@ -43,12 +44,14 @@ class Access:
 
     `open_to_viewers`: viewing needs no token; talking with the avatar always does.
     `trusted_proxies`: what these say of the visitors that they pass on is believed.
+    `frame_ancestors`: origins of other sites whose pages may show this one in a frame.
     """
 
     local: bool
     token: str = ""
     open_to_viewers: bool = False
     trusted_proxies: tuple[Network, ...] = ()
+    frame_ancestors: tuple[str, ...] = ()
 
     def trusts(self, address: str) -> bool:
         """Whether `address` is that of a trusted proxy."""
@@ -97,12 +100,14 @@ class Access:
                 remedy="use the page that this server shows; a proxy has to pass on Host",
             )
 
-    def check_site(self, site: str | None, destination: str | None) -> None:
+    def check_site(self, site: str | None, destination: str | None, path: str) -> None:
         """RefusedError (403) for what another site's page asks for, but by a link to this one.
 
-        Browsers send both, as Sec-Fetch-Site and Sec-Fetch-Dest.
+        Browsers send both, as Sec-Fetch-Site and Sec-Fetch-Dest. Where some sites may frame the
+        page it is given to all: browsers do not show it in those that it does not name.
         """
-        if site == "cross-site" and destination != "document":
+        framed = bool(self.frame_ancestors) and destination == "iframe" and path == "/"
+        if site == "cross-site" and destination != "document" and not framed:
             raise RefusedError(
                 403,
                 "request",
@@ -167,6 +172,23 @@ def trusted_networks(text: str) -> tuple[Network, ...]:
         ) from None
 
 
+def framing_origins(text: str) -> tuple[str, ...]:
+    """Origins (``https://shop.example``) with commas between them; ConfigError for others."""
+    origins = [one.strip().lower() for one in text.split(",") if one.strip()]
+    for origin in origins:
+        match = ORIGIN.fullmatch(origin)
+        if match is None or not 0 < int(match[3] or 443) < 65_536:
+            raise ConfigError(
+                "frame-ancestors",
+                expected="origins, with commas between them: https:// or http://, a host name and "
+                "its port, if it is another than usual",
+                got=repr(origin),
+                remedy="give what the address of the page begins with, such as "
+                "https://shop.example, without a path and without *",
+            )
+    return tuple(dict.fromkeys(origins))
+
+
 def host_name(host: str) -> str:
     """The name in a Host header, without port and brackets."""
     parts = _split(f"//{host}")
@@ -197,13 +219,14 @@ def access_for(
     *,
     open_to_viewers: bool = False,
     trusted_proxies: tuple[Network, ...] = (),
+    frame_ancestors: tuple[str, ...] = (),
 ) -> Access:
     """The policy for a server that listens on `host`; ConfigError where that would be unsafe."""
     if token_file is not None:
         token = _read_token(token_file)
-        return Access(is_local(host), token, open_to_viewers, trusted_proxies)
+        return Access(is_local(host), token, open_to_viewers, trusted_proxies, frame_ancestors)
     if is_local(host):
-        return Access(local=True, trusted_proxies=trusted_proxies)
+        return Access(True, trusted_proxies=trusted_proxies, frame_ancestors=frame_ancestors)
     raise ConfigError(
         f"host {host}",
         expected="a token file (--token-file F, or the parameter token_file) where others can "

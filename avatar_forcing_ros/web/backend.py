@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
@@ -85,10 +86,11 @@ class AvatarBackend(Protocol):
     def push_gaze_target(self, target: GazeTarget) -> None:
         """Where the avatar is to look from now on, for some seconds."""
 
-    def set_portrait(self, image: NDArray[np.uint8]) -> Future[None]:
+    def set_portrait(self, image: NDArray[np.uint8], file: Path | None = None) -> Future[None]:
         """Go on with the face in `image` ``[H, W, 3]`` RGB.
 
-        Takes as long as finding the face does. Raises FaceNotFoundError and MediaError.
+        `file` is where it is on this machine, beside which its landmarks and matte may lie. Takes
+        as long as finding the face does. Raises FaceNotFoundError and MediaError.
         """
 
     def restore_portrait(self) -> None:
@@ -98,7 +100,8 @@ class AvatarBackend(Protocol):
 class LiveBackend:
     """An AvatarBackend whose avatar lives on this machine.
 
-    `find_face` makes a portrait of an image, or raises.
+    `find_face` makes a portrait of an image, or raises; `load_face` does of a file, with what lies
+    beside it.
     """
 
     mode: Mode = "live"
@@ -111,10 +114,11 @@ class LiveBackend:
         find_face: Callable[[NDArray[np.uint8]], Portrait],
         config: LiveConfig | None = None,
         report: Callable[[str], None] = lambda line: None,
+        load_face: Callable[[Path], Portrait] | None = None,
     ) -> None:
         """`report` gets a line for whoever runs the server."""
         self._avatar, self._find_face, self._config = avatar, find_face, config
-        self._report = report
+        self._report, self._load_face = report, load_face
         self.now_ns = avatar.now_ns
         self.push_user_audio, self.push_user_frame = avatar.push_user_audio, avatar.push_user_frame
         self._first_portrait = avatar.portrait
@@ -164,8 +168,9 @@ class LiveBackend:
     def push_gaze_target(self, target: GazeTarget) -> None:
         self._avatar.push_gaze_target(target)
 
-    def set_portrait(self, image: NDArray[np.uint8]) -> Future[None]:
-        return self._avatar.set_portrait(self._find_face(image))
+    def set_portrait(self, image: NDArray[np.uint8], file: Path | None = None) -> Future[None]:
+        portrait = self._load_face(file) if file and self._load_face else self._find_face(image)
+        return self._avatar.set_portrait(portrait)
 
     def restore_portrait(self) -> None:
         """Go back to the portrait of the beginning; nobody waits for it."""

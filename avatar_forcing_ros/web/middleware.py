@@ -24,16 +24,27 @@ CHANGES_PER_S, CHANGE_BURST = 1.0, 20
 BODY_TIMEOUT_S = 30.0  # the largest upload takes that long at 2 Mbit/s
 MAX_ADDRESSES = 1_000
 LOG_BURST, LOG_LINES_PER_S = 5, 0.1
-LIMITED_LOGGERS = ("aiortc", "aioice", "aiohttp", "asyncio", "avatar_forcing_ros.web")
+LIMITED_LOGGERS = (
+    "aiortc",
+    "aioice",
+    "aiohttp",
+    "asyncio",
+    "avatar_forcing_ros.web",
+    "avatar_forcing_ros.responder",
+)
 OPEN_TO_VIEWERS = {
     ("GET", "/api/state"),
     ("GET", "/api/portrait"),
+    ("GET", "/api/captions"),
     ("POST", "/api/join"),
     ("POST", "/api/leave"),
+    ("POST", "/api/share"),  # the token is another matter
 }
+CONTENT_POLICY = (
+    "default-src 'self'; img-src 'self' blob:; media-src 'self' blob:; form-action 'none'; "
+    "base-uri 'none'; frame-ancestors "
+)
 SECURITY_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; media-src 'self' blob:; "
-    "frame-ancestors 'none'; form-action 'none'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
@@ -51,11 +62,13 @@ def guard(
     """The middleware of one server."""
     requests = RateLimit(REQUESTS_PER_S, REQUEST_BURST)
     changes = RateLimit(CHANGES_PER_S, CHANGE_BURST)
+    headers = security_headers(access)
 
     def admit(request: web.Request) -> None:
         host = request.headers.get("Host")
-        fetched = (request.headers.get(f"Sec-Fetch-{name}") for name in ("Site", "Dest"))
-        access.check_site(*fetched)  # before it is counted: whoever visits that site is no culprit
+        site, destination = (request.headers.get(f"Sec-Fetch-{name}") for name in ("Site", "Dest"))
+        # before it is counted: whoever visits that site is no culprit
+        access.check_site(site, destination, request.path)
         changing = request.method not in ("GET", "HEAD")
         if not is_static(request.method, request.path):
             visitor = visitor_of(access, request)
@@ -84,7 +97,7 @@ def guard(
             response = await handler(request)
         except Exception as error:
             response = _error_response(request, error)
-        response.headers.update(SECURITY_HEADERS)
+        response.headers.update(headers)
         response.headers.setdefault("Cache-Control", "no-store")
         if is_https(request) and not is_local(host_name(request.headers.get("Host", ""))):
             response.headers["Strict-Transport-Security"] = HTTPS_ALONE
@@ -97,6 +110,12 @@ def visitor_of(access: Access, request: web.Request) -> str:
     """Who is counted for `request`: an address, of IPv6 its network."""
     forwarded = request.headers.getall("X-Forwarded-For", ())
     return access.visitor(request.remote or "", forwarded)
+
+
+def security_headers(access: Access) -> dict[str, str]:
+    """What every answer tells the browser: what this page may load, and who may frame it."""
+    framing = " ".join(access.frame_ancestors) or "'none'"
+    return SECURITY_HEADERS | {"Content-Security-Policy": CONTENT_POLICY + framing}
 
 
 async def read_body(request: web.Request, max_bytes: int) -> bytes:

@@ -20,7 +20,7 @@ from aiortc import (
 )
 from numpy.typing import NDArray
 
-from avatar_forcing_ros.media import AvatarFrame
+from avatar_forcing_ros.media import AudioChunk, AvatarFrame
 from avatar_forcing_ros.web import tracks
 from avatar_forcing_ros.web.access import RefusedError
 from avatar_forcing_ros.web.backend import AvatarBackend
@@ -61,15 +61,22 @@ class Peer:
         backend: AvatarBackend,
         on_lost: Callable[[Peer], None],
         on_connected: Callable[[Peer], None] = lambda peer: None,
+        on_user_audio: Callable[[AudioChunk], None] = lambda chunk: None,
         *,
         local: bool,
         visitor: str = "",
     ) -> None:
+        """`on_user_audio` gets what its microphone sends, after the backend."""
+
+        def push_audio(chunk: AudioChunk) -> None:
+            backend.push_user_audio(chunk)
+            on_user_audio(chunk)
+
         self.role, self.key, self.visitor = role, secrets.token_urlsafe(16), visitor
         self.video, self.view = tracks.AvatarVideo(), tracks.ViewVideo()
         self.audio = tracks.AvatarAudio(self._pick_audio)
         self.camera = Camera(backend.push_user_frame, backend.now_ns)
-        self.microphone = Microphone(backend.push_user_audio, backend.now_ns)
+        self.microphone = Microphone(push_audio, backend.now_ns)
         self._on_lost, self._on_connected, self._local = on_lost, on_connected, local
         self._max_videos = 2 if backend.has_view else 1
         self._received = {self.audio, self.video} if backend.wants_camera else {self.audio}

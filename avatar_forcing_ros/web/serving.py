@@ -10,6 +10,7 @@ import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -17,7 +18,13 @@ from aiohttp import web
 from avatar_forcing_ros.config import ServerConfig
 from avatar_forcing_ros.errors import OutputError
 from avatar_forcing_ros.resources import user_path
-from avatar_forcing_ros.web.access import Access, access_for, tls_context, trusted_networks
+from avatar_forcing_ros.web.access import (
+    Access,
+    access_for,
+    framing_origins,
+    tls_context,
+    trusted_networks,
+)
 from avatar_forcing_ros.web.backend import AvatarBackend
 from avatar_forcing_ros.web.connection_limit import ConnectionLimit
 from avatar_forcing_ros.web.library_patches import (
@@ -39,13 +46,15 @@ ANY_ADDRESS = ("0.0.0.0", "::", "")
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a server listens, and to whom; `of` makes one of its settings."""
+    """Where a server listens, to whom, and what it offers; `of` makes one of its settings."""
 
     access: Access
     host: str
     port: int
     tls: ssl.SSLContext | None = None
     max_viewers: int = ServerConfig.max_viewers
+    portraits: tuple[Path, ...] = ()
+    first_portrait: str = ""
 
     @classmethod
     def of(cls, config: ServerConfig) -> Endpoint:
@@ -59,6 +68,7 @@ class Endpoint:
             token_file,
             open_to_viewers=config.open_to_viewers,
             trusted_proxies=trusted_networks(config.trusted_proxy),
+            frame_ancestors=framing_origins(config.frame_ancestors),
         )
         tls = tls_context(certificate, key)
         return cls(access, config.host, config.port, tls, config.max_viewers)
@@ -83,13 +93,27 @@ class Endpoint:
 
 
 async def serve(
-    backend: AvatarBackend, endpoint: Endpoint, ready: Callable[[], None], stop: asyncio.Event
+    backend: AvatarBackend,
+    endpoint: Endpoint,
+    ready: Callable[[], None],
+    stop: asyncio.Event,
+    **more: Any,
 ) -> None:
-    """Answer requests until `stop`; OutputError where the address cannot be bound."""
+    """Answer requests until `stop`; OutputError where the address cannot be bound.
+
+    `more` is for `Server`: what speaks, what listens and answers.
+    """
     limit_log_rate()
     install_patches()
     runner = web.AppRunner(
-        Server(backend, endpoint.access, endpoint.max_viewers).app,
+        Server(
+            backend,
+            endpoint.access,
+            endpoint.max_viewers,
+            portraits=endpoint.portraits,
+            first_portrait=endpoint.first_portrait,
+            **more,
+        ).app,
         access_log=None,
         shutdown_timeout=SHUTDOWN_S,
         keepalive_timeout=KEEPALIVE_S,
@@ -123,10 +147,11 @@ async def serve(
 
 
 def serve_until_signal(
-    backend: AvatarBackend, endpoint: Endpoint, ready: Callable[[], None]
+    backend: AvatarBackend, endpoint: Endpoint, ready: Callable[[], None], **more: Any
 ) -> None:
     """Answer requests until SIGINT or SIGTERM; OutputError where the address cannot be bound.
 
+    `more` is for `Server`: what speaks, what listens and answers.
     The whole process ends within MAX_END_S of the signal, whatever goes on in its threads.
     """
 
@@ -142,7 +167,7 @@ def serve_until_signal(
 
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, end)
-        await serve(backend, endpoint, ready, stop)
+        await serve(backend, endpoint, ready, stop, **more)
 
     asyncio.run(run())
 

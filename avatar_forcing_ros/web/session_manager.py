@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any, cast
 
 from avatar_forcing_ros.config import ServerConfig
-from avatar_forcing_ros.media import AvatarFrame, VideoFrame
+from avatar_forcing_ros.media import AudioChunk, AvatarFrame, VideoFrame
 from avatar_forcing_ros.rig.expressions import NEUTRAL, Expression
 from avatar_forcing_ros.runtime.status import AvatarStatus
 from avatar_forcing_ros.web.access import RefusedError
@@ -36,10 +36,18 @@ class SessionManager:
         *,
         local: bool = True,
         now_s: Callable[[], float] = time.monotonic,
+        on_user_audio: Callable[[AudioChunk], None] = lambda chunk: None,
+        on_turn_end: Callable[[], None] = lambda: None,
+        on_stop: Callable[[], None] = lambda: None,
     ) -> None:
-        """`local`: peers come from this machine alone."""
+        """`local`: peers come from this machine alone.
+
+        `on_user_audio` gets the speaker's microphone beside the backend, `on_turn_end` is called
+        when a turn is over for good, `on_stop` before the backend ends. All in the event loop.
+        """
         self._backend, self._max_viewers = backend, max_viewers
         self._local, self._now_s = local, now_s
+        self._on_user_audio, self._on_turn_end, self._on_stop = on_user_audio, on_turn_end, on_stop
         self.peers: dict[str, Peer] = {}
         self._turn = TurnQueue()
         self._turns_cleaned = 0
@@ -77,6 +85,7 @@ class SessionManager:
                 self._backend,
                 self._on_lost,
                 self._on_connected,
+                self._on_user_audio,
                 local=self._local,
                 visitor=visitor,
             )
@@ -323,13 +332,15 @@ class SessionManager:
             await peer.close()
             if not self.peers:
                 self._rest_face()  # an avatar elsewhere goes on without a page
+                self._on_stop()
                 await asyncio.to_thread(self._backend.stop)
         await self._clean_up_turns()
 
     async def _clean_up_turns(self) -> None:
-        """Once a turn is over for good nothing of it stays: recording, expression, portrait."""
+        """Once a turn is over for good nothing of it stays: words, recording, face."""
         if self._turns_cleaned != self._turn.ended_turns:
             self._turns_cleaned = self._turn.ended_turns
+            self._on_turn_end()
             await asyncio.to_thread(self.recorder.discard)
             self._rest_face()
             await self.restore_portrait()

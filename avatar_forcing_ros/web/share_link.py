@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import secrets
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote
 
@@ -47,6 +48,19 @@ def qr_code(text: str) -> str:
     drawn = io.StringIO()
     segno.make_qr(text, error="l").terminal(drawn, border=2, compact=True)
     return drawn.getvalue()
+
+
+@lru_cache(maxsize=8)
+def qr_image(text: str) -> str:
+    """`text` as a QR code, an SVG with dark modules on white; empty without the package segno."""
+    try:
+        import segno
+    except ImportError:
+        return ""
+    drawn = io.BytesIO()
+    code = segno.make_qr(text, error="l")
+    code.save(drawn, kind="svg", scale=4, border=4, light="#fff", omitsize=True, xmldecl=False)
+    return drawn.getvalue().decode()
 
 
 def _not_written(path: Path, error: OSError) -> OutputError:

@@ -18,12 +18,18 @@ FOLDER = Path(__file__).parent / "static"
 PREFIX = "/static/"
 FOREVER = "public, max-age=31536000, immutable"
 ASK_AGAIN = "no-cache"  # kept, but its tag is compared each time
-_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+_TYPES = {
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+    ".json": "application/json",
+}
 
 
 def add_static_files(app: web.Application) -> None:
     """Give out the page at ``/``, and its files by their version and without."""
-    files = {path.name: path.read_bytes() for path in sorted(FOLDER.iterdir())}
+    paths = sorted(path for path in FOLDER.rglob("*") if path.is_file())
+    files = {path.relative_to(FOLDER).as_posix(): path.read_bytes() for path in paths}
     digest = hashlib.sha256()
     for name, data in files.items():
         digest.update(f"{name} {len(data)} ".encode() + data)

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import pytest
 
 from avatar_forcing_ros.cli import main
-from avatar_forcing_ros.web.share_link import qr_code, share_link
+from avatar_forcing_ros.web.share_link import qr_code, qr_image, share_link
 
 
 @pytest.mark.parametrize(
@@ -75,8 +75,11 @@ def test_a_qr_code_is_drawn_where_the_package_is_installed() -> None:
     widths = {len(re.sub(r"\x1b\[[0-9;]*m", "", line)) for line in lines}
     assert len(lines) > 10
     assert len(widths) == 1
+    drawn = qr_image("https://robot:8080/#token=<&>")
+    assert drawn.startswith("<svg")
+    assert "<&>" not in drawn
 
 
 def test_without_the_package_there_is_no_qr_code(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "segno", None)
-    assert qr_code("https://robot:8080/") == ""
+    assert qr_code("https://robot:8080/") == qr_image("https://another:8080/") == ""

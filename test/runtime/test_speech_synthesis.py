@@ -167,3 +167,50 @@ def test_what_is_cancelled_is_killed_with_all_that_it_started(tmp_path: Path) ->
     assert made == []
     wait_until(lambda: not any(is_alive(int(pid)) for pid in pids.read_text().split()))
     assert list(speech) == []
+
+
+def espeak(folder: Path, given: Path, voices: str) -> str:
+    """A program that lists `voices` and notes with which of them it speaks."""
+    lines = (
+        f"if sys.argv[1] == '--voices': print({voices!r}); sys.exit()\n"
+        f"open({str(given)!r}, 'a').write(sys.argv[2] + ' ')\n"
+        f"sys.stdout.buffer.write({endless_wav()!r})"
+    )
+    return program(folder, lines, "espeak-ng")
+
+
+def test_a_text_in_another_script_is_spoken_in_a_language_that_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = tmp_path / "given"
+    voices = " 5 ar --/M Arabic sem/ar\n 5 cmn --/M Chinese sit/cmn\n 5 en-us --/M English x"
+    monkeypatch.setattr(speech_synthesis, "PROGRAM", espeak(tmp_path, given, voices))
+    synthesizer = ProgramSynthesizer(SpeechConfig(speech_voice="+f3"))
+    assert [voice.name for voice in synthesizer.voices()] == ["ar", "cmn", "en-us"]
+    text = "Hello. صباح الخير! 早上好。Доброе утро."
+    spoken = list(synthesizer.synthesize(text))
+    assert given.read_text() == "en+f3 ar+f3 cmn+f3 en+f3 "  # it has no Russian
+    assert [sentence.language for sentence in spoken] == ["en", "ar", "cmn", "en"]
+    list(synthesizer.synthesize("早上好", Voice(name="en-us")))
+    assert given.read_text().endswith("cmn ")
+
+
+def test_piper_speaks_where_a_voice_file_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given, file = tmp_path / "given", tmp_path / "anna.onnx"
+    lines = (
+        f"open({str(given)!r}, 'w').write('|'.join(sys.argv[1:]) + '|' + sys.stdin.read())\n"
+        f"sys.stdout.buffer.write({endless_wav()!r})"
+    )
+    monkeypatch.setattr(speech_synthesis, "PIPER", program(tmp_path, lines, "piper"))
+    synthesizer = ProgramSynthesizer(SpeechConfig(speech_piper_voice=str(file)))
+    assert not synthesizer.is_available()
+    file.touch()
+    assert synthesizer.is_available()
+    assert synthesizer.voices() == ()
+    assert len(next(synthesizer.synthesize("Hello", Voice(rate=0.5))).samples) == 8_000
+    assert given.read_text() == f"--model|{file}|--length_scale|2|--output_file|-|Hello\n"
+    monkeypatch.setattr(speech_synthesis, "PIPER", "no-such-piper")
+    with pytest.raises(MissingDependencyError, match="pip install piper-tts"):
+        next(synthesizer.synthesize("hello"))

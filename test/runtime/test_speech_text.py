@@ -7,6 +7,7 @@ import pytest
 from avatar_forcing_ros.errors import MediaError
 from avatar_forcing_ros.runtime.speech_text import (
     MAX_SENTENCE_LENGTH,
+    SentenceStream,
     sanitized_text,
     sentences,
 )
@@ -44,3 +45,33 @@ def test_a_long_sentence_is_cut_and_nothing_of_it_gets_lost() -> None:
     assert all(len(part) <= MAX_SENTENCE_LENGTH for part in parts)
     assert " ".join(parts) == words
     assert "".join(sentences("a" * 1000)) == "a" * 1000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'Dr. Smith said "Stop!" She stopped. And then... what? 3.14 is no end. Yes',
+        "你好。再见！好的",
+        "1. Wash.\n2. Dry.\n\nDone! (Really.) OK.",
+        ", ".join(f"word{i} and word{i}" for i in range(200)),
+        "a" * 1500,
+        "... !",
+    ],
+)
+@pytest.mark.parametrize("size", [1, 2, 7, 50, 10_000])
+def test_a_text_in_pieces_has_the_same_sentences(text: str, size: int) -> None:
+    stream = SentenceStream()
+    found = [
+        sentence
+        for start in range(0, len(text), size)
+        for sentence in stream.add(text[start : start + size])
+    ]
+    assert [*found, *stream.finish()] == sentences(text)
+    assert stream.finish() == []
+
+
+def test_a_sentence_is_known_as_soon_as_the_next_begins() -> None:
+    stream = SentenceStream()
+    assert stream.add("Good morning. ") == []
+    assert stream.add("H") == ["Good morning."]
+    assert stream.finish() == ["H"]

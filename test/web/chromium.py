@@ -173,10 +173,18 @@ class Standing:
     """A server in a thread of its own, which can be stopped, and started at the same address."""
 
     def __init__(
-        self, make_backend: Callable[[], AvatarBackend], access: Access = LOCAL, script: str = ""
+        self,
+        make_backend: Callable[[], AvatarBackend],
+        access: Access = LOCAL,
+        script: str = "",
+        **more: Any,
     ) -> None:
-        """`script` is at /static/test.js, since the page takes none from elsewhere."""
+        """`script` is at /static/test.js, since the page takes none from elsewhere.
+
+        `more` is for `Server`.
+        """
         self._make_backend, self._access, self._script = make_backend, access, script
+        self._more = more
         self.port = 0
         self.start()
 
@@ -197,7 +205,7 @@ class Standing:
     async def _serve(self, ready: threading.Event) -> None:
         install_patches()
         self.backend = self._make_backend()
-        self.server = Server(self.backend, self._access)
+        self.server = Server(self.backend, self._access, **self._more)
         self.server.app.router.add_get("/static/test.js", self._give_script)
         runner = web.AppRunner(self.server.app, shutdown_timeout=0.1)
         await runner.setup()

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -108,7 +109,7 @@ class FlashBackend:
     def push_gaze_target(self, target: GazeTarget) -> None:
         self.gaze_targets.append(target)
 
-    def set_portrait(self, image: NDArray[np.uint8]) -> Future[None]:
+    def set_portrait(self, image: NDArray[np.uint8], file: Path | None = None) -> Future[None]:
         if not image.any():
             raise FaceNotFoundError(
                 "portrait", expected="a face", got="none", remedy="try another"

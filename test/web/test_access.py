@@ -17,6 +17,7 @@ from avatar_forcing_ros.web.access import (
     Access,
     RefusedError,
     access_for,
+    framing_origins,
     host_name,
     is_local,
     trusted_networks,
@@ -109,6 +110,66 @@ def test_a_proxy_that_is_no_address_is_an_error() -> None:
     with pytest.raises(ConfigError, match=r"trusted-proxy.*127\.0\.0\.1"):
         trusted_networks("proxy.example")
     assert trusted_networks("") == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "shop.example",
+        "https://shop.example/",
+        "https://shop.example/page",
+        "https://*.example",
+        "*",
+        "'self'",
+        "https://a.b; script-src *",
+        "https://a.b\nX: y",
+        "https://user@shop.example",
+        "https://shop.example:0",
+        "https://shop.example:99999",
+        "https://[::1]:80",
+        "https://münchen.example",
+        "ftp://shop.example",
+        "https://a.example https://b.example",
+        "null",
+    ],
+)
+def test_what_frames_the_page_is_named_by_its_origin(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"frame-ancestors.*\n?.*https://shop\.example"):
+        framing_origins(f"https://good.example, {text}")
+
+
+def test_origins_that_frame_the_page() -> None:
+    assert framing_origins("") == ()
+    text = "https://Shop.example, http://localhost:8000,https://shop.example,"
+    assert framing_origins(text) == ("https://shop.example", "http://localhost:8000")
+
+
+def test_the_page_alone_is_shown_in_the_frames_of_named_sites() -> None:
+    async def ask(fixture: WebFixture) -> None:
+        async def status(path: str, destination: str, method: str = "GET") -> int:
+            headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": destination}
+            async with fixture.client.request(method, path, headers=headers) as reply:
+                policy = reply.headers["Content-Security-Policy"]
+                assert policy.endswith("frame-ancestors https://a.example http://b.example:80")
+                assert reply.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+                assert reply.headers["Permissions-Policy"] == "camera=(self), microphone=(self)"
+                return reply.status
+
+        assert await status("/?embed", "iframe") == 200
+        assert await status("/", "document") == 200
+        for path, destination in (
+            ("/", "object"),
+            ("/", "image"),
+            ("/static/app.js", "script"),
+            ("/static/app.js", "iframe"),
+            ("/api/portrait", "iframe"),
+            ("/api/portrait", "image"),
+        ):
+            assert await status(path, destination) == 403, (path, destination)
+        assert await status("/api/leave", "empty", "POST") == 403
+
+    origins = framing_origins("https://a.example, http://b.example:80")
+    run_with_server(ask, Access(True, frame_ancestors=origins))
 
 
 def test_over_http() -> None:

@@ -77,11 +77,13 @@ def test_help_and_figures_list_what_the_page_has(
 ) -> None:
     visit.until("document.body.dataset.text")
     visit.page.click("#help-button")
-    assert visit.ask(HELP) == "Enter Esc M S V C E ← ↑ → ↓ P R H F"
+    assert visit.ask(HELP) == "Enter Esc M Space S V C E ← ↑ → ↓ P R H F T G D"
     here = Visit(browser, stand(RobotBackend).url)
     here.until("document.body.dataset.mode === 'telepresence'")
     here.page.click("#help-button")
-    assert here.ask(HELP) == "Enter Esc M S E ← ↑ → ↓ R H F"
+    assert here.ask(HELP) == "Enter Esc M Space S E ← ↑ → ↓ R H F G D"
+    assert here.ask("document.querySelector('#settings-start').textContent") == "Be its voice"
+    assert not any(map(here.page.is_visible, ("#first-portrait", "#history-button")))
     assert "Portraits" not in here.page.inner_text("#help")
     here.page.keyboard.press("Escape")
     here.page.keyboard.press("f")
@@ -91,5 +93,5 @@ def test_help_and_figures_list_what_the_page_has(
     here.page.click("#watch")
     here.until("document.body.dataset.role === 'viewer'")
     here.page.click("#help-button")
-    assert here.ask(HELP) == "S H F"
+    assert here.ask(HELP) == "S H F G D"
     here.close()

@@ -23,7 +23,7 @@ from web_fixture import Browser, WebFixture, run_with_server
 
 from avatar_forcing_ros.runtime import speech_synthesis
 from avatar_forcing_ros.web import middleware
-from avatar_forcing_ros.web.server import MAX_JSON_BYTES, MAX_UPLOAD_BYTES
+from avatar_forcing_ros.web.requests import MAX_JSON_BYTES, MAX_UPLOAD_BYTES
 
 
 def png_header(width: int, height: int) -> bytes:

@@ -7,6 +7,7 @@ import io
 import threading
 from concurrent.futures import Future
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,7 +26,7 @@ from web_fixture import TIMEOUT_S, Browser, WebFixture, run_with_server
 from avatar_forcing_ros.errors import MediaError
 from avatar_forcing_ros.runtime.status import AvatarStatus
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
-from avatar_forcing_ros.web import server
+from avatar_forcing_ros.web import server, speech
 from avatar_forcing_ros.web.backend import LiveBackend
 
 TRIES = 200  # of 50 ms
@@ -62,7 +63,7 @@ def test_a_face_does_not_outlast_the_turn_of_whom_it_belongs_to() -> None:
     held = Held()
 
     class Slow(LiveBackend):
-        def set_portrait(self, image: NDArray[np.uint8]) -> Future[None]:
+        def set_portrait(self, image: NDArray[np.uint8], file: Path | None = None) -> Future[None]:
             held.hold()
             return super().set_portrait(image)
 
@@ -137,7 +138,7 @@ def test_speech_that_cannot_be_spoken_is_refused(
 ) -> None:
     backend: Any = SimpleNamespace(running=running, status=status)
     with pytest.raises(MediaError, match=sentence):
-        server.required_capacity(backend, SAMPLE_RATE_HZ)
+        speech.required_capacity(backend, SAMPLE_RATE_HZ)
 
 
 def test_the_page_is_told_of_losses_and_of_nothing_that_was_not_measured() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -13,6 +14,7 @@ from web_fixture import WebFixture, run_with_server
 
 from avatar_forcing_ros.web import middleware
 from avatar_forcing_ros.web.access import Access, trusted_networks
+from avatar_forcing_ros.web.static_files import FOLDER
 
 MENTIONED = re.compile(r"/static/[\w./]+")
 IMPORTED = re.compile(r'from "\./([\w.]+)"')
@@ -38,8 +40,22 @@ def test_every_file_has_a_version_and_is_kept() -> None:
         seen = await load_page(fixture)
         assert seen.pop("/")[0] == "no-cache"
         assert len(seen) > 15
-        assert all(re.fullmatch(r"/static/[0-9a-f]{12}/[\w.]+", path) for path in seen)
+        assert all(re.fullmatch(r"/static/[0-9a-f]{12}/[\w./]+", path) for path in seen)
         assert {cached for cached, _ in seen.values()} == {"public, max-age=31536000, immutable"}
+
+    run_with_server(ask)
+
+
+def test_words_have_the_version_of_the_script_that_asks_for_them() -> None:
+    async def ask(fixture: WebFixture) -> None:
+        seen = await load_page(fixture)
+        (script,) = (path for path in seen if path.endswith("/words.js"))
+        for language in (FOLDER / "words").glob("*.json"):
+            path = f"{script.rpartition('/')[0]}/words/{language.name}"
+            async with fixture.client.get(path) as reply:
+                assert (reply.status, reply.content_type) == (200, "application/json")
+                assert reply.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+                assert await reply.json() == json.loads(language.read_text(encoding="utf-8"))
 
     run_with_server(ask)
 

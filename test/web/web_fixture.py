@@ -27,7 +27,8 @@ from avatar_forcing_ros.runtime.avatar import Avatar
 from avatar_forcing_ros.web.access import Access
 from avatar_forcing_ros.web.backend import LiveBackend
 from avatar_forcing_ros.web.library_patches import install_patches
-from avatar_forcing_ros.web.server import KEY_HEADER, Server
+from avatar_forcing_ros.web.requests import KEY_HEADER
+from avatar_forcing_ros.web.server import Server
 from avatar_forcing_ros.web.serving import CONNECTION_SETTINGS
 from avatar_forcing_ros.web.session_manager import SessionManager
 
@@ -147,14 +148,15 @@ class ViewBackend(LiveBackend):
 
 @asynccontextmanager
 async def web_fixture(
-    access: Access = LOCAL, backend: type[LiveBackend] = LiveBackend
+    access: Access = LOCAL, backend: type[LiveBackend] = LiveBackend, **more: Any
 ) -> AsyncIterator[WebFixture]:
+    """`more` is for `Server`."""
     install_patches()
     warnings: list[tuple[str, str]] = []
     avatar = Avatar(fake_session(SIZE_PX, 100), lambda where, text: warnings.append((where, text)))
     clock = time.monotonic
     live = backend(avatar, find_face)
-    server = Server(live, access, now_s=lambda: clock() + fixture.ahead_s)
+    server = Server(live, access, now_s=lambda: clock() + fixture.ahead_s, **more)
     listening = TestServer(server.app)
     await listening.start_server(**CONNECTION_SETTINGS)
     async with TestClient(listening) as client:
@@ -168,11 +170,12 @@ def run_with_server(
     test: Callable[[WebFixture], Awaitable[None]],
     access: Access = LOCAL,
     backend: type[LiveBackend] = LiveBackend,
+    **more: Any,
 ) -> None:
-    """Run `test` with a server."""
+    """Run `test` with a server; `more` is for `Server`."""
 
     async def run() -> None:
-        async with web_fixture(access, backend) as fixture:
+        async with web_fixture(access, backend, **more) as fixture:
             await test(fixture)
 
     asyncio.run(run())

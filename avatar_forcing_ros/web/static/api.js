@@ -1,8 +1,12 @@
 // Requests to the server: the token, this browser's key, and errors as sentences.
 
-const kept = (name) => sessionStorage.getItem(name) || "";
+import { tabStorage } from "./store.js";
+import { say } from "./words.js";
+
+const kept = (name) => tabStorage.getItem(name) || "";
+export const token = () => kept("token");
 export const key = () => kept("key");
-export const setKey = (value) => sessionStorage.setItem("key", value);
+export const setKey = (value) => tabStorage.setItem("key", value);
 
 // %XX alone stands for something else: a + is a plus, which URLSearchParams makes a space of
 function plain(part) {
@@ -16,8 +20,8 @@ function plain(part) {
 // a link may carry the token behind #, which no server and no log ever sees
 const linked = /^#(?:.*&)?token=([^&]+)/.exec(location.hash)?.[1];
 if (linked) {
-  sessionStorage.setItem("token", plain(linked));
-  history.replaceState(null, "", location.pathname);
+  tabStorage.setItem("token", plain(linked));
+  history.replaceState(null, "", location.pathname + location.search);
 }
 
 // while a lost connection is made anew, what needs its key waits for the new one
@@ -30,10 +34,10 @@ function askForToken(wasWrong) {
   asking ||= new Promise((done) => {
     const dialog = document.getElementById("ask");
     document.getElementById("ask-more").textContent = wasWrong
-      ? "That was another word. Please try again." : "Whoever runs it has given you one.";
+      ? say("token.wrong") : say("token.more");
     dialog.addEventListener("close", () => {
       const box = document.getElementById("token");
-      sessionStorage.setItem("token", box.value.trim());
+      tabStorage.setItem("token", box.value.trim());
       box.value = "";
       asking = null;
       done();
@@ -47,8 +51,8 @@ const MAX_TRIES = 4;
 
 // `place` is a key other than this page's; `signal` gives the request up
 async function request(path, { timeoutMs, place: other, signal, tries = 1, ...options } = {}) {
-  const [token, place] = [kept("token"), other ?? key()];
-  const headers = { Authorization: `Bearer ${token}`, "X-Avatar-Key": place };
+  const [word, place] = [token(), other ?? key()];
+  const headers = { Authorization: `Bearer ${word}`, "X-Avatar-Key": place };
   const again = (tried = tries) => request(path, { timeoutMs, place: other, signal, tries: tried, ...options });
   const given = new AbortController();
   const giveUp = () => given.abort();
@@ -59,13 +63,13 @@ async function request(path, { timeoutMs, place: other, signal, tries = 1, ...op
   try {
     reply = await fetch(path, { ...options, headers, signal: given.signal });
   } catch {
-    throw new Error("The server does not answer. Is it still running?");
+    throw new Error(say("connection.no_answer"));
   } finally {
     clearTimeout(limit);
   }
   if (reply.status === 401) {
     // another request may have got the right one in the meantime
-    if (token === kept("token")) await askForToken(token !== "");
+    if (word === token()) await askForToken(word !== "");
     return again();
   }
   if (reply.status === 429 && tries < MAX_TRIES) { // too many from this address: they get fewer
@@ -77,7 +81,7 @@ async function request(path, { timeoutMs, place: other, signal, tries = 1, ...op
   if (reply.status === 403 && other === undefined && place !== key()) return again();
   if (!reply.ok) {
     const body = await reply.json().catch(() => ({}));
-    throw Object.assign(new Error(body.error || `The server answered ${reply.status}.`),
+    throw Object.assign(new Error(body.error || say("connection.answered", { status: String(reply.status) })),
       { status: reply.status });
   }
   return reply;

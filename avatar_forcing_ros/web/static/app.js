@@ -1,45 +1,50 @@
 // The page: what each button does, and what comes back to the screen.
 
+import "./embed.js"; // before the page is shown
 import { get, postNow, setKey } from "./api.js";
+import { followCaptions, forgetCaptions, prepareCaptions } from "./captions.js";
 import { dropClip, prepareComposer, sendAudio } from "./composer.js";
 import { fillExpressions, prepareFace, showExpression } from "./face.js";
 import { measured, show } from "./metrics.js";
 import { prepareTurns, showTurn } from "./turns.js";
 import { playAvatar, preparePlayback, resetAudio, setRole, audioIsOn } from "./playback.js";
+import { prepareGallery } from "./gallery.js";
+import { holdsToTalk, latch, prepareHold } from "./hold.js";
 import { listenToKeys } from "./keys.js";
 import { Connection } from "./connection.js";
 import { Media } from "./media.js";
 import { meter, wakeMeters } from "./meter.js";
 import { at, draw, press, reportErrors, showCondition, showNotice, showStatus } from "./page.js";
 import { preparePanel } from "./panel.js";
-import { changePortrait, followPortrait, forgetPortrait, preparePortrait } from "./portrait.js";
+import { beginWithChoice, changePortrait, followPortrait, forgetPortrait, showChoice } from "./portrait.js";
 import { followRecording, recording, recordingOver, startRecording, stopRecording, stopTimer }
   from "./recording.js";
+import { prepareShare } from "./share.js";
+import { tabStorage } from "./store.js";
+import { leaveScreen, prepareScreen } from "./screen.js";
+import { prepareSettings } from "./settings.js";
 import { mayGoOn, prepareTabs } from "./tabs.js";
 import { focusAfterEnd, prepareToolbar, showStop } from "./toolbar.js";
 import { prepareView } from "./view.js";
+import { say, withKey } from "./words.js";
 
 const STATE_MS = 500;
 const STATE_TIMEOUT_MS = 2000;
 const NAMES = {
-  speaking: "Speaking", listening: "Listening", idle: "Here", asleep: "Ready", ready: "Ready",
-  busy: "In a conversation", lost: "Connecting again",
+  speaking: say("state.speaking"), listening: say("state.listening"), idle: say("state.idle"),
+  asleep: say("state.asleep"), ready: say("state.ready"), busy: say("state.busy"), lost: say("state.lost"),
 };
-const TAKEN = "Somebody else is talking with the avatar. Watch, and ask to talk.";
 const TEXTS = {
-  live: { talk: "Start talking", hint: "Your camera and microphone go to this server alone." },
-  telepresence: {
-    talk: "Be its voice",
-    hint: "Your voice is the avatar's voice. Your camera stays off.",
-  },
+  live: { talk: say("start.talk"), hint: say("start.hint") },
+  telepresence: { talk: say("start.talk_telepresence"), hint: say("start.hint_telepresence") },
 };
-
-const OVERLAYS = { connecting: "Connecting…", lost: "The connection broke. Connecting again…" };
+const OVERLAYS = { connecting: say("connection.connecting"), lost: say("connection.lost") };
 
 const media = new Media(render, showAsking);
 const connection = new Connection(phaseChanged, showTracks);
 let state = { mode: "live", state: "asleep", speaker: false, viewers: 0 };
 let stopMeter = null;
+let metered = null; // the microphone whose level is shown
 let mode = null;
 let handedOver = false;
 let begun = false;
@@ -57,22 +62,35 @@ function showAsking(text) {
   } else showOverlay(text || (OVERLAYS[connection.phase] ?? ""));
 }
 
+function showMicrophone(isOn) {
+  const byHold = holdsToTalk();
+  const label = byHold ? say("mic.hold_title") : say("mic.mute");
+  at("microphone").classList.toggle("by-hold", byHold);
+  press("microphone", byHold ? isOn : !isOn);
+  draw("microphone", isOn || byHold ? "microphone" : "microphone-off",
+    byHold ? isOn ? say("mic.talking") : say("mic.hold") : say("mic.name"));
+  at("microphone").ariaLabel = label;
+  at("microphone").title = withKey(label, byHold ? say("keys.space") : "M");
+  if (connection.role === "speaker" && media.track("audio") !== metered) followLevel();
+}
+
 function render() {
   document.body.dataset.phase = connection.phase;
   document.body.dataset.role = connection.role ?? "";
   const [micOn, cameraOn] = [media.on("audio"), media.on("video")];
-  press("microphone", !micOn);
-  draw("microphone", micOn ? "microphone" : "microphone-off", "Mic");
+  showMicrophone(micOn);
   press("camera", !cameraOn);
-  draw("camera", cameraOn ? "camera" : "camera-off", "Camera");
+  draw("camera", cameraOn ? "camera" : "camera-off", say("camera.name"));
   const self = at("self");
   const shown = connection.role === "speaker" && cameraOn;
   if (shown && self.srcObject !== media.stream) self.srcObject = media.stream;
   self.hidden = !shown;
-  at("leave").querySelector(".name").textContent = connection.role === "viewer" ? "Leave" : "End";
+  at("leave").querySelector(".name").textContent = connection.role === "viewer" ? say("leave.leave") : say("leave.end");
   at("avatar").classList.toggle("live", connection.phase === "live"); // a lost one is black: the face stays
+  const isBefore = ["ready", "connecting"].includes(connection.phase) && connection.role !== "viewer";
+  showChoice(isBefore && !(state.speaker && !connection.role));
   showStop();
-  at("avatar").title = listens() ? "Click, and it looks there" : "";
+  at("avatar").title = listens() ? say("avatar.look") : "";
 }
 
 // whether the avatar is there, and does as this page asks
@@ -80,15 +98,16 @@ const listens = () => connection.phase === "live" && connection.role === "speake
 
 function greeting() {
   if (connection.role === "viewer")
-    return handedOver ? "You have handed over. You are watching now." : "You are watching.";
+    return handedOver ? say("greeting.handed_over") : say("greeting.watching");
   const [micOn, cameraOn] = [media.on("audio"), media.on("video")];
   if (mode === "telepresence") {
-    if (!micOn) return `The avatar has no voice of yours. ${media.why(["audio"])}`.trim();
-    return `Your voice is the avatar's voice.${audioIsOn() ? "" : " Its sound is off here."}`;
+    if (holdsToTalk() && media.track("audio")) return say("greeting.hold");
+    if (!micOn) return `${say("greeting.voice_none")} ${media.why(["audio"])}`.trim();
+    return audioIsOn() ? say("greeting.voice") : say("greeting.voice_silent");
   }
-  if (micOn && cameraOn) return "It sees and hears you.";
-  const does = micOn ? "It hears you, but does not see you."
-    : cameraOn ? "It sees you, but does not hear you." : "It neither sees nor hears you.";
+  if (holdsToTalk() && media.track("audio")) return say("greeting.hold");
+  if (micOn && cameraOn) return say("greeting.both");
+  const does = micOn ? say("greeting.audio") : cameraOn ? say("greeting.video") : say("greeting.none");
   return `${does} ${media.why()}`.trim();
 }
 
@@ -111,12 +130,13 @@ function phaseChanged(phase, error) {
 function cleanUp() {
   media.close();
   stopMeter?.();
-  stopMeter = null;
+  stopMeter = metered = null;
+  leaveScreen();
   dropClip();
-  if (recording()) showNotice("The recording was lost with the conversation.", true);
+  if (recording()) showNotice(say("record.lost_conversation"), true);
   recordingOver();
   forgetPortrait();
-  sessionStorage.removeItem("role");
+  tabStorage.removeItem("role");
   at("avatar").srcObject = at("view").srcObject = at("self").srcObject = null;
   at("view-tile").hidden = true;
   resetAudio();
@@ -131,6 +151,7 @@ async function showTracks(avatar, view) {
 
 function followLevel() {
   stopMeter?.();
+  metered = media.track("audio");
   stopMeter = meter(media.stream, (level) => // nobody hears it while the connection is lost
     at("level").style.setProperty("--level", connection.phase === "lost" ? 0 : level));
 }
@@ -138,6 +159,7 @@ function followLevel() {
 async function start(role, { after = null } = {}) {
   if (starting) return;
   const mine = starting = {};
+  if (!connection.role) forgetCaptions();
   try {
     await startNow(role, after, () => starting === mine);
   } finally {
@@ -158,13 +180,14 @@ async function startNow(role, after, wanted) {
     if (!wanted()) return;
     followLevel();
   }
-  sessionStorage.setItem("role", role);
+  tabStorage.setItem("role", role);
   setRole(role, state);
   try {
     await connection.open(role, role === "speaker" ? media : null, Boolean(state.has_view) && role === "speaker");
   } catch (error) {
-    throw error.status === 409 ? new Error(TAKEN) : error;
+    throw error.status === 409 ? new Error(say("turn.taken")) : error;
   }
+  if (role === "speaker" && connection.role) await beginWithChoice(showOverlay);
 }
 
 async function leave() {
@@ -191,7 +214,7 @@ function showMode() {
   mode = state.mode ?? "live";
   document.body.dataset.mode = mode;
   document.body.dataset.camera = state.wants_camera === false ? "unwanted" : "wanted";
-  at("talk").textContent = TEXTS[mode].talk;
+  at("talk").textContent = at("settings-start").textContent = TEXTS[mode].talk;
   at("hint").textContent = TEXTS[mode].hint;
 }
 
@@ -227,17 +250,22 @@ async function refresh() {
   if (connection.role) setRole(connection.role, state);
   if (!at("panel").hidden) show(at("metrics"), state, await measured(connection.line?.peer));
   reportErrors(() => followRecording(state.recording, connection.phase === "live"))();
+  reportErrors(() => followCaptions(state, Boolean(connection.role)))();
   await followPortrait(state.portrait, askedMs);
   if (generation !== connection.generation) return;
   if (connection.role === "viewer" && state.turn?.offered) reportErrors(() => start("speaker"))();
   else if (connection.role === "speaker" && state.you === "viewer") await watch();
 }
 
+// what is wrong with what answers, as a sentence
+const responderProblem = () =>
+  (connection.role && !["", "hearing", "thinking"].includes(state.responder_state ?? "") ? state.responder_state : "");
+
 // one after the other: a slow server gets no second request meanwhile
 async function pollState() {
   try {
     await refresh();
-    showCondition("");
+    showCondition(responderProblem());
     if (!begun) {
       begun = true;
       begin();
@@ -249,8 +277,8 @@ async function pollState() {
 }
 
 function dropped(file) {
-  if (connection.role !== "speaker") throw new Error("Start talking first, then drop it again.");
-  return file.type.startsWith("image/") ? changePortrait(file, showOverlay) : sendAudio(file);
+  if (connection.role !== "speaker") throw new Error(say("drop.too_early"));
+  return file.type.startsWith("image/") ? changePortrait(file, true, showOverlay) : sendAudio(file);
 }
 
 function listenToDrops() {
@@ -280,7 +308,7 @@ async function toggle(kind) {
   showStatus(greeting());
 }
 
-at("microphone").onclick = reportErrors(() => toggle("audio"));
+at("microphone").onclick = reportErrors(() => (holdsToTalk() && media.track("audio") ? latch() : toggle("audio")));
 at("camera").onclick = reportErrors(() => toggle("video"));
 at("record").onclick = reportErrors(() => (recording() ? stopRecording() : startRecording()));
 at("help-button").onclick = () => at("help").showModal();
@@ -291,10 +319,18 @@ window.addEventListener("pagehide", () => {
 });
 prepareComposer(media);
 preparePlayback();
-preparePortrait(showOverlay);
+prepareGallery(listens, showOverlay, render);
+prepareHold(media, listens, (isMode) => {
+  render();
+  if (isMode && listens()) showStatus(greeting());
+});
+prepareSettings(media, () => connection.phase === "ready", () => start("speaker"));
+prepareCaptions();
+prepareScreen();
 prepareFace(listens);
 prepareView();
 preparePanel();
+prepareShare();
 prepareToolbar();
 prepareTurns({ talk: () => start("speaker"), watch, free: () => !state.speaker });
 listenToKeys();
@@ -305,14 +341,14 @@ prepareTabs({
   yieldPlace: () => {
     starting = null;
     connection.close();
-    showNotice("You go on in another tab.");
+    showNotice(say("tabs.given_up"));
   },
 });
 
 // once the server has answered: what this page was doing before it was loaded again
 const begin = reportErrors(async () => {
   showStatus("");
-  const role = sessionStorage.getItem("role");
+  const role = tabStorage.getItem("role");
   if (role && (await mayGoOn())) await start(role);
 });
 pollState();

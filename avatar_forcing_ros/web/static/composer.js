@@ -2,6 +2,8 @@
 
 import { post, postJson } from "./api.js";
 import { at, press, reportErrors, showStatus } from "./page.js";
+import { chosenVoice } from "./voices.js";
+import { amount, say } from "./words.js";
 
 const MAX_TEXT_LENGTH = 1000; // the server's
 const NEAR_LENGTH = 900;
@@ -10,9 +12,9 @@ const MAX_CLIP_MS = 55000; // the server takes a minute
 let recorder = null;
 
 export async function sendAudio(blob) {
-  showStatus("Sending the sound…");
+  showStatus(say("say.sending"));
   const { waiting_s: waiting } = await post("/api/speak_audio", blob);
-  showStatus(`It has ${Math.ceil(waiting)} s to say.`);
+  showStatus(say("say.waiting", { time: amount(Math.ceil(waiting), "second") }));
 }
 
 function clipOf(track) {
@@ -46,11 +48,11 @@ async function toggleClip(media) {
   const own = media.track("audio")?.clone();
   const track = own ?? (await navigator.mediaDevices?.getUserMedia({ audio: true })
     .catch(() => null))?.getAudioTracks()[0];
-  if (!track) throw new Error("This browser gives no microphone to this page.");
+  if (!track) throw new Error(say("media.no_microphone"));
   track.enabled = true;
   clipOf(track);
   press("clip", true);
-  showStatus("Speak now. Press again when you are done, and it says it.");
+  showStatus(say("say.clip_speak"));
 }
 
 const typed = () => at("text").value.trim();
@@ -71,18 +73,19 @@ export function prepareComposer(media) {
   at("silence").onclick = reportErrors(async () => {
     dropClip();
     await post("/api/stop_speaking", "");
-    showStatus("It is silent.");
+    showStatus(say("silence.done"));
   });
   at("composer").onsubmit = reportErrors(async (event) => {
     event.preventDefault();
     const text = typed();
     if (!text) return;
     if (lengthOf(text) > MAX_TEXT_LENGTH)
-      throw new Error(`It says at most ${MAX_TEXT_LENGTH} characters at once; these are ${lengthOf(text)}.`);
+      throw new Error(say("say.too_long", { most: MAX_TEXT_LENGTH, length: lengthOf(text) }));
     at("text").value = "";
     showLength();
     try {
-      await postJson("/api/speak_text", { text });
+      const voice = await chosenVoice();
+      await postJson("/api/speak_text", voice ? { text, voice } : { text });
       showStatus("");
     } catch (error) {
       at("text").value ||= text;

@@ -2,6 +2,7 @@
 
 import { get, postJson } from "./api.js";
 import { at, reportErrors } from "./page.js";
+import { known, say } from "./words.js";
 
 const EYES_HIGH = 0.42; // of the picture's height, from its top: where a portrait's eyes are
 const EDGE_LEFT = 40; // degrees from straight ahead to a side of the picture
@@ -16,7 +17,9 @@ let opened = false; // as a list, by a touch or by its key
 let lookMs = -Infinity;
 let waiting = null;
 
-const titled = (name) => name[0].toUpperCase() + name.slice(1);
+// a name that has no word here is shown as it is
+const titled = (name) => (known(`expression.${name}`)
+  ? say(`expression.${name}`) : name[0].toUpperCase() + name.slice(1));
 
 export async function fillExpressions() {
   if (select.length > 1) return;
@@ -29,7 +32,7 @@ function draw() {
   const label = select.closest("label");
   const isNeutral = select.selectedIndex <= 0;
   label.classList.toggle("chosen", !isNeutral);
-  label.querySelector(".name").textContent = isNeutral ? "Express" : select.selectedOptions[0].text;
+  label.querySelector(".name").textContent = isNeutral ? say("express.name") : select.selectedOptions[0].text;
 }
 
 // what the server knows, in a state that was asked for at `askedMs`
@@ -75,7 +78,9 @@ function look(left, up) {
 // the picture fills its tile, which may cut off two sides; its right is the avatar's left
 function lookAtPoint({ clientX, clientY }) {
   const { left, top, width, height } = at("avatar").getBoundingClientRect();
-  const side = Math.max(width, height);
+  // on the full screen all of it is seen
+  const isWhole = getComputedStyle(at("avatar")).objectFit === "contain";
+  const side = isWhole ? Math.min(width, height) : Math.max(width, height);
   const [x, y] = [(clientX - left - width / 2) / side, (clientY - top - height / 2) / side + 0.5];
   look(2 * EDGE_LEFT * x, (EDGE_UP / EYES_HIGH) * (EYES_HIGH - y));
 }

@@ -1,13 +1,15 @@
 // Keys to buttons. While something is typed, letters are letters.
 
 import { lookByKey, openExpressions } from "./face.js";
+import { beginByKey, endByKey } from "./hold.js";
 import { at } from "./page.js";
-import { closePanel } from "./panel.js";
+import { closePanel, inPanel } from "./panel.js";
 import { moveFocus } from "./toolbar.js";
 
 const BUTTONS = {
-  m: ["microphone"], s: ["mute"], v: ["camera"], c: ["clip"], p: ["portrait"], r: ["record"],
-  h: ["hand-over", "request-turn"], f: ["metrics-button"], "?": ["help-button"],
+  m: ["microphone"], s: ["mute"], v: ["camera"], c: ["clip"], p: ["portrait-button", "first-portrait"],
+  r: ["record"], h: ["hand-over", "request-turn"], f: ["metrics-button"], "?": ["help-button"],
+  d: ["settings-button", "first-settings"], t: ["history-button"], g: ["full-screen"],
 };
 
 const visible = (id) => at(id).closest("label, button").checkVisibility();
@@ -20,10 +22,15 @@ function go(event) {
     return;
   }
   if (event.key === "Escape") {
+    if (document.fullscreenElement) return; // which the browser leaves
     // in the panel, or where nothing is to be silenced, it closes the panel
-    if ((at("panel").contains(event.target) || !visible("silence")) && closePanel()) return;
+    if ((inPanel(event.target) || !visible("silence")) && closePanel()) return;
     typing?.blur();
     if (typing !== at("expression") && visible("silence")) at("silence").click();
+    return;
+  }
+  if (!typing && event.key === " " && beginByKey(event.target)) {
+    event.preventDefault();
     return;
   }
   if (typing || event.repeat) return;
@@ -49,4 +56,9 @@ function go(event) {
   }
 }
 
-export const listenToKeys = () => document.addEventListener("keydown", go);
+export function listenToKeys() {
+  document.addEventListener("keydown", go);
+  document.addEventListener("keyup", (event) => {
+    if (event.key === " " && endByKey()) event.preventDefault();
+  });
+}

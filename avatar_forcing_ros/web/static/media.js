@@ -1,5 +1,8 @@
 // Your camera and microphone: opened, muted, turned off and on, and why one of them is not there.
 
+import { openDevices } from "./devices.js";
+import { say } from "./words.js";
+
 const WANTED = {
   audio: { echoCancellation: true, noiseSuppression: true },
   video: { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 25 } },
@@ -7,11 +10,10 @@ const WANTED = {
 const NAMES = { audio: "microphone", video: "camera" };
 // the reasons why there is none, each a sentence of its own
 const MISSING = {
-  none: (names) => `No ${names.join(" or ")} was found on this device.`,
-  refused: (names) =>
-    `You have not allowed the ${names.join(" and ")}. Do so at the address bar, then press the button again.`,
-  busy: (names) => `The browser could not start the ${names.join(" and ")}. Does another program use it?`,
-  insecure: (names) => `A browser gives the ${names.join(" and ")} to https or localhost alone.`,
+  none: (kinds) => say(`media.none.${kinds}`),
+  refused: (kinds) => say(`media.refused.${kinds}`),
+  busy: (kinds) => say(`media.busy.${kinds}`),
+  insecure: (kinds) => say(`media.insecure.${kinds}`),
 };
 const REASONS = {
   NotFoundError: "none", OverconstrainedError: "none", NotAllowedError: "refused", SecurityError: "refused",
@@ -26,7 +28,8 @@ async function permission(kind) {
   }
 }
 
-const listed = (kinds) => kinds.map((kind) => `the ${NAMES[kind]}`).reverse().join(" and ");
+// "audio", "video" or "both"
+const together = (kinds) => (kinds.length > 1 ? "both" : kinds[0]);
 
 export class Media {
   // `changed` is called when there is more or less than before; `asking(text)` while the browser
@@ -38,7 +41,10 @@ export class Media {
     this.wished = { audio: true, video: true };
     this.missing = { audio: "", video: "" }; // a reason, where one was asked for and is not there
     this.senders = {};
+    this.byHold = false; // the microphone is open while `held` alone
+    this.held = false;
     this.opening = false;
+    this.pending = null; // what is being opened
     this.closings = 0; // what is opened meanwhile is closed again
   }
 
@@ -56,11 +62,16 @@ export class Media {
     const gone = kinds.filter((kind) => this.wished[kind] && !this.track(kind) && this.missing[kind]);
     const reasons = [...new Set(gone.map((kind) => this.missing[kind]))];
     return reasons.map((reason) => MISSING[reason](
-      gone.filter((kind) => this.missing[kind] === reason).map((kind) => NAMES[kind]))).join(" ");
+      together(gone.filter((kind) => this.missing[kind] === reason)))).join(" ");
   }
 
   // what there is of both, as wished: one without the other, and nothing where there is none
   async open() {
+    this.pending = this.openWished();
+    await this.pending;
+  }
+
+  async openWished() {
     const kinds = ["audio", "video"].filter((kind) => this.wished[kind] && !this.track(kind));
     if (!kinds.length) return;
     const { closings } = this;
@@ -73,7 +84,7 @@ export class Media {
     if (closings !== this.closings) return;
     this.opening = true;
     this.asking(kinds.some((kind) => states[kind] === "prompt")
-      ? `Your browser asks: allow ${listed(kinds)}…` : `Opening ${listed(kinds)}…`);
+      ? say(`media.asking.${together(kinds)}`) : say(`media.opening.${together(kinds)}`));
     try {
       await this.ask(kinds, closings);
     } finally {
@@ -88,7 +99,7 @@ export class Media {
     let failure = null;
     try {
       const asked = Object.fromEntries(kinds.map((kind) => [kind, WANTED[kind]]));
-      const tracks = (await navigator.mediaDevices.getUserMedia(asked)).getTracks();
+      const tracks = (await openDevices(asked)).getTracks();
       tracks.forEach((track) => (closings === this.closings ? this.add(track) : track.stop()));
     } catch (error) {
       failure = REASONS[error.name] ?? "busy";
@@ -114,6 +125,7 @@ export class Media {
   add(track) {
     this.missing[track.kind] = "";
     this.stream.addTrack(track);
+    this.muteOrNot();
     track.onended = () => { // unplugged, or taken back
       this.missing[track.kind] = "busy";
       this.drop(track);
@@ -136,14 +148,47 @@ export class Media {
     const track = this.track(kind);
     this.wished[kind] = !this.on(kind);
     if (track && kind === "video") this.drop(track);
-    else if (track) track.enabled = this.wished[kind];
+    else if (track) this.muteOrNot();
     else await this.open();
     this.changed();
     if (this.wished[kind] && !this.on(kind)) throw new Error(this.why([kind]));
   }
 
+  muteOrNot() {
+    const track = this.track("audio");
+    if (track) track.enabled = this.byHold ? this.held : this.wished.audio || this.held;
+  }
+
+  // a button is held, or not any more
+  hold(on) {
+    this.held = on;
+    this.muteOrNot();
+    this.changed();
+  }
+
+  setByHold(on) {
+    this.byHold = on;
+    if (on) this.wished.audio = true;
+    this.hold(false);
+  }
+
+  // another device was chosen: in its place at once where there is one, or where one should be
+  async change(kind) {
+    const { closings } = this;
+    await this.pending;
+    const track = this.track(kind);
+    if (closings !== this.closings || !(track || (this.wished[kind] && this.missing[kind]))) return;
+    if (track) this.drop(track); // some give one at a time
+    this.opening = true;
+    await this.ask([kind], closings);
+    if (closings !== this.closings) return;
+    this.opening = false;
+    if (!this.track(kind)) throw new Error(MISSING[this.missing[kind]](kind));
+  }
+
   close() {
     this.closings += 1;
+    this.held = false;
     this.opening = false;
     this.asking("");
     this.senders = {};

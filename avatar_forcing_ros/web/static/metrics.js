@@ -1,10 +1,9 @@
 // The panel of metrics.
 
 import { received } from "./webrtc.js";
+import { amount, number, say } from "./words.js";
 
-const ms = (value) => (Number.isFinite(value) ? `${Math.round(value)} ms` : "–");
-const a = (value, unit, digits = 0) =>
-  (Number.isFinite(value) ? `${value.toFixed(digits)} ${unit}` : "–");
+const ms = (value) => amount(value, "millisecond");
 
 let before = null;
 
@@ -29,25 +28,25 @@ export async function measured(peer) {
 export function show(list, state, line) {
   const networkMs = (line.roundTripMs ?? NaN) / 2;
   const rows = [
-    ["From the moment to your screen", ms(state.playout_delay_ms + (state.graph_delay_ms ?? 0) + networkMs + (line.bufferMs ?? NaN))],
-    ["· made and shown by the server", ms(state.playout_delay_ms ?? NaN)],
-    ...(state.mode === "telepresence" ? [["· over the robot's network", ms(state.graph_delay_ms ?? NaN)]] : []),
-    ["· network", ms(networkMs)],
-    ["· waits in this browser", ms(line.bufferMs ?? NaN)],
-    ["Frames here", a(line.frameRate, "a second")],
-    ["Video data", a(line.kilobits, "kbit/s")],
-    ["A block is computed in", ms(state.compute_ms ?? NaN)],
-    ["· at worst (99 of 100)", ms(state.compute_p99_ms ?? NaN)],
-    ["Computes less, for lack of time", state.reduced ? "yes" : "no"],
-    ["Its motion is drawn with seed", state.seed],
-    ["Blocks skipped", state.skipped_blocks],
-    ["Blocks failed", state.failed_blocks],
-    [state.mode === "telepresence" ? "Face before the avatar" : "Your face",
-      state.face_visible ? "seen" : "not seen"],
+    [say("figures.delay"), ms(state.playout_delay_ms + (state.graph_delay_ms ?? 0) + networkMs + (line.bufferMs ?? NaN))],
+    [`· ${say("figures.delay_server")}`, ms(state.playout_delay_ms ?? NaN)],
+    ...(state.mode === "telepresence" ? [[`· ${say("figures.delay_robot")}`, ms(state.graph_delay_ms ?? NaN)]] : []),
+    [`· ${say("figures.delay_network")}`, ms(networkMs)],
+    [`· ${say("figures.delay_browser")}`, ms(line.bufferMs ?? NaN)],
+    [say("figures.frames"), say("figures.a_second", { number: number(line.frameRate) })],
+    [say("figures.data"), amount(line.kilobits, "kilobit-per-second")],
+    [say("figures.compute"), ms(state.compute_ms ?? NaN)],
+    [`· ${say("figures.compute_worst")}`, ms(state.compute_p99_ms ?? NaN)],
+    [say("figures.reduced"), state.reduced ? say("figures.yes") : say("figures.no")],
+    [say("figures.seed"), state.seed],
+    [say("figures.skipped"), state.skipped_blocks],
+    [say("figures.failed"), state.failed_blocks],
+    [state.mode === "telepresence" ? say("figures.face_telepresence") : say("figures.face"),
+      state.face_visible ? say("figures.seen") : say("figures.not_seen")],
     ...(state.wants_camera === false ? []
-      : [["Camera frames dropped", (state.camera_dropped ?? 0) + (state.dropped_user_frames ?? 0)]]),
-    ["Still to be said", a(state.waiting_avatar_audio_samples / 16000, "s", 1)],
-    ["Who watch", state.viewers],
+      : [[say("figures.camera_dropped"), (state.camera_dropped ?? 0) + (state.dropped_user_frames ?? 0)]]),
+    [say("figures.to_say"), amount(state.waiting_avatar_audio_samples / 16000, "second", 1)],
+    [say("figures.viewers"), state.viewers],
   ];
   list.replaceChildren(...rows.flatMap(([name, value]) => {
     const term = document.createElement("dt");

@@ -1,6 +1,8 @@
-// The avatar's audio on this device: on or off as was chosen here, or by default for the role.
+// The avatar's audio on this device: how loud, and on or off as was chosen here, or by default for the role.
 
 import { at, draw, press, reportErrors } from "./page.js";
+import { remember, remembered } from "./store.js";
+import { say } from "./words.js";
 
 const chosen = {}; // by role: whether it was turned on or off here
 let role = null;
@@ -14,7 +16,7 @@ function show() {
   at("avatar").muted = !on;
   at("unmute").hidden = !blocked;
   press("mute", !on);
-  draw("mute", on ? "sound" : "sound-off", on ? "Sound on" : "Sound off");
+  draw("mute", on ? "sound" : "sound-off", on ? say("avatar.sound_on") : say("avatar.sound_off"));
 }
 
 // who talks through the avatar would get their own speech back, and late
@@ -40,7 +42,26 @@ export function resetAudio() {
   show();
 }
 
+function setVolume(percent) {
+  at("avatar").volume = percent / 100;
+  at("volume").value = percent;
+  at("volume").style.setProperty("--share", `${percent}%`);
+}
+
 export function preparePlayback() {
+  setVolume(Number(remembered("volume") || 100));
+  const { volume } = at("avatar");
+  at("avatar").volume = 0.5;
+  at("volume").hidden = at("avatar").volume !== 0.5; // a phone whose own buttons alone set it
+  at("avatar").volume = volume;
+  at("volume").oninput = ({ target }) => {
+    setVolume(target.value);
+    remember("volume", target.value);
+    if (audioIsOn() === target.value > 0) return;
+    chosen[role] = target.value > 0;
+    blocked = false;
+    show();
+  };
   at("mute").onclick = at("unmute").onclick = reportErrors(() => {
     chosen[role] = !audioIsOn();
     blocked = false;

@@ -1,11 +1,14 @@
-// The avatar's portrait: the one it has, and a new one, shown before its face is found.
+// The avatar's portrait: the one it has, and another, shown before its face is found.
 
 import { getBlob, post } from "./api.js";
-import { at, reportErrors, showNotice, showStatus } from "./page.js";
+import { at, showNotice, showStatus } from "./page.js";
+import { say } from "./words.js";
 
 let shown; // the id of the one that is shown here; empty for the first, null where there is none yet
 let own = ""; // of the one that was chosen here
 let ownMs = 0; // states that were asked for earlier know nothing of it
+let choice = null; // the one to begin with: { image, send }; null for the server's first
+let setting = 0; // how many are being set
 
 function fill(image, blob) {
   const old = image.src;
@@ -24,7 +27,7 @@ export async function followPortrait(id, askedMs) {
   if (askedMs < ownMs) return;
   if (own && id !== own) {
     own = "";
-    showNotice("The server has begun anew, with its first portrait. Choose yours again.");
+    showNotice(say("portrait.reset"));
   }
   if (id === shown) return;
   const before = shown;
@@ -40,32 +43,74 @@ export async function followPortrait(id, askedMs) {
 
 export const forgetPortrait = () => { own = ""; };
 
-// `busy(text)` covers the avatar; without text it is uncovered
-export async function changePortrait(file, busy) {
+// what was chosen covers the server's face until a conversation begins with it
+export function showChoice(isBefore) {
+  if (!setting) at("preview").hidden = !(isBefore && choice);
+}
+
+async function preview(image) {
   try {
-    await fill(at("preview"), file);
+    await fill(at("preview"), image);
   } catch {
     at("preview").hidden = true;
-    throw new Error("That file is no image that this browser can show.");
+    throw new Error(say("portrait.bad"));
   }
-  busy("Looking for the face…");
-  showStatus("");
+}
+
+// `image` is a Blob that stands for it; `send` makes the avatar's face of it
+async function set({ image, send }, busy) {
+  setting += 1;
   try {
-    ({ portrait: own } = await post("/api/portrait", file));
+    await preview(image);
+    busy(say("portrait.looking"));
+    showStatus("");
+    ({ portrait: own } = await send());
     ownMs = performance.now();
     shown = own;
     await showPortrait();
-    showStatus("Here is the new face.");
+    showStatus(say("portrait.done"));
   } finally {
+    setting -= 1;
     busy("");
     at("preview").hidden = true;
   }
 }
 
-export function preparePortrait(busy) {
-  at("portrait").onchange = reportErrors(async (event) => {
-    const [file] = event.target.files;
-    event.target.value = "";
-    if (file) await changePortrait(file, busy);
-  });
+// `isThere`: a conversation goes on, which gets it at once; else the next one begins with it.
+// `busy(text)` covers the avatar; without text it is uncovered.
+async function choose(wanted, isThere, busy) {
+  if (isThere) {
+    await set(wanted, busy);
+    choice = wanted;
+    return;
+  }
+  await preview(wanted.image);
+  choice = wanted;
+}
+
+export const changePortrait = (file, isThere, busy) =>
+  choose({ image: file, send: () => post("/api/portrait", file) }, isThere, busy);
+
+// one of the server's own: its name, and its small image
+export const choosePortrait = (name, image, isThere, busy) => choose({ name, image,
+  send: () => post(`/api/portraits/${encodeURIComponent(name)}`, "") }, isThere, busy);
+
+// the name of the server's own that was chosen here; empty for the first, null for an image of one's own
+export const chosenName = () => (choice ? choice.name ?? null : "");
+
+// back to the first: `name` is its own
+export async function chooseFirst(name, image, isThere, busy) {
+  if (isThere) await choosePortrait(name, image, isThere, busy);
+  choice = null;
+}
+
+// a conversation has begun: with what was chosen before
+export async function beginWithChoice(busy) {
+  if (!choice || own) return;
+  try {
+    await set(choice, busy);
+  } catch (error) {
+    choice = null; // no face: the next one begins without it
+    throw error;
+  }
 }

@@ -2,6 +2,7 @@
 
 import { getFile, postJson } from "./api.js";
 import { at, draw, press, showStatus } from "./page.js";
+import { say } from "./words.js";
 
 let begunMs = null;
 let startedMs = 0;
@@ -32,7 +33,7 @@ export function recordingOver() {
   at("recorded").classList.remove("stopped");
   at("recorded").hidden = true;
   press("record", false);
-  draw("record", "record", "Record");
+  draw("record", "record", say("record.name"));
 }
 
 async function download({ dropped, problem }) {
@@ -42,8 +43,8 @@ async function download({ dropped, problem }) {
   link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
-  const lost = dropped ? ` ${dropped} frames are missing: the server was too busy.` : "";
-  showStatus(`Saved as ${name}.${lost}${problem ? ` ${problem}` : ""}`, Boolean(problem));
+  const lost = dropped ? say("record.missing", { count: dropped }) : "";
+  showStatus([say("record.saved", { name }), lost, problem].filter(Boolean).join(" "), Boolean(problem));
 }
 
 export async function startRecording() {
@@ -53,14 +54,14 @@ export async function startRecording() {
   press("record", true);
   tick();
   timer = setInterval(tick, 500);
-  showStatus("Recording. Press again to save it as MP4.");
+  showStatus(say("record.started"));
 }
 
 export async function stopRecording() {
   recordingOver();
-  showStatus("Saving the recording…");
+  showStatus(say("record.saving"));
   const state = await postJson("/api/record", { on: false });
-  if (!state.ready) throw new Error(state.problem || "Nothing was recorded.");
+  if (!state.ready) throw new Error(state.problem || say("record.nothing"));
   await download(state);
 }
 
@@ -75,5 +76,5 @@ export async function followRecording(state, isLive) {
   if (state.on || performance.now() - startedMs < 2000) return;
   recordingOver();
   if (state.ready) await download(state);
-  else showStatus(state.problem || "The recording was lost with the connection.", true);
+  else showStatus(state.problem || say("record.lost"), true);
 }

@@ -2,6 +2,7 @@
 
 import { key, setKey } from "./api.js";
 import { at } from "./page.js";
+import { tabStorage } from "./store.js";
 
 const ANSWER_MS = 250;
 const channel = new BroadcastChannel("avatar");
@@ -9,12 +10,12 @@ const channel = new BroadcastChannel("avatar");
 const newName = () => [...crypto.getRandomValues(new Uint32Array(4))].join("-");
 
 function rename() {
-  sessionStorage.setItem("tab", newName());
+  tabStorage.setItem("tab", newName());
   return name();
 }
 
 // a reloaded page keeps its name; a duplicate has that of the other
-const name = () => sessionStorage.getItem("tab") || rename();
+const name = () => tabStorage.getItem("tab") || rename();
 
 // what another tab of this name answers to `question`; null where there is none
 function ask(question) {
@@ -58,6 +59,6 @@ export async function mayGoOn() {
   }
   setKey("");
   rename();
-  sessionStorage.removeItem("role");
+  tabStorage.removeItem("role");
   return false;
 }

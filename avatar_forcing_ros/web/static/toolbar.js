@@ -1,9 +1,11 @@
 // The toolbar is one stop of the Tab key; arrows, Home and End go from button to button.
 
 import { at } from "./page.js";
+import "./words.js"; // which sets the direction
 
 const bar = document.querySelector("[role=toolbar]");
-const STEPS = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity };
+const ahead = document.documentElement.dir === "rtl" ? -1 : 1; // the next one is at the left there
+const STEPS = { ArrowLeft: -ahead, ArrowRight: ahead, Home: -Infinity, End: Infinity };
 let chosen = null; // the one that had the focus last
 let byPointer = false; // who clicks has the arrows for the avatar's eyes
 

@@ -2,24 +2,26 @@
 
 import { post } from "./api.js";
 import { at, reportErrors, showStatus } from "./page.js";
+import { say } from "./words.js";
 
 let asked = false;
 
 function showRequest(isTaken) {
-  at("request-turn").textContent = !isTaken ? "Start talking" : asked ? "Do not wait" : "Ask to talk";
+  at("request-turn").textContent = !isTaken ? say("start.talk")
+    : asked ? say("turn.withdraw") : say("turn.ask");
   at("request-turn").classList.toggle("primary", !isTaken || !asked);
 }
 
 // what the state says of the turn, for the role of this page
 export function showTurn({ turn, speaker, viewers }, role) {
   if (role === "speaker" && turn?.waiting && at("hand-over").hidden)
-    showStatus("Somebody would like to talk. You can hand over.");
+    showStatus(say("turn.wanted"));
   at("hand-over").hidden = !turn?.waiting;
   at("request-turn").hidden = !turn && speaker;
   asked = role === "viewer" && Boolean(turn?.asked);
   showRequest(speaker);
   const others = viewers - 1;
-  at("watchers").textContent = others > 0 ? `${others} more ${others > 1 ? "watch" : "watches"}` : "";
+  at("watchers").textContent = others > 0 ? say("turn.watchers", { count: others }) : "";
 }
 
 // `talk` and `watch` take the role; `free` says whether nobody talks
@@ -33,7 +35,7 @@ export function prepareTurns({ talk, watch, free }) {
     const { turn } = await post(withdraws ? "/api/withdraw_request" : "/api/request_turn", "");
     asked = turn.asked;
     showRequest(true);
-    showStatus(withdraws ? "You only watch." : "You have asked: the one who talks sees it.");
+    showStatus(withdraws ? say("turn.withdrawn") : say("turn.asked"));
   });
   at("hand-over").onclick = reportErrors(async () => {
     await post("/api/hand_over", "");

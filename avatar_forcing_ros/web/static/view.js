@@ -1,6 +1,7 @@
 // The robot's camera: as soon as no image comes a veil says so, and how old the last one is.
 
 import { at } from "./page.js";
+import { amount, say } from "./words.js";
 
 const STALE_MS = 700; // a camera gives ten or more a second
 const TICK_MS = 100;
@@ -10,9 +11,9 @@ let frames = 0;
 
 function age(ms) {
   const seconds = ms / 1000;
-  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 10) return amount(seconds, "second", 1);
   const [minutes, rest] = [Math.floor(seconds / 60), Math.floor(seconds % 60)];
-  return minutes ? `${minutes} min ${rest} s` : `${rest} s`;
+  return [minutes ? amount(minutes, "minute") : "", amount(rest, "second")].join(" ").trim();
 }
 
 function tick() {
@@ -30,8 +31,8 @@ function tick() {
   const oldMs = performance.now() - newestMs;
   at("veil").hidden = newestMs !== null && oldMs < STALE_MS;
   at("veil-text").textContent = newestMs === null
-    ? "Waiting for the robot's camera…" : "The robot's camera has stopped";
-  at("veil-age").textContent = newestMs === null ? "" : `This image is ${age(oldMs)} old.`;
+    ? say("view.waiting") : say("view.stopped");
+  at("veil-age").textContent = newestMs === null ? "" : say("view.age", { age: age(oldMs) });
 }
 
 export function prepareView() {

@@ -1,6 +1,7 @@
 // One WebRTC connection: the avatar comes in, camera and microphone go out.
 
 import { key, postNow, setKey } from "./api.js";
+import { say } from "./words.js";
 
 const GATHERING_MS = 2000; // longer than any address of this machine takes
 const JOINING_MS = 8000;
@@ -54,7 +55,7 @@ export async function call({ role, media, withView, tracks, signal }) {
     const answer = await postNow("/api/join", offer, { timeoutMs: JOINING_MS, signal });
     if (signal.aborted) {
       await postNow("/api/leave", "", { place: answer.key });
-      throw new Error("The call was given up.");
+      throw new Error(say("connection.given_up"));
     }
     setKey(answer.key);
     await peer.setRemoteDescription({ type: "answer", sdp: secondVideoApart(answer.sdp) });

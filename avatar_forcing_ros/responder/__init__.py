@@ -1,0 +1,1 @@
+"""An avatar that answers: what the user says becomes text, an answer, speech."""
