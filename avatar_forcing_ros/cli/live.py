@@ -15,6 +15,7 @@ from avatar_forcing_ros.cli.options import (
     avatar_config,
     server_config,
 )
+from avatar_forcing_ros.config import TRANSPARENT
 from avatar_forcing_ros.errors import ConfigError
 from avatar_forcing_ros.resources import user_path
 
@@ -60,7 +61,9 @@ def run(options: argparse.Namespace) -> None:
 
     endpoint = Endpoint.of(_with_token(server_config(options), options.make_token))
     config = avatar_config(options)
+    _check_background(config)
 
+    from avatar_forcing_ros.rig.backdrop import before_backdrop, load_backdrop
     from avatar_forcing_ros.runtime.avatar_process import AvatarProcess
     from avatar_forcing_ros.runtime.load import portrait_from_image
     from avatar_forcing_ros.web.backend import LiveBackend
@@ -74,13 +77,28 @@ def run(options: argparse.Namespace) -> None:
         return portrait_from_image(image, config, avatar.portrait_size_px)
 
     try:
+        backdrop = load_backdrop(config.background, avatar.portrait_size_px)
+        at_rest = partial(before_backdrop, backdrop=backdrop)
         serve_until_signal(
-            LiveBackend(avatar, find_face, config.live, partial(print, flush=True)),
+            LiveBackend(avatar, find_face, config.live, partial(print, flush=True), at_rest),
             endpoint,
             ready=lambda: _print_address(endpoint, with_link=options.make_token is not None),
         )
     finally:
         avatar.close()
+
+
+def _check_background(config: AvatarConfig) -> None:
+    """Raise ConfigError for a transparent one, which no browser is sent."""
+    if config.background == TRANSPARENT:
+        raise ConfigError(
+            "background",
+            expected="'portrait', a colour such as '#00b140' or an image file: WebRTC's video "
+            "is never transparent",
+            got=f"'{TRANSPARENT}'",
+            remedy="give the colour of the page around it, or green to be keyed; 'render' and "
+            "avatar_node can be transparent",
+        )
 
 
 def _with_token(config: ServerConfig, path: Path | None) -> ServerConfig:

@@ -111,13 +111,20 @@ class LiveBackend:
         find_face: Callable[[NDArray[np.uint8]], Portrait],
         config: LiveConfig | None = None,
         report: Callable[[str], None] = lambda line: None,
+        at_rest: Callable[[Portrait], NDArray[np.uint8]] = lambda portrait: portrait.image,
     ) -> None:
-        """`report` gets a line for whoever runs the server."""
+        """`report` gets a line for whoever runs the server.
+
+        `at_rest` draws a portrait as the avatar is shown, before the same background; it may take
+        its time, and is called once for each.
+        """
         self._avatar, self._find_face, self._config = avatar, find_face, config
         self._report = report
         self.now_ns = avatar.now_ns
         self.push_user_audio, self.push_user_frame = avatar.push_user_audio, avatar.push_user_frame
         self._first_portrait = avatar.portrait
+        self._at_rest = at_rest
+        self._first_image = self._image = at_rest(avatar.portrait)
         self._backlog = SpeechBacklog()
 
     @property
@@ -134,7 +141,7 @@ class LiveBackend:
 
     @property
     def portrait(self) -> NDArray[np.uint8]:
-        return self._avatar.portrait.image
+        return self._image
 
     def start(
         self, on_frame: Callable[[AvatarFrame], None], on_view: Callable[[VideoFrame], None]
@@ -165,9 +172,21 @@ class LiveBackend:
         self._avatar.push_gaze_target(target)
 
     def set_portrait(self, image: NDArray[np.uint8]) -> Future[None]:
-        return self._avatar.set_portrait(self._find_face(image))
+        portrait = self._find_face(image)
+        return self._show(portrait, self._at_rest(portrait))
 
     def restore_portrait(self) -> None:
         """Go back to the portrait of the beginning; nobody waits for it."""
         if self._avatar.portrait is not self._first_portrait:
-            self._avatar.set_portrait(self._first_portrait)
+            self._show(self._first_portrait, self._first_image)
+
+    def _show(self, portrait: Portrait, image: NDArray[np.uint8]) -> Future[None]:
+        """Go on with `portrait`, which is `image` at rest."""
+
+        def keep(done: Future[None]) -> None:
+            if not done.cancelled() and done.exception() is None:
+                self._image = image
+
+        answer = self._avatar.set_portrait(portrait)
+        answer.add_done_callback(keep)
+        return answer

@@ -22,7 +22,7 @@ from std_srvs.srv import Trigger
 
 from avatar_forcing_ros.media import AvatarBlock
 from avatar_forcing_ros.nodes.avatar_node import AvatarNode
-from avatar_forcing_ros.nodes.convert_image import rgb_to_image
+from avatar_forcing_ros.nodes.convert_image import pixels_to_image
 from avatar_forcing_ros.nodes.graph_backend import status_of
 from avatar_forcing_ros.nodes.interface import BURST_S, SMALL_MESSAGE_MS, TABLE, TOPICS
 from avatar_forcing_ros.nodes.ros4hri import hri_message
@@ -237,10 +237,10 @@ def test_services(robot: Robot, avatar: Set) -> None:
 
 def bad_messages(robot: Robot) -> dict[str, tuple[Any, Any]]:
     """A message for each way of being wrong, and its publisher, by what is counted."""
-    good = rgb_to_image(np.zeros((64, 64, 3), np.uint8), robot.header())
+    good = pixels_to_image(np.zeros((64, 64, 3), np.uint8), robot.header())
 
     def image(**changes: Any) -> Any:
-        msg = rgb_to_image(np.zeros((64, 64, 3), np.uint8), robot.header())
+        msg = pixels_to_image(np.zeros((64, 64, 3), np.uint8), robot.header())
         for name, value in changes.items():
             setattr(msg, name, value)
         return msg
@@ -289,9 +289,9 @@ def test_a_camera_that_stops_and_returns(robot: Robot, avatar: Set) -> None:
         while robot.got["avatar/state"][-1].face_visible != visible:
             assert time.monotonic() < deadline
             if visible:
-                robot.camera.publish(rgb_to_image(face, robot.header()))
+                robot.camera.publish(pixels_to_image(face, robot.header()))
             else:
-                robot.camera.publish(rgb_to_image(np.zeros_like(face), robot.header()))
+                robot.camera.publish(pixels_to_image(np.zeros_like(face), robot.header()))
             robot.some("avatar/motion", 1)
 
     watched(True)
