@@ -312,4 +312,6 @@ def pixels_to_compressed(pixels: Pixels, header: Any, quality: int = JPEG_QUALIT
 def _require_pixels(pixels: Pixels) -> None:
     is_colour = pixels.ndim == 3 and pixels.shape[2] in (3, 4)
     if pixels.dtype != np.uint8 or not is_colour or not pixels.size:
-        raise ValueError(f"expected uint8 [H, W, 3 or 4], got {pixels.dtype} {pixels.shape}")
+        raise ValueError(
+            f"expected uint8 [H, W, 3] or [H, W, 4], got {pixels.dtype} {pixels.shape}"
+        )

@@ -21,8 +21,8 @@ from avatar_forcing_ros.rig.layers import Layers
 Image = NDArray[np.uint8]
 Array = NDArray[np.float32]
 
-_BAND = 3 / 512  # of the side: as far as that a matte's outline may be wrong
-_RIM = 3 / 512  # of the side, inside of the outline, whose colours are not yet trusted
+_BAND = 5 / 512  # of the side: as far as that a matte's outline may be wrong
+_RIM = 8 / 512  # of the side, inside of the outline, whose colours are not yet trusted
 _SPARE = 8 / 512  # of the side, past the outline, where there is colour for whoever scales it
 _PLAIN = 40.0  # grey levels between person and background that tell them apart half
 _TEXTURE_REACH = 6 / 512  # of the side, over which the background's texture is measured
@@ -72,7 +72,7 @@ def cut_out(layers: Layers, *, straight: bool) -> CutOut:
     beyond = fill_smoothly(image, inside.astype(np.float32))
     alpha = _share(image, beyond, behind, matte)
     own = smooth_step((alpha - 0.8) / 0.2)
-    sure = cv2.erode((matte > 0.9).astype(np.float32), _disc(0.6 * _RIM * side))
+    sure = cv2.erode((matte > 0.9).astype(np.float32), _disc(0.4 * _RIM * side))
     own *= cv2.GaussianBlur(sure, (0, 0), side / 512.0)
     near = cv2.dilate((alpha > 0.5 / 255.0).astype(np.float32), _disc(_SPARE * side))
     # no colour where nothing is: files are smaller, and what ignores alpha shows black

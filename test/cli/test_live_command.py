@@ -24,6 +24,8 @@ from avatar_forcing_ros.web.share_link import qr_code, share_link
         (["--token-file", "none.txt"], "make one with"),
         (["--tls-cert", "none.pem"], "as PEM files"),
         (["--tls-key", "none.pem"], "as PEM files"),
+        (["--background", "transparent"], "give the colour of the page around it"),
+        (["--background", "#12345"], "a colour such as '#00b140' or an image file"),
     ],
 )
 def test_unsafe_or_wrong_flags_are_reported(

@@ -22,7 +22,7 @@ from std_srvs.srv import Trigger
 
 from avatar_forcing_ros.media import AvatarBlock
 from avatar_forcing_ros.nodes.avatar_node import AvatarNode
-from avatar_forcing_ros.nodes.convert_image import pixels_to_image
+from avatar_forcing_ros.nodes.convert_image import compressed_to_rgb, pixels_to_image
 from avatar_forcing_ros.nodes.graph_backend import status_of
 from avatar_forcing_ros.nodes.interface import BURST_S, SMALL_MESSAGE_MS, TABLE, TOPICS
 from avatar_forcing_ros.nodes.ros4hri import hri_message
@@ -57,6 +57,20 @@ def test_every_frame_goes_to_all_topics_with_one_stamp(robot: Robot, avatar: Set
         "jaw",
     ]
     assert len(robot.got["avatar/markers"][-1].markers) == 5
+
+
+def test_a_transparent_head_is_rgba8_and_before_black_where_it_is_compressed(
+    robot: Robot, avatar: Set
+) -> None:
+    started(avatar, background="transparent")
+    (image,) = robot.some("avatar/image_raw", 1)
+    assert (image.width, image.height, image.encoding, image.step) == (128, 128, "rgba8", 512)
+    alpha = np.frombuffer(image.data, np.uint8).reshape(128, 128, 4)[..., 3]
+    assert (alpha[0, 0], alpha[64, 64]) == (0, 255)
+    (coded,) = robot.some("avatar/image_raw/compressed", 1)
+    pixels = compressed_to_rgb(coded)
+    assert pixels[:10, :10].max() < 8
+    assert pixels[64, 64].max() > 60
 
 
 def test_speech_moves_the_mouth_and_the_state(robot: Robot, avatar: Set) -> None:

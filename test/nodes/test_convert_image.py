@@ -197,6 +197,17 @@ def test_pixels_of_another_kind_are_refused(pixels: np.ndarray) -> None:
         pixels_to_compressed(pixels, Header())
 
 
+def test_alpha_is_published_as_rgba8_and_before_black_as_jpeg() -> None:
+    pixels = np.dstack([photo(), np.zeros(photo().shape[:2], np.uint8)])
+    pixels[:, : pixels.shape[1] // 2, 3] = 255
+    msg = pixels_to_image(pixels, Header())
+    assert (msg.encoding, msg.step) == ("rgba8", 4 * msg.width)
+    assert bytes(msg.data) == pixels.tobytes()
+    assert (image_to_rgb(msg) == pixels[..., :3]).all()
+    shown = compressed_to_rgb(pixels_to_compressed(pixels, Header(), 95)).astype(int)
+    assert np.abs(shown - pixels[..., :3] * (pixels[..., 3:] > 0)).mean() < 6
+
+
 def test_quality_out_of_range_is_refused() -> None:
     with pytest.raises(ValueError, match="1 to 100"):
         pixels_to_compressed(photo(), Header(), 0)
