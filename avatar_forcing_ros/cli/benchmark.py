@@ -80,9 +80,11 @@ def _graph(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
 def _live(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from avatar_forcing_ros.benchmarks.web import as_table, run_live_benchmark
+    from avatar_forcing_ros.web.backend import check_background
 
-    seconds = _seconds(options, 600.0, at_least=5)
-    metrics = run_live_benchmark(avatar_config(options), seconds, _report)
+    seconds, config = _seconds(options, 600.0, at_least=5), avatar_config(options)
+    check_background(config.background)
+    metrics = run_live_benchmark(config, seconds, _report)
     return metrics, as_table(metrics)
 
 

@@ -15,7 +15,6 @@ from avatar_forcing_ros.cli.options import (
     avatar_config,
     server_config,
 )
-from avatar_forcing_ros.config import TRANSPARENT
 from avatar_forcing_ros.errors import ConfigError
 from avatar_forcing_ros.resources import user_path
 
@@ -57,11 +56,12 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Serve until SIGINT or SIGTERM."""
+    from avatar_forcing_ros.web.backend import check_background
     from avatar_forcing_ros.web.serving import Endpoint, serve_until_signal
 
     endpoint = Endpoint.of(_with_token(server_config(options), options.make_token))
     config = avatar_config(options)
-    _check_background(config)
+    check_background(config.background)
 
     from avatar_forcing_ros.rig.backdrop import before_backdrop, load_backdrop
     from avatar_forcing_ros.runtime.avatar_process import AvatarProcess
@@ -86,19 +86,6 @@ def run(options: argparse.Namespace) -> None:
         )
     finally:
         avatar.close()
-
-
-def _check_background(config: AvatarConfig) -> None:
-    """Raise ConfigError for a transparent one, which no browser is sent."""
-    if config.background == TRANSPARENT:
-        raise ConfigError(
-            "background",
-            expected="'portrait', a colour such as '#00b140' or an image file: WebRTC's video "
-            "is never transparent",
-            got=f"'{TRANSPARENT}'",
-            remedy="give the colour of the page around it, or green to be keyed; 'render' and "
-            "avatar_node can be transparent",
-        )
 
 
 def _with_token(config: ServerConfig, path: Path | None) -> ServerConfig:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar_forcing_ros.config import LiveConfig
+from avatar_forcing_ros.config import TRANSPARENT, LiveConfig
+from avatar_forcing_ros.errors import ConfigError
 from avatar_forcing_ros.media import AudioChunk, AvatarFrame, VideoFrame
 from avatar_forcing_ros.rig.expressions import Expression
 from avatar_forcing_ros.runtime.speech_backlog import SpeechBacklog
@@ -93,6 +94,19 @@ class AvatarBackend(Protocol):
 
     def restore_portrait(self) -> None:
         """Go back to the face of the beginning; takes as long as that does."""
+
+
+def check_background(background: str) -> None:
+    """Raise ConfigError for a setting that no browser can be sent."""
+    if background == TRANSPARENT:
+        raise ConfigError(
+            "background",
+            expected="'portrait', a colour such as '#00b140' or an image file: WebRTC's video "
+            "is never transparent",
+            got=f"'{TRANSPARENT}'",
+            remedy="give the colour of the page around it, or green to be keyed; 'render' and "
+            "avatar_node can be transparent",
+        )
 
 
 class LiveBackend:
