@@ -26,6 +26,7 @@ except ImportError:  # it comes with ROS distributions alone, built for their Py
 
 Pixels = NDArray[np.uint8]
 
+AVATAR_IMAGE = "avatar/image_raw"
 MAX_SIDE_PX = 8192
 MAX_PIXELS = 64_000_000
 
@@ -67,7 +68,22 @@ def image_transport(topic: str, transport: str) -> tuple[str, Any, Callable[[Any
     """Topic, message class and conversion to RGB by `transport`: raw or compressed."""
     if transport == "compressed":
         return f"{topic}/compressed", CompressedImage, compressed_to_rgb
-    return topic, Image, image_to_rgb
+    return topic, Image, avatar_to_rgb if topic == AVATAR_IMAGE else image_to_rgb
+
+
+def avatar_to_rgb(msg: Any) -> Pixels:
+    """As `image_to_rgb`; a head that is transparent around (``rgba8``) is shown before black.
+
+    Alpha of a camera's image says nothing: some drivers leave it 0.
+    """
+    rgb = image_to_rgb(msg)
+    if msg.encoding != "rgba8":
+        return rgb
+    return _before_black(rgb, _rows(msg).reshape(*rgb.shape[:2], 4)[..., 3])
+
+
+def _before_black(colours: Pixels, alpha: Pixels) -> Pixels:
+    return np.asarray(cv2.multiply(colours, cv2.merge([alpha] * 3), scale=1.0 / 255.0), np.uint8)
 
 
 def image_to_rgb(msg: Any) -> Pixels:
@@ -299,10 +315,11 @@ def pixels_to_compressed(pixels: Pixels, header: Any, quality: int = JPEG_QUALIT
     if not 1 <= quality <= 100:
         raise ValueError(f"expected a JPEG quality of 1 to 100, got {quality}")
     if pixels.shape[2] == 4:
-        bgr = cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGR)
-        bgr = cv2.multiply(bgr, cv2.merge([pixels[..., 3]] * 3), scale=1.0 / 255.0)
+        bgr = _before_black(
+            np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGR), np.uint8), pixels[..., 3]
+        )
     else:
-        bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+        bgr = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), np.uint8)
     _, coded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
     data = array.array("B")
     data.frombytes(coded.data)

@@ -24,6 +24,7 @@ from avatar_forcing_ros.nodes.convert_image import (
     ENCODINGS,
     compressed_to_rgb,
     image_to_rgb,
+    image_transport,
     pixels_to_compressed,
     pixels_to_image,
 )
@@ -204,8 +205,14 @@ def test_alpha_is_published_as_rgba8_and_before_black_as_jpeg() -> None:
     assert (msg.encoding, msg.step) == ("rgba8", 4 * msg.width)
     assert bytes(msg.data) == pixels.tobytes()
     assert (image_to_rgb(msg) == pixels[..., :3]).all()
+    before_black = pixels[..., :3] * (pixels[..., 3:] > 0)
     shown = compressed_to_rgb(pixels_to_compressed(pixels, Header(), 95)).astype(int)
-    assert np.abs(shown - pixels[..., :3] * (pixels[..., 3:] > 0)).mean() < 6
+    assert np.abs(shown - before_black).mean() < 6
+    _, _, to_rgb = image_transport("avatar/image_raw", "raw")
+    assert (to_rgb(msg) == before_black).all()
+    assert (to_rgb(pixels_to_image(photo(), Header())) == photo()).all()
+    _, _, to_rgb = image_transport("user/image", "raw")  # a camera's alpha says nothing
+    assert (to_rgb(msg) == pixels[..., :3]).all()
 
 
 def test_quality_out_of_range_is_refused() -> None:
