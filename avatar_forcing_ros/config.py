@@ -8,10 +8,13 @@ is in `node_config`.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from avatar_forcing_ros.resources import user_path
 from avatar_forcing_ros.settings import Config, part, setting
 from avatar_forcing_ros.strict import current_names, from_mapping, merged, require
 
@@ -21,6 +24,19 @@ MOTION_SPACES = ("rig", "latent")
 AUDIO_ENCODERS = ("mel", "wav2vec2")
 PRECISIONS = ("auto", "float32", "bfloat16")
 SAMPLED = {"live": True, "of_preset": True}
+PORTRAIT_BACKGROUND, TRANSPARENT = "portrait", "transparent"
+
+
+def is_colour(background: str) -> bool:
+    """Whether the setting `background` is a colour, ``#rrggbb``."""
+    return re.fullmatch("#[0-9a-fA-F]{6}", background) is not None
+
+
+def background_file(background: str) -> Path | None:
+    """The image file that the setting `background` names, if it does."""
+    named = background in (PORTRAIT_BACKGROUND, TRANSPARENT) or is_colour(background)
+    return None if named else user_path(background)
+
 
 # tables of settings
 # fmt: off
@@ -234,6 +250,8 @@ class AvatarConfig(Config):
     face_landmarker: str = setting("", "FaceLandmarker's model file to track faces with; empty: "
         "the models inside mediapipe, else what 'avatar-forcing weights fetch face' downloaded",
         file=True)
+    background: str = setting(PORTRAIT_BACKGROUND, "what is behind the head: portrait, its own; "
+        "transparent; a colour #rrggbb; or an image file; paper draws its own alone")
     image_size_px: int = setting(512, "side of the square frames; paper draws at 512 alone",
         unit="px", low=128, high=2048, step=2)
     device: str = setting("auto", "where the networks run: cpu, cuda, cuda:0 …; auto: CUDA for "
@@ -257,6 +275,13 @@ class AvatarConfig(Config):
         super().__post_init__()
         if self.sampling is None:
             object.__setattr__(self, "sampling", PRESETS[self.preset].sampling)
+        text = self.background
+        fits = is_colour(text) if text.startswith("#") else bool(text)
+        require("background", text, "'portrait', 'transparent', a colour such as '#00b140' or an "
+            "image file", fits)
+        fits = self.preset != "paper" or text == PORTRAIT_BACKGROUND
+        require("background", text, "'portrait' with the preset 'paper', whose decoder draws the "
+            "background with the face", fits)
 
 
 @dataclass(frozen=True)

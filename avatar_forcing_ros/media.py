@@ -72,10 +72,11 @@ class AvatarBlock:
 class AvatarFrame:
     """One frame, 40 ms, of a live avatar; the only kind of frame that leaves the runtime.
 
-    `stamp_ns` is on the clock of the inputs' stamps. `pixels` ``[S, S, 3]`` uint8 RGB; None: the
-    last image stays. `audio` ``[640]`` float32 at 16 kHz is the avatar's; `robot_audio`, of the
-    same shape, is what a robot's microphone records meanwhile, where there is one. `latent`
-    ``[D]`` and `coefficients` ``[K]`` are the motion, None where only image and audio are known.
+    `stamp_ns` is on the clock of the inputs' stamps. `pixels` ``[S, S, 3]`` uint8 RGB, or
+    ``[S, S, 4]`` RGBA whose colours are not times alpha; None: the last image stays. `audio`
+    ``[640]`` float32 at 16 kHz is the avatar's; `robot_audio`, of the same shape, is what a
+    robot's microphone records meanwhile, where there is one. `latent` ``[D]`` and `coefficients`
+    ``[K]`` are the motion, None where only image and audio are known.
     """
 
     stamp_ns: int

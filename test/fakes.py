@@ -29,6 +29,7 @@ class FakeCodec:
     """
 
     fit: ClassVar[dict[str, float]] = {}
+    has_alpha = False
     reference = np.zeros(TINY.motion_dim, np.float32)
 
     def __init__(self, size_px: int = 1, grey: int = 0) -> None:

@@ -209,8 +209,23 @@ def test_an_output_that_cannot_be_written_is_reported(
     assert "can be written" in one_line(capsys)
 
 
+def test_a_transparent_head_is_rendered(
+    speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ("--avatar-audio", speech, "--image-size-px", 128, "--background", "transparent")
+    assert run("render", *flags, "-o", tmp_path / "out.mp4") == 1
+    assert "can be transparent: .webm" in one_line(capsys)
+    assert run("render", *flags, "-o", tmp_path / "frames" / "%02d.png") == 0
+    names = sorted(path.name for path in (tmp_path / "frames").iterdir())
+    assert names == [*(f"{k:02d}.png" for k in range(FRAMES + DELAY)), "audio.wav"]
+    last = cv2.imread(str(tmp_path / "frames" / names[-2]), cv2.IMREAD_UNCHANGED)
+    assert last is not None
+    assert last.shape == (128, 128, 4)
+    assert (last[0, 0, 3], last[64, 64, 3]) == (0, 255)
+
+
 @pytest.mark.parametrize("name", ["out.avi", "out"])
-def test_only_mp4_is_written(
+def test_only_known_formats_are_written(
     name: str, speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("render", "--avatar-audio", speech, "-o", tmp_path / name) == 1

@@ -200,7 +200,7 @@ def _images(session: Session, repeats: int) -> dict[str, Percentiles]:
         repeats,
         "renderer",
     )
-    frames = [VideoFrame(p, i * FRAME_PERIOD_NS) for i, p in enumerate(drawn)]
+    frames = [VideoFrame(_rgb(p), i * FRAME_PERIOD_NS) for i, p in enumerate(drawn)]
     session.codec.encode_user(frames[0])
     tracking = _times(lambda i: session.codec.encode_user(frames[i]), repeats, "tracker")
     session.reset()
@@ -213,8 +213,13 @@ def user_faces(session: Session) -> tuple[Image, Image]:
     other = _moves(session, 1)[0]
     if session.engine.config.motion_space == "rig":
         other = coefficients.vector(smile_left=0.8, smile_right=0.8)
-    still, smiling = session.codec.decode(np.stack([rest, other]))
+    still, smiling = _rgb(session.codec.decode(np.stack([rest, other])))
     return still, smiling
+
+
+def _rgb(images: Image) -> Image:
+    """`images` ``[..., C]`` as a camera takes them, without alpha."""
+    return np.ascontiguousarray(images[..., :3])
 
 
 def _moves(session: Session, count: int) -> NDArray[np.float32]:
@@ -232,7 +237,7 @@ def _moves(session: Session, count: int) -> NDArray[np.float32]:
 def _end_to_end(session: Session, speech: Speech, repeats: int) -> Percentiles:
     """Audio and images of a block in, motion and frames out; the avatar's user is the avatar."""
     frames = session.engine.config.block_frames
-    image = session.codec.decode(session.codec.reference[None])[0]
+    image = _rgb(session.codec.decode(session.codec.reference[None])[0])
 
     def work(i: int) -> None:
         first = session.next_frame

@@ -88,10 +88,12 @@ def _graph(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
 def _live(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from avatar_forcing_ros.benchmarks.web import run_live_benchmark
     from avatar_forcing_ros.benchmarks.web_metrics import as_table
+    from avatar_forcing_ros.web.backend import check_background
 
-    seconds = _seconds(options, 600.0, at_least=5)
+    seconds, config = _seconds(options, 600.0, at_least=5), avatar_config(options)
     require("--busy", options.busy, "0 or more", options.busy >= 0)
-    metrics = run_live_benchmark(avatar_config(options), seconds, _report, busy=options.busy)
+    check_background(config.background)
+    metrics = run_live_benchmark(config, seconds, _report, busy=options.busy)
     return metrics, as_table(metrics)
 
 

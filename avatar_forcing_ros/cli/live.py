@@ -61,16 +61,19 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Serve until SIGINT or SIGTERM."""
+    from avatar_forcing_ros.web.backend import check_background
     from avatar_forcing_ros.web.serving import Endpoint, serve_until_signal
 
     server = _with_token(server_config(options), options.make_token)
     config, speech = avatar_config(options), speech_config(options)
+    check_background(config.background)
     endpoint = _with_portraits(Endpoint.of(server), server, config)
 
     from avatar_forcing_ros.responder.partner import partner_of
 
     partner = partner_of(responder_config(options))
 
+    from avatar_forcing_ros.rig.backdrop import before_backdrop, load_backdrop
     from avatar_forcing_ros.runtime.avatar_process import AvatarProcess
     from avatar_forcing_ros.runtime.load import load_face, portrait_from_image
     from avatar_forcing_ros.runtime.speech_synthesis import ProgramSynthesizer
@@ -90,8 +93,10 @@ def run(options: argparse.Namespace) -> None:
 
     report = partial(print, flush=True)
     try:
+        backdrop = load_backdrop(config.background, avatar.portrait_size_px)
+        at_rest = partial(before_backdrop, backdrop=backdrop)
         serve_until_signal(
-            LiveBackend(avatar, find_face, config.live, report, load_portrait),
+            LiveBackend(avatar, find_face, config.live, report, load_portrait, at_rest),
             endpoint,
             ready=lambda: _print_address(endpoint, with_link=options.make_token is not None),
             synthesizer=synthesizer,

@@ -11,7 +11,7 @@ from typing import Any
 
 from avatar_forcing_ros.cli.options import add_avatar_options, avatar_config
 from avatar_forcing_ros.cli.terminal import ProgressBar
-from avatar_forcing_ros.config import AvatarConfig
+from avatar_forcing_ros.config import TRANSPARENT, AvatarConfig, background_file
 from avatar_forcing_ros.errors import ConfigError, OutputError
 from avatar_forcing_ros.resources import user_path
 from avatar_forcing_ros.rig.expressions import EXPRESSIONS
@@ -31,7 +31,7 @@ def add_render(commands: Any) -> None:
         "render",
         help="render your own files to a video",
         description="A portrait, what it says, and (if you like) the audio and video of the "
-        "person it talks with, to an MP4 at 25 frames a second. The same inputs and seed give "
+        "person it talks with, to a video at 25 frames a second. The same inputs and seed give "
         "the same motion, bit for bit.",
     )
     files = render.add_argument_group("files")
@@ -51,7 +51,15 @@ def add_render(commands: Any) -> None:
         help="the person's motion, instead of a video: a .csv of Live Link Face (ARKit), a .json "
         "of VRM 1.0 weights or an .npz that --motion has written",
     )
-    files.add_argument("-o", "--output", type=user_path, required=True, metavar="OUT.mp4")
+    files.add_argument(
+        "-o",
+        "--output",
+        type=user_path,
+        required=True,
+        metavar="OUT.mp4",
+        help="its ending tells the format: .mp4 (H.264); .webm (VP9), .mov (ProRes 4444) and "
+        "FOLDER/%%05d.png (with audio.wav beside) keep a transparent background",
+    )
     files.add_argument(
         "--motion",
         type=user_path,
@@ -153,19 +161,15 @@ def _run_render(options: argparse.Namespace) -> None:
 def _check_output(options: argparse.Namespace, config: AvatarConfig) -> None:
     """Refuse outputs that would mislead a player or overwrite an input, and flags that clash."""
     from avatar_forcing_ros.media_files.motion_files import check_motion_ending
+    from avatar_forcing_ros.media_files.video_outputs import check_video_output
 
     _check_user(options, config)
-    if options.output.suffix.lower() != ".mp4":
-        raise OutputError(
-            f"output {options.output}",
-            expected="a name that ends in .mp4",
-            got=options.output.suffix or "no ending",
-            remedy="rename it",
-        )
+    check_video_output(options.output, has_alpha=config.background == TRANSPARENT)
     portrait = Path(config.portrait) if config.portrait else None
     weights = Path(config.weights) if config.weights else None
+    behind = background_file(config.background)
     taken = [options.avatar_audio, options.user_audio, options.user_video, options.user_motion]
-    others = (options.landmarks, options.config, portrait, weights)
+    others = (options.landmarks, options.config, portrait, weights, behind)
     taken = [p.resolve() for p in (*taken, *others) if p]
     for path in filter(None, (options.output, options.motion, options.json)):
         if path.resolve() in taken:

@@ -6,9 +6,10 @@ import contextlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import av
 import cv2
@@ -20,6 +21,7 @@ from avatar_forcing_ros.errors import OutputError
 from avatar_forcing_ros.media_files.reserved_file import ReservedFile
 from avatar_forcing_ros.timebase import FRAME_RATE_HZ, SAMPLE_RATE_HZ, samples_to_frames
 
+_Writer = TypeVar("_Writer", bound="VideoWriter")
 AUDIO_BIT_RATE = 96_000
 CONSTANT_RATE_FACTOR = "20"
 
@@ -55,24 +57,61 @@ def save_image(pixels: NDArray[np.uint8], path: Path) -> None:
         part.write_bytes(data.tobytes())
 
 
-class Mp4Writer:
-    """H.264 and AAC at the project's rates; use as a context manager."""
+@dataclass(frozen=True)
+class VideoFormat:
+    """Container and codecs, FFmpeg's names; `alpha_pixels` is empty where alpha is lost."""
 
-    def __init__(self, file: Path | ReservedFile, width_px: int, height_px: int) -> None:
+    container: str
+    video: str
+    options: dict[str, str]
+    pixels: str
+    alpha_pixels: str
+    audio: str
+    audio_bit_s: int
+
+
+MP4 = VideoFormat(
+    "mp4",
+    "libx264",
+    {"crf": CONSTANT_RATE_FACTOR, "preset": "veryfast"},
+    "yuv420p",
+    "",
+    "aac",
+    AUDIO_BIT_RATE,
+)
+
+
+class VideoWriter:
+    """Video and audio in a container at the project's rates; use as a context manager."""
+
+    def __init__(
+        self,
+        file: Path | ReservedFile,
+        width_px: int,
+        height_px: int,
+        form: VideoFormat,
+        *,
+        has_alpha: bool = False,
+    ) -> None:
+        """`has_alpha`: frames are RGBA, which only formats with `alpha_pixels` keep."""
         path_or_file = str(file) if isinstance(file, Path) else file
-        self._container = av.open(path_or_file, "w", format="mp4")
-        self._video = self._container.add_stream(
-            "libx264", FRAME_RATE_HZ, {"crf": CONSTANT_RATE_FACTOR, "preset": "veryfast"}
-        )
+        self._container = av.open(path_or_file, "w", format=form.container)
+        video = self._container.add_stream(form.video, FRAME_RATE_HZ, form.options)
+        self._video = cast(av.VideoStream, video)
         self._video.width, self._video.height = width_px, height_px
-        self._video.pix_fmt = "yuv420p"
+        self._video.pix_fmt = form.alpha_pixels if has_alpha else form.pixels
+        if has_alpha and form.container == "webm":
+            self._video.metadata["alpha_mode"] = "1"  # or players take no notice of it
         self._video.thread_count = 1  # the same file every time, and a core left for the avatar
-        self._audio = self._container.add_stream("aac", SAMPLE_RATE_HZ, layout="mono")
-        self._audio.bit_rate = AUDIO_BIT_RATE
+        audio = self._container.add_stream(form.audio, SAMPLE_RATE_HZ, layout="mono")
+        self._audio = cast(av.AudioStream, audio)
+        if form.audio_bit_s:
+            self._audio.bit_rate = form.audio_bit_s
+        self._layout = "rgba" if has_alpha else "rgb24"
         self._frames = 0
         self._samples = 0
 
-    def __enter__(self) -> Mp4Writer:
+    def __enter__(self: _Writer) -> _Writer:
         return self
 
     def __exit__(
@@ -87,9 +126,9 @@ class Mp4Writer:
         self._container.close()
 
     def write(self, pixels: NDArray[np.uint8], audio: NDArray[np.float32]) -> None:
-        """Append frames ``[T, H, W, 3]`` RGB and their audio ``[640 T]``."""
+        """Append frames ``[T, H, W, 3]`` RGB, or RGBA, and their audio ``[640 T]``."""
         for image in pixels:
-            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame = av.VideoFrame.from_ndarray(image, format=self._layout)
             frame.pts = self._frames
             self._frames += 1
             self._container.mux(self._video.encode(frame))
@@ -105,3 +144,10 @@ class Mp4Writer:
         frame.sample_rate, frame.pts = SAMPLE_RATE_HZ, self._samples
         self._samples += len(audio)
         self._container.mux(self._audio.encode(frame))
+
+
+class Mp4Writer(VideoWriter):
+    """H.264 and AAC."""
+
+    def __init__(self, file: Path | ReservedFile, width_px: int, height_px: int) -> None:
+        super().__init__(file, width_px, height_px, MP4)

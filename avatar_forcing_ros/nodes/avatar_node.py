@@ -26,7 +26,7 @@ from avatar_forcing_ros.errors import AvatarForcingError, ConfigError
 from avatar_forcing_ros.media import AvatarFrame
 from avatar_forcing_ros.node_config import AvatarNodeConfig
 from avatar_forcing_ros.nodes.avatar_inputs import AvatarInputs
-from avatar_forcing_ros.nodes.avatar_outputs import AvatarOutputs
+from avatar_forcing_ros.nodes.avatar_outputs import COMPRESSED, AvatarOutputs
 from avatar_forcing_ros.nodes.avatar_report import AvatarReport
 from avatar_forcing_ros.nodes.executable import StopSignals
 from avatar_forcing_ros.nodes.node_base import LifecycleNodeBase
@@ -106,6 +106,11 @@ class AvatarNode(LifecycleNodeBase):
         avatar = Avatar(session, self.errors.count, now_ns=self.now_ns)
         avatar.warm_up()
         self._avatar, self._sampling = avatar, session.engine.sampling
+        if session.codec.has_alpha and settings["publish_compressed"]:
+            self.get_logger().info(
+                f"{COMPRESSED} shows the head before black: JPEG has no alpha; "
+                "avatar/image_raw has it, as rgba8"
+            )
         self._report.device = device_of(config)
         self._outputs = AvatarOutputs(self, settings)
         self._outputs.set_portrait(avatar.portrait)

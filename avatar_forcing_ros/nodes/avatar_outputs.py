@@ -16,7 +16,7 @@ from avatar_forcing_ros.media import AvatarFrame
 from avatar_forcing_ros.msg import AvatarMotion
 from avatar_forcing_ros.nodes.audio_topics import AudioPublisher
 from avatar_forcing_ros.nodes.convert_audio import stamped_kind
-from avatar_forcing_ros.nodes.convert_image import rgb_to_compressed, rgb_to_image
+from avatar_forcing_ros.nodes.convert_image import pixels_to_compressed, pixels_to_image
 from avatar_forcing_ros.nodes.convert_motion import (
     landmarks_to_markers,
     motion_to_msg,
@@ -96,9 +96,9 @@ class AvatarOutputs:
             audio.publish(frame.audio, stamped)
         if frame.pixels is not None:
             if self._has_subscribers("avatar/image_raw"):
-                self._made["avatar/image_raw"].publish(rgb_to_image(frame.pixels, stamped))
+                self._made["avatar/image_raw"].publish(pixels_to_image(frame.pixels, stamped))
             if self._has_subscribers(COMPRESSED):
-                image = rgb_to_compressed(frame.pixels, stamped, settings["jpeg_quality"])
+                image = pixels_to_compressed(frame.pixels, stamped, settings["jpeg_quality"])
                 self._made[COMPRESSED].publish(image)
         self._publish_robot(frame.coefficients, stamped)
 

@@ -26,6 +26,7 @@ except ImportError:  # it comes with ROS distributions alone, built for their Py
 
 Pixels = NDArray[np.uint8]
 
+AVATAR_IMAGE = "avatar/image_raw"
 MAX_SIDE_PX = 8192
 MAX_PIXELS = 64_000_000
 
@@ -67,7 +68,22 @@ def image_transport(topic: str, transport: str) -> tuple[str, Any, Callable[[Any
     """Topic, message class and conversion to RGB by `transport`: raw or compressed."""
     if transport == "compressed":
         return f"{topic}/compressed", CompressedImage, compressed_to_rgb
-    return topic, Image, image_to_rgb
+    return topic, Image, avatar_to_rgb if topic == AVATAR_IMAGE else image_to_rgb
+
+
+def avatar_to_rgb(msg: Any) -> Pixels:
+    """As `image_to_rgb`; a head that is transparent around (``rgba8``) is shown before black.
+
+    Alpha of a camera's image says nothing: some drivers leave it 0.
+    """
+    rgb = image_to_rgb(msg)
+    if msg.encoding != "rgba8":
+        return rgb
+    return _before_black(rgb, _rows(msg).reshape(*rgb.shape[:2], 4)[..., 3])
+
+
+def _before_black(colours: Pixels, alpha: Pixels) -> Pixels:
+    return np.asarray(cv2.multiply(colours, cv2.merge([alpha] * 3), scale=1.0 / 255.0), np.uint8)
 
 
 def image_to_rgb(msg: Any) -> Pixels:
@@ -267,13 +283,13 @@ def _jpeg_size(data: bytes) -> tuple[int, int, int] | None:
     return None
 
 
-def rgb_to_image(pixels: Pixels, header: Any) -> Any:
-    """A sensor_msgs/Image, ``rgb8``, of `pixels` ``[H, W, 3]`` uint8 RGB, which it copies once.
+def pixels_to_image(pixels: Pixels, header: Any) -> Any:
+    """A sensor_msgs/Image, ``rgb8`` of ``[H, W, 3]`` uint8 `pixels`, ``rgba8`` of ``[H, W, 4]``.
 
-    Raises ValueError for another shape or type.
+    They are copied once. Raises ValueError for another shape or type.
     """
     _require_pixels(pixels)
-    height, width = pixels.shape[:2]
+    height, width, channels = pixels.shape
     # an array.array is taken over as it is; rclpy would check bytes or a list element by element
     data = array.array("B")
     data.frombytes(np.ascontiguousarray(pixels).reshape(-1).data)
@@ -281,23 +297,29 @@ def rgb_to_image(pixels: Pixels, header: Any) -> Any:
         header=header,
         height=height,
         width=width,
-        encoding="rgb8",
+        encoding="rgba8" if channels == 4 else "rgb8",
         is_bigendian=0,
-        step=3 * width,
+        step=channels * width,
         data=data,
     )
 
 
-def rgb_to_compressed(pixels: Pixels, header: Any, quality: int = JPEG_QUALITY) -> Any:
+def pixels_to_compressed(pixels: Pixels, header: Any, quality: int = JPEG_QUALITY) -> Any:
     """A sensor_msgs/CompressedImage, JPEG of `quality` 1…100, of `pixels` ``[H, W, 3]`` RGB.
 
-    `format` is written as image_transport does. Raises ValueError for another shape, type or
-    quality.
+    JPEG has no alpha: RGBA ``[H, W, 4]`` is shown before black. PNG would keep it, for ten times
+    the time and the bytes. `format` is written as image_transport does. Raises ValueError for
+    another shape, type or quality.
     """
     _require_pixels(pixels)
     if not 1 <= quality <= 100:
         raise ValueError(f"expected a JPEG quality of 1 to 100, got {quality}")
-    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    if pixels.shape[2] == 4:
+        bgr = _before_black(
+            np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGR), np.uint8), pixels[..., 3]
+        )
+    else:
+        bgr = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), np.uint8)
     _, coded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
     data = array.array("B")
     data.frombytes(coded.data)
@@ -305,5 +327,8 @@ def rgb_to_compressed(pixels: Pixels, header: Any, quality: int = JPEG_QUALITY) 
 
 
 def _require_pixels(pixels: Pixels) -> None:
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
-        raise ValueError(f"expected uint8 [H, W, 3], got {pixels.dtype} {pixels.shape}")
+    is_colour = pixels.ndim == 3 and pixels.shape[2] in (3, 4)
+    if pixels.dtype != np.uint8 or not is_colour or not pixels.size:
+        raise ValueError(
+            f"expected uint8 [H, W, 3] or [H, W, 4], got {pixels.dtype} {pixels.shape}"
+        )

@@ -29,7 +29,11 @@ from avatar_forcing_ros.nodes.convert_commands import (
     expression_to_msg,
     gaze_target_to_msg,
 )
-from avatar_forcing_ros.nodes.convert_image import image_transport, rgb_to_compressed, rgb_to_image
+from avatar_forcing_ros.nodes.convert_image import (
+    image_transport,
+    pixels_to_compressed,
+    pixels_to_image,
+)
 from avatar_forcing_ros.nodes.interface import TABLE, header
 from avatar_forcing_ros.nodes.node_base import NodeBase
 from avatar_forcing_ros.nodes.stop_client import StopSpeakingClient
@@ -276,9 +280,9 @@ class GraphOutputs:
 
         def publish() -> None:
             if self._compressed:
-                msg = rgb_to_compressed(frame.pixels, stamped, self._jpeg_quality)
+                msg = pixels_to_compressed(frame.pixels, stamped, self._jpeg_quality)
             else:
-                msg = rgb_to_image(frame.pixels, stamped)
+                msg = pixels_to_image(frame.pixels, stamped)
             self._user_image.publish(msg)
 
         self._guarded(publish)

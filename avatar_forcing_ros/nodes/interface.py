@@ -77,9 +77,10 @@ TOPICS = (
     Topic("~/look_at", "geometry_msgs/msg/PointStamped", False, False, 10,
           "where to look for `look_at_hold_s`, in any frame that /tf knows"),
     Topic("avatar/image_raw", "sensor_msgs/msg/Image", True, False, 10,
-          "25 frames a second, rgb8; stamped with media time"),
+          "25 frames a second, rgb8, or rgba8 where `background` is transparent; stamped "
+          "with media time"),
     Topic("avatar/image_raw/compressed", "sensor_msgs/msg/CompressedImage", True, False, 10,
-          "the same as JPEG"),
+          "the same as JPEG, a transparent head before black"),
     Topic("avatar/motion", "avatar_forcing_ros/msg/AvatarMotion", True, False, 50,
           "motion of every frame, same stamps"),
     Topic("avatar/audio_aligned", AUDIO, True, False, 50,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +28,11 @@ from avatar_forcing_ros.media_files.reading import (
     read_video,
     video_length,
 )
-from avatar_forcing_ros.media_files.writing import Mp4Writer
+from avatar_forcing_ros.media_files.video_outputs import (
+    FrameWriter,
+    check_video_output,
+    open_video,
+)
 from avatar_forcing_ros.runtime.session import Session
 from avatar_forcing_ros.timebase import (
     FRAME_RATE_HZ,
@@ -151,17 +155,23 @@ def render(
     """Run `session` over `inputs`; video to `output`, motion to `motion` (None: not written).
 
     With `beside_user` the person's video stands to the right of the avatar and their audio is
-    mixed in. A video that turns out to be damaged is used as far as it goes. The ending of
-    `motion` decides its format. Raises OutputError, before anything is computed, where a file
-    cannot be written, and where the room for it ends.
+    mixed in. A video that turns out to be damaged is used as far as it goes. The endings of
+    `output` and `motion` decide their formats. Raises OutputError, before anything is computed,
+    where a file cannot be written, and where the room for it ends.
     """
     if motion:
         check_motion_ending(motion)
+    size, has_alpha = session.codec.image_size_px, session.codec.has_alpha
+    if output:
+        check_video_output(output, has_alpha=has_alpha)
     session.push_avatar_audio(AudioChunk(inputs.avatar_audio, SAMPLE_RATE_HZ, 0))
     if inputs.user_audio is not None:
         session.push_user_audio(AudioChunk(inputs.user_audio, SAMPLE_RATE_HZ, 0))
     with ExitStack() as files:
-        video = files.enter_context(atomic_write(output)) if output else None
+        video = None
+        if output:
+            width = size * (2 if beside_user else 1)
+            video = files.enter_context(open_video(output, width, size, has_alpha=has_alpha))
         arrays = files.enter_context(atomic_write(motion)) if motion else None
         result = _Run(session, inputs, video, beside_user).to_end(progress)
         if arrays:
@@ -173,12 +183,16 @@ class _Run:
     """One pass of a session over its inputs."""
 
     def __init__(
-        self, session: Session, inputs: RenderInputs, part: Path | None, beside_user: bool
+        self,
+        session: Session,
+        inputs: RenderInputs,
+        writer: FrameWriter | None,
+        beside_user: bool,
     ) -> None:
         self.session, self.inputs, self.beside_user = session, inputs, beside_user
         self.size = session.codec.image_size_px
-        width = self.size * (2 if beside_user else 1)
-        self.writer = Mp4Writer(part, width, self.size) if part else None
+        self.channels = 4 if session.codec.has_alpha else 3
+        self.writer = writer
         self.user_video = _UserVideo(inputs) if inputs.user_video else None
         self._motion_rows = 0  # of the user's motion that the session has
         self.last_image = np.zeros((self.size, self.size, 3), np.uint8)
@@ -188,24 +202,23 @@ class _Run:
         total, done = self.inputs.frames(self.session.avatar_audio_delay_frames), 0
         rows: list[tuple[NDArray[np.float32], ...]] = []
         motion_s = []
-        with self.writer or nullcontext():
-            while done < total:
-                block = self.session.engine.frames(self.session.state)
-                keep = min(block, total - done)
-                user_frames = self.user_video.take(block) if self.user_video else []
-                for frame in user_frames:
-                    self.session.push_user_frame(frame)
-                self._push_motion(done + block)
-                made = self.session.next_block()
-                user = self.session.codec.coefficients(self.session.last_user_motion)
-                audio = made.audio[: frames_to_samples(keep)]
-                parts = (made.coefficients, made.motion.latent, user)
-                rows.append((*(p[:keep] for p in parts), audio))
-                motion_s.append(made.motion.compute_s)
-                if self.writer:
-                    self._write(self.session.draw(made, keep), audio, user_frames, done)
-                done += keep
-                progress(done, total)
+        while done < total:
+            block = self.session.engine.frames(self.session.state)
+            keep = min(block, total - done)
+            user_frames = self.user_video.take(block) if self.user_video else []
+            for frame in user_frames:
+                self.session.push_user_frame(frame)
+            self._push_motion(done + block)
+            made = self.session.next_block()
+            user = self.session.codec.coefficients(self.session.last_user_motion)
+            audio = made.audio[: frames_to_samples(keep)]
+            parts = (made.coefficients, made.motion.latent, user)
+            rows.append((*(p[:keep] for p in parts), audio))
+            motion_s.append(made.motion.compute_s)
+            if self.writer:
+                self._write(self.session.draw(made, keep), audio, user_frames, done)
+            done += keep
+            progress(done, total)
         values, latent, user_values, audio = (np.concatenate(p) for p in zip(*rows, strict=True))
         wall_s = time.perf_counter() - started
         return RenderResult(
@@ -240,17 +253,17 @@ class _Run:
         assert self.writer
         if self.beside_user:
             side = self._user_side(user_frames, len(pixels))
-            pixels = np.concatenate((pixels, side), axis=2)  # [T, S, 2 S, 3]
+            pixels = np.concatenate((pixels, side), axis=2)  # [T, S, 2 S, C]
             audio = _mixed(audio, self.inputs.user_audio, first_frame)
         self.writer.write(pixels, audio)
 
     def _user_side(self, user_frames: Sequence[VideoFrame], count: int) -> NDArray[np.uint8]:
-        """The person's images ``[T, S, S, 3]``, square; the last one stays to the end."""
-        out = np.empty((count, self.size, self.size, 3), np.uint8)
+        """The person's images ``[T, S, S, C]``, square; the last one stays to the end."""
+        out = np.full((count, self.size, self.size, self.channels), 255, np.uint8)
         for i in range(count):
             if i < len(user_frames):
                 self.last_image = _square(user_frames[i].pixels, self.size)
-            out[i] = self.last_image
+            out[i, ..., :3] = self.last_image
         return out
 
 

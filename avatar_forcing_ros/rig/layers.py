@@ -35,12 +35,14 @@ class Layers:
     """The person over the background.
 
     `alpha` ``[S, S]`` 0…1, how much of a pixel is person; `image` ``[S, S, 3]`` what is seen at
-    rest; `background` ``[S, S, 3]`` as if the person were not there.
+    rest; `background` ``[S, S, 3]`` as if the person were not there. `matte` ``[S, S]`` 0…1 is the
+    person alone: `alpha` also holds what of the image this background does not explain.
     """
 
     alpha: Array
     image: Image
     background: Image
+    matte: Array
 
     def person(self, image: Image, part: tuple[slice, slice] = np.s_[:, :]) -> Image:
         """The person ``[h, w, 4]`` in `image` ``[h, w, 3]``, the `part` of the portrait it is.
@@ -77,7 +79,12 @@ def split_layers(portrait: Portrait) -> Layers:
     alpha = np.maximum(matte, (hidden > 1e-3) * _least_alpha(image, background)) * ends
     seen = background + alpha[..., None] * (image - background)
     rest = np.where((ends < 1.0)[..., None], seen, image)
-    return Layers(np.asarray(alpha, np.float32), _to_uint8(rest), _to_uint8(background))
+    return Layers(
+        np.asarray(alpha, np.float32),
+        _to_uint8(rest),
+        _to_uint8(background),
+        np.asarray(matte * ends, np.float32),
+    )
 
 
 def _least_alpha(image: Array, background: Array) -> Array:

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from avatar_forcing_ros.errors import MediaError
 from avatar_forcing_ros.rig import blendshapes, coefficients
 from avatar_forcing_ros.rig import face_landmarks as mesh
+from avatar_forcing_ros.rig.backdrop import Backdrop
+from avatar_forcing_ros.rig.cut_out import cut_out
 from avatar_forcing_ros.rig.eyes import EyePainter
 from avatar_forcing_ros.rig.glasses import find_glasses
 from avatar_forcing_ros.rig.image_ops import remap
@@ -57,15 +59,23 @@ class WarpRenderer:
     Not for use by several threads at once: it reuses its buffers.
     """
 
-    def __init__(self, portrait: Portrait) -> None:
+    def __init__(self, portrait: Portrait, backdrop: Backdrop | None = None) -> None:
+        """`backdrop` is what is behind the person; None: the portrait's own background.
+
+        Raises MediaError where the person cannot be told from the background and has to be.
+        """
         mesh.check_landmarks(portrait.landmarks)
-        self._layers = split_layers(portrait)
-        refined = refine_lips(replace(portrait, image=self._layers.image))
+        layers = split_layers(portrait)
+        self._behind = layers.background if backdrop is None else backdrop.image
+        self._layers = (
+            layers if backdrop is None else cut_out(layers, straight=backdrop.image is None)
+        )
+        refined = refine_lips(replace(portrait, image=layers.image))
         self.portrait = refined
         self.frame = mesh.face_frame(refined.landmarks)
         self.basis = blendshapes.displacement_basis(refined.landmarks)  # [17, 478, 3]
         glasses = find_glasses(refined)
-        self._fields = build_fields(refined, self.basis, self._layers.alpha, glasses)
+        self._fields = build_fields(refined, self.basis, layers.alpha, glasses)
         self._centre = mesh.head_centre(refined.landmarks)
         self._eyes = [
             EyePainter(refined, self.basis, indices, glasses)
@@ -94,6 +104,7 @@ class WarpRenderer:
     def render(self, values: NDArray[np.floating[Any]]) -> Image:
         """The image ``[S, S, 3]`` uint8 RGB for coefficients ``[K]``, clipped to their range.
 
+        Before a transparent backdrop ``[S, S, 4]`` RGBA, its colours not times alpha.
         Head angles are followed up to 0.34 rad, softened beyond and never exceed 0.48 rad; shifts
         beyond the image's margins are approached softly too.
         Raises MediaError for another shape or for NaN.
@@ -117,16 +128,16 @@ class WarpRenderer:
         moved = cv2.resize(inverse - self._fields.nodes, size, interpolation=cv2.INTER_LINEAR)
         dense = cv2.add(moved, self._pixels)  # [S, S, 2]
         whole, parts = cv2.convertMaps(dense, _NO_MAP, cv2.CV_16SC2)
-        person = cv2.remap(
+        remapped = cv2.remap(
             self._person, whole, parts, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
+        person = np.asarray(remapped, np.uint8)
         cover = np.ascontiguousarray(person[..., 3])
-        behind = cv2.merge([cv2.bitwise_not(cover)] * 3)
-        through = cv2.multiply(self._layers.background, behind, scale=1.0 / 255.0)
-        out = np.asarray(cv2.add(cv2.cvtColor(person, cv2.COLOR_RGBA2RGB), through), np.uint8)
+        behind = self._behind
+        out = person if behind is None else _laid_over(person, cover, behind)
         warp = MouthWarp(upper, lower, head, self._linear(pose), rims)
         self._mouth.paint(
-            out,
+            out[..., :3],
             cover,
             self._source,
             (moves + sealing)[:, :2],
@@ -251,6 +262,13 @@ class WarpRenderer:
         cells = (upper + 0.5) * np.float32(GRID / self.size_px) - 0.5
         below = remap(self._fields.below, cells)
         return np.asarray(upper + below[..., None] * (lower - upper), np.float32)
+
+
+def _laid_over(person: Image, cover: Image, behind: Image) -> Image:
+    """`person` ``[S, S, 4]``, its RGB times alpha, which is `cover`, over `behind`."""
+    share = cv2.merge([cv2.bitwise_not(cover)] * 3)
+    through = cv2.multiply(behind, share, scale=1.0 / 255.0)
+    return np.asarray(cv2.add(cv2.cvtColor(person, cv2.COLOR_RGBA2RGB), through), np.uint8)
 
 
 def _inverse_jacobian(forward: Array, scale: np.float32) -> Array:

@@ -24,6 +24,7 @@ from avatar_forcing_ros.perception.find_face import find_face
 from avatar_forcing_ros.perception.person_matte import person_matte
 from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.rig import coefficients
+from avatar_forcing_ros.rig.backdrop import load_backdrop
 from avatar_forcing_ros.rig.image_files import MAX_PIXELS, load_image
 from avatar_forcing_ros.rig.landmark_files import load_landmark_file
 from avatar_forcing_ros.rig.photo_scale import fit_photo
@@ -57,7 +58,9 @@ def build_session(
         face = load_face(config, avatar.motion_autoencoder.config.image_size_px, landmarks)
         codec = LatentCodec(avatar.motion_autoencoder, face, tracker, record=record)
     else:
-        codec = RigCodec(load_face(config, config.image_size_px, landmarks), tracker)
+        backdrop = load_backdrop(config.background, config.image_size_px)
+        face = load_face(config, config.image_size_px, landmarks)
+        codec = RigCodec(face, tracker, backdrop)
     engine = MotionEngine(avatar.generator, config.sampling, anchor=config.anchor, record=record)
     return Session(engine, codec, user_audio=user_audio, user_video=user_video)
 

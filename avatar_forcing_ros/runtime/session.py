@@ -217,7 +217,7 @@ class Session:
         return self._has_user_video and self.user_motion.started
 
     def draw(self, block: AvatarBlock, frames: int | None = None) -> NDArray[np.uint8]:
-        """Images ``[T, S, S, 3]`` RGB of the first `frames` of `block`, by default of all."""
+        """Images ``[T, S, S, C]`` of the first `frames` (all), as `MotionCodec.decode`."""
         return self.codec.decode(block.motion.motion[:frames])
 
     def drawn(self, block: AvatarBlock) -> Iterator[NDArray[np.uint8]]:

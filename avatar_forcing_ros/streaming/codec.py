@@ -12,6 +12,7 @@ from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.perception.face_tracker import FaceObservation, FaceTracker
 from avatar_forcing_ros.perception.user_motion import UserMotion, UserMotionEstimator
 from avatar_forcing_ros.rig import coefficients
+from avatar_forcing_ros.rig.backdrop import Backdrop
 from avatar_forcing_ros.rig.portrait import Portrait
 from avatar_forcing_ros.rig.warp_renderer import WarpRenderer
 
@@ -25,6 +26,8 @@ class MotionCodec(Protocol):
     """Side S of the images."""
     reference: NDArray[np.float32]
     """The portrait's own motion ``[D]``."""
+    has_alpha: bool
+    """Whether images are RGBA, with nothing behind the head."""
     fit: dict[str, float]
     """How well each coefficient can be read off motion (Pearson's r); empty: exactly."""
 
@@ -56,7 +59,7 @@ class MotionCodec(Protocol):
         """Motion ``[T, D]`` whose rig coefficients are by `change` ``[T, K]`` others."""
 
     def decode(self, motion: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Images ``[T, S, S, 3]`` RGB of motion ``[T, D]``."""
+        """Images ``[T, S, S, 3]`` RGB of motion ``[T, D]``; with `has_alpha` ``[T, S, S, 4]``."""
 
     def drawn(self, motion: NDArray[np.float32]) -> Iterator[NDArray[np.uint8]]:
         """The same images one by one, the first as soon as it can be shown."""
@@ -99,10 +102,18 @@ class RigCodec(TrackingCodec):
     """Motion as rig coefficients: face tracking in, warped portrait out."""
 
     def __init__(
-        self, portrait: Portrait, make_tracker: Callable[[], FaceTracker] | None = None
+        self,
+        portrait: Portrait,
+        make_tracker: Callable[[], FaceTracker] | None = None,
+        backdrop: Backdrop | None = None,
     ) -> None:
-        """`make_tracker` makes a face tracker for each user; None: there is no user's video."""
+        """`make_tracker` makes a face tracker for each user; None: there is no user's video.
+
+        `backdrop` is behind this face and others; None: the portrait's own background.
+        """
         super().__init__(make_tracker)
+        self._backdrop = backdrop
+        self.has_alpha = backdrop is not None and backdrop.image is None
         self._estimator = UserMotionEstimator()
         self.reference = coefficients.neutral()  # every coefficient is measured from it
         self.fit: dict[str, float] = {}  # coefficients are what this motion is
@@ -120,8 +131,8 @@ class RigCodec(TrackingCodec):
 
     def prepare_portrait(self, portrait: Portrait) -> None:
         """Compute the warp fields of `portrait` (a second or so)."""
+        self.renderer = WarpRenderer(portrait, self._backdrop)
         self.portrait = portrait
-        self.renderer = WarpRenderer(portrait)
         self.image_size_px = portrait.size_px
 
     def encode_user(self, frame: VideoFrame) -> UserMotion:
@@ -139,7 +150,7 @@ class RigCodec(TrackingCodec):
         return coefficients.clip(motion) + change
 
     def decode(self, motion: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Draw coefficients ``[T, K]``: ``[T, S, S, 3]`` uint8 RGB."""
+        """Draw coefficients ``[T, K]``: ``[T, S, S, 3]`` uint8 RGB, or ``[T, S, S, 4]``."""
         return np.stack([self.renderer.render(values) for values in self.coefficients(motion)])
 
     def drawn(self, motion: NDArray[np.float32]) -> Iterator[NDArray[np.uint8]]:

@@ -70,6 +70,7 @@ class LatentCodec(TrackingCodec):
         `record` may wrap the numeric work of drawing and tracking (see `BlockSampler`).
         """
         super().__init__(make_tracker)
+        self.has_alpha = False  # the decoder draws face and background as one
         self.image_size_px = autoencoder.config.image_size_px  # whatever size is drawn at
         self._net = autoencoder
         self._record = record

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar_forcing_ros.config import LiveConfig
+from avatar_forcing_ros.config import TRANSPARENT, LiveConfig
+from avatar_forcing_ros.errors import ConfigError
 from avatar_forcing_ros.media import AudioChunk, AvatarFrame, VideoFrame
 from avatar_forcing_ros.rig.expressions import Expression
 from avatar_forcing_ros.runtime.speech_backlog import SpeechBacklog
@@ -97,6 +98,19 @@ class AvatarBackend(Protocol):
         """Go back to the face of the beginning; takes as long as that does."""
 
 
+def check_background(background: str) -> None:
+    """Raise ConfigError for a setting that no browser can be sent."""
+    if background == TRANSPARENT:
+        raise ConfigError(
+            "background",
+            expected="'portrait', a colour such as '#00b140' or an image file: WebRTC's video "
+            "is never transparent",
+            got=f"'{TRANSPARENT}'",
+            remedy="give the colour of the page around it, or green to be keyed; 'render' and "
+            "avatar_node can be transparent",
+        )
+
+
 class LiveBackend:
     """An AvatarBackend whose avatar lives on this machine.
 
@@ -115,13 +129,20 @@ class LiveBackend:
         config: LiveConfig | None = None,
         report: Callable[[str], None] = lambda line: None,
         load_face: Callable[[Path], Portrait] | None = None,
+        at_rest: Callable[[Portrait], NDArray[np.uint8]] = lambda portrait: portrait.image,
     ) -> None:
-        """`report` gets a line for whoever runs the server."""
+        """`report` gets a line for whoever runs the server.
+
+        `at_rest` draws a portrait as the avatar is shown, before the same background; it may take
+        its time, and is called once for each.
+        """
         self._avatar, self._find_face, self._config = avatar, find_face, config
         self._report, self._load_face = report, load_face
         self.now_ns = avatar.now_ns
         self.push_user_audio, self.push_user_frame = avatar.push_user_audio, avatar.push_user_frame
         self._first_portrait = avatar.portrait
+        self._at_rest = at_rest
+        self._first_image = self._image = at_rest(avatar.portrait)
         self._backlog = SpeechBacklog()
 
     @property
@@ -138,7 +159,7 @@ class LiveBackend:
 
     @property
     def portrait(self) -> NDArray[np.uint8]:
-        return self._avatar.portrait.image
+        return self._image
 
     def start(
         self, on_frame: Callable[[AvatarFrame], None], on_view: Callable[[VideoFrame], None]
@@ -170,9 +191,20 @@ class LiveBackend:
 
     def set_portrait(self, image: NDArray[np.uint8], file: Path | None = None) -> Future[None]:
         portrait = self._load_face(file) if file and self._load_face else self._find_face(image)
-        return self._avatar.set_portrait(portrait)
+        return self._show(portrait, self._at_rest(portrait))
 
     def restore_portrait(self) -> None:
         """Go back to the portrait of the beginning; nobody waits for it."""
         if self._avatar.portrait is not self._first_portrait:
-            self._avatar.set_portrait(self._first_portrait)
+            self._show(self._first_portrait, self._first_image)
+
+    def _show(self, portrait: Portrait, image: NDArray[np.uint8]) -> Future[None]:
+        """Go on with `portrait`, which is `image` at rest."""
+
+        def keep(done: Future[None]) -> None:
+            if not done.cancelled() and done.exception() is None:
+                self._image = image
+
+        answer = self._avatar.set_portrait(portrait)
+        answer.add_done_callback(keep)
+        return answer

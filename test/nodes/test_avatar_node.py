@@ -22,7 +22,7 @@ from std_srvs.srv import Trigger
 
 from avatar_forcing_ros.media import AvatarBlock
 from avatar_forcing_ros.nodes.avatar_node import AvatarNode
-from avatar_forcing_ros.nodes.convert_image import rgb_to_image
+from avatar_forcing_ros.nodes.convert_image import compressed_to_rgb, pixels_to_image
 from avatar_forcing_ros.nodes.graph_backend import status_of
 from avatar_forcing_ros.nodes.interface import BURST_S, SMALL_MESSAGE_MS, TABLE, TOPICS
 from avatar_forcing_ros.nodes.ros4hri import hri_message
@@ -57,6 +57,20 @@ def test_every_frame_goes_to_all_topics_with_one_stamp(robot: Robot, avatar: Set
         "jaw",
     ]
     assert len(robot.got["avatar/markers"][-1].markers) == 5
+
+
+def test_a_transparent_head_is_rgba8_and_before_black_where_it_is_compressed(
+    robot: Robot, avatar: Set
+) -> None:
+    started(avatar, background="transparent")
+    (image,) = robot.some("avatar/image_raw", 1)
+    assert (image.width, image.height, image.encoding, image.step) == (128, 128, "rgba8", 512)
+    alpha = np.frombuffer(image.data, np.uint8).reshape(128, 128, 4)[..., 3]
+    assert (alpha[0, 0], alpha[64, 64]) == (0, 255)
+    (coded,) = robot.some("avatar/image_raw/compressed", 1)
+    pixels = compressed_to_rgb(coded)
+    assert pixels[:10, :10].max() < 8
+    assert pixels[64, 64].max() > 60
 
 
 def test_speech_moves_the_mouth_and_the_state(robot: Robot, avatar: Set) -> None:
@@ -237,10 +251,10 @@ def test_services(robot: Robot, avatar: Set) -> None:
 
 def bad_messages(robot: Robot) -> dict[str, tuple[Any, Any]]:
     """A message for each way of being wrong, and its publisher, by what is counted."""
-    good = rgb_to_image(np.zeros((64, 64, 3), np.uint8), robot.header())
+    good = pixels_to_image(np.zeros((64, 64, 3), np.uint8), robot.header())
 
     def image(**changes: Any) -> Any:
-        msg = rgb_to_image(np.zeros((64, 64, 3), np.uint8), robot.header())
+        msg = pixels_to_image(np.zeros((64, 64, 3), np.uint8), robot.header())
         for name, value in changes.items():
             setattr(msg, name, value)
         return msg
@@ -289,9 +303,9 @@ def test_a_camera_that_stops_and_returns(robot: Robot, avatar: Set) -> None:
         while robot.got["avatar/state"][-1].face_visible != visible:
             assert time.monotonic() < deadline
             if visible:
-                robot.camera.publish(rgb_to_image(face, robot.header()))
+                robot.camera.publish(pixels_to_image(face, robot.header()))
             else:
-                robot.camera.publish(rgb_to_image(np.zeros_like(face), robot.header()))
+                robot.camera.publish(pixels_to_image(np.zeros_like(face), robot.header()))
             robot.some("avatar/motion", 1)
 
     watched(True)

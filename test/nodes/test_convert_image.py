@@ -24,8 +24,9 @@ from avatar_forcing_ros.nodes.convert_image import (
     ENCODINGS,
     compressed_to_rgb,
     image_to_rgb,
-    rgb_to_compressed,
-    rgb_to_image,
+    image_transport,
+    pixels_to_compressed,
+    pixels_to_image,
 )
 from avatar_forcing_ros.nodes.diagnostics import BadMessage
 
@@ -177,14 +178,14 @@ def test_any_image_gives_pixels_or_a_bad_message(
 @given(width=st.integers(1, 33), height=st.integers(1, 33), seed=st.integers(0, 99))
 def test_rgb_there_and_back_is_the_same(width: int, height: int, seed: int) -> None:
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
-    msg = rgb_to_image(pixels, Header(frame_id="camera"))
+    msg = pixels_to_image(pixels, Header(frame_id="camera"))
     assert (msg.encoding, msg.step, msg.header.frame_id) == ("rgb8", 3 * width, "camera")
     assert (image_to_rgb(msg) == pixels).all()
 
 
 def test_pixels_with_gaps_are_published_too() -> None:
     pixels = photo()[::2, ::-1]
-    assert (image_to_rgb(rgb_to_image(pixels, Header())) == pixels).all()
+    assert (image_to_rgb(pixels_to_image(pixels, Header())) == pixels).all()
 
 
 @pytest.mark.parametrize(
@@ -192,23 +193,40 @@ def test_pixels_with_gaps_are_published_too() -> None:
 )
 def test_pixels_of_another_kind_are_refused(pixels: np.ndarray) -> None:
     with pytest.raises(ValueError, match=r"expected uint8 \[H, W, 3\]"):
-        rgb_to_image(pixels, Header())
+        pixels_to_image(pixels, Header())
     with pytest.raises(ValueError, match=r"expected uint8 \[H, W, 3\]"):
-        rgb_to_compressed(pixels, Header())
+        pixels_to_compressed(pixels, Header())
+
+
+def test_alpha_is_published_as_rgba8_and_before_black_as_jpeg() -> None:
+    pixels = np.dstack([photo(), np.zeros(photo().shape[:2], np.uint8)])
+    pixels[:, : pixels.shape[1] // 2, 3] = 255
+    msg = pixels_to_image(pixels, Header())
+    assert (msg.encoding, msg.step) == ("rgba8", 4 * msg.width)
+    assert bytes(msg.data) == pixels.tobytes()
+    assert (image_to_rgb(msg) == pixels[..., :3]).all()
+    before_black = pixels[..., :3] * (pixels[..., 3:] > 0)
+    shown = compressed_to_rgb(pixels_to_compressed(pixels, Header(), 95)).astype(int)
+    assert np.abs(shown - before_black).mean() < 6
+    _, _, to_rgb = image_transport("avatar/image_raw", "raw")
+    assert (to_rgb(msg) == before_black).all()
+    assert (to_rgb(pixels_to_image(photo(), Header())) == photo()).all()
+    _, _, to_rgb = image_transport("user/image", "raw")  # a camera's alpha says nothing
+    assert (to_rgb(msg) == pixels[..., :3]).all()
 
 
 def test_quality_out_of_range_is_refused() -> None:
     with pytest.raises(ValueError, match="1 to 100"):
-        rgb_to_compressed(photo(), Header(), 0)
+        pixels_to_compressed(photo(), Header(), 0)
 
 
 def test_jpeg_there_and_back_keeps_colours() -> None:
     pixels = photo()
-    msg = rgb_to_compressed(pixels, Header(frame_id="camera"), 95)
+    msg = pixels_to_compressed(pixels, Header(frame_id="camera"), 95)
     assert msg.format == "rgb8; jpeg compressed bgr8"
     assert msg.header.frame_id == "camera"
     assert np.abs(compressed_to_rgb(msg).astype(int) - pixels).max() <= 12
-    smaller = rgb_to_compressed(pixels, Header(), 30)
+    smaller = pixels_to_compressed(pixels, Header(), 30)
     assert len(smaller.data) < len(msg.data)
 
 

@@ -18,7 +18,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from avatar_forcing_ros.nodes.avatar_node import AvatarNode
-from avatar_forcing_ros.nodes.convert_image import rgb_to_image
+from avatar_forcing_ros.nodes.convert_image import pixels_to_image
 from avatar_forcing_ros.nodes.perception_node import PerceptionNode
 from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.rig.coefficients import INDEX, NAMES, vector
@@ -50,7 +50,7 @@ class Camera(Node):
         return take
 
     def show(self, pixels: np.ndarray, **changes: Any) -> None:
-        msg = rgb_to_image(pixels, Header(stamp=self.get_clock().now().to_msg()))
+        msg = pixels_to_image(pixels, Header(stamp=self.get_clock().now().to_msg()))
         for name, value in changes.items():
             setattr(msg, name, value)
         self.shows.publish(msg)

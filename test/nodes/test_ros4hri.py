@@ -27,7 +27,7 @@ from std_msgs.msg import Header
 from avatar_forcing_ros.errors import ConfigError
 from avatar_forcing_ros.nodes import ros4hri
 from avatar_forcing_ros.nodes.avatar_node import AvatarNode
-from avatar_forcing_ros.nodes.convert_image import rgb_to_image
+from avatar_forcing_ros.nodes.convert_image import pixels_to_image
 from avatar_forcing_ros.nodes.convert_motion import msg_to_values
 from avatar_forcing_ros.nodes.diagnostics import BadMessage
 from avatar_forcing_ros.nodes.ros4hri import (
@@ -134,7 +134,7 @@ def test_the_recipe_hears_a_voice_sees_a_face_and_publishes_action_units(
 
     def perceive() -> None:
         voice.publish(audio_common_msgs.msg.AudioData(data=list(tone)))
-        camera.publish(rgb_to_image(face, humans.header()))
+        camera.publish(pixels_to_image(face, humans.header()))
 
     with running(*recipe("user/image:=")) as node:
         humans.until(lambda: node.status.face_visible and node.status.user_speaking, perceive)

@@ -37,7 +37,7 @@ from avatar_forcing_ros.errors import AvatarForcingError, ConfigError
 from avatar_forcing_ros.media import AudioChunk, VideoFrame
 from avatar_forcing_ros.nodes import convert_commands, graph_backend, telepresence_node
 from avatar_forcing_ros.nodes.convert_commands import EXPRESSION_MESSAGES
-from avatar_forcing_ros.nodes.convert_image import rgb_to_compressed, rgb_to_image
+from avatar_forcing_ros.nodes.convert_image import pixels_to_compressed, pixels_to_image
 from avatar_forcing_ros.nodes.executable import SIGNALS, StopSignals
 from avatar_forcing_ros.nodes.graph_backend import NO_AVATAR
 from avatar_forcing_ros.nodes.interface import TABLE
@@ -150,7 +150,7 @@ def test_frames_come_to_those_who_watch(robot: Callable[..., Robot], transport: 
     speech = np.full(SAMPLES_PER_FRAME, 0.25, np.float32)
     for number in (1, 2, 3):
         audio.publish(installed_audio.to_msg(speech, header(number)))
-        to_msg = rgb_to_image if raw else rgb_to_compressed
+        to_msg = pixels_to_image if raw else pixels_to_compressed
         images.publish(to_msg(GREY, header(number)))
     here.until(lambda: len(here.shown) == 3)
     assert [frame.stamp_ns - MEDIA_NS for frame in here.shown] == [
@@ -169,10 +169,10 @@ def test_broken_messages_are_counted_and_the_rest_goes_on(robot: Callable[..., R
     images = here.publisher(Image, "avatar/image_raw")
     audio = here.publisher(installed_audio.MESSAGE, "avatar/audio_aligned")
     images.publish(Image(header=header(1), height=9, width=9, encoding="rgb8", step=27))
-    images.publish(rgb_to_image(GREY, Header()))
+    images.publish(pixels_to_image(GREY, Header()))
     audio.publish(installed_audio.to_msg(SPEECH[:0], header(1)))
     audio.publish(installed_audio.to_msg(SPEECH, header(2)))
-    images.publish(rgb_to_image(GREY, header(2)))
+    images.publish(pixels_to_image(GREY, header(2)))
     here.until(lambda: here.shown)
     metrics = here.metrics()
     assert metrics["avatar/image_raw stamp_zero"] == "1"
@@ -252,13 +252,13 @@ def test_the_robots_camera_is_shown_small_and_not_too_often(
     here.watch()
     camera = here.publisher(CompressedImage, "user/image/compressed")
     wide = np.full((300, 1_280, 3), 90, np.uint8)
-    camera.publish(rgb_to_compressed(wide, header(1)))
+    camera.publish(pixels_to_compressed(wide, header(1)))
     here.until(lambda: here.viewed)
     assert here.viewed[0].pixels.shape == (150, 640, 3)
     with monkeypatch.context() as seldom:
         seldom.setattr(telepresence_node, "VIEW_PERIOD_S", float("inf"))
-        camera.publish(rgb_to_compressed(wide, header(2)))
-        camera.publish(rgb_to_compressed(wide, header(3)))
+        camera.publish(pixels_to_compressed(wide, header(2)))
+        camera.publish(pixels_to_compressed(wide, header(3)))
         camera.wait_for_all_acked()
         here.drain()
     assert len(here.viewed) == 1
@@ -294,7 +294,7 @@ def test_who_talks_through_the_robot_hears_what_it_hears(
         audio.publish(
             installed_audio.to_msg(np.zeros(SAMPLES_PER_FRAME, np.float32), header(number))
         )
-        images.publish(rgb_to_image(GREY, header(number)))
+        images.publish(pixels_to_image(GREY, header(number)))
     here.until(lambda: len(here.shown) == 2)
     robot_audio = here.shown[0].robot_audio
     assert abs(robot_audio[SAMPLES_PER_FRAME // 2 :].mean() - 0.5) < 0.02

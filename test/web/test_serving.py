@@ -27,6 +27,7 @@ from web_fixture import SIZE_PX, find_face
 
 from avatar_forcing_ros.errors import OutputError
 from avatar_forcing_ros.media import AudioChunk
+from avatar_forcing_ros.rig.portrait import Portrait
 from avatar_forcing_ros.runtime.avatar import Avatar
 from avatar_forcing_ros.web import connection_limit, library_patches, serving
 from avatar_forcing_ros.web.access import Access, is_local
@@ -62,6 +63,22 @@ def test_the_seed_of_a_conversation_is_told_when_it_ends() -> None:
     seed = live.status.seed
     live.stop()
     assert [line.split()[-2:] for line in told] == [["seed", str(seed)]]
+
+
+def test_a_portrait_is_shown_as_the_avatar_is_before_its_background() -> None:
+    avatar = Avatar(fake_session(SIZE_PX), print)
+
+    def at_rest(portrait: Portrait) -> np.ndarray:
+        return 255 - portrait.image
+
+    live = LiveBackend(avatar, find_face, at_rest=at_rest)
+    first = live.portrait
+    assert (first == 255 - avatar.portrait.image).all()
+    live.set_portrait(np.full((SIZE_PX, SIZE_PX, 3), 77, np.uint8)).result(20)
+    assert (live.portrait == 255 - avatar.portrait.image).all()
+    assert (live.portrait != first).any()
+    live.restore_portrait()
+    assert (live.portrait == first).all()
 
 
 def free_port() -> int:
