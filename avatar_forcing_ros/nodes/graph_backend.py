@@ -58,6 +58,8 @@ class GraphBackend:
     `has_robot_audio` every frame carries audio of the robot's microphone.
     """
 
+    changes_portrait = False  # the face belongs to the robot
+
     def __init__(
         self,
         outputs: GraphOutputs,
@@ -155,7 +157,7 @@ class GraphBackend:
         self._outputs.publish_gaze_target(target)
 
     def set_portrait(self, image: NDArray[np.uint8], file: Path | None = None) -> Future[None]:
-        """ConversationError: the face belongs to the robot."""
+        """Raises ConversationError."""
         raise ConversationError(
             "portrait",
             expected="'avatar-forcing live'",

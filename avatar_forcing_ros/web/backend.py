@@ -36,6 +36,8 @@ class AvatarBackend(Protocol):
 
     mode: Mode
     """Whether the speaker talks with the avatar, or through it."""
+    changes_portrait: bool
+    """Whether it can go on with another face."""
     wants_camera: bool
     """Whether it follows the speaker's camera."""
     has_view: bool
@@ -119,6 +121,7 @@ class LiveBackend:
     """
 
     mode: Mode = "live"
+    changes_portrait = True
     wants_camera = True
     has_view = has_robot_audio = False
 

@@ -53,7 +53,7 @@ class PortraitRoutes:
 
     async def _prepare(self, app: web.Application) -> AsyncIterator[None]:
         """Read the gallery's files while the server begins to answer."""
-        if self._backend.mode == "live":  # elsewhere the face belongs to a robot
+        if self._backend.changes_portrait:
             self._prepared = asyncio.ensure_future(self._gallery.prepare(self._backend.portrait))
         yield
         if self._prepared:
@@ -116,6 +116,17 @@ class PortraitRoutes:
         return web.json_response({"portrait": sessions.portrait_id})
 
     def _require_speaker(self, request: web.Request) -> int:
-        """The number of the turn, for `require_same_turn`; RefusedError (403) for others."""
+        """The number of the turn, for `require_same_turn`.
+
+        RefusedError for others (403), and where the face belongs to a robot (409).
+        """
         self._sessions.require_speaker(key_of(request))
+        if not self._backend.changes_portrait:
+            raise RefusedError(
+                409,
+                "portrait",
+                expected="'avatar-forcing live'",
+                got="a robot's avatar, which keeps its face",
+                remedy="set the parameter portrait of avatar_node to a file on its machine",
+            )
         return self._sessions.ended_turns

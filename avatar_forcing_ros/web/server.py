@@ -224,6 +224,7 @@ def backend_state(backend: AvatarBackend) -> dict[str, Any]:
         "has_view": backend.has_view,
         "has_robot_audio": backend.has_robot_audio,
         "wants_camera": backend.wants_camera,
+        "changes_portrait": backend.changes_portrait,
         "state": status.warning or (talk if backend.running else "asleep"),
         "playout_delay_ms": ms(status.playout_delay_ms),
         "graph_delay_ms": ms(status.graph_delay_ms),

@@ -147,6 +147,7 @@ def test_without_an_avatar_stopping_fails_and_the_status_shows_it() -> None:
     assert fixture.outputs.stopped == 0
     with pytest.raises(ConversationError, match="parameter portrait"):
         fixture.backend.set_portrait(FRAME.pixels)
+    assert not fixture.backend.changes_portrait
 
 
 def test_frames_are_shown_while_somebody_watches() -> None:

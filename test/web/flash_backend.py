@@ -51,6 +51,7 @@ class FlashBackend:
 
     def __init__(self, mode: Mode = "live", *, wants_camera: bool = True) -> None:
         self.mode, self.wants_camera = mode, wants_camera
+        self.changes_portrait = mode == "live"
         self.status = AvatarStatus(blocks=1, playout_delay_ms=1.0)
         self.grey = GREY
         self.user_frames = 0

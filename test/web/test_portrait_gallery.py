@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,7 +18,9 @@ from web_fixture import Browser, WebFixture, run_with_server
 from avatar_forcing_ros.errors import ConfigError
 from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.web.access import Access
+from avatar_forcing_ros.web.backend import LiveBackend
 from avatar_forcing_ros.web.portrait_gallery import THUMBNAIL_PX, label_of, portrait_files
+from avatar_forcing_ros.web.upload_decoding import UploadDecoder
 
 ADA, BEN = shipped("models/portraits/ada.png"), shipped("models/portraits/ben.png")
 
@@ -102,3 +105,24 @@ def test_who_may_only_watch_does_not_see_the_gallery() -> None:
                 assert reply.status == 401
 
     run_with_server(ask, Access(False, "a-token-of-24-characters", open_to_viewers=True))
+
+
+def test_a_portrait_of_a_robot_s_avatar_is_refused_before_it_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def read(*arguments: Any) -> None:
+        raise AssertionError("it was read")
+
+    class Robot(LiveBackend):
+        changes_portrait = False
+
+    async def ask(fixture: WebFixture) -> None:
+        browser = Browser(fixture)
+        await browser.join()
+        monkeypatch.setattr(UploadDecoder, "image", read)
+        for path in ("/api/portrait", "/api/portraits/ada"):
+            status, reply = await fixture.post(path, key=browser.key, data=b"anything")
+            assert (status, "keeps its face" in reply["error"]) == (409, True), path
+        await browser.connection.close()
+
+    run_with_server(ask, backend=Robot)

@@ -213,6 +213,7 @@ function showMode() {
   if (mode === (state.mode ?? "live")) return;
   mode = state.mode ?? "live";
   document.body.dataset.mode = mode;
+  document.body.dataset.portrait = state.changes_portrait === false ? "fixed" : "free";
   document.body.dataset.camera = state.wants_camera === false ? "unwanted" : "wanted";
   at("talk").textContent = at("settings-start").textContent = TEXTS[mode].talk;
   at("hint").textContent = TEXTS[mode].hint;
