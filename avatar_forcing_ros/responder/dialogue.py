@@ -175,15 +175,16 @@ class Dialogue:
         """Have the answer said, sentence by sentence as it comes."""
         assert self._responder
         answer = self._responder.respond(self._transcript.messages(MAX_HISTORY_LENGTH))
-        text, length = AnswerText(), 0
-        loop = asyncio.get_running_loop()
-        end_s = loop.time() + MAX_ANSWER_S
+        text, length, left_s = AnswerText(), 0, MAX_ANSWER_S
+        now_s = asyncio.get_running_loop().time
         try:
             while True:
-                timeout_s = min(self._config.responder_timeout_s, end_s - loop.time())
+                began_s = now_s()
+                timeout_s = min(self._config.responder_timeout_s, left_s)
                 piece = await _within(_next(answer), timeout_s, "responder")
                 if piece is None:
                     break
+                left_s -= now_s() - began_s  # what it waits for the avatar is not counted
                 length += len(piece)
                 for sentence in text.add(piece[: max(0, MAX_ANSWER_LENGTH - length + len(piece))]):
                     await self._say(sentence)

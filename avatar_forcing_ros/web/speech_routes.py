@@ -64,6 +64,7 @@ class SpeechRoutes:
             "captions": self._transcript.newest,
             "responds": self._dialogue.responds,
             "responder_state": self._dialogue.state or self._speech.failure,
+            "responder_failures": self._dialogue.counts["failures"],
         }
 
     def push_user_audio(self, chunk: AudioChunk) -> None:

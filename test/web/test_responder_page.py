@@ -79,6 +79,7 @@ def test_the_avatar_answers_is_interrupted_and_says_what_fails() -> None:
         assert (await fixture.state())["waiting_avatar_audio_samples"] == 0
         state = await fixture.until(lambda state: "status 503" in state["responder_state"])
         assert "loading" not in state["responder_state"]
+        assert state["responder_failures"] == 1
         assert (await captions(fixture))[3:] == [
             ("user", "More"),
             ("avatar", "Long."),
