@@ -9,7 +9,7 @@ from typing import Literal
 
 Who = Literal["avatar", "user"]
 MAX_ENTRIES = 200
-MAX_TEXT_LENGTH = 2_000  # characters of one entry
+MAX_TEXT_LENGTH = 1_000  # characters of one entry
 
 
 @dataclass(frozen=True)

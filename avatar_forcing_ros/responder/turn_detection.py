@@ -139,7 +139,8 @@ class TurnDetector:
             self._before.append(frame)
             return self._begin(avatar_speaks)
         self._turn.append(frame)
-        self._silent_frames = 0 if voiced else self._silent_frames + 1
+        speaks = strong if avatar_speaks else voiced  # else its echo would never end
+        self._silent_frames = 0 if speaks else self._silent_frames + 1
         if self._silent_frames >= self._pause_frames or len(self._turn) >= self._max_frames:
             return self.end()
         return []

@@ -24,6 +24,10 @@ from avatar_forcing_ros.web.share_link import qr_code, qr_image, share_link
         (["--token-file", "none.txt"], "make one with"),
         (["--tls-cert", "none.pem"], "as PEM files"),
         (["--tls-key", "none.pem"], "as PEM files"),
+        (["--responder", "http://localhost:1/v1"], "name one with --listener"),
+        (["--listener", "no-such-program"], "expected an installed program"),
+        (["--speech-command", "say 'this"], "close its quotation marks"),
+        (["--turn-pause-s", "9"], "expected 0.2 to 5"),
     ],
 )
 def test_unsafe_or_wrong_flags_are_reported(

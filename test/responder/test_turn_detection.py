@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import soundfile
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.media import AudioChunk
@@ -106,6 +109,25 @@ def test_only_a_clear_voice_interrupts_the_avatar() -> None:
     found = turns(audio, avatar_s=(5, 12))
     assert [event for _, event in found if isinstance(event, TurnBegan)][1:] == [TurnBegan(True)]
     assert found[2][0] == pytest.approx(8.2, abs=0.15)  # some 200 ms of voice
+
+
+def test_what_the_avatar_says_meanwhile_does_not_lengthen_a_turn() -> None:
+    audio = np.concatenate([silence(1), voice(2), voice(3, 0.01), silence(1)])
+    audio += noise(len(audio), 0.001)
+    (_, began), (ended_s, ended) = turns(audio, avatar_s=(2.5, 7))
+    assert isinstance(began, TurnBegan)
+    assert isinstance(ended, TurnEnded)
+    assert ended_s == pytest.approx(3.7, abs=0.2)
+
+
+def test_somebody_in_a_room_is_heard() -> None:
+    """The speech of the demonstration's person: one goes on for ten seconds."""
+    path = Path(__file__).parents[2] / "models" / "demo" / "user_speech.wav"
+    samples, rate_hz = soundfile.read(path, dtype="float32")
+    assert rate_hz == SAMPLE_RATE_HZ
+    found = turns(samples)
+    assert kinds(found) == [TurnBegan, TurnEnded]
+    assert [at_s for at_s, _ in found] == pytest.approx([11.2, 21.1], abs=0.3)
 
 
 def test_without_barge_in_the_user_is_not_heard_while_the_avatar_speaks() -> None:

@@ -252,6 +252,26 @@ def test_stop_ends_a_text_in_the_making() -> None:
     run_with_server(talk, synthesizer=synthesizer)
 
 
+def test_the_end_of_a_turn_silences_what_waits() -> None:
+    synthesizer = Synthesizer(length_s=30.0)
+
+    async def talk(fixture: WebFixture) -> None:
+        speaker, viewer = Browser(fixture), Browser(fixture)
+        await speaker.join()
+        await viewer.join("viewer")
+        said = {"text": "One wait two"}
+        assert (await fixture.post("/api/speak_text", key=speaker.key, json=said))[0] == 200
+        await asyncio.to_thread(synthesizer.begun.wait, TIMEOUT_S)
+        assert (await fixture.post("/api/request_turn", key=viewer.key))[0] == 200
+        assert (await fixture.post("/api/hand_over", key=speaker.key))[0] == 200
+        await until(synthesizer.cancelled.is_set)
+        assert (await fixture.state())["waiting_avatar_audio_samples"] == 0
+        for one in (speaker, viewer):
+            await one.connection.close()
+
+    run_with_server(talk, synthesizer=synthesizer)
+
+
 def test_who_may_not_see_the_state_may_not_read_what_was_said() -> None:
     secret, token = "a-long-enough-token", {"Authorization": "Bearer a-long-enough-token"}
 
