@@ -4,6 +4,7 @@ import "./embed.js"; // before the page is shown
 import { get, postNow, setKey } from "./api.js";
 import { followCaptions, forgetCaptions, prepareCaptions } from "./captions.js";
 import { dropClip, prepareComposer, sendAudio } from "./composer.js";
+import { listenToDrops } from "./drops.js";
 import { fillExpressions, prepareFace, showExpression } from "./face.js";
 import { measured, show } from "./metrics.js";
 import { prepareTurns, showTurn } from "./turns.js";
@@ -74,6 +75,12 @@ function showMicrophone(isOn) {
   if (connection.role === "speaker" && media.track("audio") !== metered) followLevel();
 }
 
+// what was chosen, before a conversation; while somebody else talks, the face that they have
+function showOwnFace() {
+  const isBefore = ["ready", "connecting"].includes(connection.phase) && connection.role !== "viewer";
+  showChoice(isBefore && !(state.speaker && !connection.role));
+}
+
 function render() {
   document.body.dataset.phase = connection.phase;
   document.body.dataset.role = connection.role ?? "";
@@ -87,8 +94,7 @@ function render() {
   self.hidden = !shown;
   at("leave").querySelector(".name").textContent = connection.role === "viewer" ? say("leave.leave") : say("leave.end");
   at("avatar").classList.toggle("live", connection.phase === "live"); // a lost one is black: the face stays
-  const isBefore = ["ready", "connecting"].includes(connection.phase) && connection.role !== "viewer";
-  showChoice(isBefore && !(state.speaker && !connection.role));
+  showOwnFace();
   showStop();
   at("avatar").title = listens() ? say("avatar.look") : "";
 }
@@ -227,6 +233,7 @@ function showState() {
   at("state").dataset.state = at("avatar-tile").dataset.state = connection.phase === "live" ? now : "ready";
   at("state").textContent = NAMES[now] ?? now[0].toUpperCase() + now.slice(1);
   at("state").classList.toggle("error", !(now in NAMES));
+  showOwnFace();
 }
 
 // the state once more, and all that follows from it
@@ -278,24 +285,11 @@ async function pollState() {
 }
 
 function dropped(file) {
-  if (connection.role !== "speaker") throw new Error(say("drop.too_early"));
-  return file.type.startsWith("image/") ? changePortrait(file, true, showOverlay) : sendAudio(file);
-}
-
-function listenToDrops() {
-  const holdsFile = (event) => event.dataTransfer?.types.includes("Files");
-  document.addEventListener("dragover", (event) => {
-    if (!holdsFile(event)) return;
-    event.preventDefault();
-    at("drop").hidden = false;
-  });
-  at("drop").addEventListener("dragleave", () => { at("drop").hidden = true; });
-  document.addEventListener("drop", reportErrors(async (event) => {
-    if (!holdsFile(event)) return;
-    event.preventDefault();
-    at("drop").hidden = true;
-    await dropped(event.dataTransfer.files[0]);
-  }));
+  const isThere = connection.role === "speaker";
+  const isImage = file.type.startsWith("image/");
+  const isFirst = isImage && mode === "live" && !connection.role; // to begin with
+  if (!isThere && !isFirst) throw new Error(say("drop.too_early"));
+  return isImage ? changePortrait(file, isThere, showOverlay) : sendAudio(file);
 }
 
 at("talk").onclick = reportErrors(() => start("speaker"));
@@ -320,7 +314,7 @@ window.addEventListener("pagehide", () => {
 });
 prepareComposer(media);
 preparePlayback();
-prepareGallery(listens, showOverlay, render);
+prepareGallery(() => connection.role === "speaker", showOverlay, render);
 prepareHold(media, listens, (isMode) => {
   render();
   if (isMode && listens()) showStatus(greeting());
@@ -335,7 +329,7 @@ prepareShare();
 prepareToolbar();
 prepareTurns({ talk: () => start("speaker"), watch, free: () => !state.speaker });
 listenToKeys();
-listenToDrops();
+listenToDrops(dropped);
 
 prepareTabs({
   isThere: () => Boolean(connection.role),

@@ -6,13 +6,14 @@ import { remember, remembered } from "./store.js";
 let media = null;
 let isThere = () => false;
 let changed = () => {};
-let byKey = false;
+let by = ""; // what holds it: "key" or "pointer"; or empty
 let pressedMs = -Infinity; // when a pointer let go of the button: the click that follows is no other
 const AFTER_MS = 400;
 
 export const holdsToTalk = () => media.byHold;
 
-function hold(on) {
+function hold(on, its = "") {
+  by = its;
   if (media.held === on) return;
   media.hold(on);
   changed();
@@ -24,22 +25,20 @@ export function beginByKey(target) {
   const byKeyboard = button?.matches(":focus-visible, :has(:focus-visible)");
   // a button that the keyboard came to is pressed; one that was clicked only has the focus still
   const elsewhere = !button || (media.byHold && !byKeyboard) || (media.byHold && button === at("microphone"));
-  if (!isThere() || !elsewhere || !media.track("audio") || (media.on("audio") && !byKey)) return false;
-  byKey = true;
-  hold(true);
+  if (!isThere() || !elsewhere || !media.track("audio") || (media.on("audio") && by !== "key")) return false;
+  hold(true, "key");
   return true;
 }
 
 export function endByKey() {
-  if (!byKey) return false;
-  byKey = false;
+  if (by !== "key") return false;
   hold(false);
   return true;
 }
 
+// where the end of holding may not be seen
 function letGo() {
-  byKey = false;
-  hold(false);
+  if (by) hold(false);
 }
 
 // for those who cannot hold a button: a click without a pointer, as of M, begins or ends
@@ -63,11 +62,11 @@ export function prepareHold(its, there, onChange) {
   button.addEventListener("pointerdown", (event) => {
     if (!media.byHold || !isThere() || event.button !== 0) return;
     button.setPointerCapture(event.pointerId);
-    hold(true);
+    hold(true, "pointer");
   });
   for (const kind of ["pointerup", "pointercancel", "lostpointercapture"]) {
     button.addEventListener(kind, () => {
-      if (!media.byHold || !media.held || byKey) return;
+      if (by !== "pointer") return;
       pressedMs = performance.now();
       hold(false);
     });
