@@ -15,13 +15,12 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnContext
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from avatar_forcing_ros.benchmarks.measures import cpu_s, memory_mb
-from avatar_forcing_ros.benchmarks.stages import user_faces
+from avatar_forcing_ros.benchmarks.stages import camera_image, user_faces
 from avatar_forcing_ros.benchmarks.web_caller import AUDIBLE, Caller
 from avatar_forcing_ros.benchmarks.web_metrics import Metrics, conversation_metrics
 from avatar_forcing_ros.benchmarks.web_server import serve
@@ -39,7 +38,6 @@ WARM_UP_S = 5.0  # at the beginning of the conversation, not measured
 SPEECH_S, SPEECH_PERIOD_S = 3.0, 6.0
 STOP_AFTER_S = 1.5  # of every other speech
 SAMPLE_PERIOD_S = 0.5  # of the server's state, processor time and memory
-CAMERA_PX = (640, 480)
 Audio = NDArray[np.float32]
 
 
@@ -112,18 +110,9 @@ def _wait_until_ready(here: Connection, warn: Callable[[str], None]) -> tuple[in
 def _faces(config: AvatarConfig) -> list[NDArray[np.uint8]]:
     """Somebody at rest and smiling, as a camera shows them."""
     session = build_session(config)
-    faces = [_camera_image(face) for face in user_faces(session)]
+    faces = [camera_image(face) for face in user_faces(session)]
     session.close()
     return faces
-
-
-def _camera_image(face: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """`face`, which is square, in the middle of a camera's image ``[480, 640, 3]``."""
-    width, height = CAMERA_PX
-    side = (width - height) // 2
-    square = cv2.resize(face, (height, height), interpolation=cv2.INTER_AREA)
-    framed = cv2.copyMakeBorder(square, 0, 0, side, side, cv2.BORDER_REPLICATE)
-    return np.asarray(framed, np.uint8)
 
 
 async def _converse(

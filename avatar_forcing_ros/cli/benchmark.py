@@ -21,7 +21,8 @@ def add(commands: Any) -> None:
         "path, and the same block with caching off as the baseline; then, live, how long a "
         "frame of the user waits for the avatar's answer. With --graph: what publishing costs "
         "between two processes, and what gets lost. With --live: the whole way from a camera over "
-        "WebRTC to a screen, and memory.",
+        "WebRTC to a screen, and memory. With --conversations: what many on one set of weights "
+        "cost, and how many fit.",
     )
     benchmark.add_argument(
         "--json", type=user_path, metavar="F", help="also write the metrics to F"
@@ -39,6 +40,13 @@ def add(commands: Any) -> None:
         "--live",
         action="store_true",
         help="measure a conversation over WebRTC on this machine instead (needs 'web')",
+    )
+    benchmark.add_argument(
+        "--conversations",
+        type=int,
+        metavar="N",
+        help="measure up to N conversations on one set of weights instead, part by part: where "
+        "the time goes, and how many fit on this machine",
     )
     benchmark.add_argument(
         "--seconds",
@@ -61,7 +69,11 @@ def run(options: argparse.Namespace) -> None:
     """Measure, print the table."""
     from avatar_forcing_ros.media_files.writing import json_file
 
-    measure = _graph if options.graph else _live if options.live else _stages
+    elsewhere = options.graph or options.live
+    require("--conversations", options.conversations, "no --graph or --live beside it",
+            options.conversations is None or not elsewhere)  # fmt: skip
+    alone = _stages if options.conversations is None else _conversations
+    measure = _graph if options.graph else _live if options.live else alone
     with json_file(options.json) as metrics:
         measured, text = measure(options)
         metrics |= measured
@@ -75,6 +87,15 @@ def _stages(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
     seconds = _seconds(options, 30.0, at_least=0)
     metrics = run_benchmark(avatar_config(options), options.repeats, seconds, _report)
+    return metrics, as_table(metrics)
+
+
+def _conversations(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from avatar_forcing_ros.benchmarks.conversations import as_table, run_conversations_benchmark
+
+    metrics = run_conversations_benchmark(
+        avatar_config(options), options.conversations, options.repeats
+    )
     return metrics, as_table(metrics)
 
 

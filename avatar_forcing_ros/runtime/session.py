@@ -16,7 +16,7 @@ from avatar_forcing_ros.runtime.degradation import QualityLevel, quality_levels
 from avatar_forcing_ros.streaming.asymmetry import uneven
 from avatar_forcing_ros.streaming.codec import MotionCodec
 from avatar_forcing_ros.streaming.directed_motion import DirectedMotion
-from avatar_forcing_ros.streaming.engine import BlockInput, MotionEngine
+from avatar_forcing_ros.streaming.engine import BlockEngine, BlockInput
 from avatar_forcing_ros.streaming.motion_anchor import AnchorState
 from avatar_forcing_ros.sync.image_track import ImageTrack, MotionTrack
 from avatar_forcing_ros.sync.timeline import AudioTrack, Track, missing
@@ -32,7 +32,7 @@ class Session:
 
     def __init__(
         self,
-        engine: MotionEngine,
+        engine: BlockEngine,
         codec: MotionCodec,
         *,
         user_audio: bool = True,
@@ -163,6 +163,11 @@ class Session:
     def avatar_audio_delay_frames(self) -> int:
         """How much later than it came in the avatar's audio is shown and heard."""
         return self.engine.config.avatar_audio_delay_frames
+
+    @property
+    def next_start_ns(self) -> int:
+        """Media time at which the next block begins."""
+        return frame_stamp_ns(self.next_frame + self._skipped)
 
     @property
     def next_end_ns(self) -> int:

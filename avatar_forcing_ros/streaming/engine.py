@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from avatar_forcing_ros.config import AnchorConfig, SamplingConfig
+from avatar_forcing_ros.config import AnchorConfig, ModelConfig, SamplingConfig
 from avatar_forcing_ros.errors import GenerationError
 from avatar_forcing_ros.media import MotionBlock, check_values
 from avatar_forcing_ros.model.generator import MotionGenerator
@@ -58,8 +59,42 @@ class BlockInput:
             check_values("user_motion", self.user_motion)
 
 
+class BlockEngine(Protocol):
+    """What a conversation needs of an engine, its own or one that many share."""
+
+    config: ModelConfig
+    sampling: SamplingConfig
+    is_recorded: bool
+    """Whether a device records shapes, which is slow when they come first."""
+    is_shared: bool
+    """Whether blocks that several conversations ask for at one moment are made together."""
+
+    @property
+    def warm_up_blocks(self) -> tuple[int, ...]:
+        """Conversations, as numbers of blocks, after which no block is slow for being new."""
+
+    def set_sampling(self, sampling: SamplingConfig) -> None:
+        """Draw the next blocks in another way."""
+
+    def new_state(
+        self, reference: NDArray[np.float32] | None = None, seed: int | None = None
+    ) -> StreamState:
+        """A conversation that has not begun."""
+
+    def reference(self, motion: NDArray[np.float32] | None = None) -> Tensor:
+        """A portrait's own motion ``[D]`` as the network takes it: ``[1, D]``."""
+
+    def frames(self, state: StreamState) -> int:
+        """How many frames the next block of `state` has."""
+
+    def step(self, state: StreamState, inputs: BlockInput) -> MotionBlock:
+        """Make the next block and move `state` past it."""
+
+
 class MotionEngine:
     """Steps conversations through one set of weights; each conversation is a `StreamState`."""
+
+    is_shared = False
 
     def __init__(
         self,
@@ -151,15 +186,20 @@ class MotionEngine:
         Raises ValueError as `step` does, and all states stay then; GenerationError, too, but
         those of batches that were made before have moved on.
         """
-        groups: dict[tuple[int, ...], list[int]] = {}
-        for i, (state, given) in enumerate(zip(states, inputs, strict=True)):
+        for state, given in zip(states, inputs, strict=True):
             given.check(self.frames(state))
-            groups.setdefault(self._with_valid_cache(state.motion).extent, []).append(i)
         blocks: dict[int, MotionBlock] = {}
-        for members in groups.values():
+        for members in self.batches(states):
             made = self._step_group([states[i] for i in members], [inputs[i] for i in members])
             blocks |= dict(zip(members, made, strict=True))
         return [blocks[i] for i in range(len(states))]
+
+    def batches(self, states: Sequence[StreamState]) -> list[list[int]]:
+        """Indices of `states`, those together that have come equally far: `step_many`'s."""
+        groups: dict[tuple[int, ...], list[int]] = {}
+        for i, state in enumerate(states):
+            groups.setdefault(self._with_valid_cache(state.motion).extent, []).append(i)
+        return list(groups.values())
 
     @torch.inference_mode()
     def _step_group(
