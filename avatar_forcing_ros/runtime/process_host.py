@@ -46,7 +46,7 @@ class ProcessHost:
         self._make_session, self._on_warning, self._count = make_session, on_warning, count
         self._beginning = threading.Lock()  # held while a process begins: whoever needs it waits
         self._lock = threading.Lock()  # around which process there is; nobody waits in it
-        self._closing = False
+        self._closing = self._is_over = False
         self._number = -1
         self._begin()
 
