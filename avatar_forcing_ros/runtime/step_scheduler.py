@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -253,6 +253,11 @@ class SharedEngine:
         self.config, self.sampling = engine.config, scheduler.sampling
         self.is_recorded = engine.is_recorded
         self.warm_up_blocks = engine.warm_up_blocks
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """See `MotionEngine.identity`."""
+        return self._scheduler.engine.identity
 
     def set_sampling(self, sampling: SamplingConfig) -> None:
         """Draw this conversation's next blocks in another way."""
