@@ -46,7 +46,8 @@ def add(commands: Any) -> None:
         type=int,
         metavar="N",
         help="measure up to N conversations on one set of weights instead, part by part: where "
-        "the time goes, and how many fit on this machine",
+        "the time goes, and how many fit on this machine; with --live N of them at a time, each "
+        "with a caller",
     )
     benchmark.add_argument(
         "--seconds",
@@ -69,9 +70,8 @@ def run(options: argparse.Namespace) -> None:
     """Measure, print the table."""
     from avatar_forcing_ros.media_files.writing import json_file
 
-    elsewhere = options.graph or options.live
-    require("--conversations", options.conversations, "no --graph or --live beside it",
-            options.conversations is None or not elsewhere)  # fmt: skip
+    count = options.conversations
+    require("--conversations", count, "no --graph beside it", count is None or not options.graph)
     alone = _stages if options.conversations is None else _conversations
     measure = _graph if options.graph else _live if options.live else alone
     with json_file(options.json) as metrics:
@@ -108,14 +108,17 @@ def _graph(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
 def _live(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from avatar_forcing_ros.benchmarks.web import run_live_benchmark
+    from avatar_forcing_ros.benchmarks.web_many import many_as_table
     from avatar_forcing_ros.benchmarks.web_metrics import as_table
     from avatar_forcing_ros.web.backend import check_background
 
     seconds, config = _seconds(options, 600.0, at_least=5), avatar_config(options)
     require("--busy", options.busy, "0 or more", options.busy >= 0)
     check_background(config.background)
-    metrics = run_live_benchmark(config, seconds, _report, busy=options.busy)
-    return metrics, as_table(metrics)
+    count = 1 if options.conversations is None else options.conversations
+    require("--conversations", count, "1 to 64", 1 <= count <= 64)
+    metrics = run_live_benchmark(config, seconds, _report, busy=options.busy, conversations=count)
+    return metrics, as_table(metrics) if count == 1 else many_as_table(metrics)
 
 
 def _seconds(options: argparse.Namespace, default: float, at_least: float = 0) -> float:

@@ -176,13 +176,15 @@ def test_one_whose_connection_broke_finds_their_own_room_while_others_are_free()
         await shade(lost, 200)
         await lost.connection.close()
         await wait_until(lambda: not fixture.sessions.peers)
-        fixture.ahead_s += FIRM_S  # anybody could take it now, where no other were free
+        fixture.ahead_s += FIRM_S
+        await fixture.until(lambda state: state["free"] == 2)  # its own too, were no other free
         assert (await other.join())[0] == 200
         assert (await again.join(key=lost.key))[0] == 200
         await asyncio.gather(shade(again, 200), shade(other, 100))
         await again.connection.close()
         await wait_until(lambda: not fixture.sessions.peers)
         fixture.ahead_s += RESERVE_S + 1
+        await fixture.until(lambda state: state["free"] == 1)
         assert (await third.join())[0] == 200
         await shade(third, 100)
         await close(other, third)
