@@ -192,6 +192,34 @@ def test_one_whose_connection_broke_finds_their_own_room_while_others_are_free()
     run(talk, backend())
 
 
+def test_who_comes_when_all_are_taken_gets_the_place_of_one_of_whom_nothing_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def talk(fixture: WebFixture) -> None:
+        gone, other, third = (browser(fixture) for _ in range(3))
+        await gone.join()
+        await gone.receive("video")
+        await other.join()
+        await other.receive("video")
+        peer = fixture.sessions.peers[gone.key]
+        packets = await peer.received_packets()
+
+        async def nothing_more() -> int:
+            return packets
+
+        monkeypatch.setattr(peer, "received_packets", nothing_more)
+        await fixture.sessions.check_connections()
+        fixture.ahead_s += FIRM_S  # sooner than if nobody came
+        assert (await third.join())[0] == 503
+        await fixture.until(lambda state: state["free"] == 1)
+        assert (await third.join())[0] == 200
+        assert (await fixture.state(other.key))["you"] == "speaker"
+        assert (await fixture.state(gone.key))["you"] is None
+        await close(gone, other, third)
+
+    run(talk, backend())
+
+
 def test_one_that_blocks_delays_no_other() -> None:
     blocked = backend(Blocked)
 
