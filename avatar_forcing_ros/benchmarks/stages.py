@@ -33,6 +33,7 @@ from avatar_forcing_ros.streaming.state import StreamState
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, FRAME_RATE_HZ, SAMPLE_RATE_HZ
 
 WARM_UP_BLOCKS = 15  # until the cache is full and everything has been compiled and allocated
+CAMERA_PX = (640, 480)
 P99 = ("p99", 99)
 Percentiles = dict[str, float]
 Audio = NDArray[np.float32]
@@ -57,15 +58,17 @@ def run_benchmark(
             "repeats", expected="10 or more", got=str(repeats), remedy="give a larger number"
         )
     session = build_session(config)
+    engine = session.engine
+    assert isinstance(engine, MotionEngine)  # its own, which shows its parts
     speech = read_audio(shipped(AVATAR_SPEECH)), read_audio(shipped(USER_SPEECH))
-    stages = {"audio_features": _audio_features(session.engine, speech[0], repeats)}
-    stages["transformer_evaluation"] = _evaluation(session.engine, repeats)
+    stages = {"audio_features": _audio_features(engine, speech[0], repeats)}
+    stages["transformer_evaluation"] = _evaluation(engine, repeats)
     stages["block_motion"], stages["block_motion_uncached"] = _blocks(
-        session.engine.generator, config, speech, repeats
+        engine.generator, config, speech, repeats
     )
     stages |= _images(session, repeats)
     stages["end_to_end_block"] = _end_to_end(session, speech, repeats)
-    frames = session.engine.config.block_frames
+    frames = engine.config.block_frames
     block_ms = frames * 1000.0 / FRAME_RATE_HZ
     real_time = round(block_ms / stages["end_to_end_block"]["median"], 2)
     live = {}
@@ -77,10 +80,10 @@ def run_benchmark(
     return {
         "preset": config.preset,
         "evaluations": config.sampling.nfe,
-        "guidance_rows": len(session.engine.sampler.rows),
+        "guidance_rows": len(engine.sampler.rows),
         "block_frames": frames,
         "image_size_px": session.codec.image_size_px,
-        "machine": _machine(),
+        "machine": machine(),
         "repeats": repeats,
         "stages_ms": stages,
         **live,
@@ -121,7 +124,7 @@ def _times(work: Callable[[int], object], repeats: int, name: str) -> Percentile
     return percentiles(taken, P99, digits=3)
 
 
-def _speech_of_block(speech: Audio, block: int, frames: int) -> Audio:
+def speech_of_block(speech: Audio, block: int, frames: int) -> Audio:
     """Block number `block` of `speech`, from the start again at its end: ``[640 frames]``."""
     count = frames * SAMPLE_RATE_HZ // FRAME_RATE_HZ
     return np.take(speech, np.arange(block * count, (block + 1) * count), mode="wrap")
@@ -133,20 +136,20 @@ def _audio_features(engine: MotionEngine, speech: Audio, repeats: int) -> Percen
     mean = engine.generator.motion_mean
 
     def work(i: int) -> None:
-        mel = window.push(_speech_of_block(speech, i, frames))
+        mel = window.push(speech_of_block(speech, i, frames))
         engine.generator.audio_encoder(torch.from_numpy(mel)[None].to(mean)).cpu()
 
     _times(work, WARM_UP_BLOCKS, "warm-up")
     return _times(work, repeats, "audio features")
 
 
-def _fresh_state(engine: MotionEngine, speech: Speech) -> tuple[StreamState, BlockInput]:
+def fresh_state(engine: MotionEngine, speech: Speech) -> tuple[StreamState, BlockInput]:
     """A conversation whose cache is full, and the input of a block."""
     state = engine.new_state()
     rest = np.zeros(engine.config.motion_dim, np.float32)
     for k in range(WARM_UP_BLOCKS):
         frames = engine.frames(state)
-        avatar, user = (_speech_of_block(each, k, frames) for each in speech)
+        avatar, user = (speech_of_block(each, k, frames) for each in speech)
         inputs = BlockInput(avatar, user, np.tile(rest, (frames, 1)))
         engine.step(state, inputs)
     return state, inputs
@@ -156,7 +159,7 @@ def _fresh_state(engine: MotionEngine, speech: Speech) -> tuple[StreamState, Blo
 def _evaluation(engine: MotionEngine, repeats: int) -> Percentiles:
     """One pass of the transformer over context and block with a full cache."""
     silence = np.zeros(SAMPLE_RATE_HZ, np.float32)
-    state, _ = _fresh_state(engine, (silence, silence))
+    state, _ = fresh_state(engine, (silence, silence))
     config, rows = engine.config, len(engine.sampler.rows)
     tokens = config.block_frames + config.context_frames
     reference = state.reference.expand(rows, -1)
@@ -182,7 +185,7 @@ def _blocks(
         engine = MotionEngine(
             generator, config.sampling, anchor=config.anchor, cached=cached, record=recorded
         )
-        runs.append((engine, *_fresh_state(engine, speech)))
+        runs.append((engine, *fresh_state(engine, speech)))
     for _ in tqdm(range(repeats), desc="block", leave=False, disable=None):
         for taken, (engine, state, inputs) in zip(compute_ms, runs, strict=True):
             taken.append(engine.step(state, inputs).compute_s * 1000.0)
@@ -192,11 +195,11 @@ def _blocks(
 
 def _images(session: Session, repeats: int) -> dict[str, Percentiles]:
     """Drawing one frame, and finding the face in it again."""
-    moves = _moves(session, repeats)
+    motion = moves(session, repeats)
     drawn: list[NDArray[np.uint8]] = []
-    session.codec.decode(moves[:1])
+    session.codec.decode(motion[:1])
     drawing = _times(
-        lambda i: drawn.append(session.codec.decode(moves[i : i + 1])[0]),
+        lambda i: drawn.append(session.codec.decode(motion[i : i + 1])[0]),
         repeats,
         "renderer",
     )
@@ -210,7 +213,7 @@ def _images(session: Session, repeats: int) -> dict[str, Percentiles]:
 def user_faces(session: Session) -> tuple[Image, Image]:
     """Somebody at rest and smiling; where motion has no names, at rest and moved."""
     rest = session.codec.reference
-    other = _moves(session, 1)[0]
+    other = moves(session, 1)[0]
     if session.engine.config.motion_space == "rig":
         other = coefficients.vector(smile_left=0.8, smile_right=0.8)
     still, smiling = _rgb(session.codec.decode(np.stack([rest, other])))
@@ -222,7 +225,16 @@ def _rgb(images: Image) -> Image:
     return np.ascontiguousarray(images[..., :3])
 
 
-def _moves(session: Session, count: int) -> NDArray[np.float32]:
+def camera_image(face: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """`face`, which is square, in the middle of a camera's image ``[480, 640, 3]``."""
+    width, height = CAMERA_PX
+    side = (width - height) // 2
+    square = cv2.resize(face, (height, height), interpolation=cv2.INTER_AREA)
+    framed = cv2.copyMakeBorder(square, 0, 0, side, side, cv2.BORDER_REPLICATE)
+    return np.asarray(framed, np.uint8)
+
+
+def moves(session: Session, count: int) -> NDArray[np.float32]:
     """Motion ``[count, D]`` that wanders through half of what the motion space can show."""
     rest = session.codec.reference
     # latents have a size; coefficients rest at zero and have ranges of their own
@@ -247,14 +259,15 @@ def _end_to_end(session: Session, speech: Speech, repeats: int) -> Percentiles:
         for push, each in zip(
             (session.push_avatar_audio, session.push_user_audio), speech, strict=True
         ):
-            push(AudioChunk(_speech_of_block(each, i, frames), SAMPLE_RATE_HZ, stamp_ns))
+            push(AudioChunk(speech_of_block(each, i, frames), SAMPLE_RATE_HZ, stamp_ns))
         session.draw(session.next_block())
 
     _times(work, WARM_UP_BLOCKS, "warm-up")
     return _times(work, repeats, "end to end")
 
 
-def _machine() -> dict[str, Any]:
+def machine() -> dict[str, Any]:
+    """What computes here, and with how many threads."""
     name = platform.processor() or platform.machine()
     with open("/proc/cpuinfo", encoding="utf-8") as info:
         names = [line.split(":")[1].strip() for line in info if line.startswith("model name")]

@@ -15,14 +15,14 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnContext
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from avatar_forcing_ros.benchmarks.measures import cpu_s, memory_mb
-from avatar_forcing_ros.benchmarks.stages import user_faces
+from avatar_forcing_ros.benchmarks.stages import camera_image, user_faces
 from avatar_forcing_ros.benchmarks.web_caller import AUDIBLE, Caller
+from avatar_forcing_ros.benchmarks.web_many import many_metrics
 from avatar_forcing_ros.benchmarks.web_metrics import Metrics, conversation_metrics
 from avatar_forcing_ros.benchmarks.web_server import serve
 from avatar_forcing_ros.config import AvatarConfig
@@ -39,29 +39,38 @@ WARM_UP_S = 5.0  # at the beginning of the conversation, not measured
 SPEECH_S, SPEECH_PERIOD_S = 3.0, 6.0
 STOP_AFTER_S = 1.5  # of every other speech
 SAMPLE_PERIOD_S = 0.5  # of the server's state, processor time and memory
-CAMERA_PX = (640, 480)
 Audio = NDArray[np.float32]
 
 
 def run_live_benchmark(
-    config: AvatarConfig, seconds: float, warn: Callable[[str], None], *, busy: int = 0
+    config: AvatarConfig,
+    seconds: float,
+    warn: Callable[[str], None],
+    *,
+    busy: int = 0,
+    conversations: int = 1,
 ) -> Metrics:
     """Talk with a server for `seconds` as a browser would; what both ends measured.
 
-    `busy` processes that only compute run beside it meanwhile. `warn` gets a sentence for whatever
-    goes wrong on the way. Raises OutputError where the server does not start.
+    Of several `conversations` at a time the metrics are those of `many_metrics`. `busy` processes
+    that only compute run beside it meanwhile. `warn` gets a sentence for whatever goes wrong on
+    the way. Raises OutputError where the server does not start.
     """
     install_patches(video_encoder=False)  # the browser has its own
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=serve, args=(config, there), name="live-server")
+    process = context.Process(
+        target=serve, args=(config, there, conversations), name="live-server"
+    )
     process.start()
     there.close()
     try:
         port, pids = _wait_until_ready(here, warn)
         faces = _faces(config)
         with _busy_processes(context, busy):
-            metrics = asyncio.run(_converse(f"http://{LOOPBACK}:{port}", faces, pids, seconds))
+            ready_mb = sum(memory_mb(pid) for pid in pids)
+            origin = f"http://{LOOPBACK}:{port}"
+            metrics = asyncio.run(_converse(origin, faces, pids, seconds, conversations))
         while here.poll():
             warn(here.recv()[1])
         here.send("end")
@@ -76,7 +85,12 @@ def run_live_benchmark(
     finally:
         if process.is_alive():
             process.kill()
-    return {"preset": config.preset, "seconds": seconds, "busy_processes": busy} | metrics
+    about = {"preset": config.preset, "seconds": seconds, "busy_processes": busy}
+    if conversations > 1:
+        more_mb = (metrics["memory_mb"]["most"] - ready_mb) / conversations
+        about |= {"image_size_px": config.image_size_px, "ready_mb": round(ready_mb, 1)}
+        about |= {"more_mb_each": round(more_mb, 1)}
+    return about | metrics
 
 
 @contextmanager
@@ -112,33 +126,32 @@ def _wait_until_ready(here: Connection, warn: Callable[[str], None]) -> tuple[in
 def _faces(config: AvatarConfig) -> list[NDArray[np.uint8]]:
     """Somebody at rest and smiling, as a camera shows them."""
     session = build_session(config)
-    faces = [_camera_image(face) for face in user_faces(session)]
+    faces = [camera_image(face) for face in user_faces(session)]
     session.close()
     return faces
 
 
-def _camera_image(face: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """`face`, which is square, in the middle of a camera's image ``[480, 640, 3]``."""
-    width, height = CAMERA_PX
-    side = (width - height) // 2
-    square = cv2.resize(face, (height, height), interpolation=cv2.INTER_AREA)
-    framed = cv2.copyMakeBorder(square, 0, 0, side, side, cv2.BORDER_REPLICATE)
-    return np.asarray(framed, np.uint8)
-
-
 async def _converse(
-    origin: str, faces: list[NDArray[np.uint8]], pids: list[int], seconds: float
+    origin: str, faces: list[NDArray[np.uint8]], pids: list[int], seconds: float, count: int
 ) -> Metrics:
     speech, onset_s = _excerpt(read_audio(shipped(AVATAR_SPEECH)))
-    caller = Caller(origin, faces, read_audio(shipped(USER_SPEECH)))
+    user = read_audio(shipped(USER_SPEECH))
+    # several are as many visitors: one alone is allowed fewer requests
+    addresses = [f"127.0.0.{2 + i}" for i in range(count)] if count > 1 else [""]
+    callers = [Caller(origin, faces, user, address) for address in addresses]
     try:
-        await caller.join()
+        for caller in callers:
+            await caller.join()
         await asyncio.sleep(WARM_UP_S)
         begin_s = time.monotonic()
-        usage = await _speak_and_measure(caller, speech, pids, begin_s, seconds)
+        usage = await _speak_and_measure(callers, speech, pids, begin_s, seconds)
     finally:
-        await caller.close()
-    return conversation_metrics(caller.observed, begin_s, begin_s + seconds, onset_s) | usage
+        for caller in callers:
+            await caller.close()
+    times = begin_s, begin_s + seconds, onset_s
+    if count > 1:
+        return many_metrics([caller.observed for caller in callers], *times) | usage
+    return conversation_metrics(callers[0].observed, *times) | usage
 
 
 def _excerpt(audio: Audio) -> tuple[Audio, float]:
@@ -148,16 +161,18 @@ def _excerpt(audio: Audio) -> tuple[Audio, float]:
 
 
 async def _speak_and_measure(
-    caller: Caller, speech: Audio, pids: list[int], begin_s: float, seconds: float
+    callers: list[Caller], speech: Audio, pids: list[int], begin_s: float, seconds: float
 ) -> Metrics:
-    """Speak now and then; processor time and memory of server and caller meanwhile."""
+    """Speak now and then; processor time and memory of server and callers meanwhile."""
     cpu_before_s, own_before_s = [cpu_s(pid) for pid in pids], time.process_time()
     samples: list[tuple[float, float]] = []  # seconds, MB
-    speaking = asyncio.ensure_future(_speak(caller, speech))
+    speaking = asyncio.gather(
+        *(_speak(one, speech, i / len(callers)) for i, one in enumerate(callers))
+    )
     with tqdm(total=round(seconds), unit="s", desc="talking", leave=False, disable=None) as bar:
         while (now_s := time.monotonic()) < begin_s + seconds and not speaking.done():
             samples.append((now_s - begin_s, sum(memory_mb(pid) for pid in pids)))
-            await caller.check()
+            await asyncio.gather(*(caller.check() for caller in callers))
             bar.update(round(now_s - begin_s) - bar.n)
             await asyncio.sleep(SAMPLE_PERIOD_S)
     speaking.cancel()
@@ -185,9 +200,12 @@ async def _speak_and_measure(
     }
 
 
-async def _speak(caller: Caller, speech: Audio) -> None:
-    """Have the avatar speak over and over; every other time stop it in the middle."""
-    await asyncio.sleep(SPEECH_PERIOD_S / 2)
+async def _speak(caller: Caller, speech: Audio, phase: float) -> None:
+    """Have the avatar speak over and over; every other time stop it in the middle.
+
+    It begins with a part of the period, `phase` of 0 to 1, so that not all speak at once.
+    """
+    await asyncio.sleep(SPEECH_PERIOD_S * (0.5 + phase))
     for number in itertools.count():
         next_s = time.monotonic() + SPEECH_PERIOD_S
         await caller.speak(speech)

@@ -116,12 +116,16 @@ class _Microphone(_Paced):
 class Caller:
     """One conversation with the server at `origin`, observed."""
 
-    def __init__(self, origin: str, faces: Sequence[NDArray[np.uint8]], speech: Audio) -> None:
+    def __init__(
+        self, origin: str, faces: Sequence[NDArray[np.uint8]], speech: Audio, address: str = ""
+    ) -> None:
+        """`address` is this machine's that it comes from: visitors are counted by theirs."""
         self.observed = Observed()
         self._origin, self._faces, self._speech = origin, faces, speech
         self._peer: RTCPeerConnection | None = None
         self._following: list[asyncio.Task[None]] = []
-        self._session = aiohttp.ClientSession(headers={"Origin": origin})
+        connector = aiohttp.TCPConnector(local_addr=(address, 0)) if address else None
+        self._session = aiohttp.ClientSession(headers={"Origin": origin}, connector=connector)
 
     async def join(self) -> None:
         """Begin, or come again; OutputError where the server does not let this one in."""

@@ -31,10 +31,10 @@ def conversation_metrics(
     states = [state for at_s, state in observed.states if begin_s <= at_s < end_s]
     skipped = [state["skipped_blocks"] for state in states]
     return {
-        "reaction_ms": _spread(_reactions_ms(observed, begin_s, end_s)),
-        "speech_ms": _spread(speech_ms),
+        "reaction_ms": spread(reactions_ms(observed, begin_s, end_s)),
+        "speech_ms": spread(speech_ms),
         "speeches_lost": len(observed.speech_pushed_s) - len(speech_ms),
-        "silence_ms": _spread(_silences_ms(observed)),
+        "silence_ms": spread(_silences_ms(observed)),
         **_images(observed, begin_s, end_s),
         "pictures_sent": sum(begin_s <= at_s < end_s for at_s in observed.sent_s),
         "reduced_share": round(float(np.mean([s["reduced"] for s in states])), 3) if states else 0,
@@ -65,7 +65,7 @@ def _minutes(observed: Observed, begin_s: float, end_s: float) -> list[Metrics]:
     return [
         {
             "fps": _images(observed, at_s, min(at_s + MINUTE_S, end_s))["fps"],
-            "reaction_ms": _spread(_reactions_ms(observed, at_s, at_s + MINUTE_S)).get("median"),
+            "reaction_ms": spread(reactions_ms(observed, at_s, at_s + MINUTE_S)).get("median"),
             "audio_ahead_ms": round(here_ms - ahead_ms[0], 1),
         }
         for at_s, here_ms in zip(starts, ahead_ms, strict=True)
@@ -99,7 +99,7 @@ def _silences_ms(observed: Observed) -> list[float]:
     return silences
 
 
-def _reactions_ms(observed: Observed, begin_s: float, end_s: float) -> list[float]:
+def reactions_ms(observed: Observed, begin_s: float, end_s: float) -> list[float]:
     """For every camera frame of that time how long after it the first came that depends on it.
 
     One that was left out counts until the first that depends on a later one.
@@ -116,9 +116,10 @@ def _reactions_ms(observed: Observed, begin_s: float, end_s: float) -> list[floa
     return reactions
 
 
-def _spread(values_ms: list[float]) -> dict[str, float]:
-    spread = percentiles(values_ms, ("worst", 100)) if values_ms else {}
-    return {"count": len(values_ms), **spread}
+def spread(values_ms: list[float]) -> dict[str, float]:
+    """How many there are, and of any the median, p95 and the worst."""
+    found = percentiles(values_ms, ("worst", 100)) if values_ms else {}
+    return {"count": len(values_ms), **found}
 
 
 def as_table(metrics: Metrics) -> str:

@@ -22,39 +22,48 @@ from avatar_forcing_ros.runtime.session import Session
 from avatar_forcing_ros.streaming.codec import MotionCodec
 
 MARK_BITS, CHECK_BITS = 16, 4
+BITS = MARK_BITS + CHECK_BITS
 SQUARE_PX = 16  # a whole block of the video codec
-MARK_WIDTH_PX = SQUARE_PX * (MARK_BITS + CHECK_BITS)
+MARK_WIDTH_PX = SQUARE_PX * BITS
 MAX_MARK = 2**MARK_BITS - 1
 MAX_REMEMBERED = 500  # camera frames and blocks
 
 
 def draw_mark(pixels: NDArray[np.uint8], number: int) -> None:
-    """Draw `number`, 0 … `MAX_MARK`, into `pixels` ``[H, W, 3]``, at least `MARK_WIDTH_PX` wide.
+    """Draw `number`, 0 … `MAX_MARK`, into `pixels` ``[H, W, 3]``, `MARK_WIDTH_PX` wide or in rows.
 
     Bits are squares, black or white, in the top left corner, which survive a video codec; a
-    checksum distinguishes a number from whatever else an image shows there.
+    checksum distinguishes a number from whatever else an image shows there. Where they have no
+    space in one row there are two.
     """
-    if not 0 <= number <= MAX_MARK or not _has_space(pixels):
+    rows = _rows(pixels)
+    if not 0 <= number <= MAX_MARK or not rows:
         raise ValueError(f"no space for {number} in an image of {pixels.shape[:2]}")
     coded = number << CHECK_BITS | _checksum(number)
-    bits = np.array([coded >> k & 1 for k in range(MARK_BITS + CHECK_BITS)], np.uint8)
-    pixels[:SQUARE_PX, :MARK_WIDTH_PX] = np.repeat(bits * 255, SQUARE_PX)[None, :, None]
+    bits = np.array([coded >> k & 1 for k in range(BITS)], np.uint8).reshape(rows, -1)
+    squares = (bits * 255).repeat(SQUARE_PX, axis=0).repeat(SQUARE_PX, axis=1)
+    pixels[: squares.shape[0], : squares.shape[1]] = squares[..., None]
 
 
 def read_mark(pixels: NDArray[np.uint8]) -> int | None:
     """The number in `pixels` ``[H, W, 3]``; None where there is none."""
-    if not _has_space(pixels):
+    rows = _rows(pixels)
+    if not rows:
         return None
-    inner = pixels[SQUARE_PX // 4 : 3 * SQUARE_PX // 4, :MARK_WIDTH_PX]
-    squares = inner.mean(axis=(0, 2)).reshape(-1, SQUARE_PX)
-    bits = squares[:, SQUARE_PX // 4 : 3 * SQUARE_PX // 4].mean(axis=1) > 127
+    drawn = pixels[: rows * SQUARE_PX, : BITS // rows * SQUARE_PX]
+    squares = drawn.reshape(rows, SQUARE_PX, BITS // rows, SQUARE_PX, -1)
+    inner = slice(SQUARE_PX // 4, 3 * SQUARE_PX // 4)  # a codec blurs the edges
+    bits = squares[:, inner, :, inner].mean(axis=(1, 3, 4)).ravel() > 127
     coded = sum(1 << k for k, bit in enumerate(bits) if bit)
     number = coded >> CHECK_BITS
     return number if coded & (2**CHECK_BITS - 1) == _checksum(number) else None
 
 
-def _has_space(pixels: NDArray[np.uint8]) -> bool:
-    return pixels.shape[1] >= MARK_WIDTH_PX and pixels.shape[0] >= SQUARE_PX
+def _rows(pixels: NDArray[np.uint8]) -> int:
+    """In how many rows of squares a mark is drawn; 0 where it has no space."""
+    height, width = pixels.shape[:2]
+    fits = [n for n in (1, 2) if height >= n * SQUARE_PX and width >= MARK_WIDTH_PX // n]
+    return fits[0] if fits else 0
 
 
 def _checksum(number: int) -> int:

@@ -21,7 +21,8 @@ def add(commands: Any) -> None:
         "path, and the same block with caching off as the baseline; then, live, how long a "
         "frame of the user waits for the avatar's answer. With --graph: what publishing costs "
         "between two processes, and what gets lost. With --live: the whole way from a camera over "
-        "WebRTC to a screen, and memory.",
+        "WebRTC to a screen, and memory. With --conversations: what many on one set of weights "
+        "cost, and how many fit.",
     )
     benchmark.add_argument(
         "--json", type=user_path, metavar="F", help="also write the metrics to F"
@@ -39,6 +40,14 @@ def add(commands: Any) -> None:
         "--live",
         action="store_true",
         help="measure a conversation over WebRTC on this machine instead (needs 'web')",
+    )
+    benchmark.add_argument(
+        "--conversations",
+        type=int,
+        metavar="N",
+        help="measure up to N conversations on one set of weights instead, part by part: where "
+        "the time goes, and how many fit on this machine; with --live N of them at a time, each "
+        "with a caller",
     )
     benchmark.add_argument(
         "--seconds",
@@ -61,7 +70,10 @@ def run(options: argparse.Namespace) -> None:
     """Measure, print the table."""
     from avatar_forcing_ros.media_files.writing import json_file
 
-    measure = _graph if options.graph else _live if options.live else _stages
+    count = options.conversations
+    require("--conversations", count, "no --graph beside it", count is None or not options.graph)
+    alone = _stages if options.conversations is None else _conversations
+    measure = _graph if options.graph else _live if options.live else alone
     with json_file(options.json) as metrics:
         measured, text = measure(options)
         metrics |= measured
@@ -78,6 +90,15 @@ def _stages(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     return metrics, as_table(metrics)
 
 
+def _conversations(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from avatar_forcing_ros.benchmarks.conversations import as_table, run_conversations_benchmark
+
+    metrics = run_conversations_benchmark(
+        avatar_config(options), options.conversations, options.repeats
+    )
+    return metrics, as_table(metrics)
+
+
 def _graph(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from avatar_forcing_ros.benchmarks.graph import run_graph_benchmark
 
@@ -87,14 +108,17 @@ def _graph(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
 def _live(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from avatar_forcing_ros.benchmarks.web import run_live_benchmark
+    from avatar_forcing_ros.benchmarks.web_many import many_as_table
     from avatar_forcing_ros.benchmarks.web_metrics import as_table
     from avatar_forcing_ros.web.backend import check_background
 
     seconds, config = _seconds(options, 600.0, at_least=5), avatar_config(options)
     require("--busy", options.busy, "0 or more", options.busy >= 0)
     check_background(config.background)
-    metrics = run_live_benchmark(config, seconds, _report, busy=options.busy)
-    return metrics, as_table(metrics)
+    count = 1 if options.conversations is None else options.conversations
+    require("--conversations", count, "1 to 64", 1 <= count <= 64)
+    metrics = run_live_benchmark(config, seconds, _report, busy=options.busy, conversations=count)
+    return metrics, as_table(metrics) if count == 1 else many_as_table(metrics)
 
 
 def _seconds(options: argparse.Namespace, default: float, at_least: float = 0) -> float:

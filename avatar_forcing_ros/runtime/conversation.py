@@ -13,7 +13,7 @@ from avatar_forcing_ros.runtime.meters import SpeechMeter
 from avatar_forcing_ros.runtime.session import Session
 from avatar_forcing_ros.runtime.status import AvatarStatus
 from avatar_forcing_ros.sync.playout_delay import ChunkWait
-from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLES_PER_FRAME
+from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLES_PER_FRAME, frame_stamp_ns
 
 MAX_SEED = 2**31  # it is to be typed again
 MAX_HELD_INPUTS = 200  # of before the clock begins: images are large
@@ -98,9 +98,22 @@ class Conversation:
         # what came without a stamp before there was a clock came by now
         inputs = [one if one.stamp_ns > 0 else one._replace(stamp_ns=now_ns) for one in self.held]
         recent = [one.stamp_ns for one in inputs if one.stamp_ns >= one.arrival_ns - MAX_AGE_NS]
-        self.origin_ns = min(recent, default=now_ns)
+        self.origin_ns = self._origin(min(recent, default=now_ns))
         self.held = []
         return inputs
+
+    def _origin(self, start_ns: int) -> int:
+        """Clock time of media time zero where the next block begins at `start_ns`.
+
+        Or up to a block sooner, where the engine is shared: blocks of all conversations then end
+        at the same moments of the clock, and are made together.
+        """
+        session = self.session
+        origin_ns = start_ns - session.next_start_ns
+        if session.engine.is_shared and self.config.keep_pace:
+            block_ns = frame_stamp_ns(session.engine.config.block_frames)
+            origin_ns -= (origin_ns + session.next_end_ns) % block_ns
+        return origin_ns
 
     @property
     def deadline_ns(self) -> int:

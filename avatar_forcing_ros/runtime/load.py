@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -32,7 +33,7 @@ from avatar_forcing_ros.rig.portrait import Portrait, frame_portrait
 from avatar_forcing_ros.runtime.device_probe import usable_cuda
 from avatar_forcing_ros.runtime.session import Session
 from avatar_forcing_ros.streaming.codec import MotionCodec, RigCodec
-from avatar_forcing_ros.streaming.cuda_graphs import directly, recorded
+from avatar_forcing_ros.streaming.cuda_graphs import Work, directly, recorded
 from avatar_forcing_ros.streaming.engine import MotionEngine
 from avatar_forcing_ros.streaming.latent_codec import LatentCodec
 
@@ -51,18 +52,49 @@ def build_session(
 ) -> Session:
     """A session ready for its first block; the face tracker is made only for a user's video."""
     avatar = load_avatar(config)
-    record = recorded if device_of(config).startswith("cuda") else directly
+    codec = make_codec(config, avatar, face_of(config, avatar, landmarks), user_video=user_video)
+    return Session(
+        make_engine(config, avatar), codec, user_audio=user_audio, user_video=user_video
+    )
+
+
+def make_engine(config: AvatarConfig, avatar: Checkpoint) -> MotionEngine:
+    """An engine on the networks that `load_avatar` has given."""
+    return MotionEngine(
+        avatar.generator, config.sampling, anchor=config.anchor, record=recording_of(config)
+    )
+
+
+def face_of(config: AvatarConfig, avatar: Checkpoint, landmarks: Path | None = None) -> Portrait:
+    """The face of `config`'s portrait at the size that these networks draw."""
+    net = avatar.motion_autoencoder
+    size_px = net.config.image_size_px if net else config.image_size_px
+    return load_face(config, size_px, landmarks)
+
+
+def make_codec(
+    config: AvatarConfig,
+    avatar: Checkpoint,
+    face: Portrait,
+    *,
+    user_video: bool = True,
+    record: Callable[[Work], Work] | None = None,
+) -> MotionCodec:
+    """A codec that draws `face` (a second or so), and tracks a user's, for one conversation.
+
+    `record` instead of `recording_of` may have recordings made that several codecs use.
+    """
     tracker = partial(FaceMeshTracker, model_path=config.face_landmarker) if user_video else None
-    codec: MotionCodec
     if avatar.motion_autoencoder:
-        face = load_face(config, avatar.motion_autoencoder.config.image_size_px, landmarks)
-        codec = LatentCodec(avatar.motion_autoencoder, face, tracker, record=record)
-    else:
-        backdrop = load_backdrop(config.background, config.image_size_px)
-        face = load_face(config, config.image_size_px, landmarks)
-        codec = RigCodec(face, tracker, backdrop)
-    engine = MotionEngine(avatar.generator, config.sampling, anchor=config.anchor, record=record)
-    return Session(engine, codec, user_audio=user_audio, user_video=user_video)
+        return LatentCodec(
+            avatar.motion_autoencoder, face, tracker, record=record or recording_of(config)
+        )
+    return RigCodec(face, tracker, load_backdrop(config.background, face.size_px))
+
+
+def recording_of(config: AvatarConfig) -> Callable[[Work], Work]:
+    """What wraps numeric work: recorded on a GPU, as it is elsewhere."""
+    return recorded if device_of(config).startswith("cuda") else directly
 
 
 def load_avatar(config: AvatarConfig) -> Checkpoint:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from avatar_forcing_ros.config import AnchorConfig, SamplingConfig
+from avatar_forcing_ros.config import AnchorConfig, ModelConfig, SamplingConfig
 from avatar_forcing_ros.errors import GenerationError
 from avatar_forcing_ros.media import MotionBlock, check_values
 from avatar_forcing_ros.model.generator import MotionGenerator
@@ -58,8 +62,46 @@ class BlockInput:
             check_values("user_motion", self.user_motion)
 
 
+class BlockEngine(Protocol):
+    """What a conversation needs of an engine, its own or one that many share."""
+
+    config: ModelConfig
+    sampling: SamplingConfig
+    is_recorded: bool
+    """Whether a device records shapes, which is slow when they come first."""
+    is_shared: bool
+    """Whether blocks that several conversations ask for at one moment are made together."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What a state belongs to: sizes, number format and a fingerprint of the weights."""
+
+    @property
+    def warm_up_blocks(self) -> tuple[int, ...]:
+        """Conversations, as numbers of blocks, after which no block is slow for being new."""
+
+    def set_sampling(self, sampling: SamplingConfig) -> None:
+        """Draw the next blocks in another way."""
+
+    def new_state(
+        self, reference: NDArray[np.float32] | None = None, seed: int | None = None
+    ) -> StreamState:
+        """A conversation that has not begun."""
+
+    def reference(self, motion: NDArray[np.float32] | None = None) -> Tensor:
+        """A portrait's own motion ``[D]`` as the network takes it: ``[1, D]``."""
+
+    def frames(self, state: StreamState) -> int:
+        """How many frames the next block of `state` has."""
+
+    def step(self, state: StreamState, inputs: BlockInput) -> MotionBlock:
+        """Make the next block and move `state` past it."""
+
+
 class MotionEngine:
     """Steps conversations through one set of weights; each conversation is a `StreamState`."""
+
+    is_shared = False
 
     def __init__(
         self,
@@ -129,6 +171,20 @@ class MotionEngine:
             return (2,)
         return self.sampler.blocks_until_steady + 2, 3
 
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What a state belongs to, in JSON's own types; of the weights the last layer's count."""
+        generator = self.generator
+        last = generator.flow_transformer.final_layer.linear
+        digest = hashlib.blake2b(digest_size=8)
+        for tensor in (generator.motion_mean, generator.motion_std, last.weight, last.bias):
+            digest.update(tensor.detach().float().cpu().numpy().tobytes())
+        return {
+            **json.loads(json.dumps(asdict(self.config))),
+            "precision": str(last.weight.dtype).removeprefix("torch."),
+            "weights": digest.hexdigest(),
+        }
+
     def frames(self, state: StreamState) -> int:
         """How many frames the next block of `state` has."""
         return self.sampler.frames(state.motion)
@@ -151,15 +207,20 @@ class MotionEngine:
         Raises ValueError as `step` does, and all states stay then; GenerationError, too, but
         those of batches that were made before have moved on.
         """
-        groups: dict[tuple[int, ...], list[int]] = {}
-        for i, (state, given) in enumerate(zip(states, inputs, strict=True)):
+        for state, given in zip(states, inputs, strict=True):
             given.check(self.frames(state))
-            groups.setdefault(self._with_valid_cache(state.motion).extent, []).append(i)
         blocks: dict[int, MotionBlock] = {}
-        for members in groups.values():
+        for members in self.batches(states):
             made = self._step_group([states[i] for i in members], [inputs[i] for i in members])
             blocks |= dict(zip(members, made, strict=True))
         return [blocks[i] for i in range(len(states))]
+
+    def batches(self, states: Sequence[StreamState]) -> list[list[int]]:
+        """Indices of `states`, those together that have come equally far: `step_many`'s."""
+        groups: dict[tuple[int, ...], list[int]] = {}
+        for i, state in enumerate(states):
+            groups.setdefault(self._with_valid_cache(state.motion).extent, []).append(i)
+        return list(groups.values())
 
     @torch.inference_mode()
     def _step_group(

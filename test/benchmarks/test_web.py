@@ -11,6 +11,7 @@ from tiny import TINY, tiny_engine
 
 from avatar_forcing_ros.benchmarks.web import run_live_benchmark
 from avatar_forcing_ros.benchmarks.web_caller import Observed
+from avatar_forcing_ros.benchmarks.web_many import many_as_table, many_metrics
 from avatar_forcing_ros.benchmarks.web_metrics import as_table, conversation_metrics
 from avatar_forcing_ros.benchmarks.web_session import (
     MAX_MARK,
@@ -52,6 +53,14 @@ def test_a_number_is_read_again_after_a_bad_codec(number: int, grey: int) -> Non
     assert read_mark(compressed(image(grey, number))) == number
 
 
+@pytest.mark.parametrize("number", [0, 1, 4_660, MAX_MARK])
+def test_a_number_in_a_small_image_is_in_two_rows(number: int) -> None:
+    pixels = np.full((256, 256, 3), 128, np.uint8)
+    draw_mark(pixels, number)
+    assert (pixels[32:] == 128).all()
+    assert read_mark(compressed(pixels)) == number
+
+
 @pytest.mark.parametrize("grey", [0, 128, 255])
 def test_an_image_without_a_mark_has_no_number(grey: int) -> None:
     assert read_mark(compressed(image(grey))) is None
@@ -91,6 +100,30 @@ def test_metrics_of_what_was_observed() -> None:
     assert metrics["late_pictures"] == 1
     assert metrics["longest_gap_ms"] == pytest.approx(100.0)
     assert metrics["fps"] == 4.0
+
+
+def test_metrics_of_several_at_a_time() -> None:
+    quick = Observed(sent_s=[10.0], answered=[(0, 10.2)])
+    quick.received_s = [10 + i / 25 for i in range(25)]
+    late = Observed(sent_s=[10.0], answered=[(0, 10.4)], received_s=list(quick.received_s))
+    share, memory = {"avatar": 1, "web": 2, "caller": 3}, {"most": 300.0}
+    rest = {"percent_of_a_core": share, "memory_mb": memory, "ready_mb": 100.0}
+    rest |= {"more_mb_each": 100.0, "image_size_px": 256}
+    metrics = many_metrics([quick, quick], 10.0, 11.0, 0.0)
+    assert metrics["reaction_ms"]["median"] == pytest.approx(200.0)
+    assert metrics["holds"]
+    assert "holds with 2" in many_as_table(metrics | rest)
+    metrics = many_metrics([quick, late], 10.0, 11.0, 0.0)
+    assert metrics["reaction_ms"]["worst"] == pytest.approx(400.0)
+    assert not metrics["holds"]  # one of two waits for too long
+    slow = Observed(sent_s=[10.0], answered=[(0, 10.2)], received_s=quick.received_s[::2])
+    metrics = many_metrics([quick, slow], 10.0, 11.0, 0.0)
+    assert metrics["slowest_fps"] == 13.0
+    assert not metrics["holds"]
+    assert "does not hold with 2" in many_as_table(metrics | rest)
+    nothing = many_metrics([quick, Observed()], 10.0, 11.0, 0.0)
+    assert not nothing["holds"]
+    assert "none" in many_as_table(nothing | rest)
 
 
 def test_speech_that_was_never_received_is_counted() -> None:
@@ -137,4 +170,14 @@ def test_a_conversation_between_two_processes() -> None:
     assert metrics["memory_mb"]["most"] > 100
     assert metrics["percent_of_a_core"]["avatar"] > 5
     assert "from a camera frame to its answer" in as_table(metrics)
+    assert warnings == []
+
+
+def test_two_conversations_at_a_time_are_measured() -> None:
+    warnings: list[str] = []
+    config = AvatarConfig(image_size_px=256)
+    metrics = run_live_benchmark(config, 5.0, warnings.append, conversations=2)
+    assert [one["reconnects"] for one in metrics["each"]] == [0, 0]
+    assert all(one["reaction_ms"]["count"] > 5 for one in metrics["each"])
+    assert metrics["percent_of_a_core"]["avatar"] > 5
     assert warnings == []
