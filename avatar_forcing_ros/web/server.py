@@ -20,6 +20,7 @@ from avatar_forcing_ros.web.access import Access
 from avatar_forcing_ros.web.backend import AvatarBackend
 from avatar_forcing_ros.web.commands import read_expression, read_gaze_target, require_avatar
 from avatar_forcing_ros.web.middleware import guard, security_headers, visitor_of
+from avatar_forcing_ros.web.monitoring import Monitoring
 from avatar_forcing_ros.web.portrait_gallery import PortraitGallery
 from avatar_forcing_ros.web.portrait_routes import PortraitRoutes
 from avatar_forcing_ros.web.requests import json_body, key_of
@@ -85,6 +86,7 @@ class Server:
         gallery = PortraitGallery(portraits, self._decoder, first_portrait)
         PortraitRoutes(backend, self.sessions, self._decoder, gallery).add_to(self.app)
         add_share_route(self.app, access)
+        Monitoring(access, [(backend, self.sessions)]).add_to(self.app)
         add_static_files(self.app)
         self.app.cleanup_ctx.append(self._check_connections)
         self.app.on_shutdown.append(self._close)
