@@ -78,6 +78,17 @@ class KeysValues(NamedTuple):
             torch.cat((past.key, self.key), dim=2), torch.cat((past.value, self.value), dim=2)
         )
 
+    def with_room(self, frames: int) -> KeysValues:
+        """These frames, and room for `frames` more that `ended_with` fills, again and again."""
+        return KeysValues(*(functional.pad(each, (0, 0, 0, frames)) for each in self))
+
+    def ended_with(self, last: KeysValues) -> KeysValues:
+        """These frames with `last` written over the last of them: no copy of all the others."""
+        start = self.key.shape[2] - last.key.shape[2]
+        self.key[:, :, start:] = last.key
+        self.value[:, :, start:] = last.value
+        return self
+
 
 def self_attention_mask(query: Tensor, key: Tensor, look_ahead_frames: int) -> Tensor:
     """Which of the frames `key` ``[S]`` each frame of `query` ``[T]`` may see: bool ``[T, S]``.
@@ -111,12 +122,16 @@ class SelfAttention(nn.Module):
     ) -> tuple[Tensor, KeysValues]:
         """`x` ``[B, T, H]``; `past` S frames, rotated; `mask` ``[T, S + T]``.
 
-        `rotation` is for the T positions of `x`, whose keys are returned unrotated.
+        `rotation` is for the T positions of `x`, whose keys are returned unrotated. A `past` of
+        S + T frames has room for these, and is written to.
         """
         qkv = self.qkv(x).unflatten(-1, (3, self.heads, -1))  # [B, T, 3, heads, head_dim]
         query, key, value = qkv.permute(2, 0, 3, 1, 4)  # [B, heads, T, head_dim] each
         present = KeysValues(key, value)
-        seen = present.rotated(rotation).after(past)  # [B, heads, S + T, head_dim]
+        here = present.rotated(rotation)
+        has_room = past is not None and past.key.shape[2] == mask.shape[-1]
+        # [B, heads, S + T, head_dim]
+        seen = past.ended_with(here) if past and has_room else here.after(past)
         out = functional.scaled_dot_product_attention(
             rotate(query, rotation), seen.key, seen.value, attn_mask=mask
         )

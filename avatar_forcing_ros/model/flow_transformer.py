@@ -120,14 +120,19 @@ class FlowTransformer(nn.Module):
         past: Sequence[BlockKeys] | None = None,
         horizon: Tensor | None = None,
     ) -> Window:
-        """What `forward` makes of these, for several passes over the same frames."""
+        """What `forward` makes of these, for several passes over the same frames, one by one.
+
+        Each pass writes to it; gradients cannot flow through.
+        """
         like = self.x_embedder.proj.weight
         attention = self._attention_context(like, condition.shape[1], past, horizon)
         attention = attention._replace(
             self_mask=additive(attention.self_mask, like.dtype),
             cross_mask=additive(attention.cross_mask, like.dtype),
         )
-        return self._window(condition, past, attention)
+        window = self._window(condition, past, attention)
+        frames = condition.shape[1]  # of which no pass is to copy all that came before
+        return window._replace(past=tuple(p and p.with_room(frames) for p in window.past))
 
     def parallel(
         self,

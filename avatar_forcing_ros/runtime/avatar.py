@@ -70,16 +70,26 @@ class Avatar:
                     session.draw(session.next_block())
                 session.reset()
 
-    def start(self, on_frame: OnFrame, config: LiveConfig | None = None) -> None:
+    def start(
+        self,
+        on_frame: OnFrame,
+        config: LiveConfig | None = None,
+        *,
+        snapshot: bytes | None = None,
+    ) -> None:
         """Begin a conversation; `on_frame` gets every frame when it is due, in its own thread.
 
-        Raises ConversationError where one goes on, or the end of the last still takes its time.
+        With `snapshot`, go on with that one: what was said up to then is remembered, and what
+        waited to be said is said. Raises ConversationError where one goes on, where the end of the
+        last still takes its time, and for a snapshot that cannot be used.
         """
         if self._worker:
             raise _refused("none that goes on", "one that does", "stop it first")
         self._wait_for_the_last()
         config = config or LiveConfig()
         self._session.reset(draw_seed(config))
+        if snapshot is not None:
+            self._session.restore(snapshot)
         self._session.codec.load_tracker()
         pacer = Pacer(
             self.now_ns, on_frame, partial(self._on_warning, "pacer"), keep_pace=config.keep_pace
@@ -194,6 +204,13 @@ class Avatar:
         if worker := self._worker:
             return worker.reset(self._pacer)
         return self._call(lambda session: session.reset())
+
+    def snapshot(self) -> Future[bytes]:
+        """The conversation as it is between two blocks, for `start` in any process.
+
+        Frames that were made and wait to be shown are not in it: they are shown here.
+        """
+        return self._call(lambda session: session.snapshot())
 
     def stop_speaking(self) -> Future[int]:
         """Drop all avatar audio that was not shown yet; how many samples that were."""

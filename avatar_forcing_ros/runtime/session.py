@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from avatar_forcing_ros.media import AvatarBlock, VideoFrame
 from avatar_forcing_ros.perception.user_motion import UserMotion
 from avatar_forcing_ros.rig.portrait import Portrait
 from avatar_forcing_ros.runtime.degradation import QualityLevel, quality_levels
+from avatar_forcing_ros.runtime.session_snapshot import session_from_bytes, session_to_bytes
 from avatar_forcing_ros.streaming.asymmetry import uneven
 from avatar_forcing_ros.streaming.codec import MotionCodec
 from avatar_forcing_ros.streaming.directed_motion import DirectedMotion
@@ -21,6 +23,22 @@ from avatar_forcing_ros.streaming.motion_anchor import AnchorState
 from avatar_forcing_ros.sync.image_track import ImageTrack, MotionTrack
 from avatar_forcing_ros.sync.timeline import AudioTrack, Track, missing
 from avatar_forcing_ros.timebase import SAMPLES_PER_FRAME, frame_stamp_ns
+
+_REMEMBERED = (
+    "state",
+    "avatar_audio_track",
+    "user_audio_track",
+    "user_frames",
+    "user_motion",
+    "directed_motion",
+    "last_user_motion",
+    "last_user_audio",
+    "_unspoken",
+    "_skipped",
+    "tracked_frames",
+    "faces_seen",
+    "face_visible",
+)
 
 
 class Session:
@@ -55,14 +73,8 @@ class Session:
         self.user_audio_track = AudioTrack()
         self.user_frames = ImageTrack(lossless=self._lossless)
         self.user_motion = MotionTrack(self.engine.config.motion_dim, lossless=self._lossless)
-        # the inputs, each stamped with media time, in any order: what goes in is a track's at once
-        self.push_avatar_audio = self.avatar_audio_track.push  # AudioChunk, 16 kHz
-        self.push_user_audio = self.user_audio_track.push  # the same
-        self.push_user_frame = self.user_frames.push  # VideoFrame; tracked later: `track_ahead`
-        self.push_user_motion = self.user_motion.push  # [D] and its stamp, instead of frames
         self.directed_motion = DirectedMotion()
-        self.push_expression = self.directed_motion.push_expression  # Expression and its stamp
-        self.push_gaze_target = self.directed_motion.push_gaze_target  # GazeTarget and its stamp
+        self._connect_inputs()
         unspoken = self.avatar_audio_delay_frames * SAMPLES_PER_FRAME
         self._unspoken = np.zeros(unspoken, np.float32)  # came in, not yet shown
         self.last_user_motion = np.zeros((0, self.engine.config.motion_dim), np.float32)
@@ -71,6 +83,39 @@ class Session:
         self.tracked_frames = self.faces_seen = 0
         self.face_visible = False
         self.codec.reset()
+
+    def _connect_inputs(self) -> None:
+        # the inputs, each stamped with media time, in any order: what goes in is a track's at once
+        self.push_avatar_audio = self.avatar_audio_track.push  # AudioChunk, 16 kHz
+        self.push_user_audio = self.user_audio_track.push  # the same
+        self.push_user_frame = self.user_frames.push  # VideoFrame; tracked later: `track_ahead`
+        self.push_user_motion = self.user_motion.push  # [D] and its stamp, instead of frames
+        self.push_expression = self.directed_motion.push_expression  # Expression and its stamp
+        self.push_gaze_target = self.directed_motion.push_gaze_target  # GazeTarget and its stamp
+
+    def snapshot(self) -> bytes:
+        """The conversation as it is between two blocks, for `restore` in any process.
+
+        What has come and waits is in it, and what is commanded. Apart from it stay the portrait,
+        the sampling, and what a face tracker knows of the user.
+        """
+        return session_to_bytes(self._remembered(), self.engine)
+
+    def restore(self, snapshot: bytes) -> None:
+        """Go on with the conversation of `snapshot`, of a session with the same weights and face.
+
+        The same inputs then give the same bits. Raises ConversationError for bytes that are
+        damaged or of another model; the conversation that was stays.
+        """
+        kept = session_from_bytes(snapshot, self.engine, self._remembered())
+        vars(self).update(kept)
+        self.set_lossless(self._lossless)
+        self._connect_inputs()
+        self.codec.reset()
+
+    def _remembered(self) -> dict[str, Any]:
+        """All that a conversation changes, by name."""
+        return {name: vars(self)[name] for name in _REMEMBERED}
 
     def set_portrait(self, portrait: Portrait) -> None:
         """Go on with another face."""

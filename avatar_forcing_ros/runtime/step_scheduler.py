@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +29,10 @@ from avatar_forcing_ros.timebase import FRAME_PERIOD_S, SAMPLES_PER_FRAME
 
 MAX_BATCH = 8
 """Conversations in a batch: larger ones gain little, and all in them wait for the whole."""
-GATHER_S = 0.004
-"""How long a batch waits for conversations whose block is about to be asked for."""
+GATHER_S = 0.006
+"""How long a batch waits for conversations whose block should be asked for about now."""
+DUE_BLOCKS = 0.5, 1.5
+"""So long after its last block was asked for a conversation's next one is about to be."""
 MAX_WAITING = 256  # requests: each conversation has one at most
 
 
@@ -87,7 +89,7 @@ class StepScheduler(StoppableThread):
         self._max_batch, self._gather_s, self._now_s = max_batch, gather_s, now_s
         self._block_s = engine.config.block_frames * FRAME_PERIOD_S
         self._waiting: deque[_Request] = deque()
-        self._expected_s: dict[SharedEngine, float] = {}  # when its next request should come
+        self._asked_s: dict[SharedEngine, float] = {}  # when each live one last did
         self._counts = _Counts()
 
     def conversation(self) -> SharedEngine:
@@ -127,7 +129,7 @@ class StepScheduler(StoppableThread):
                     remedy="hold fewer conversations at a time",
                 )
             self._waiting.append(request)
-            self._expect(request)
+            self._note(asker, now_s)
             self._wake.notify()
         return request.future.result()
 
@@ -145,11 +147,11 @@ class StepScheduler(StoppableThread):
                 waiting=len(self._waiting),
             )
 
-    def _expect(self, request: _Request) -> None:
-        """Its conversation will ask again a block later; forget those that did not come."""
-        late_s = request.came_s - self._gather_s
-        self._expected_s = {e: at_s for e, at_s in self._expected_s.items() if at_s > late_s}
-        self._expected_s[request.asker] = request.came_s + self._block_s
+    def _note(self, asker: SharedEngine, now_s: float) -> None:
+        """It asks now; forget those that have not for so long that nobody waits for them."""
+        oldest_s = now_s - DUE_BLOCKS[1] * self._block_s
+        self._asked_s = {each: at_s for each, at_s in self._asked_s.items() if at_s > oldest_s}
+        self._asked_s[asker] = now_s
 
     def _run(self) -> None:
         try:
@@ -181,16 +183,17 @@ class StepScheduler(StoppableThread):
         while not self._stopping and len(self._waiting) < self._max_batch:
             until_s = self._waiting[0].came_s + self._gather_s
             now_s = self._now_s()
-            if now_s >= until_s or not self._is_anybody_due(now_s - self._gather_s, until_s):
+            if now_s >= until_s or not self._is_anybody_due(now_s):
                 return
             self._wake.wait(until_s - now_s)
 
-    def _is_anybody_due(self, after_s: float, until_s: float) -> bool:
-        """Whether somebody who does not wait yet should ask within that time."""
+    def _is_anybody_due(self, now_s: float) -> bool:
+        """Whether somebody who does not wait yet asked about a block ago."""
         here = {request.asker for request in self._waiting}
+        first, last = (blocks * self._block_s for blocks in DUE_BLOCKS)
         return any(
-            after_s < at_s <= until_s
-            for asker, at_s in self._expected_s.items()
+            first < now_s - at_s < last
+            for asker, at_s in self._asked_s.items()
             if asker not in here
         )
 
@@ -253,6 +256,11 @@ class SharedEngine:
         self.config, self.sampling = engine.config, scheduler.sampling
         self.is_recorded = engine.is_recorded
         self.warm_up_blocks = engine.warm_up_blocks
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """See `MotionEngine.identity`."""
+        return self._scheduler.engine.identity
 
     def set_sampling(self, sampling: SamplingConfig) -> None:
         """Draw this conversation's next blocks in another way."""

@@ -80,7 +80,7 @@ class GazeTarget:
         return cls(math.atan2(y, x), math.atan2(-z, math.hypot(x, y)), hold_s)
 
 
-class _Spring:
+class Spring:
     """Values that go where they are asked to without overshooting, whatever the steps."""
 
     def __init__(self, count: int, rate: float | Array) -> None:
@@ -116,16 +116,16 @@ class DirectedMotion:
         self._target: GazeTarget | None = None
         self._until_ns = 0  # the target is looked at
         self._last_ns: int | None = None  # the frame before
-        self._pause = _Spring(1, PAUSE_RATE)  # whether the avatar is silent
+        self._pause = Spring(1, PAUSE_RATE)  # whether the avatar is silent
         self._rest()
 
     def _rest(self) -> None:
         """Nothing is commanded, and nothing is on its way back."""
         self._still = True
-        self._face = _Spring(coefficients.COUNT, _face_rates())
-        self._shown = _Spring(1, FACE_RATE)  # whether an expression is
-        self._attention = _Spring(1, ATTENTION_RATE)
-        self._eyes, self._head = _Spring(2, EYES_RATE), _Spring(2, HEAD_RATE)
+        self._face = Spring(coefficients.COUNT, _face_rates())
+        self._shown = Spring(1, FACE_RATE)  # whether an expression is
+        self._attention = Spring(1, ATTENTION_RATE)
+        self._eyes, self._head = Spring(2, EYES_RATE), Spring(2, HEAD_RATE)
 
     def push_expression(self, expression: Expression, stamp_ns: int) -> None:
         """Show `expression` from the first frame at `stamp_ns` on, until another comes."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -68,6 +71,10 @@ class BlockEngine(Protocol):
     """Whether a device records shapes, which is slow when they come first."""
     is_shared: bool
     """Whether blocks that several conversations ask for at one moment are made together."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What a state belongs to: sizes, number format and a fingerprint of the weights."""
 
     @property
     def warm_up_blocks(self) -> tuple[int, ...]:
@@ -163,6 +170,20 @@ class MotionEngine:
         if not self.is_recorded:
             return (2,)
         return self.sampler.blocks_until_steady + 2, 3
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What a state belongs to, in JSON's own types; of the weights the last layer's count."""
+        generator = self.generator
+        last = generator.flow_transformer.final_layer.linear
+        digest = hashlib.blake2b(digest_size=8)
+        for tensor in (generator.motion_mean, generator.motion_std, last.weight, last.bias):
+            digest.update(tensor.detach().float().cpu().numpy().tobytes())
+        return {
+            **json.loads(json.dumps(asdict(self.config))),
+            "precision": str(last.weight.dtype).removeprefix("torch."),
+            "weights": digest.hexdigest(),
+        }
 
     def frames(self, state: StreamState) -> int:
         """How many frames the next block of `state` has."""

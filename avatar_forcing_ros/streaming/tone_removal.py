@@ -134,8 +134,10 @@ def _averaging(hops: int) -> NDArray[np.complex64]:
 
 def _single_tones(power: NDArray[np.float32], loud: float) -> NDArray[np.bool_]:
     """In which hops of `power` ``[n, 257]`` one tone is all that is heard: ``[n]``."""
-    summed = np.pad(power.cumsum(axis=1), ((0, 0), (_LOBE_BINS + 1, _LOBE_BINS)), mode="edge")
-    summed[:, : _LOBE_BINS + 1] = 0.0
+    before = _LOBE_BINS + 1  # bins that are zero; the last sum stays for as many as are after it
+    summed = np.zeros((len(power), before + power.shape[1] + _LOBE_BINS), power.dtype)
+    np.cumsum(power, axis=1, out=summed[:, before:-_LOBE_BINS])
+    summed[:, -_LOBE_BINS:] = summed[:, -_LOBE_BINS - 1, None]
     row, peak = np.arange(len(power)), power.argmax(axis=1)
     lobe = summed[row, peak + 2 * _LOBE_BINS + 1] - summed[row, peak]
     return (summed[:, -1] > loud) & (lobe > _SINGLE_SHARE * summed[:, -1])
