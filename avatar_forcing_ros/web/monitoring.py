@@ -23,7 +23,7 @@ from avatar_forcing_ros.web.session_manager import SessionManager
 
 HEALTH, READY, METRICS = "/healthz", "/readyz", "/metrics"
 WATCH_PERIOD_S = 1.0
-BUSY = "all conversations are taken"
+BUSY, BUSY_STATUS = "all conversations are taken", {"200": 200, "404": 404}
 COUNTS = {  # of AvatarStatus: metric, help, and what it is of
     "blocks": ("avatar_blocks", "Blocks of frames that were made.", ""),
     "late_blocks": ("avatar_late_blocks", "Blocks shown later than planned.", ""),
@@ -115,16 +115,18 @@ class Monitoring:
     async def _ready(self, request: web.Request) -> web.Response:
         """200 where a conversation can begin; else 503, and why for those with the token.
 
-        With ``?busy=ok`` also where all places are taken: for balancers that would send those who
-        talk elsewhere, too.
+        ``?busy=200`` and ``?busy=404`` are answered so where all places are taken: to balancers
+        that would take those who talk away as well, or know 404 as "no new ones".
         """
         self._require_access(request)
         reason = self._hindrance()
-        ready = not reason or (reason == BUSY and request.query.get("busy") == "ok")
-        answer: dict[str, Any] = {"ready": ready}
+        status = 503 if reason else 200
+        if reason == BUSY:
+            status = BUSY_STATUS.get(request.query.get("busy", ""), status)
+        answer: dict[str, Any] = {"ready": not reason}
         if reason and self._access.has_token(request.headers.get("Authorization")):
             answer["reason"] = reason
-        return web.json_response(answer, status=200 if ready else 503)
+        return web.json_response(answer, status=status)
 
     def _hindrance(self) -> str:
         """Why no conversation can begin; empty where one can."""

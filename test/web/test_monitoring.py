@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from avatar_forcing_ros.runtime.status import AvatarStatus
 from avatar_forcing_ros.web.access import Access
 from avatar_forcing_ros.web.backend import LiveBackend
 from avatar_forcing_ros.web.middleware import REQUEST_BURST
-from avatar_forcing_ros.web.monitoring import Totals
+from avatar_forcing_ros.web.monitoring import COUNTS, GAUGES, Totals
 
 TOKEN = "a-word-of-24-characters+"
 RIGHT = {"Authorization": f"Bearer {TOKEN}"}
@@ -55,7 +56,8 @@ def test_it_is_ready_until_somebody_talks() -> None:
         assert (await browser.join())[0] == 200
         busy = {"ready": False, "reason": "all conversations are taken"}
         assert await get(fixture, "/readyz") == (503, busy)
-        assert await get(fixture, "/readyz?busy=ok") == (200, busy | {"ready": True})
+        for query, status in (("busy=200", 200), ("busy=404", 404), ("busy=500", 503)):
+            assert await get(fixture, f"/readyz?{query}") == (status, busy)
         assert (await get(fixture, "/healthz"))[0] == 200
         await fixture.post("/api/leave", key=browser.key)
         assert (await get(fixture, "/readyz"))[0] == 200
@@ -76,7 +78,7 @@ def test_an_avatar_that_is_gone_is_told(now: dict[str, Any], health: int, reason
         assert await get(fixture, "/healthz") == (health, {"alive": health == 200})
         gone = {"ready": False, "reason": reason}
         assert await get(fixture, "/readyz") == (503, gone)
-        assert await get(fixture, "/readyz?busy=ok") == (503, gone)
+        assert await get(fixture, "/readyz?busy=200") == (503, gone)
 
     run_with_server(ask, backend=type("Gone", (Elsewhere,), {"now": now}))
 
@@ -178,3 +180,11 @@ def test_counts_go_on_where_an_avatar_begins_at_zero_again() -> None:
     ):
         totals.observe(AvatarStatus(blocks=blocks, failed_blocks=failed, connected=connected))
     assert (totals["blocks"], totals["failed_blocks"]) == (13, 1)
+
+
+def test_every_figure_stands_in_the_documents() -> None:
+    page = (Path(__file__).parents[2] / "docs/SCALE.md").read_text(encoding="utf-8")
+    names = {f"{name}_total" for name, *_ in COUNTS.values()}
+    names |= {name for name, *_ in GAUGES.values()}
+    told = set(re.findall(r"`(avatar_\w+)`", page))
+    assert names <= told
