@@ -43,7 +43,7 @@ from avatar_forcing_ros.resources import user_path
 from avatar_forcing_ros.runtime.avatar import Avatar
 from avatar_forcing_ros.runtime.load import build_session, device_of, load_face
 from avatar_forcing_ros.runtime.session import Session
-from avatar_forcing_ros.runtime.shared_sessions import SharedSessions
+from avatar_forcing_ros.runtime.session_pool import SessionPool
 from avatar_forcing_ros.runtime.status import AvatarStatus
 from avatar_forcing_ros.settings import from_flat, settings_of
 from avatar_forcing_ros.strict import override
@@ -55,7 +55,7 @@ SERVICE_PATIENCE_S = 10.0
 class AvatarNode(LifecycleNodeBase):
     """Wiring between the graph and a live avatar."""
 
-    def __init__(self, shared: SharedSessions | None = None, **node_options: Any) -> None:
+    def __init__(self, shared: SessionPool | None = None, **node_options: Any) -> None:
         """`shared` are the weights of all avatars of a process; else it loads its own."""
         super().__init__("avatar_node", **node_options)
         declare(self, AvatarNodeConfig)
@@ -268,7 +268,7 @@ def make_avatars(**node_options: Any) -> list[AvatarNode]:
         return [first]
     namespace = first.get_namespace()
     first.destroy_node()
-    shared = SharedSessions()
+    shared = SessionPool()
     return [
         AvatarNode(shared, **node_options, cli_args=["--ros-args", "-r", f"__ns:={each}"])
         for each in namespaces(namespace, names)

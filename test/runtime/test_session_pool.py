@@ -10,9 +10,9 @@ import pytest
 from avatar_forcing_ros.config import AvatarConfig
 from avatar_forcing_ros.errors import AvatarForcingError, ConfigError
 from avatar_forcing_ros.resources import shipped
-from avatar_forcing_ros.runtime import shared_sessions
+from avatar_forcing_ros.runtime import session_pool
 from avatar_forcing_ros.runtime.load import build_session
-from avatar_forcing_ros.runtime.shared_sessions import SharedSessions
+from avatar_forcing_ros.runtime.session_pool import SessionPool
 from avatar_forcing_ros.runtime.shared_weights import SharedWeights
 
 CONFIG = AvatarConfig(image_size_px=128)
@@ -28,14 +28,14 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[SharedWeights]:
         found.append(SharedWeights(config))
         return found[-1]
 
-    monkeypatch.setattr(shared_sessions, "SharedWeights", load)
+    monkeypatch.setattr(session_pool, "SharedWeights", load)
     return found
 
 
 def test_each_session_is_as_it_would_be_alone(loaded: list[SharedWeights]) -> None:
     sampling = replace(CONFIG.sampling, seed=5, nfe=6)
     configs = [CONFIG, replace(CONFIG, portrait=BEN, sampling=sampling, background="#00b140")]
-    shared = SharedSessions()
+    shared = SessionPool()
     for config in configs:
         session = shared.open(config, user_video=False)
         alone = build_session(config, user_video=False)
@@ -46,7 +46,7 @@ def test_each_session_is_as_it_would_be_alone(loaded: list[SharedWeights]) -> No
 
 
 def test_weights_live_from_the_first_session_to_the_last(loaded: list[SharedWeights]) -> None:
-    shared = SharedSessions()
+    shared = SessionPool()
     first, second = (shared.open(CONFIG, user_video=False) for _ in range(2))
     shared.release(first)
     assert loaded[0].alive
@@ -60,7 +60,7 @@ def test_weights_live_from_the_first_session_to_the_last(loaded: list[SharedWeig
 
 
 def test_what_cannot_be_opened_leaves_the_others(loaded: list[SharedWeights]) -> None:
-    shared = SharedSessions()
+    shared = SessionPool()
     bad = replace(CONFIG, portrait="/no/such.png")
     with pytest.raises(AvatarForcingError):
         shared.open(bad)

@@ -16,7 +16,7 @@ SHARED_SETTINGS = (
 """What belongs to the networks, and so is the same for all."""
 
 
-class SharedSessions:
+class SessionPool:
     """Loads weights for the first session that is opened, and frees them after the last.
 
     Safe in any thread. A session that cannot be made leaves the others as they are.
