@@ -360,6 +360,8 @@ class LiveServerConfig(ServerConfig):
 
     portraits: str = setting("", "folder of images to choose a portrait from on the page, beside "
         "those that ship", file=True)
+    conversations: int = setting(1, "how many people talk at a time, each with an avatar of their "
+        "own; with more than one nobody watches", low=1, high=64)
 
 
 # fmt: on

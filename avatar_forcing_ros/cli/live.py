@@ -22,6 +22,7 @@ from avatar_forcing_ros.errors import ConfigError
 from avatar_forcing_ros.resources import shipped, user_path
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import numpy as np
@@ -74,7 +75,7 @@ def run(options: argparse.Namespace) -> None:
     partner = partner_of(responder_config(options))
 
     from avatar_forcing_ros.rig.backdrop import before_backdrop, load_backdrop
-    from avatar_forcing_ros.runtime.avatar_process import AvatarProcess
+    from avatar_forcing_ros.runtime.avatar_process import avatars_of_one_process, close_all
     from avatar_forcing_ros.runtime.load import load_face, portrait_from_image
     from avatar_forcing_ros.runtime.speech_synthesis import ProgramSynthesizer
     from avatar_forcing_ros.web.backend import LiveBackend
@@ -83,27 +84,37 @@ def run(options: argparse.Namespace) -> None:
     limit_log_rate()
     synthesizer = ProgramSynthesizer(speech)
     warn = logging.getLogger(WARNINGS).warning
-    avatar = AvatarProcess(partial(_session, config), lambda where, text: warn("%s", text))
+    avatars = avatars_of_one_process(
+        _sessions(config, server.conversations),
+        lambda where, text: warn("%s", text),
+        server.conversations,
+    )
+    size_px = avatars[0].portrait_size_px
 
     def find_face(image: NDArray[np.uint8]) -> Portrait:
-        return portrait_from_image(image, config, avatar.portrait_size_px)
+        return portrait_from_image(image, config, size_px)
 
     def load_portrait(file: Path) -> Portrait:
-        return load_face(replace(config, portrait=str(file)), avatar.portrait_size_px)
+        return load_face(replace(config, portrait=str(file)), size_px)
 
     report = partial(print, flush=True)
     try:
-        backdrop = load_backdrop(config.background, avatar.portrait_size_px)
+        backdrop = load_backdrop(config.background, size_px)
         at_rest = partial(before_backdrop, backdrop=backdrop)
+        backend, *more_backends = (
+            LiveBackend(avatar, find_face, config.live, report, load_portrait, at_rest)
+            for avatar in avatars
+        )
         serve_until_signal(
-            LiveBackend(avatar, find_face, config.live, report, load_portrait, at_rest),
+            backend,
             endpoint,
             ready=lambda: _print_address(endpoint, with_link=options.make_token is not None),
             synthesizer=synthesizer,
             partner=partner,
+            more_backends=more_backends,
         )
     finally:
-        avatar.close()
+        close_all(avatars)
 
 
 def _with_portraits(
@@ -147,6 +158,16 @@ def _print_address(endpoint: Endpoint, *, with_link: bool) -> None:
     print(f"Whoever has this link can talk: {link}", flush=True)
     if sys.stdout.isatty() and not endpoint.access.local:  # a phone does not reach a local one
         print(qr_code(link), end="", flush=True)
+
+
+def _sessions(config: AvatarConfig, count: int) -> Callable[[], Session]:
+    """Makes the avatars' part in their own process; here the networks' libraries are not needed.
+
+    One has the networks to itself; several share them.
+    """
+    from avatar_forcing_ros.runtime.shared_sessions import SharedSessions
+
+    return partial(_session, config) if count == 1 else SharedSessions(config)
 
 
 def _session(config: AvatarConfig) -> Session:

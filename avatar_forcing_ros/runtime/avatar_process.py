@@ -8,11 +8,10 @@ a fifth.
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import replace
@@ -20,11 +19,11 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
 from avatar_forcing_ros.config import LiveConfig
-from avatar_forcing_ros.errors import AvatarForcingError, ConversationError
+from avatar_forcing_ros.errors import ConversationError
 from avatar_forcing_ros.media import AudioChunk, AvatarFrame, VideoFrame
 from avatar_forcing_ros.rig.expressions import Expression
 from avatar_forcing_ros.rig.portrait import Portrait
-from avatar_forcing_ros.runtime.avatar_child import run_avatar
+from avatar_forcing_ros.runtime.process_host import END_S, Line, ProcessHost, gone
 from avatar_forcing_ros.runtime.status import AvatarStatus
 from avatar_forcing_ros.runtime.stoppable_thread import StoppableThread
 from avatar_forcing_ros.streaming.directed_motion import GazeTarget
@@ -32,9 +31,7 @@ from avatar_forcing_ros.streaming.directed_motion import GazeTarget
 if TYPE_CHECKING:  # so that this process does without the networks' libraries
     from avatar_forcing_ros.runtime.session import Session
 
-READY_S = 300.0  # a large network may come from a slow disk
 ANSWER_S = 15.0
-END_S = 10.0
 QUICK_END_S = 20.0  # a process that ends so soon after it began is not begun again
 MAX_QUEUED = 500  # messages: chunks of audio, ten seconds
 
@@ -91,47 +88,32 @@ class AvatarProcess:
     """
 
     def __init__(
-        self, make_session: Callable[[], Session], on_warning: Callable[[str, str], None]
+        self,
+        make_session: Callable[[], Session],
+        on_warning: Callable[[str, str], None],
+        *,
+        place: tuple[ProcessHost, int] | None = None,
     ) -> None:
-        self._make_session, self._on_warning = make_session, on_warning
+        """`place`: the process that it shares with others, and which of them it is."""
+        self._on_warning = on_warning
         self._on_frame: OnFrame | None = None
         self._config: LiveConfig | None = None
         self._status = AvatarStatus()
         self._answers: dict[int, Future[Any]] = {}
         self._numbers = itertools.count()
         self._closing = self._over = False
-        # around who gets frames, what is asked and which process there is; nobody waits in it
+        # around who gets frames and what is asked; nobody waits in it
         self._lock = threading.RLock()
         self._held: list[Message] | None = None  # calls while another process begins
-        self._begin()
+        self._host, self._index = place or (ProcessHost(make_session, on_warning), 0)
+        self._portrait: Portrait = self._host.portrait
         self._first_portrait = self._portrait
+        self._take_line(self._host.line(self._index))
         self._reader = threading.Thread(target=self._read, name="avatar-reader", daemon=True)
         self._reader.start()
 
-    def _begin(self) -> None:
-        """Have a process that is ready."""
-        context = multiprocessing.get_context("spawn")
-        with self._lock:
-            if self._closing:
-                raise _gone("it to begin", "make another avatar")
-            self._connection, there = context.Pipe()
-            self._process = context.Process(
-                target=run_avatar, args=(self._make_session, there), daemon=True
-            )
-            self._process.start()
-        there.close()
-        try:
-            if not self._connection.poll(READY_S):
-                raise EOFError
-            first = self._connection.recv()
-        except (EOFError, OSError):
-            self._process.kill()
-            raise _gone("it to come up", "start it again, and look at what it printed") from None
-        if isinstance(first, Exception):
-            self._process.join(END_S)
-            raise first
-        self._began_s = time.monotonic()
-        self._portrait: Portrait = first
+    def _take_line(self, line: Line) -> None:
+        self._connection, self._process_number = line
         self._sender = Sender(self._connection)
         self._sender.start()
 
@@ -165,17 +147,19 @@ class AvatarProcess:
         except (ConversationError, FutureTimeoutError, OSError):
             self._on_warning("stop", "the avatar is still busy; it ends as soon as it can")
 
-    def close(self) -> None:
-        """End the process."""
+    def end(self) -> None:
+        """Tell the avatar to end, and wait for nothing; `close` comes after it."""
         with self._lock:
             self._closing, self._on_frame = True, None
             if self._held is None:
                 self._sender.put(("end",))
             else:
-                self._process.kill()
-        self._process.join(END_S)
-        if self._process.is_alive():
-            self._process.kill()
+                self._host.kill()
+
+    def close(self) -> None:
+        """End the process. Where others share it, all of them have to be told to `end` before."""
+        self.end()
+        self._host.close()
         self._sender.stop()
         self._reader.join(END_S)
 
@@ -211,8 +195,7 @@ class AvatarProcess:
     @property
     def pid(self) -> int:
         """The process's number."""
-        assert self._process.pid is not None
-        return self._process.pid
+        return self._host.pid
 
     @property
     def portrait(self) -> Portrait:
@@ -268,7 +251,7 @@ class AvatarProcess:
         answer = Future[Any]()
         with self._lock:
             if self._over:
-                answer.set_exception(_gone("an answer", "start the program again"))
+                answer.set_exception(gone("an answer", "start the program again"))
                 return answer
             number = next(self._numbers)
             self._answers[number] = answer
@@ -312,26 +295,16 @@ class AvatarProcess:
                     answer.set_result(value)
 
     def _revive(self) -> bool:
-        """After the process has ended: begin another, with the same face, and go on."""
+        """After the process has ended: in another one, with the same face, go on."""
         with self._lock:
             self._held, goes_on, portrait = [], self._on_frame is not None, self._portrait
         self._lose_answers()
         self._sender.stop()
-        quick = time.monotonic() - self._began_s < QUICK_END_S
-        self._on_warning(
-            "process",
-            f"the avatar's process ended by itself (exit code {self._process.exitcode})"
-            + ("; it is not begun again" if quick else "; another begins"),
-        )
-        if quick:
-            return False
-        try:
-            self._begin()
-        except AvatarForcingError as error:
-            if not self._closing:
-                self._on_warning("process", str(error))
+        line = self._host.next_line(self._index, self._process_number, QUICK_END_S)
+        if line is None:
             return False
         with self._lock:
+            self._take_line(line)
             held, self._held = self._held, None
             if portrait is not self._first_portrait:
                 self.set_portrait(portrait)
@@ -346,13 +319,27 @@ class AvatarProcess:
             answers, self._answers = self._answers, {}
         for answer in answers.values():
             if answer.set_running_or_notify_cancel():
-                answer.set_exception(_gone("an answer", "try again in a moment"))
+                answer.set_exception(gone("an answer", "try again in a moment"))
 
 
-def _gone(expected: str, remedy: str) -> ConversationError:
-    return ConversationError(
-        "the avatar's process", expected=expected, got="its end", remedy=remedy
-    )
+def avatars_of_one_process(
+    make_session: Callable[[], Session], on_warning: Callable[[str, str], None], count: int
+) -> list[AvatarProcess]:
+    """So many avatars in one process, to which `make_session` is sent once and called for each.
+
+    They are made one after the other once the first is ready, and go on each by itself. End them
+    with `close_all`. Raises as `AvatarProcess` does.
+    """
+    host = ProcessHost(make_session, on_warning, count)
+    return [AvatarProcess(make_session, on_warning, place=(host, i)) for i in range(count)]
+
+
+def close_all(avatars: Sequence[AvatarProcess]) -> None:
+    """End all avatars of a process, and the process."""
+    for avatar in avatars:
+        avatar.end()
+    for avatar in avatars:
+        avatar.close()
 
 
 def _late() -> ConversationError:

@@ -61,7 +61,7 @@ def build_session(
 def make_engine(config: AvatarConfig, avatar: Checkpoint) -> MotionEngine:
     """An engine on the networks that `load_avatar` has given."""
     return MotionEngine(
-        avatar.generator, config.sampling, anchor=config.anchor, record=_record(config)
+        avatar.generator, config.sampling, anchor=config.anchor, record=recording_of(config)
     )
 
 
@@ -73,16 +73,27 @@ def face_of(config: AvatarConfig, avatar: Checkpoint, landmarks: Path | None = N
 
 
 def make_codec(
-    config: AvatarConfig, avatar: Checkpoint, face: Portrait, *, user_video: bool = True
+    config: AvatarConfig,
+    avatar: Checkpoint,
+    face: Portrait,
+    *,
+    user_video: bool = True,
+    record: Callable[[Work], Work] | None = None,
 ) -> MotionCodec:
-    """A codec that draws `face` (a second or so), and tracks a user's, for one conversation."""
+    """A codec that draws `face` (a second or so), and tracks a user's, for one conversation.
+
+    `record` instead of `recording_of` may have recordings made that several codecs use.
+    """
     tracker = partial(FaceMeshTracker, model_path=config.face_landmarker) if user_video else None
     if avatar.motion_autoencoder:
-        return LatentCodec(avatar.motion_autoencoder, face, tracker, record=_record(config))
+        return LatentCodec(
+            avatar.motion_autoencoder, face, tracker, record=record or recording_of(config)
+        )
     return RigCodec(face, tracker, load_backdrop(config.background, face.size_px))
 
 
-def _record(config: AvatarConfig) -> Callable[[Work], Work]:
+def recording_of(config: AvatarConfig) -> Callable[[Work], Work]:
+    """What wraps numeric work: recorded on a GPU, as it is elsewhere."""
     return recorded if device_of(config).startswith("cuda") else directly
 
 

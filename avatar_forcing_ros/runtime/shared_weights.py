@@ -6,9 +6,16 @@ from types import TracebackType
 
 from avatar_forcing_ros.config import AvatarConfig
 from avatar_forcing_ros.rig.portrait import Portrait
-from avatar_forcing_ros.runtime.load import face_of, load_avatar, make_codec, make_engine
+from avatar_forcing_ros.runtime.load import (
+    face_of,
+    load_avatar,
+    make_codec,
+    make_engine,
+    recording_of,
+)
 from avatar_forcing_ros.runtime.session import Session
 from avatar_forcing_ros.runtime.step_scheduler import MAX_BATCH, SchedulerStatus, StepScheduler
+from avatar_forcing_ros.streaming.cuda_graphs import SharedRecordings
 
 
 class SharedWeights:
@@ -26,6 +33,7 @@ class SharedWeights:
         self._networks = load_avatar(config)
         self._face = face_of(config, self._networks)
         self._scheduler = StepScheduler(make_engine(config, self._networks), max_batch=max_batch)
+        self._record = SharedRecordings(recording_of(config))
         self._scheduler.warm_up()
         self._scheduler.start()
 
@@ -44,7 +52,7 @@ class SharedWeights:
         """
         own = config or self.config
         face = portrait or (face_of(own, self._networks) if config else self._face)
-        codec = make_codec(own, self._networks, face, user_video=user_video)
+        codec = make_codec(own, self._networks, face, user_video=user_video, record=self._record)
         engine = self._scheduler.conversation()
         engine.set_sampling(own.sampling)
         return Session(engine, codec, user_audio=user_audio, user_video=user_video)

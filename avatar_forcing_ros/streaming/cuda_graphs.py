@@ -8,8 +8,10 @@ recorded as a CUDA graph.
 from __future__ import annotations
 
 import logging
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -30,6 +32,33 @@ def directly(work: Work) -> Work:
 def recorded(work: Work) -> Work:
     """`work`, replayed from a graph for inputs on a CUDA device; elsewhere as it is."""
     return Recorder(work, cuda_graph)
+
+
+class SharedRecordings:
+    """Makes recordings once for the codecs of several conversations, which use them in turns.
+
+    Each would take as much memory again. Work is the same where it is a `partial` of the same
+    function and arguments.
+    """
+
+    def __init__(self, record: Callable[[Work], Work]) -> None:
+        self._record = record
+        self._works: dict[tuple[object, ...], Work] = {}
+        self._using = threading.Lock()  # a recording's inputs and outputs have one place
+
+    def __call__(self, work: Work) -> Work:
+        """`work`, recorded for all; in any thread."""
+        key = (work.func, *work.args) if isinstance(work, partial) else (work,)
+        with self._using:
+            if key not in self._works:
+                self._works[key] = self._record(work)
+        shared = self._works[key]
+
+        def in_turn(inputs: Sequence[Tensor]) -> list[Tensor]:
+            with self._using:
+                return shared(inputs)
+
+        return in_turn
 
 
 class Recorder:

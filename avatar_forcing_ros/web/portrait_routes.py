@@ -24,7 +24,7 @@ KEPT = "private, max-age=300"  # thumbnails change with the server's next start
 
 
 class PortraitRoutes:
-    """Handlers for `add_to`; one portrait is set at a time."""
+    """Handlers of one conversation; one portrait is set at a time."""
 
     def __init__(
         self,
@@ -38,15 +38,20 @@ class PortraitRoutes:
         self._lock = asyncio.Lock()
         self._prepared: asyncio.Task[None] | None = None
 
-    def add_to(self, app: web.Application) -> None:
-        """Answer these requests in `app`; the gallery's files are read when it starts."""
+    def routes(self) -> list[web.RouteDef]:
+        """What is about this conversation's portrait."""
+        return [
+            web.get("/api/portrait", self._shown),
+            web.post("/api/portrait", self._upload),
+            web.post("/api/portraits/{name}", self._choose),
+        ]
+
+    def add_gallery_to(self, app: web.Application) -> None:
+        """Show those to choose from in `app`; their files are read when it starts."""
         app.add_routes(
             [
-                web.get("/api/portrait", self._shown),
-                web.post("/api/portrait", self._upload),
                 web.get("/api/portraits", self._list),
                 web.get("/api/portraits/{name}", self._thumbnail),
-                web.post("/api/portraits/{name}", self._choose),
             ]
         )
         app.cleanup_ctx.append(self._prepare)

@@ -40,6 +40,7 @@ SHUTDOWN_S = 0.5  # for requests that are being answered
 MAX_END_S = 2.5  # for all that goes on when the process is to end
 KEEPALIVE_S = 30.0  # how long a connection may be open without a whole request
 MAX_CONNECTIONS, MAX_CONNECTIONS_PER_VISITOR = 200, 50  # a browser opens six
+CONNECTIONS_PER_CONVERSATION = 12
 CONNECTION_SETTINGS: dict[str, Any] = {"auto_decompress": False}  # of aiohttp; none is read
 ANY_ADDRESS = ("0.0.0.0", "::", "")
 
@@ -102,19 +103,20 @@ async def serve(
 ) -> None:
     """Answer requests until `stop`; OutputError where the address cannot be bound.
 
-    `more` is for `Server`: what speaks, what listens and answers.
+    `more` is for `Server`: what speaks, what listens and answers, further avatars.
     """
     limit_log_rate()
     install_patches()
+    server = Server(
+        backend,
+        endpoint.access,
+        endpoint.max_viewers,
+        portraits=endpoint.portraits,
+        first_portrait=endpoint.first_portrait,
+        **more,
+    )
     runner = web.AppRunner(
-        Server(
-            backend,
-            endpoint.access,
-            endpoint.max_viewers,
-            portraits=endpoint.portraits,
-            first_portrait=endpoint.first_portrait,
-            **more,
-        ).app,
+        server.app,
         access_log=None,
         shutdown_timeout=SHUTDOWN_S,
         keepalive_timeout=KEEPALIVE_S,
@@ -125,7 +127,7 @@ async def serve(
     access = endpoint.access
     ConnectionLimit(
         runner.server,
-        MAX_CONNECTIONS,
+        MAX_CONNECTIONS + CONNECTIONS_PER_CONVERSATION * (len(server.rooms.all) - 1),
         MAX_CONNECTIONS_PER_VISITOR,
         lambda address: None if access.trusts(address) else access.visitor(address),
     )

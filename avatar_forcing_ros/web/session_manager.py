@@ -101,6 +101,26 @@ class SessionManager:
             await self._admit(peer, key)
         return answer, peer.key
 
+    def knows(self, key: str) -> bool:
+        """Whether `key` has a place here, or one that is kept for it."""
+        return bool(key) and (key in self.peers or self._turn.knows(key))
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nobody is here, nobody's place is kept firmly, and nothing begins or ends."""
+        self._turn.expire(self._now_s())
+        return not self.peers and self._turn.is_free and not self._lock.locked()
+
+    @property
+    def is_reserved(self) -> bool:
+        """Whether a place is kept for somebody whose connection broke."""
+        return self._turn.is_reserved
+
+    async def give_up_silent_speaker(self) -> None:
+        """Somebody wants a place: a speaker of whom nothing comes loses theirs."""
+        async with self._lock:
+            await self._lose_silent_speaker()
+
     async def _admit(self, peer: Peer, key: str) -> None:
         """Give `peer` the place that `key` had, or a new one."""
         self.peers[peer.key] = peer

@@ -40,6 +40,16 @@ class TurnQueue:
         return self.holder is None and not (self._reserved and self._reserved.is_firm)
 
     @property
+    def is_reserved(self) -> bool:
+        """Whether it is kept for somebody, firmly or not."""
+        return self._reserved is not None
+
+    def knows(self, key: str) -> bool:
+        """Whether `key` holds the turn, waits for it, or has it kept."""
+        reserved_for = self._reserved.key if self._reserved else None
+        return key in (self.holder, reserved_for, *self._line)
+
+    @property
     def waiting(self) -> int:
         """How many wait in line."""
         return len(self._line)

@@ -21,6 +21,7 @@ from avatar_forcing_ros.web.share_link import qr_code, qr_image, share_link
         (["--host", "example.org"], "tls-cert and tls-key"),
         (["--port", "0"], "expected 1 to 65535"),
         (["--max-viewers", "17"], "expected 0 to 16"),
+        (["--conversations", "65"], "expected 1 to 64"),
         (["--token-file", "none.txt"], "make one with"),
         (["--tls-cert", "none.pem"], "as PEM files"),
         (["--tls-key", "none.pem"], "as PEM files"),

@@ -5,7 +5,10 @@ And what is to be recorded stays on the device: that needs no GPU to be shown.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 import torch
@@ -19,7 +22,13 @@ from avatar_forcing_ros.model.audio_encoders import SpeechEncoder
 from avatar_forcing_ros.model.flow_transformer import FlowTransformer
 from avatar_forcing_ros.model.motion_autoencoder import Appearance, MotionAutoencoder, to_pixels
 from avatar_forcing_ros.streaming.block_sampler import BlockSampler
-from avatar_forcing_ros.streaming.cuda_graphs import KEPT_GRAPHS, KEPT_SHAPES, Recorder, Work
+from avatar_forcing_ros.streaming.cuda_graphs import (
+    KEPT_GRAPHS,
+    KEPT_SHAPES,
+    Recorder,
+    SharedRecordings,
+    Work,
+)
 from avatar_forcing_ros.streaming.engine import MotionEngine
 from avatar_forcing_ros.streaming.motion_anchor import MotionAnchor
 from avatar_forcing_ros.streaming.state import Conditions, MotionState
@@ -230,3 +239,30 @@ def test_images_never_leave_the_device() -> None:
     assert log.host_reads == []
     assert counts[0] > 50
     assert counts[1] - counts[0] > 100
+
+
+def test_several_use_one_recording_in_turns() -> None:
+    made: list[Work] = []
+    inside = threading.Lock()
+
+    def record(work: Work) -> Work:
+        made.append(work)
+
+        def alone(inputs: Sequence[Tensor]) -> list[Tensor]:
+            assert inside.acquire(blocking=False)
+            try:
+                return work(inputs)
+            finally:
+                inside.release()
+
+        return alone
+
+    def scaled(factor: float, inputs: Sequence[Tensor]) -> list[Tensor]:
+        return [factor * tensor for tensor in inputs]
+
+    shared = SharedRecordings(record)
+    works = [shared(partial(scaled, factor)) for factor in (2.0, 2.0, 3.0)]
+    assert len(made) == 2
+    with ThreadPoolExecutor(6) as pool:
+        results = list(pool.map(lambda k: works[k % 3]([torch.ones(64)])[0][0], range(60)))
+    assert [float(value) for value in results] == [2.0, 2.0, 3.0] * 20

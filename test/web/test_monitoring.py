@@ -14,8 +14,10 @@ pytest.importorskip("aiortc")
 pytest.importorskip("aiohttp")
 
 from aiortc.mediastreams import AudioStreamTrack
-from web_fixture import Browser, WebFixture, run_with_server
+from fakes import fake_session
+from web_fixture import SIZE_PX, Browser, WebFixture, find_face, run_with_server
 
+from avatar_forcing_ros.runtime.avatar import Avatar
 from avatar_forcing_ros.runtime.status import AvatarStatus
 from avatar_forcing_ros.web.access import Access
 from avatar_forcing_ros.web.backend import LiveBackend
@@ -64,6 +66,23 @@ def test_it_is_ready_until_somebody_talks() -> None:
         await browser.connection.close()
 
     run_with_server(ask)
+
+
+def test_with_several_conversations_it_is_ready_until_all_are_taken() -> None:
+    other = Avatar(fake_session(SIZE_PX, 100), lambda where, text: None)
+
+    async def ask(fixture: WebFixture) -> None:
+        browsers = [Browser(fixture, AudioStreamTrack()) for _ in range(2)]
+        for browser, status in zip(browsers, (200, 503), strict=True):
+            assert (await browser.join())[0] == 200
+            assert (await get(fixture, "/readyz"))[0] == status
+        await fixture.post("/api/leave", key=browsers[0].key)
+        assert (await get(fixture, "/readyz"))[0] == 200
+        await fixture.post("/api/leave", key=browsers[1].key)
+        for browser in browsers:
+            await browser.connection.close()
+
+    run_with_server(ask, more_backends=[LiveBackend(other, find_face)])
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from web_fixture import TIMEOUT_S, Browser, WebFixture, run_with_server
 from avatar_forcing_ros.errors import MediaError
 from avatar_forcing_ros.runtime.status import AvatarStatus
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
-from avatar_forcing_ros.web import server, speech
+from avatar_forcing_ros.web import room, server, speech
 from avatar_forcing_ros.web.backend import LiveBackend
 
 TRIES = 200  # of 50 ms
@@ -146,9 +146,9 @@ def test_the_page_is_told_of_losses_and_of_nothing_that_was_not_measured() -> No
     backend.status = AvatarStatus(
         seed=7, skipped_blocks=3, failed_blocks=2, playout_delay_ms=200.0
     )
-    state = server.backend_state(backend)
+    state = room.backend_state(backend)
     assert (state["skipped_blocks"], state["failed_blocks"], state["seed"]) == (3, 2, 7)
     assert (state["state"], state["playout_delay_ms"]) == ("asleep", None)
     backend.status = replace(backend.status, blocks=9, warning="no frames")
-    state = server.backend_state(backend)
+    state = room.backend_state(backend)
     assert (state["state"], state["playout_delay_ms"]) == ("no frames", 200.0)

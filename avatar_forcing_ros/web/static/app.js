@@ -19,6 +19,7 @@ import { preparePanel } from "./panel.js";
 import { beginWithChoice, changePortrait, followPortrait, forgetPortrait, showChoice } from "./portrait.js";
 import { followRecording, recording, recordingOver, startRecording, stopRecording, stopTimer }
   from "./recording.js";
+import { followRooms, roomsAreFull, stopWaiting, waitForRoom } from "./rooms.js";
 import { prepareShare } from "./share.js";
 import { tabStorage } from "./store.js";
 import { leaveScreen, prepareScreen } from "./screen.js";
@@ -156,8 +157,14 @@ function followLevel() {
     at("level").style.setProperty("--level", connection.phase === "lost" ? 0 : level));
 }
 
+const startTalking = reportErrors(() => start("speaker"));
+
 async function start(role, { after = null } = {}) {
   if (starting) return;
+  if (!connection.role && roomsAreFull() && !tabStorage.getItem("role")) {
+    waitForRoom(startTalking);
+    return;
+  }
   const mine = starting = {};
   if (!connection.role) forgetCaptions();
   try {
@@ -185,6 +192,10 @@ async function startNow(role, after, wanted) {
   try {
     await connection.open(role, role === "speaker" ? media : null, Boolean(state.has_view) && role === "speaker");
   } catch (error) {
+    if (error.status === 503 && state.conversations > 1) {
+      waitForRoom(startTalking);
+      return;
+    }
     throw error.status === 409 ? new Error(say("turn.taken")) : error;
   }
   if (role === "speaker" && connection.role) await beginWithChoice(showOverlay);
@@ -221,7 +232,7 @@ function showMode() {
 
 // the avatar's, as a word: the last that is known while the connection is there
 function showState() {
-  const busy = !connection.role && state.speaker;
+  const busy = !connection.role && (state.speaker || roomsAreFull());
   // or a sentence: what is wrong
   const now = connection.phase === "lost" ? "lost" : connection.role ? state.state : busy ? "busy" : "ready";
   at("state").dataset.state = at("avatar-tile").dataset.state = connection.phase === "live" ? now : "ready";
@@ -241,6 +252,7 @@ async function refresh() {
   }
   connection.onState(state, generation, performance.now() - askedMs);
   showMode();
+  followRooms(state, Boolean(connection.role));
   showState();
   at("text").hidden = at("say").hidden = !state.can_speak_text;
   at("unspoken").hidden = state.can_speak_text;
@@ -298,7 +310,7 @@ function listenToDrops() {
   }));
 }
 
-at("talk").onclick = reportErrors(() => start("speaker"));
+at("talk").onclick = reportErrors(() => (stopWaiting() ? null : start("speaker")));
 at("watch").onclick = reportErrors(() => start("viewer"));
 at("leave").onclick = reportErrors(leave);
 async function toggle(kind) {
