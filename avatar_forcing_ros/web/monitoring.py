@@ -7,6 +7,7 @@ the first two where the setting `open_health` says so.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -143,12 +144,14 @@ class Monitoring:
     async def _metrics(self, request: web.Request) -> web.Response:
         """Figures in Prometheus' text format; MissingDependencyError without prometheus-client."""
         self._access.check_token(request.headers.get("Authorization"))
-        self._observe()
-        try:
-            from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-            from prometheus_client.exposition import CONTENT_TYPE_LATEST
+        try:  # in another thread the first time, which takes tenths of a second
+            await asyncio.to_thread(importlib.import_module, "prometheus_client")
         except ImportError as error:
             raise missing_package(error) or error from None
+        from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+        from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+        self._observe()
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         registry.register(self)  # type: ignore[arg-type, unused-ignore]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import builtins
+import importlib
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -170,15 +170,15 @@ def test_figures_are_prometheus_text() -> None:
 def test_without_the_package_the_page_goes_on_and_the_figures_say_what_is_missing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    import_module = builtins.__import__
+    import_module = importlib.import_module
 
-    def without(name: str, *arguments: Any, **options: Any) -> Any:
-        if name.partition(".")[0] == "prometheus_client":
-            raise ModuleNotFoundError("no such module", name="prometheus_client")
-        return import_module(name, *arguments, **options)
+    def without(name: str, *arguments: Any) -> Any:
+        if name == "prometheus_client":
+            raise ModuleNotFoundError("no such module", name=name)
+        return import_module(name, *arguments)
 
     async def ask(fixture: WebFixture) -> None:
-        monkeypatch.setattr(builtins, "__import__", without)
+        monkeypatch.setattr(importlib, "import_module", without)
         status, told = await get(fixture, "/metrics")
         assert status == 501
         assert "pip install 'avatar_forcing_ros[web]'" in told["error"]
