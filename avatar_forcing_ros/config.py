@@ -348,6 +348,8 @@ class ServerConfig(Config):
     frame_ancestors: str = setting("", "origin of another site whose pages may show this one in a "
         "frame, such as https://shop.example (several with commas between them); empty: none")
     open_to_viewers: bool = setting(False, "watching wants no token; talking always does")
+    open_health: bool = setting(False, "`/healthz` and `/readyz` want no token: they tell yes or "
+        "no alone; `/metrics` always does, where there is one")
     max_viewers: int = setting(3, "who may watch beside the one who talks", low=0, high=16,
         formerly="most_viewers")
 

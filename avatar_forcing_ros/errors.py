@@ -13,7 +13,7 @@ _EXTRA_PACKAGES = {  # the extras of this package, and what each brings
     "mediapipe": ("mediapipe",),
     "ros": ("rosbags",),
     "display": ("sounddevice",),
-    "web": ("aiohttp", "aiortc", "aioice"),
+    "web": ("aiohttp", "aiortc", "aioice", "prometheus_client"),
     "paper": ("transformers", "huggingface_hub"),
     "train": ("espeakng_loader", "matplotlib", "lightning_fabric", "tensorboard"),
 }

@@ -90,6 +90,7 @@ ARGUMENTS = (
              "argument here. Arguments win over it. Empty means config/avatar.yaml of this "
              "package, which has every parameter at its default."),
     Argument("namespace", "", "Namespace of all nodes and topics, such as 'robot1'."),
+    _avatar("avatars"),
     _switch("autostart", "Whether avatar_node begins by itself. Otherwise a lifecycle "
             "manager configures and activates it.", (AVATAR, "autostart"),
             default="true"),

@@ -6,9 +6,12 @@ The launch file and ``avatar-forcing launch`` are both made from this, so they s
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import yaml
 
 from avatar_forcing_ros.errors import ConfigError
 from avatar_forcing_ros.launch_arguments import (
@@ -64,6 +67,8 @@ def planned_nodes(given: Mapping[str, str]) -> list[PlannedNode]:
     """The nodes that the arguments ask for, the avatar first; raises ConfigError."""
     values = argument_values(given)
     values["params_file"] = _params_file(values["params_file"])
+    if values["avatars"]:
+        _require_nothing_beside(values)
     nodes = [_own(AVATAR, values, str(shipped("config/avatar.yaml")))]
     for argument, node in OWN_NODES.items():
         if values[argument] == "true":
@@ -89,6 +94,32 @@ def require_installed(nodes: Iterable[PlannedNode]) -> None:
             expected=f"the ROS package '{node.package}' with its {node.executable}",
             got="none",
             remedy=SOURCES.get(node.package, f"install {binary} (apt)") + ", or leave it out",
+        )
+
+
+def wildcard_file(node: PlannedNode) -> str:
+    """A file with the parameters of `node` for all nodes of its process.
+
+    ROS's launch gives them to a node of that name alone, which several avatars do not have.
+    """
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="avatar_", suffix=".yaml", delete=False, encoding="utf-8"
+    ) as file:
+        yaml.safe_dump({"/**": {"ros__parameters": node.parameters}}, file, allow_unicode=True)
+    return file.name
+
+
+def _require_nothing_beside(values: Mapping[str, str]) -> None:
+    """What belongs to one avatar would be in the namespace above several, and find none."""
+    others = [name for name in OWN_NODES if values[name] == "true"]
+    others += [name for name in ("camera", "microphone") if values[name] != "none"]
+    others += ["speaker"] if values["speaker"] not in ("none", "display") else []
+    if others:
+        raise ConfigError(
+            "launch argument avatars",
+            expected="nothing else to be started with several avatars",
+            got=", ".join(f"{name}:={values[name]}" for name in others),
+            remedy="start what shows and feeds each by itself, in the namespace of that avatar",
         )
 
 

@@ -96,6 +96,9 @@ class AvatarNodeConfig(Config):
 
     autostart: bool = setting(True, "configure and activate at the start; otherwise a lifecycle "
         "manager does")
+    avatars: str = setting("", "several avatars in this one process, on one set of weights: their "
+        "names, with commas between them; each is an avatar_node of its own under "
+        "`NAMESPACE/NAME`; empty: one")
     avatar: AvatarConfig = part(AvatarConfig)
     inputs: InputConfig = part(InputConfig)
     outputs: OutputConfig = part(OutputConfig)

@@ -19,7 +19,12 @@ from launch_ros.actions import LifecycleNode, Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from avatar_forcing_ros.launch_arguments import ARGUMENTS
-from avatar_forcing_ros.launch_plan import PlannedNode, planned_nodes, require_installed
+from avatar_forcing_ros.launch_plan import (
+    PlannedNode,
+    planned_nodes,
+    require_installed,
+    wildcard_file,
+)
 from avatar_forcing_ros.nodes.middleware import middleware_environment
 
 
@@ -57,6 +62,8 @@ def action(planned: PlannedNode) -> Node:
         for name, value in planned.parameters.items()
     }
     files = [planned.params_file] if planned.params_file else []
+    if planned.parameters.get("avatars"):
+        files, parameters = [*files, wildcard_file(planned)], {}
     words = {
         "package": planned.package,
         "executable": planned.executable,

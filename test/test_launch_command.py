@@ -94,6 +94,8 @@ def test_every_argument_has_an_effect_and_a_description(argument: object) -> Non
         **{a.name: "true" for a in ARGUMENTS if "true" in a.choices},
         "camera": "usb_cam",
     }
+    if argument.name == "avatars":  # beside which nothing else is started
+        everything = {}
     before = planned_nodes(everything)
     others = [c for c in argument.choices if c != everything.get(argument.name, argument.default)]
     changed = others[-1] if argument.choices else "1234"

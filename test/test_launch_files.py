@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
+from avatar_forcing_ros.errors import ConfigError
 from avatar_forcing_ros.launch_arguments import ARGUMENTS
-from avatar_forcing_ros.launch_plan import PACKAGE, PlannedNode, planned_nodes
+from avatar_forcing_ros.launch_plan import PACKAGE, PlannedNode, planned_nodes, wildcard_file
 from avatar_forcing_ros.node_config import NODE_CONFIGS
 from avatar_forcing_ros.nodes.interface import TOPICS
 from avatar_forcing_ros.settings import settings_of
@@ -28,6 +29,7 @@ EVERYTHING = {
     **{argument.name: argument.name for argument in ARGUMENTS if not argument.choices},
     **{argument.name: "true" for argument in ARGUMENTS if "true" in argument.choices},
     "telepresence_port": "8443",
+    "avatars": "",  # beside which nothing else is started
     "params_file": __file__,
 }
 
@@ -42,6 +44,22 @@ def test_every_parameter_that_is_set_exists() -> None:
     for node in nodes:
         known = {each.name for each in settings_of(NODE_CONFIGS[node.executable])}
         assert set(node.parameters) <= known | {"use_sim_time"}
+
+
+def test_several_avatars_are_one_process_whose_parameters_are_for_all() -> None:
+    (node,) = planned_nodes({"avatars": "left,right", "portrait": "2.0", "namespace": "hall"})
+    file = Path(wildcard_file(node))
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    file.unlink()
+    assert content == {"/**": {"ros__parameters": node.parameters}}
+    assert node.parameters["avatars"] == "left,right"
+    assert node.parameters["portrait"] == "2.0"
+
+
+@pytest.mark.parametrize("given", [{"display": "true"}, {"camera": "usb_cam"}, {"speech": "true"}])
+def test_what_belongs_to_one_avatar_is_not_started_beside_several(given: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="got " + "".join(f"{k}:={v}" for k, v in given.items())):
+        planned_nodes({"avatars": "left,right", **given})
 
 
 def test_every_node_is_an_executable_that_is_installed() -> None:

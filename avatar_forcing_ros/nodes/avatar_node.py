@@ -25,6 +25,7 @@ from avatar_forcing_ros.config import AvatarConfig, SamplingConfig
 from avatar_forcing_ros.errors import AvatarForcingError, ConfigError
 from avatar_forcing_ros.media import AvatarFrame
 from avatar_forcing_ros.node_config import AvatarNodeConfig
+from avatar_forcing_ros.nodes.avatar_group import namespaces
 from avatar_forcing_ros.nodes.avatar_inputs import AvatarInputs
 from avatar_forcing_ros.nodes.avatar_outputs import COMPRESSED, AvatarOutputs
 from avatar_forcing_ros.nodes.avatar_report import AvatarReport
@@ -41,6 +42,8 @@ from avatar_forcing_ros.nodes.parameters import (
 from avatar_forcing_ros.resources import user_path
 from avatar_forcing_ros.runtime.avatar import Avatar
 from avatar_forcing_ros.runtime.load import build_session, device_of, load_face
+from avatar_forcing_ros.runtime.session import Session
+from avatar_forcing_ros.runtime.session_pool import SessionPool
 from avatar_forcing_ros.runtime.status import AvatarStatus
 from avatar_forcing_ros.settings import from_flat, settings_of
 from avatar_forcing_ros.strict import override
@@ -52,9 +55,12 @@ SERVICE_PATIENCE_S = 10.0
 class AvatarNode(LifecycleNodeBase):
     """Wiring between the graph and a live avatar."""
 
-    def __init__(self, **node_options: Any) -> None:
+    def __init__(self, shared: SessionPool | None = None, **node_options: Any) -> None:
+        """`shared` are the weights of all avatars of a process; else it loads its own."""
         super().__init__("avatar_node", **node_options)
         declare(self, AvatarNodeConfig)
+        self._shared = shared
+        self._session: Session | None = None
         self._avatar: Avatar | None = None
         self._inputs: AvatarInputs | None = None
         self._outputs: AvatarOutputs | None = None
@@ -100,7 +106,9 @@ class AvatarNode(LifecycleNodeBase):
                 got="'topic'",
                 remedy="let avatar_node subscribe to the camera",
             )
-        session = build_session(
+        self.cleanup()  # what a try that failed has left
+        open_session = self._shared.open if self._shared else build_session
+        self._session = session = open_session(
             config, user_audio=settings["user_audio"], user_video=source != "none"
         )
         avatar = Avatar(session, self.errors.count, now_ns=self.now_ns)
@@ -155,7 +163,9 @@ class AvatarNode(LifecycleNodeBase):
             self._avatar.close()
         if self._outputs:
             self._outputs.close()
-        self._avatar = self._outputs = None
+        if self._shared and self._session:
+            self._shared.release(self._session)
+        self._avatar = self._outputs = self._session = None
 
     def _on_frame(self, frame: AvatarFrame) -> None:
         outputs = self._outputs
@@ -247,4 +257,22 @@ def _answer(response: Any, success: bool, message: str) -> Any:
     return response
 
 
-main = functools.partial(run_node, "avatar_node", AvatarNode, threads=4)
+def make_avatars(**node_options: Any) -> list[AvatarNode]:
+    """The avatar of this process, or those that its parameter `avatars` names.
+
+    Raises ConfigError for names of no use.
+    """
+    first = AvatarNode(**node_options)
+    names = first.get_parameter("avatars").value
+    if not names:
+        return [first]
+    namespace = first.get_namespace()
+    first.destroy_node()
+    shared = SessionPool()
+    return [
+        AvatarNode(shared, **node_options, cli_args=["--ros-args", "-r", f"__ns:={each}"])
+        for each in namespaces(namespace, names)
+    ]
+
+
+main = functools.partial(run_node, "avatar_node", make_avatars, threads=4)

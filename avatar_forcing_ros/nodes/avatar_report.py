@@ -125,7 +125,7 @@ class AvatarReport:
             warning = "at reduced quality, to keep up"
         values = asdict(status)
         values |= values.pop("quality") or {}
-        for name in ("graph_delay_ms", "connected", "warning"):  # of an avatar elsewhere
+        for name in ("graph_delay_ms", "connected", "ended", "warning"):  # of an avatar elsewhere
             del values[name]
         values |= {"fps": self._fps, "sending_percent_of_a_core": 100 * self._sending_share}
         ok = "alive" if status.running else "not active"

@@ -42,16 +42,17 @@ USER_ERRORS = (
 
 def run_node(
     name: str,
-    make_node: Callable[[], NodeBase],
+    make_node: Callable[[], NodeBase | Sequence[NodeBase]],
     args: Sequence[str] | None = None,
     signals: StopSignals | None = None,
     *,
     threads: int = 1,
 ) -> int:
-    """Run the node until it is asked to end; the process's exit code.
+    """Run the node, or several, until that is asked to end; the process's exit code.
 
-    `signals` are those that `run_executable` installed. What the user can correct is one sentence
-    on stderr and 1. Signals are ignored once this returns.
+    Each has `threads` of its own for its callbacks. `signals` are those that `run_executable`
+    installed. What the user can correct is one sentence on stderr and 1. Signals are ignored once
+    this returns.
     """
     if signals is None:
         signals = StopSignals()
@@ -60,12 +61,15 @@ def run_node(
     try:
         prepare_middleware()
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-        node = make_node()
-        warn_of_unknown(node, args)
+        made = make_node()
+        nodes = [made] if isinstance(made, NodeBase) else list(made)
+        names = [node.get_fully_qualified_name() for node in nodes]
+        for node in nodes:
+            warn_of_unknown(node, args, names)
         warning = middleware_warning(rclpy.get_rmw_implementation_identifier())
         if warning:
-            node.get_logger().warning(warning)
-        serve(node, signals, threads)
+            nodes[0].get_logger().warning(warning)
+        serve_all(nodes, signals, threads)
     except USER_ERRORS as error:
         print(f"{name}: {_sentence(error)}", file=sys.stderr)
         return 1
@@ -80,27 +84,55 @@ def serve(node: NodeBase, signals: StopSignals, threads: int = 1) -> None:
 
     Raises what `start` and `work` raise, and the UnrecoverableError of a callback.
     """
-    context = node.context
-    executor = (
-        MultiThreadedExecutor(threads, context=context)
-        if threads > 1
-        else SingleThreadedExecutor(context=context)
-    )
+    serve_all([node], signals, threads)
+
+
+def serve_all(nodes: Sequence[NodeBase], signals: StopSignals, threads: int = 1) -> None:
+    """The same for several nodes, of which the first has the main thread's work.
+
+    Each has an executor of its own: none waits for another's callbacks, and what an executor does
+    for a message grows with all that it looks after.
+    """
     failures: list[AvatarForcingError] = []
-    spinner = threading.Thread(
-        target=_spin, args=(executor, node, signals, failures), name="executor", daemon=True
-    )
+    served = [_Served(node, signals, failures, threads) for node in nodes]
     try:
-        node.start(signals)
-        executor.add_node(node)
-        spinner.start()
-        node.work(signals)
+        for each in served:
+            each.begin(signals)
+        nodes[0].work(signals)
     except Stopped:
         pass
     finally:
-        _end(node, executor, spinner)
+        _end(served)
     if failures:
         raise failures[0]
+
+
+class _Served:
+    """A node, its executor, and the thread that spins it."""
+
+    def __init__(
+        self,
+        node: NodeBase,
+        signals: StopSignals,
+        failures: list[AvatarForcingError],
+        threads: int,
+    ) -> None:
+        self.node, context = node, node.context
+        self.executor: Executor = (
+            MultiThreadedExecutor(threads, context=context)
+            if threads > 1
+            else SingleThreadedExecutor(context=context)
+        )
+        self.spinner = threading.Thread(
+            target=_spin, args=(self.executor, node, signals, failures), name="executor",
+            daemon=True,
+        )  # fmt: skip
+
+    def begin(self, signals: StopSignals) -> None:
+        """Start the node, then serve its callbacks."""
+        self.node.start(signals)
+        self.executor.add_node(self.node)
+        self.spinner.start()
 
 
 def _sentence(error: Exception) -> str:
@@ -128,19 +160,23 @@ def _spin(
     signals.request()
 
 
-def _end(node: NodeBase, executor: Executor, spinner: threading.Thread) -> None:
+def _end(served: Sequence[_Served]) -> None:
     """In order; where something does not end, its process does all the same."""
-    watchdog = threading.Timer(ENDING_TIMEOUT_S, _leave, (node.get_name(),))
+    first = served[0].node
+    watchdog = threading.Timer(ENDING_TIMEOUT_S, _leave, (first.get_name(),))
     watchdog.daemon = True
     watchdog.start()
     try:
-        node.close_callbacks(ENDING_TIMEOUT_S)
-        node.close()
-        node.context.try_shutdown()  # the executor's spin returns
-        if spinner.is_alive():
-            spinner.join()
-        executor.shutdown()
-        node.destroy_node()
+        for each in served:
+            each.node.close_callbacks(ENDING_TIMEOUT_S)
+        for each in served:
+            each.node.close()
+        first.context.try_shutdown()  # the executors' spins return
+        for each in served:
+            if each.spinner.is_alive():
+                each.spinner.join()
+            each.executor.shutdown()
+            each.node.destroy_node()
     finally:
         watchdog.cancel()
 

@@ -59,10 +59,13 @@ def argument_error(error: Exception) -> ConfigError | None:
     )
 
 
-def warn_of_unknown(node: Node, args: Sequence[str] | None = None) -> None:
+def warn_of_unknown(
+    node: Node, args: Sequence[str] | None = None, names: Sequence[str] = ()
+) -> None:
     """Log in one warning which parameters of the start `node` does not get, and what is near.
 
-    `node` has declared its own; `args` are the program's by default.
+    `node` has declared its own; `args` are the program's by default, and `names` the full names of
+    all nodes of the process, any of which a file may be for.
     """
     given = getattr(node, "_parameter_overrides", {})  # rclpy has no other way to ask for them
     sentences = [
@@ -72,9 +75,10 @@ def warn_of_unknown(node: Node, args: Sequence[str] | None = None) -> None:
         if not (name in KNOWN or node.has_parameter(name) or name.startswith(LATER))
     ]
     own_name = node.get_fully_qualified_name()
+    names = names or [own_name]
     for file in params_files(sys.argv[1:] if args is None else args):
         patterns = list(node_patterns(file))
-        if patterns and not any(matches(pattern, own_name) for pattern in patterns):
+        if patterns and not any(matches(p, name) for p in patterns for name in names):
             others = ", ".join(f"'{pattern}'" for pattern in patterns)
             sentences.append(
                 f"{file} is for {others} and not for this node: write '{own_name}' there, or '/**'"

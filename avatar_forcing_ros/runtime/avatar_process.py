@@ -180,9 +180,14 @@ class AvatarProcess:
         Frames and audio that were not taken over there in time are counted in it.
         """
         status, sender = self._status, self._sender
+        begins = self._held is not None
+        gone = "the avatar has ended" if self._over else "the avatar begins anew" if begins else ""
         return replace(
             status,
             running=self.running,
+            connected=not gone,
+            ended=self._over,
+            warning=gone,
             dropped_user_frames=status.dropped_user_frames + sender.dropped_frames,
             refused_inputs=status.refused_inputs + sender.dropped_chunks,
         )

@@ -41,18 +41,20 @@ class SharedWeights:
         self,
         portrait: Portrait | None = None,
         *,
+        config: AvatarConfig | None = None,
         user_audio: bool = True,
         user_video: bool = True,
     ) -> Session:
         """One more conversation, with `portrait` or the configuration's; in any thread.
 
-        Takes a second or so: the face is made ready to be drawn.
+        `config` is one of its own: what is there of faces, background and sampling counts, not
+        what is there of the networks. Takes a second or so: the face is made ready to be drawn.
         """
-        face = portrait or self._face
-        codec = make_codec(
-            self.config, self._networks, face, user_video=user_video, record=self._record
-        )
+        own = config or self.config
+        face = portrait or (face_of(own, self._networks) if config else self._face)
+        codec = make_codec(own, self._networks, face, user_video=user_video, record=self._record)
         engine = self._scheduler.conversation()
+        engine.set_sampling(own.sampling)
         return Session(engine, codec, user_audio=user_audio, user_video=user_video)
 
     @property

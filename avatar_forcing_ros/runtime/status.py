@@ -64,5 +64,7 @@ class AvatarStatus:
     """How long a frame takes over the ROS graph, where the avatar is elsewhere on it."""
     connected: bool = True
     """False where the avatar is elsewhere and nothing has come of it for seconds."""
+    ended: bool = False
+    """Its process has ended, and no other begins: the program has to be started again."""
     warning: str = ""
     """What keeps the avatar from being seen, in a few words; empty where nothing does."""

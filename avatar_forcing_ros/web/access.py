@@ -45,6 +45,7 @@ class Access:
     `open_to_viewers`: viewing needs no token; talking with the avatar always does.
     `trusted_proxies`: what these say of the visitors that they pass on is believed.
     `frame_ancestors`: origins of other sites whose pages may show this one in a frame.
+    `open_health`: whether it is healthy and ready is told without the token.
     """
 
     local: bool
@@ -52,6 +53,7 @@ class Access:
     open_to_viewers: bool = False
     trusted_proxies: tuple[Network, ...] = ()
     frame_ancestors: tuple[str, ...] = ()
+    open_health: bool = False
 
     def trusts(self, address: str) -> bool:
         """Whether `address` is that of a trusted proxy."""
@@ -220,11 +222,14 @@ def access_for(
     open_to_viewers: bool = False,
     trusted_proxies: tuple[Network, ...] = (),
     frame_ancestors: tuple[str, ...] = (),
+    open_health: bool = False,
 ) -> Access:
     """The policy for a server that listens on `host`; ConfigError where that would be unsafe."""
     if token_file is not None:
         token = _read_token(token_file)
-        return Access(is_local(host), token, open_to_viewers, trusted_proxies, frame_ancestors)
+        return Access(
+            is_local(host), token, open_to_viewers, trusted_proxies, frame_ancestors, open_health
+        )
     if is_local(host):
         return Access(True, trusted_proxies=trusted_proxies, frame_ancestors=frame_ancestors)
     raise ConfigError(

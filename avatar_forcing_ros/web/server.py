@@ -17,6 +17,7 @@ from avatar_forcing_ros.web.access import Access
 from avatar_forcing_ros.web.backend import AvatarBackend
 from avatar_forcing_ros.web.lobby_backend import LobbyBackend
 from avatar_forcing_ros.web.middleware import guard, visitor_of
+from avatar_forcing_ros.web.monitoring import Monitoring
 from avatar_forcing_ros.web.portrait_gallery import PortraitGallery
 from avatar_forcing_ros.web.requests import json_body, key_of
 from avatar_forcing_ros.web.room import Room
@@ -77,6 +78,8 @@ class Server:
         )
         lobby.portraits.add_gallery_to(self.app)
         add_share_route(self.app, access)
+        served = zip((backend, *more_backends), (room.sessions for room in rooms), strict=True)
+        Monitoring(access, list(served)).add_to(self.app)
         add_static_files(self.app)
         self.app.cleanup_ctx.append(self._check_connections)
         self.app.on_shutdown.append(self._close)

@@ -70,6 +70,7 @@ class Endpoint:
             open_to_viewers=config.open_to_viewers,
             trusted_proxies=trusted_networks(config.trusted_proxy),
             frame_ancestors=framing_origins(config.frame_ancestors),
+            open_health=config.open_health,
         )
         tls = tls_context(certificate, key)
         return cls(access, config.host, config.port, tls, config.max_viewers)

@@ -197,6 +197,12 @@ class SessionManager:
         """How often somebody's turn to talk was over for good."""
         return self._turn.ended_turns
 
+    @property
+    def can_begin(self) -> bool:
+        """Whether anybody may begin to talk: nobody does, and no turn is kept for somebody."""
+        self._turn.expire(self._now_s())
+        return self._turn.is_free
+
     def require_same_turn(self, ended_turns: int) -> None:
         """RefusedError (403) if a turn ended since there were `ended_turns`."""
         if ended_turns != self.ended_turns:

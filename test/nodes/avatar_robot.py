@@ -25,8 +25,8 @@ Set = Callable[..., AvatarNode]
 class Robot(Node):
     """Everything around the avatar: subscribes to all topics and publishes what a test wants."""
 
-    def __init__(self) -> None:
-        super().__init__("robot")
+    def __init__(self, **options: Any) -> None:
+        super().__init__("robot", **options)
         self.got: dict[str, list[Any]] = {}
         self._came = threading.Condition()
         kinds = {

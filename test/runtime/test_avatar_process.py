@@ -213,6 +213,12 @@ def test_one_that_ends_at_once_is_not_begun_again_and_again() -> None:
         bench.avatar.stop_speaking().result(PATIENCE_S)
     with pytest.raises(ConversationError):
         bench.avatar.start(bench.frames.put)
+    status = bench.avatar.status
+    assert (status.ended, status.connected, status.warning) == (
+        True,
+        False,
+        "the avatar has ended",
+    )
     bench.avatar.close()
 
 
