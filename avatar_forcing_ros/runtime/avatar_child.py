@@ -1,4 +1,4 @@
-"""The other half of `avatar_process`: the process in which the avatar lives."""
+"""The other half of `avatar_process` and `avatar_host`: the process in which avatars live."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import recv_handle
 from typing import TYPE_CHECKING, Any
 
 from avatar_forcing_ros.errors import AvatarForcingError
@@ -16,14 +17,49 @@ from avatar_forcing_ros.media import AvatarFrame
 
 if TYPE_CHECKING:
     from avatar_forcing_ros.runtime.session import Session
+    from avatar_forcing_ros.runtime.shared_weights import SharedWeights
 
 
 def run_avatar(make_session: Callable[[], Session], connection: Connection) -> None:
-    """Do what the messages ask for until there are no more."""
+    """Do what the messages ask for until there are no more; the process is for that alone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's, which is the parent's to answer
+    serve_avatar(make_session, connection)
+
+
+def host_avatars(make_weights: Callable[[], SharedWeights], connection: Connection) -> None:
+    """Serve an avatar, in a thread of its own, for every connection that comes.
+
+    Each follows a True; False is the end. What is sent first is None, or the error with which the
+    weights could not be had.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        weights = make_weights()
+    except AvatarForcingError as error:
+        connection.send(error)
+        return
+    connection.send(None)
+    with suppress(EOFError, OSError), weights:
+        while connection.recv():
+            link = Connection(recv_handle(connection))
+            threading.Thread(
+                target=_serve_and_close, args=(weights.new_session, link), daemon=True
+            ).start()
+
+
+def _serve_and_close(make_session: Callable[[], Session], connection: Connection) -> None:
+    """Whatever ends it, the other side notices."""
+    try:
+        serve_avatar(make_session, connection)
+    finally:
+        connection.close()
+
+
+def serve_avatar(make_session: Callable[[], Session], connection: Connection) -> None:
+    """Do what the messages of one avatar ask for until there are no more."""
     # here, so that the process that starts this one does without the networks' libraries
     from avatar_forcing_ros.runtime.avatar import Avatar
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's, which is the parent's to answer
     sending = threading.Lock()
 
     def send(message: Any) -> None:
@@ -60,7 +96,7 @@ def run_avatar(make_session: Callable[[], Session], connection: Connection) -> N
                 getattr(avatar, verb)(*arguments)
             except Exception as error:  # no input ends the avatar
                 warn("process", f"an input was left out ({type(error).__name__}: {error})")
-    avatar.stop()
+    avatar.close()
 
 
 def _answer(call: Callable[[], Future[Any] | None], reply: Callable[[Any], None]) -> None:

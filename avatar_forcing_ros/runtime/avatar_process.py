@@ -17,7 +17,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import replace
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from avatar_forcing_ros.config import LiveConfig
 from avatar_forcing_ros.errors import AvatarForcingError, ConversationError
@@ -40,6 +40,27 @@ MAX_QUEUED = 500  # messages: chunks of audio, ten seconds
 
 Message = tuple[Any, ...]  # ("push_user_audio", chunk), ("call", number, method, ...), ("end",)
 OnFrame = Callable[[AvatarFrame], None]
+
+
+class ProcessHandle(Protocol):
+    """What is asked of the process that an avatar lives in."""
+
+    @property
+    def pid(self) -> int | None:
+        """Its number."""
+
+    @property
+    def exitcode(self) -> int | None:
+        """How it ended; None where it has not."""
+
+    def is_alive(self) -> bool:
+        """Whether it runs."""
+
+    def kill(self) -> None:
+        """End it at once."""
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait until it has ended."""
 
 
 class Sender(StoppableThread):
@@ -110,23 +131,17 @@ class AvatarProcess:
 
     def _begin(self) -> None:
         """Have a process that is ready."""
-        context = multiprocessing.get_context("spawn")
         with self._lock:
             if self._closing:
-                raise _gone("it to begin", "make another avatar")
-            self._connection, there = context.Pipe()
-            self._process = context.Process(
-                target=run_avatar, args=(self._make_session, there), daemon=True
-            )
-            self._process.start()
-        there.close()
+                raise gone("it to begin", "make another avatar")
+            self._connection, self._process = self._open()
         try:
             if not self._connection.poll(READY_S):
                 raise EOFError
             first = self._connection.recv()
         except (EOFError, OSError):
             self._process.kill()
-            raise _gone("it to come up", "start it again, and look at what it printed") from None
+            raise gone("it to come up", "start it again, and look at what it printed") from None
         if isinstance(first, Exception):
             self._process.join(END_S)
             raise first
@@ -135,8 +150,19 @@ class AvatarProcess:
         self._sender = Sender(self._connection)
         self._sender.start()
 
-    def start(self, on_frame: OnFrame, config: LiveConfig | None = None) -> None:
-        """Begin a conversation; ConversationError where one goes on, or its end takes time."""
+    def _open(self) -> tuple[Connection, ProcessHandle]:
+        """Begin a process; it, and the way to it."""
+        context = multiprocessing.get_context("spawn")
+        here, there = context.Pipe()
+        process = context.Process(target=run_avatar, args=(self._make_session, there), daemon=True)
+        process.start()
+        there.close()
+        return here, process
+
+    def start(
+        self, on_frame: OnFrame, config: LiveConfig | None = None, snapshot: bytes | None = None
+    ) -> None:
+        """Begin a conversation, or go on with that of `snapshot`; raises as `Avatar.start`."""
         with self._lock:
             if self._on_frame:
                 raise ConversationError(
@@ -144,7 +170,7 @@ class AvatarProcess:
                 )
             self._status, self._config = AvatarStatus(), config
             self._on_frame = on_frame
-            answer = self._call("start", config)
+            answer = self._call("start", config, snapshot)
         try:
             answer.result(ANSWER_S)
         except Exception as error:
@@ -244,6 +270,10 @@ class AvatarProcess:
         if self._on_frame:
             self._sender.put(("push_gaze_target", target, stamp_ns))
 
+    def snapshot(self) -> Future[bytes]:
+        """The conversation as it is between two blocks."""
+        return self._call("snapshot")
+
     def stop_speaking(self) -> Future[int]:
         """Drop all avatar audio that was not shown yet; how many samples that were."""
         return self._call("stop_speaking")
@@ -263,7 +293,7 @@ class AvatarProcess:
         answer = Future[Any]()
         with self._lock:
             if self._over:
-                answer.set_exception(_gone("an answer", "start the program again"))
+                answer.set_exception(gone("an answer", "start the program again"))
                 return answer
             number = next(self._numbers)
             self._answers[number] = answer
@@ -334,6 +364,8 @@ class AvatarProcess:
                 self._call("start", self._config)
             for message in held:
                 self._sender.put(message)
+            if self._closing:  # which this has missed
+                self._sender.put(("end",))
         return True
 
     def _lose_answers(self) -> None:
@@ -341,10 +373,11 @@ class AvatarProcess:
             answers, self._answers = self._answers, {}
         for answer in answers.values():
             if answer.set_running_or_notify_cancel():
-                answer.set_exception(_gone("an answer", "try again in a moment"))
+                answer.set_exception(gone("an answer", "try again in a moment"))
 
 
-def _gone(expected: str, remedy: str) -> ConversationError:
+def gone(expected: str, remedy: str) -> ConversationError:
+    """The error where the process has ended."""
     return ConversationError(
         "the avatar's process", expected=expected, got="its end", remedy=remedy
     )
