@@ -29,8 +29,8 @@ def run_avatar(make_session: Callable[[], Session], connection: Connection) -> N
 def host_avatars(make_weights: Callable[[], SharedWeights], connection: Connection) -> None:
     """Serve an avatar, in a thread of its own, for every connection that comes.
 
-    Each follows a True; False is the end. What is sent first is None, or the error with which the
-    weights could not be had.
+    Each follows an "avatar"; a number is answered by itself and the status, "end" is the end. What
+    is sent first is None, or the error with which the weights could not be had.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -40,7 +40,10 @@ def host_avatars(make_weights: Callable[[], SharedWeights], connection: Connecti
         return
     connection.send(None)
     with suppress(EOFError, OSError), weights:
-        while connection.recv():
+        while (asked := connection.recv()) != "end":
+            if asked != "avatar":
+                connection.send((asked, weights.status))
+                continue
             link = Connection(recv_handle(connection))
             threading.Thread(
                 target=_serve_and_close, args=(weights.new_session, link), daemon=True

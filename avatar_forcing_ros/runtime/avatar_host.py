@@ -6,16 +6,18 @@ itself all begin anew, in another.
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import send_handle
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from avatar_forcing_ros.runtime.avatar_child import host_avatars
 from avatar_forcing_ros.runtime.avatar_process import (
+    ANSWER_S,
     END_S,
     READY_S,
     AvatarProcess,
@@ -26,6 +28,7 @@ from avatar_forcing_ros.runtime.avatar_process import (
 if TYPE_CHECKING:  # so that this process does without the networks' libraries
     from avatar_forcing_ros.runtime.session import Session
     from avatar_forcing_ros.runtime.shared_weights import SharedWeights
+    from avatar_forcing_ros.runtime.step_scheduler import SchedulerStatus
 
 DYING_S = 1.0  # between the end of a process's connections and its own
 
@@ -42,6 +45,7 @@ class AvatarHost:
         self._make_weights = make_weights
         self._lock = threading.Lock()
         self._closed = False
+        self._numbers = itertools.count()
         self._begin()
 
     def _begin(self) -> None:
@@ -84,7 +88,7 @@ class AvatarHost:
                 self._begin()
             here, there = multiprocessing.Pipe()
             try:
-                self._control.send(True)
+                self._control.send("avatar")
                 # nothing of it stays here: where the process ends, so does the connection
                 send_handle(self._control, there.fileno(), self.pid)
             except OSError:
@@ -92,6 +96,20 @@ class AvatarHost:
             finally:
                 there.close()
             return here, _Seat(self._process)
+
+    def status(self) -> SchedulerStatus:
+        """What the process has made of all its avatars' blocks so far; waits for the answer.
+
+        Raises ConversationError where none comes.
+        """
+        with self._lock, suppress(EOFError, OSError):
+            number = next(self._numbers)
+            self._control.send(number)
+            while self._control.poll(ANSWER_S):
+                answered, status = self._control.recv()
+                if answered == number:  # else it is late, and of an earlier one
+                    return cast("SchedulerStatus", status)
+        raise gone("its status", "try again in a moment")
 
     @property
     def pid(self) -> int:
@@ -104,7 +122,7 @@ class AvatarHost:
         with self._lock:
             self._closed = True
             with suppress(OSError):
-                self._control.send(False)
+                self._control.send("end")
             self._process.join(END_S)
             if self._process.is_alive():
                 self._process.kill()

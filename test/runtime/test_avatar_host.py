@@ -18,7 +18,7 @@ from avatar_forcing_ros.runtime import avatar_process
 from avatar_forcing_ros.runtime.avatar_host import AvatarHost
 from avatar_forcing_ros.runtime.avatar_process import AvatarProcess
 from avatar_forcing_ros.runtime.session import Session
-from avatar_forcing_ros.runtime.step_scheduler import StepScheduler
+from avatar_forcing_ros.runtime.step_scheduler import SchedulerStatus, StepScheduler
 
 PATIENCE_S = 60.0
 SIZE_PX = 16
@@ -37,6 +37,10 @@ class FakeWeights:
         if self._left < 0:
             raise ConfigError("session", expected="two", got="a third", remedy="be content")
         return Session(self._scheduler.conversation(), FakeCodec(SIZE_PX, 100))  # type: ignore[arg-type]
+
+    @property
+    def status(self) -> SchedulerStatus:
+        return self._scheduler.status
 
     def __enter__(self) -> FakeWeights:
         return self
@@ -99,6 +103,7 @@ def test_each_is_its_own_and_one_that_is_closed_is_no_others_end(host: AvatarHos
     with pytest.raises(ConversationError):
         one.avatar.stop_speaking().result(PATIENCE_S)
     other.frame(lambda frame: frame.block_index > first.block_index + 5)
+    assert host.status().blocks > 2 * (first.block_index + 2)
     assert other.warnings.empty()
     other.avatar.close()
 
@@ -126,5 +131,7 @@ def test_what_the_weights_lack_is_told_and_a_closed_host_makes_nothing() -> None
         AvatarHost(no_weights)  # type: ignore[arg-type]
     host = AvatarHost(FakeWeights)  # type: ignore[arg-type]
     host.close()
+    with pytest.raises(ConversationError, match="its status"):
+        host.status()
     with pytest.raises(ConversationError, match="make another host"):
         host.new_avatar(lambda where, text: None)
