@@ -9,11 +9,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 import pytest
 from fakes import FakeCodec
+from numpy.typing import NDArray
 from tiny import TINY, part, talk, tiny_engine, tiny_generator
 
 from avatar_forcing_ros.config import SamplingConfig
 from avatar_forcing_ros.errors import ConversationError, GenerationError
 from avatar_forcing_ros.media import AudioChunk, MotionBlock
+from avatar_forcing_ros.runtime.avatar import Avatar
 from avatar_forcing_ros.runtime.session import Session
 from avatar_forcing_ros.runtime.step_scheduler import SharedEngine, StepScheduler
 from avatar_forcing_ros.streaming.engine import BlockInput, MotionEngine
@@ -237,3 +239,28 @@ def test_a_session_on_a_shared_engine_is_the_same_session() -> None:
     shared = run(scheduler.conversation())
     assert scheduler.stop(PATIENCE_S)
     assert all(np.array_equal(a, b) for a, b in zip(shared, run(tiny_engine()), strict=True))
+
+
+def test_one_that_hangs_while_it_is_drawn_delays_no_other() -> None:
+    scheduler = StepScheduler(tiny_engine())
+    scheduler.start()
+    let, hangs, frames = threading.Event(), threading.Event(), threading.Semaphore(0)
+
+    class Hanging(FakeCodec):
+        def drawn(self, motion: NDArray[np.float32]) -> Iterator[NDArray[np.uint8]]:
+            hangs.set()
+            assert let.wait(PATIENCE_S)
+            yield from super().drawn(motion)
+
+    sessions = [Session(scheduler.conversation(), codec) for codec in (Hanging(), FakeCodec())]  # type: ignore[arg-type]
+    stuck, other = (Avatar(session, lambda where, text: None) for session in sessions)
+    stuck.start(lambda frame: None)
+    assert hangs.wait(PATIENCE_S)
+    other.start(lambda frame: frames.release())
+    for _ in range(4 * TINY.block_frames):
+        assert frames.acquire(timeout=PATIENCE_S)
+    assert stuck.status.blocks == 0
+    let.set()
+    for avatar in (stuck, other):
+        avatar.stop()
+    assert scheduler.stop(PATIENCE_S)
