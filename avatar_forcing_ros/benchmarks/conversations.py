@@ -324,7 +324,7 @@ def as_table(metrics: Mapping[str, Any]) -> str:
         f"A block lasts {metrics['block_ms']:.0f} ms. {metrics['processors']} processor(s) of "
         f"{machine_['cpu']}, of whose time {100 * MAX_LOAD:.0f} % are counted; "
         f"{metrics['evaluations']} evaluations.",
-        "Parts are measured one by one, medians; how many fit is computed from processor time and "
-        "tried by nobody.",
+        "Parts are measured one by one, medians; how many fit is computed from processor time, "
+        "not tried.",
     ]
     return "\n".join(lines)

@@ -74,7 +74,6 @@ class Avatar:
         self,
         on_frame: OnFrame,
         config: LiveConfig | None = None,
-        *,
         snapshot: bytes | None = None,
     ) -> None:
         """Begin a conversation; `on_frame` gets every frame when it is due, in its own thread.

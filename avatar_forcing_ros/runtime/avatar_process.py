@@ -117,8 +117,10 @@ class AvatarProcess:
         self._sender = Sender(self._connection)
         self._sender.start()
 
-    def start(self, on_frame: OnFrame, config: LiveConfig | None = None) -> None:
-        """Begin a conversation; ConversationError where one goes on, or its end takes time."""
+    def start(
+        self, on_frame: OnFrame, config: LiveConfig | None = None, snapshot: bytes | None = None
+    ) -> None:
+        """Begin a conversation, or go on with that of `snapshot`; raises as `Avatar.start`."""
         with self._lock:
             if self._on_frame:
                 raise ConversationError(
@@ -126,7 +128,7 @@ class AvatarProcess:
                 )
             self._status, self._config = AvatarStatus(), config
             self._on_frame = on_frame
-            answer = self._call("start", config)
+            answer = self._call("start", config, snapshot)
         try:
             answer.result(ANSWER_S)
         except Exception as error:
@@ -232,6 +234,10 @@ class AvatarProcess:
         if self._on_frame:
             self._sender.put(("push_gaze_target", target, stamp_ns))
 
+    def snapshot(self) -> Future[bytes]:
+        """The conversation as it is between two blocks."""
+        return self._call("snapshot")
+
     def stop_speaking(self) -> Future[int]:
         """Drop all avatar audio that was not shown yet; how many samples that were."""
         return self._call("stop_speaking")
@@ -312,6 +318,8 @@ class AvatarProcess:
                 self._call("start", self._config)
             for message in held:
                 self._sender.put(message)
+            if self._closing:  # which this has missed
+                self._sender.put(("end",))
         return True
 
     def _lose_answers(self) -> None:

@@ -125,6 +125,17 @@ def test_those_that_went_on_go_on_in_another_process_and_no_others(bench: Bench)
     assert bench.warnings.empty()  # one for all of them
 
 
+def test_a_conversation_moves_from_one_avatar_to_another(bench: Bench) -> None:
+    bench.start(0)
+    while bench.frames[0].get(timeout=PATIENCE_S).block_index < 4:
+        pass
+    moved = bench.avatars[0].snapshot().result(PATIENCE_S)
+    bench.avatars[0].stop()
+    bench.avatars[1].start(bench.frames[1].put, None, moved)
+    assert bench.frames[1].get(timeout=PATIENCE_S).block_index > 3
+    assert bench.warnings.empty()
+
+
 def test_one_that_cannot_be_made_is_tried_again_and_holds_up_no_other() -> None:
     bench = Bench(OneThatFails(), 2)
     bench.start(0)
