@@ -31,6 +31,10 @@ MAX_BATCH = 8
 """Conversations in a batch: larger ones gain little, and all in them wait for the whole."""
 GATHER_S = 0.006
 """How long a batch waits for conversations whose block should be asked for about now."""
+BUSY_LOAD, BUSY_FACTOR = 0.5, 4.0
+"""Of the time, from which on it waits so many times as long: else two that are out of step stay so
+for ever, each waiting for the other's block to be made, at the price of two."""
+JUDGED_BATCHES = 8
 DUE_BLOCKS = 0.5, 1.5
 """So long after its last block was asked for a conversation's next one is about to be."""
 MAX_WAITING = 256  # requests: each conversation has one at most
@@ -91,6 +95,7 @@ class StepScheduler(StoppableThread):
         self._waiting: deque[_Request] = deque()
         self._asked_s: dict[SharedEngine, float] = {}  # when each live one last did
         self._counts = _Counts()
+        self._recent: deque[tuple[float, float]] = deque(maxlen=JUDGED_BATCHES)  # began, ended
 
     def conversation(self) -> SharedEngine:
         """The engine for one more conversation."""
@@ -181,11 +186,20 @@ class StepScheduler(StoppableThread):
     def _gather(self) -> None:
         """Wait a moment for those who are about to ask; whoever is late is not waited for."""
         while not self._stopping and len(self._waiting) < self._max_batch:
-            until_s = self._waiting[0].came_s + self._gather_s
             now_s = self._now_s()
+            is_busy = self._load(now_s) > BUSY_LOAD
+            patience_s = self._gather_s * (BUSY_FACTOR if is_busy else 1.0)
+            until_s = self._waiting[0].came_s + patience_s
             if now_s >= until_s or not self._is_anybody_due(now_s):
                 return
             self._wake.wait(until_s - now_s)
+
+    def _load(self, now_s: float) -> float:
+        """The part of the last time that batches took."""
+        if not self._recent or now_s <= self._recent[0][0]:
+            return 0.0
+        taken_s = sum(ended_s - began_s for began_s, ended_s in self._recent)
+        return taken_s / (now_s - self._recent[0][0])
 
     def _is_anybody_due(self, now_s: float) -> bool:
         """Whether somebody who does not wait yet asked about a block ago."""
@@ -198,6 +212,7 @@ class StepScheduler(StoppableThread):
         )
 
     def _make(self, batch: list[_Request]) -> None:
+        began_s = self._now_s()
         try:
             self.engine.set_sampling(batch[0].drawn)
             for members in self.engine.batches([request.state for request in batch]):
@@ -207,6 +222,7 @@ class StepScheduler(StoppableThread):
             for request in batch:
                 if not request.future.done():
                     request.future.set_exception(error)
+        self._recent.append((began_s, self._now_s()))
 
     def _parts(self, members: Sequence[int]) -> Iterator[Sequence[int]]:
         """All at once; where a device records, as many as it has a recording for."""

@@ -204,6 +204,35 @@ def test_a_batch_waits_for_who_is_about_to_ask_and_not_for_who_is_late() -> None
         crowd.close()
 
 
+@pytest.mark.parametrize(("took_s", "together"), [(0.09, 2), (0.01, 1)])
+def test_a_busy_scheduler_waits_longer_so_that_two_come_into_step(
+    took_s: float, together: int
+) -> None:
+    now = [100.0]
+
+    class Slow(MotionEngine):
+        def step_many(
+            self, states: Sequence[StreamState], inputs: Sequence[BlockInput]
+        ) -> list[MotionBlock]:
+            now[0] += took_s
+            return super().step_many(states, inputs)
+
+    crowd = Crowd(Slow(tiny_generator(), SamplingConfig()), 2, now_s=lambda: now[0])  # type: ignore[arg-type]
+    crowd.scheduler.start()
+    for who in (0, 1):
+        crowd.ask(who).result(PATIENCE_S)
+    now[0] = max(now[0], 100.0 + 1.1 * TINY.block_frames * 0.04)
+    first = crowd.ask(0, 1)
+    crowd.wait_until_waiting(1)
+    now[0] += 0.010
+    if together == 1:
+        first.result(PATIENCE_S)
+    crowd.ask(1, 1).result(PATIENCE_S)
+    first.result(PATIENCE_S)
+    assert crowd.scheduler.status.largest_batch == together
+    crowd.close()
+
+
 def test_whoever_waits_is_told_when_the_scheduler_ends(held: tuple[HeldEngine, Crowd]) -> None:
     engine, crowd = held
     made = crowd.ask(0)
