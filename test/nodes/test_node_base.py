@@ -80,6 +80,7 @@ class Graph:
         self.client = Node("client", context=self.context)
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.client)
+        self.clients: dict[str, Any] = {}
         self.failures: list[Exception] = []
         self.thread = threading.Thread(target=self._serve)
 
@@ -93,8 +94,10 @@ class Graph:
         return self.begin(kind, name, request)()
 
     def begin(self, kind: Any, name: str, request: Any = None) -> Callable[[], Any]:
-        """Ask; what is returned waits for the answer."""
-        client = self.client.create_client(kind, name)
+        """Ask, by one client for each service; what is returned waits for the answer."""
+        if name not in self.clients:
+            self.clients[name] = self.client.create_client(kind, name)
+        client = self.clients[name]
         assert client.wait_for_service(PATIENCE_S)
         future = client.call_async(request or kind.Request())
 

@@ -24,16 +24,16 @@ def live_tensors() -> tuple[int, int]:
     return len(alive), sum(t.untyped_storage().nbytes() for t in alive)
 
 
-def test_memory_is_flat_over_ten_thousand_blocks() -> None:
-    """Blocks 100 and 10,000 leave the same number of tensors, of the same size."""
+def test_memory_is_flat_over_thousands_of_blocks() -> None:
+    """Blocks 100 and 3,000 leave the same number of tensors, of the same size."""
     engine, given = tiny_engine(FEW, config=SMALLEST), talk(5, config=SMALLEST)
     state, after = engine.new_state(), {}
-    for block in range(1, 10_001):
+    for block in range(1, 3_001):
         latent = engine.step(state, given).latent
-        if block in (100, 10_000):
+        if block in (100, 3_000):
             after[block] = live_tensors()
-    assert after[100] == after[10_000]
-    assert state.motion.frame == 50_000
+    assert after[100] == after[3_000]
+    assert state.motion.frame == 15_000
     assert np.isfinite(latent).all()
 
 
