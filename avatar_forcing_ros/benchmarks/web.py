@@ -37,7 +37,7 @@ from avatar_forcing_ros.web.library_patches import LOOPBACK, install_patches
 START_TIMEOUT_S = 120.0
 WARM_UP_S = 5.0  # at the beginning of the conversation, not measured
 SPEECH_S, SPEECH_PERIOD_S = 3.0, 6.0
-STOP_AFTER_S = 1.5  # of every other speech
+STOP_AFTER_S = (1.2, 1.4, 1.6, 1.8, 2.0)  # of every other speech: not always in the same pause
 SAMPLE_PERIOD_S = 0.5  # of the server's state, processor time and memory
 Audio = NDArray[np.float32]
 
@@ -210,6 +210,6 @@ async def _speak(caller: Caller, speech: Audio, phase: float) -> None:
         next_s = time.monotonic() + SPEECH_PERIOD_S
         await caller.speak(speech)
         if number % 2:
-            await asyncio.sleep(STOP_AFTER_S)
+            await asyncio.sleep(STOP_AFTER_S[number // 2 % len(STOP_AFTER_S)])
             await caller.stop_speaking()
         await asyncio.sleep(next_s - time.monotonic())
