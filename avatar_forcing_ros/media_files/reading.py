@@ -6,7 +6,6 @@ import contextlib
 import io
 import itertools
 import math
-import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -50,7 +49,7 @@ def read_audio(path: Path, on_damage: OnDamage = refuse) -> NDArray[np.float32]:
     """
     _check_file(path, "audio")
     samples, rate_hz = _decode_audio(path, f"audio {path}", on_damage=on_damage)  # [n, channels]
-    return _to_mono_16k(samples, rate_hz, f"audio {path}")
+    return to_mono_16k(samples, rate_hz, f"audio {path}")
 
 
 def decode_audio(data: bytes, max_s: float) -> NDArray[np.float32]:
@@ -60,32 +59,14 @@ def decode_audio(data: bytes, max_s: float) -> NDArray[np.float32]:
     their audio themselves are read, none that names other files.
     """
     samples, rate_hz = _decode_audio(io.BytesIO(data), "audio", max_s)
-    return _to_mono_16k(samples, rate_hz, "audio")
+    return to_mono_16k(samples, rate_hz, "audio")
 
 
-def decode_plain_wav(data: bytes, max_s: float) -> NDArray[np.float32] | None:
-    """The audio in a WAV file of 16-bit samples, as `decode_audio` does, without its decoders.
+def to_mono_16k(samples: NDArray[np.float32], rate_hz: int, what: str) -> NDArray[np.float32]:
+    """`samples` ``[n, channels]`` as 16 kHz mono ``[n]``.
 
-    None where it is another file, a damaged or a longer one: no library in C sees any of it.
+    Raises MediaError where there are none, some that are not finite, or too few or many a second.
     """
-    try:
-        with wave.open(io.BytesIO(data)) as file:
-            rate_hz, channels, count = file.getframerate(), file.getnchannels(), file.getnframes()
-            if file.getsampwidth() != 2 or not 0 < count <= max_s * rate_hz:
-                return None
-            if rate_hz * channels > MAX_SAMPLES_PER_S or rate_hz < MIN_RATE_HZ:
-                return None
-            values = np.frombuffer(file.readframes(count), "<i2")
-    except Exception:  # damaged files make that parser raise many kinds
-        return None
-    if len(values) != count * channels:
-        return None
-    samples = values.reshape(count, channels).astype(np.float32) / (1 << 15)
-    return _to_mono_16k(samples, rate_hz, "audio")
-
-
-def _to_mono_16k(samples: NDArray[np.float32], rate_hz: int, what: str) -> NDArray[np.float32]:
-    """`samples` ``[n, channels]`` as 16 kHz mono ``[n]``."""
     _check_samples(what, samples)
     if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
         raise MediaError(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-
 from avatar_forcing_ros.config import AvatarConfig
 from avatar_forcing_ros.rig.portrait import Portrait
 from avatar_forcing_ros.runtime.load import (
@@ -79,12 +77,7 @@ class SharedWeights:
     def __enter__(self) -> SharedWeights:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 

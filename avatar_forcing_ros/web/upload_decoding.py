@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar_forcing_ros.errors import MediaError
-from avatar_forcing_ros.media_files.reading import decode_plain_wav
+from avatar_forcing_ros.media_files.plain_wav import decode_plain_wav
 from avatar_forcing_ros.web.access import RefusedError
 from avatar_forcing_ros.web.upload_worker import (
     MAX_CPU_S,

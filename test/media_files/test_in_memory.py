@@ -10,7 +10,8 @@ import pytest
 import soundfile
 
 from avatar_forcing_ros.errors import MediaError
-from avatar_forcing_ros.media_files.reading import decode_audio, decode_plain_wav
+from avatar_forcing_ros.media_files.plain_wav import decode_plain_wav
+from avatar_forcing_ros.media_files.reading import decode_audio
 
 
 def audio_file(kind: str, seconds: float, rate_hz: int = 24_000, channels: int = 1) -> bytes:
