@@ -21,9 +21,11 @@ from avatar_forcing_ros.runtime.speech_synthesis import SpokenSentence, Voice
 
 pytestmark = pytest.mark.browser
 CAPTIONS = "[...document.querySelectorAll('#captions span')].map((one) => one.textContent)"
-TURNS = """window.turns = 0;
-new MutationObserver((all) => { window.turns += all.length; })
-  .observe(document.querySelector("#preview"), { attributeFilter: ["hidden"] });"""
+HIDINGS = """window.hidings = 0;
+new MutationObserver((all) => {  // hiding what is hidden is told as well, and not counted
+  window.hidings += all.filter((one) => one.oldValue === null).length;
+}).observe(document.querySelector("#preview"),
+  { attributeFilter: ["hidden"], attributeOldValue: true });"""
 HISTORY = "document.querySelector('#history-list').textContent"
 
 
@@ -173,12 +175,12 @@ def test_a_portrait_is_chosen_before_and_during_a_conversation(
     here.page.click('.thumbnail[data-name="a b & c.png"]')
     here.until("!document.querySelector('#preview').hidden")
     assert server.backend.grey != 90  # nobody talks yet
-    here.page.evaluate(TURNS)
+    here.page.evaluate(HIDINGS)
     here.page.click("#talk")
     here.live()
     wait_for(here, lambda: server.backend.grey == 90)
     here.until("document.querySelector('#preview').hidden")
-    assert here.ask("window.turns") == 1  # the first face did not come in between
+    assert here.ask("window.hidings") == 1  # the first face did not come in between
     here.page.keyboard.press("p")
     chosen = "document.querySelector('.thumbnail[aria-pressed=true]')?.dataset.name"
     here.until(f"{chosen} === 'a b & c.png'")
