@@ -315,7 +315,14 @@ class SessionManager:
                 loop.call_soon_threadsafe(self._on_view, frame)
 
         self._blocks = 0
-        await asyncio.to_thread(self._backend.start, on_frame, on_view)
+        starting = asyncio.ensure_future(
+            asyncio.to_thread(self._backend.start, on_frame, on_view)
+        )
+        try:
+            await asyncio.shield(starting)
+        except asyncio.CancelledError:  # a thread is not called off: it would start it later
+            await asyncio.wait([starting])
+            raise
 
     def _on_frame(self, frame: AvatarFrame) -> None:
         number = self._numbers.next(frame.stamp_ns)
