@@ -21,6 +21,7 @@ from avatar_forcing_ros.benchmarks.measures import percentiles
 from avatar_forcing_ros.config import LiveConfig
 from avatar_forcing_ros.media import AudioChunk, AvatarBlock, AvatarFrame, VideoFrame
 from avatar_forcing_ros.node_config import JPEG_QUALITY
+from avatar_forcing_ros.perception.user_motion import UserMotion
 from avatar_forcing_ros.runtime.avatar import Avatar
 from avatar_forcing_ros.runtime.session import Session
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLE_RATE_HZ, frame_at_ns
@@ -55,7 +56,9 @@ class _Observed(Session):
     def reset(self, seed: int | None = None) -> None:
         super().reset(seed)
         self.slots: dict[int, int] = {}  # id of an image's pixels -> frame that got it
-        self.frames: dict[int, int] = {}  # the same by media time, where they are tracked apart
+        self.frames: dict[int, int] = {}  # the same by when it was taken, where tracked apart
+        self.looked_at: dict[int, tuple[UserMotion, int]] = {}  # by id: motion, and of when
+        self.taken_ns: dict[int, int] = {}  # when what is stamped so, on media time, was taken
         self.blocks: list[BlockTimes] = []
         self.tracking_s = 0.0
 
@@ -65,6 +68,15 @@ class _Observed(Session):
         self.tracking_s += time.perf_counter() - started_s
         self.slots[id(frame.pixels)] = frame_at_ns(frame.stamp_ns)
 
+    def track(self, frame: VideoFrame) -> UserMotion:
+        motion = super().track(frame)
+        self.looked_at[id(motion)] = motion, frame.stamp_ns
+        return motion
+
+    def push_tracked(self, motion: UserMotion, stamp_ns: int) -> None:
+        super().push_tracked(motion, stamp_ns)
+        self.taken_ns[stamp_ns] = self.looked_at[id(motion)][1]
+
     def next_block(self) -> AvatarBlock:
         begun_ns, end_ns, before_s = time.time_ns(), self.next_end_ns, self.tracking_s
         block = super().next_block()
@@ -72,12 +84,12 @@ class _Observed(Session):
         tracking_s = self.tracking_s - before_s
         for i, stamp_ns in enumerate(self.user_motion.taken_ns):
             if stamp_ns is not None:
-                self.frames[stamp_ns] = frame_at_ns(block.stamp_ns) + i
+                self.frames[self.taken_ns[stamp_ns]] = frame_at_ns(block.stamp_ns) + i
         self.blocks.append(BlockTimes(end_ns, begun_ns, tracking_s, took_s - tracking_s))
         return block
 
-    def drawn(self, block: AvatarBlock) -> Iterator[Image]:
-        for image in super().drawn(block):
+    def drawn(self, block: AvatarBlock, every: int = 1) -> Iterator[Image | None]:
+        for image in super().drawn(block, every):
             mine = self.blocks[-1]
             mine.drawn_ns = mine.drawn_ns or time.time_ns()
             yield image
@@ -188,7 +200,7 @@ def reaction_parts(
     came_ns = {f.block_index: at_ns for at_ns, f in reversed(shown)}  # the first of each block
     rows = []
     for taken_ns, pixels in images:
-        slot = session.slots.get(id(pixels), session.frames.get(taken_ns - origin_ns, -1))
+        slot = session.slots.get(id(pixels), session.frames.get(taken_ns, -1))
         index = block_of.get(slot)
         known = index is not None and index < len(session.blocks)  # else before it began anew
         if index is None or not known or taken_ns < origin_ns + WARM_UP_S * 1e9:

@@ -116,11 +116,11 @@ class MarkedSession(Session):
             self.answered[block.motion.block_index] = known[-1]
         return block
 
-    def drawn(self, block: AvatarBlock) -> Iterator[NDArray[np.uint8]]:
+    def drawn(self, block: AvatarBlock, every: int = 1) -> Iterator[NDArray[np.uint8] | None]:
         """The block's images, marked."""
         number = self.answered.get(block.motion.block_index)
-        for image in super().drawn(block):
-            if number is not None:
+        for image in super().drawn(block, every):
+            if number is not None and image is not None:
                 draw_mark(image, number)
             yield image
 

@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 from avatar_forcing_ros.config import LiveConfig
 from avatar_forcing_ros.media import AvatarBlock, AvatarFrame
+from avatar_forcing_ros.runtime.catching_up import CatchingUp
 from avatar_forcing_ros.runtime.meters import SpeechMeter
 from avatar_forcing_ros.runtime.session import Session
 from avatar_forcing_ros.runtime.status import AvatarStatus
-from avatar_forcing_ros.sync.playout_delay import ChunkWait
+from avatar_forcing_ros.sync.playout_delay import ChunkWait, ImageLag
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLES_PER_FRAME, frame_stamp_ns
 
 MAX_SEED = 2**31  # it is to be typed again
@@ -57,11 +58,16 @@ class Conversation:
     avatar_speech: SpeechMeter = field(default_factory=SpeechMeter)
     user_speech: SpeechMeter = field(default_factory=SpeechMeter)
     microphone: ChunkWait = field(default_factory=ChunkWait)
+    image_lag: ImageLag = field(init=False)
+    catching_up: CatchingUp = field(default_factory=CatchingUp)
     blocks: int = 0
     skipped_blocks: int = 0
     undrawn_frames: int = 0
     refused_inputs: int = 0
     tracking_s: float = 0.0  # spent on user frames of the next block, so far
+
+    def __post_init__(self) -> None:
+        self.image_lag = ImageLag(self.deadline_ns)
 
     def accept(self, inputs: list[Input], now_ns: int, on_warning: Callable[[str], None]) -> None:
         """Hand inputs to the session, on media time; until that has begun they are held."""

@@ -7,24 +7,32 @@ waited for as any other input is, up to the deadline.
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 
 from avatar_forcing_ros.errors import AvatarForcingError
 from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.perception.user_motion import UserMotion
+from avatar_forcing_ros.runtime.degradation import TRACKING_PERIOD_NS
 from avatar_forcing_ros.runtime.stoppable_thread import StoppableThread
 
-MIN_PERIOD_NS = 20_000_000  # faster cameras add nothing: a block has 25 frames a second
 MAX_WAITING = 3  # images that wait while a block is made
 BACK_NS = 1_000_000_000  # stamps that go back by more are of another clock
+# So many images are looked at at a time, of all avatars in this process: the motion of their
+# blocks is computed by one thread, which would have to share its processor with more. Whoever has
+# waited long for a place does without: another one's may hang.
+_PLACES = BoundedSemaphore(max(1, len(os.sched_getaffinity(0)) - 1))
+MAX_PLACE_WAIT_S = 0.1
 
 
 class PerceptionThread(StoppableThread):
     """Gives the motion in every image that there was time for to `on_motion`, with its stamp.
+
+    And whether the image was looked at as soon as it had come.
 
     `track` is called in this thread alone, and never while `resting`; after it has raised anything
     but one of this package's errors `recover` is called. `on_warning` gets a sentence.
@@ -34,21 +42,26 @@ class PerceptionThread(StoppableThread):
         self,
         track: Callable[[VideoFrame], UserMotion],
         recover: Callable[[], None],
-        on_motion: Callable[[UserMotion, int], None],
+        on_motion: Callable[[UserMotion, int, bool], None],
         on_warning: Callable[[str], None],
     ) -> None:
         super().__init__("avatar-perception")
         self._track, self._recover = track, recover
         self._on_motion, self._on_warning = on_motion, on_warning
         self._tracking = Lock()
-        self._failing = self._rests = self._gives_way = False
+        self._failing = self._rests = self._looks = False
+        self._gives_way = self._late = False  # while a block is made, and it is a late one
+        self._left = 0  # images that may be begun meanwhile
         self._took_s = 0.0
+        self.period_ns = TRACKING_PERIOD_NS
+        """Images that are nearer to the last one that was tracked are left out."""
         self._forget()
 
     def _forget(self) -> None:
         self._waiting: deque[VideoFrame] = deque()  # in order of their stamps
         self._kept = 0  # of them, that came while this gave way: a newer one replaces none of them
         self._newest_ns: int | None = None  # of the images that were tracked
+        self._prompt_ns: int | None = None  # of the one that came when there was time for it
         self.dropped_frames = 0
         self.failed_frames = 0
 
@@ -62,8 +75,10 @@ class PerceptionThread(StoppableThread):
             if len(self._waiting) > self._kept:
                 self._waiting.pop()
                 self.dropped_frames += 1
+            if not (self._waiting or self._gives_way or self._looks):
+                self._prompt_ns = frame.stamp_ns
             self._waiting.append(frame)
-            if self._gives_way:
+            if self._gives_way and not self._late:
                 self._kept = len(self._waiting)
             if len(self._waiting) > MAX_WAITING:
                 self._next()
@@ -92,13 +107,14 @@ class PerceptionThread(StoppableThread):
                 self._wake.notify()
 
     @contextmanager
-    def giving_way(self, give: bool = True) -> Iterator[None]:
-        """While this block runs no image is begun, if `give`: a block is in a hurry.
+    def giving_way(self, late: bool = False) -> Iterator[None]:
+        """While this block runs no image is begun: what is seen in it is for the next one.
 
-        The images that come meanwhile are tracked afterwards, if they are few.
+        The images that come meanwhile are tracked afterwards, if they are few. Where blocks are
+        `late`, and follow on each other, one is begun, the newest: a face has to be seen at times.
         """
         with self._wake:
-            self._gives_way = give
+            self._gives_way, self._late, self._left = True, late, int(late)
         try:
             yield
         finally:
@@ -116,27 +132,38 @@ class PerceptionThread(StoppableThread):
         """Whether nothing new can be seen in it, beside what was tracked."""
         if self._newest_ns is None:
             return False
-        return -BACK_NS < frame.stamp_ns - self._newest_ns < MIN_PERIOD_NS
+        return -BACK_NS < frame.stamp_ns - self._newest_ns < self.period_ns
+
+    def _holds(self) -> bool:
+        """Whether no image is to be begun now."""
+        return self._rests or (self._gives_way and self._left <= 0)
 
     def _run(self) -> None:
         while True:
             with self._wake:
-                while not self._stopping and (self._rests or self._gives_way or not self._waiting):
+                while not self._stopping and (self._holds() or not self._waiting):
                     self._wake.wait()
                 if self._stopping:
                     return
-            with self._tracking:
+            with _place(), self._tracking:
                 with self._wake:
                     if not self._waiting:  # forgotten meanwhile
                         continue
                     frame = self._next()
+                    if self._is_late(frame):
+                        self.dropped_frames += 1
+                        continue
                     self._newest_ns = frame.stamp_ns
+                    self._looks = True
+                    self._left -= 1
                 self._track_one(frame)
+                self._looks = False
 
     def _track_one(self, frame: VideoFrame) -> None:
         began_s = time.perf_counter()
         try:
-            self._on_motion(self._track(frame), frame.stamp_ns)
+            motion = self._track(frame)
+            self._on_motion(motion, frame.stamp_ns, frame.stamp_ns == self._prompt_ns)
         except Exception as error:  # one image must not end the rest
             self.failed_frames += 1
             if not self._failing:
@@ -149,3 +176,13 @@ class PerceptionThread(StoppableThread):
             self._failing = False
         with self._wake:
             self._took_s += time.perf_counter() - began_s
+
+
+@contextmanager
+def _place() -> Iterator[None]:
+    has_place = _PLACES.acquire(timeout=MAX_PLACE_WAIT_S)
+    try:
+        yield
+    finally:
+        if has_place:
+            _PLACES.release()

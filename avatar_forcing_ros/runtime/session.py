@@ -131,7 +131,8 @@ class Session:
 
     def quality_levels(self) -> list[QualityLevel]:
         """From full quality down: what may be computed less of where time is short."""
-        return quality_levels(self._full_nfe, self.codec.drawable_sizes_px)
+        sizes_px = self.codec.drawable_sizes_px
+        return quality_levels(self._full_nfe, sizes_px, tracks_apart=self.tracks_apart)
 
     def set_sampling(self, sampling: SamplingConfig) -> None:
         """Draw motion in another way from the next block on, at full quality."""
@@ -139,8 +140,8 @@ class Session:
         self._full_nfe = sampling.nfe
 
     def set_quality(self, quality: QualityLevel) -> None:
-        """Compute the next blocks at one of `quality_levels`."""
-        self.engine.set_sampling(replace(self.engine.sampling, nfe=quality.nfe))
+        """Compute the next blocks at one of `quality_levels`, but for what is tracked apart."""
+        self.engine.set_evaluations(quality.nfe)
         self.codec.draw_at(quality.drawn_size_px)
 
     @property
@@ -270,6 +271,17 @@ class Session:
         """Images ``[T, S, S, C]`` of the first `frames` (all), as `MotionCodec.decode`."""
         return self.codec.decode(block.motion.motion[:frames])
 
-    def drawn(self, block: AvatarBlock) -> Iterator[NDArray[np.uint8]]:
-        """The same images in order: the first can be shown before the last is drawn."""
-        yield from self.codec.drawn(block.motion.motion)
+    def drawn(self, block: AvatarBlock, every: int = 1) -> Iterator[NDArray[np.uint8] | None]:
+        """The same images in order: the first can be shown before the last is drawn.
+
+        With `every` of 2 or more only every so many-th frame of the conversation is drawn, with 0
+        none; None stands for the others. A network that draws a whole block at once draws all.
+        """
+        motion = block.motion
+        if every > 1 and self.engine.config.motion_space != "rig":
+            every = 1
+        numbers = range(motion.first_frame, motion.first_frame + len(motion.motion))
+        drawn = [bool(every) and number % every == 0 for number in numbers]
+        images = self.codec.drawn(motion.motion[drawn])
+        for is_drawn in drawn:
+            yield next(images) if is_drawn else None

@@ -45,6 +45,7 @@ class _Request(NamedTuple):
 
     asker: SharedEngine
     drawn: SamplingConfig  # without the seed, which every state has for itself
+    nfe: int  # fewer than those of `drawn` where time is short
     state: StreamState
     inputs: BlockInput
     came_s: float
@@ -123,7 +124,7 @@ class StepScheduler(StoppableThread):
         drawn = replace(asker.sampling, seed=0)
         with self._wake:
             now_s = self._now_s()
-            request = _Request(asker, drawn, state, inputs, now_s, Future())
+            request = _Request(asker, drawn, asker.nfe, state, inputs, now_s, Future())
             if self._stopping or not self.alive:
                 raise _ended()
             if len(self._waiting) >= MAX_WAITING:
@@ -214,7 +215,9 @@ class StepScheduler(StoppableThread):
     def _make(self, batch: list[_Request]) -> None:
         began_s = self._now_s()
         try:
-            self.engine.set_sampling(batch[0].drawn)
+            # where time is short for one of them it is for all, who have the same machine
+            nfe = min(request.nfe for request in batch)
+            self.engine.set_sampling(replace(batch[0].drawn, nfe=nfe))
             for members in self.engine.batches([request.state for request in batch]):
                 for part in self._parts(members):
                     self._make_together([batch[i] for i in part])
@@ -270,6 +273,7 @@ class SharedEngine:
         self._scheduler = scheduler
         engine = scheduler.engine
         self.config, self.sampling = engine.config, scheduler.sampling
+        self.nfe = self.sampling.nfe
         self.is_recorded = engine.is_recorded
         self.warm_up_blocks = engine.warm_up_blocks
 
@@ -280,7 +284,15 @@ class SharedEngine:
 
     def set_sampling(self, sampling: SamplingConfig) -> None:
         """Draw this conversation's next blocks in another way."""
-        self.sampling = sampling
+        self.sampling, self.nfe = sampling, sampling.nfe
+
+    def set_evaluations(self, nfe: int) -> None:
+        """Have the next blocks made with so many function evaluations at most.
+
+        Whoever is in a batch with this conversation gets no more, either: a batch of its own for
+        each would cost what was to be saved.
+        """
+        self.nfe = nfe
 
     def new_state(
         self, reference: NDArray[np.float32] | None = None, seed: int | None = None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import nullcontext
 from dataclasses import replace
@@ -37,9 +37,8 @@ from avatar_forcing_ros.sync.clock_mapping import ClockJumps
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS
 
 T = TypeVar("T")
-HOLD_NS = 500_000_000  # so far behind nothing is drawn: the last image stays
-SKIP_NS = 2_000_000_000  # so far behind the time is given up
 MAX_WAIT_S, MIN_WAIT_S = 0.02, 0.001
+SETTLING_BLOCKS = 40  # of a conversation, in which what is slow the first time is caught up with
 MAX_FAILURES = 5  # blocks in a row that could not be made; then there is a pause after each
 
 
@@ -139,15 +138,18 @@ class AvatarWorker(StoppableThread):
         """Where to look from then on."""
         self._put(stamp_ns, lambda at: self._session.push_gaze_target(target, at))
 
-    def _push_tracked(self, motion: UserMotion, stamp_ns: int) -> None:
+    def _push_tracked(self, motion: UserMotion, stamp_ns: int, prompt: bool) -> None:
         """The perception thread has tracked `motion`, for the conversation that goes on now."""
-        conversation = self._conversation
+        conversation, lag = self._conversation, self._conversation.image_lag
+        known_ns = stamp_ns + lag.lag_ns
+        if prompt:
+            lag.note(self._now_ns() - stamp_ns)
 
         def push(at_ns: int) -> None:
             if conversation is self._conversation:
                 self._session.push_tracked(motion, at_ns)
 
-        self._put(stamp_ns, push)
+        self._put(known_ns, push)
 
     def call(self, command: Callable[[Session], T]) -> Future[T]:
         """Have `command` run between two blocks, after the inputs that were put before it."""
@@ -169,6 +171,7 @@ class AvatarWorker(StoppableThread):
         def change(session: Session) -> None:
             session.set_sampling(sampling)
             self._control = DegradationControl(session.quality_levels())
+            self._use_quality()
 
         return self.call(change)
 
@@ -330,42 +333,50 @@ class AvatarWorker(StoppableThread):
         conversation, session = self._conversation, self._session
         behind_ns = conversation.behind_ns(self._now_ns())
         frames = session.engine.frames(session.state)
-        if self._config.keep_pace and behind_ns > SKIP_NS:
+        every: int | None = 1
+        if self._config.keep_pace:
+            exhausted = self._control.exhausted
+            every = conversation.catching_up.drawn_every(behind_ns, exhausted=exhausted)
+        if every is None:
             blocks = behind_ns // (frames * FRAME_PERIOD_NS)
             session.skip(blocks * frames)
             conversation.skipped_blocks += blocks
             return
-        draw = not (self._config.keep_pace and behind_ns > HOLD_NS)
-        # what is tracked meanwhile is of the next block; but a face has to be seen at times
-        in_time = behind_ns <= conversation.deadline_ns
-        with self._perception.giving_way(in_time) if self._perception else nullcontext():
-            self._make_block(frames, draw=draw, behind_ns=behind_ns)
+        late = behind_ns > conversation.deadline_ns
+        with self._perception.giving_way(late) if self._perception else nullcontext():
+            self._make_block(frames, every, behind_ns)
 
-    def _make_block(self, frames: int, *, draw: bool, behind_ns: int) -> None:
+    def _make_block(self, frames: int, drawn_every: int, behind_ns: int) -> None:
         started_s = time.perf_counter()
         session, conversation = self._session, self._conversation
         block = session.next_block()
         frames_out = conversation.frames_of(block)
         user_speaking = bool(conversation.user_speech.update(session.last_user_audio)[1][-1])
-        images: Iterator[NDArray[np.uint8] | None]
-        images = session.drawn(block) if draw else itertools.repeat(None, frames)
-        for frame, pixels in zip(frames_out, images, strict=True):
+        for frame, pixels in zip(frames_out, session.drawn(block, drawn_every), strict=True):
+            conversation.undrawn_frames += pixels is None
             if frame is frames_out[-1]:
                 conversation.blocks += 1
-                conversation.undrawn_frames += 0 if draw else frames
                 if self._perception:  # two cores have no time for both at once
                     conversation.tracking_s = self._perception.took_s()
                 took_s = conversation.tracking_s + time.perf_counter() - started_s
                 conversation.tracking_s = 0.0
-                self._judge(took_s, frames)
+                self._judge(took_s, frames, behind_ns)
                 self._update_status(frame.speaking, user_speaking, behind_ns)
             self._on_frames([replace(frame, pixels=pixels)], self._now_ns())
 
-    def _judge(self, took_s: float, frames: int) -> None:
+    def _judge(self, took_s: float, frames: int, behind_ns: int) -> None:
         """Note what a block took, and change the quality where that is called for."""
         self._durations.add(took_s)
-        if self._config.keep_pace and self._control.after_block(took_s, frames):
-            self._session.set_quality(self._control.quality)
+        late = behind_ns > self._conversation.deadline_ns
+        late = late and self._conversation.blocks > SETTLING_BLOCKS
+        if self._config.keep_pace and self._control.after_block(took_s, frames, late=late):
+            self._use_quality()
+
+    def _use_quality(self) -> None:
+        quality = self._control.quality
+        self._session.set_quality(quality)
+        if self._perception:
+            self._perception.period_ns = quality.tracking_period_ns
 
     def _update_status(self, speaking: bool, user_speaking: bool, behind_ns: int) -> None:
         status, perception = self._conversation.status(), self._perception

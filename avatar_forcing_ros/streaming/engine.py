@@ -83,6 +83,9 @@ class BlockEngine(Protocol):
     def set_sampling(self, sampling: SamplingConfig) -> None:
         """Draw the next blocks in another way."""
 
+    def set_evaluations(self, nfe: int) -> None:
+        """Make the next blocks with so many function evaluations, for want of time."""
+
     def new_state(
         self, reference: NDArray[np.float32] | None = None, seed: int | None = None
     ) -> StreamState:
@@ -137,6 +140,10 @@ class MotionEngine:
         self._samplers[drawn] = self.sampler = sampler
         while len(self._samplers) > KEPT_SAMPLERS:
             del self._samplers[next(iter(self._samplers))]
+
+    def set_evaluations(self, nfe: int) -> None:
+        """Draw the next blocks with so many function evaluations; conversations go on."""
+        self.set_sampling(replace(self.sampling, nfe=nfe))
 
     def new_state(
         self, reference: NDArray[np.float32] | None = None, seed: int | None = None

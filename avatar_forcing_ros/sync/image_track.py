@@ -31,15 +31,17 @@ MAX_IMAGES = 64  # that wait for their turn, one for each frame
 MAX_WAITING = 16 * MAX_IMAGES  # of all that waits: motion is small, and so are stamps
 KNOWN_PERIODS, FEW_PERIODS = 25, 5
 USUAL_SHARE = 0.8  # of all periods are no longer than the usual one: cameras are not regular
+SOON_SHARE = 0.2  # of all periods are no longer than the one after which the next may come
 GAP_PERIODS = 1.5  # of the usual one between two images: one is missing
 
 
 class _StampedTrack(Generic[T]):
     """What waits for its frame, in order of stamps, and whether something is missing in it.
 
-    A live stream's rhythm is guessed from what came lately: a guess that is wrong costs an image,
-    one that is too careful the time to wait for it. A replay has that time and loses nothing
-    (`lossless`): all that waits is kept, and what can be missing is taken to be.
+    A live stream comes in order, so what it has left out is not waited for. Its rhythm is guessed
+    from what came lately: a guess that is wrong costs an image, one that is too careful the time
+    to wait for it. A replay has that time and loses nothing (`lossless`): all that waits is kept,
+    and what can be missing is taken to be.
     """
 
     def __init__(self, *, lossless: bool = False) -> None:
@@ -67,6 +69,8 @@ class _StampedTrack(Generic[T]):
         """Whether all up to `frame` has come, as far as the sender's rhythm tells."""
         before = [-FRAME_PERIOD_NS] if self.lossless else []  # the first, too, may be missing
         known = [*(self._used_ns or before), *self._stamps]
+        if not self.lossless:  # what a camera skipped does not come later
+            return self.reaches(frame) or self._next_is_later(frame, known)
         return self.reaches(frame) and not _gap(known, self._usual_period_ns())
 
     def reaches(self, frame: int) -> bool:
@@ -77,6 +81,13 @@ class _StampedTrack(Generic[T]):
                 return False
             at = self._end_of(each, at)
         return True
+
+    def _next_is_later(self, frame: int, known: Sequence[int]) -> bool:
+        """Whether a slow sender has nothing more for `frame`, after the `known` stamps."""
+        if len(self._periods) < FEW_PERIODS or not known:
+            return False
+        soon_ns = sorted(self._periods)[int(SOON_SHARE * len(self._periods))]
+        return known[-1] + soon_ns - JITTER_NS >= frame_stamp_ns(frame + 1)
 
     def _insert(self, stamp_ns: int, value: T) -> int | None:
         """Add `value` at its stamp; its index, or None if its time is over."""

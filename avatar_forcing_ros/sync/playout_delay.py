@@ -1,4 +1,4 @@
-"""How long to wait, learnt from what came: until a frame is sent, and for a slow microphone."""
+"""How long to wait, learnt from what came: until a frame is sent, for images, for a microphone."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ import numpy as np
 
 from avatar_forcing_ros.media import AvatarFrame
 from avatar_forcing_ros.sync.audio_buffers import QUIET_PEAK
-from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
+from avatar_forcing_ros.timebase import FRAME_PERIOD_NS, SAMPLE_RATE_HZ
 
 HEADROOM_NS = 8_000_000
 SHRINK_NS = 4_000_000  # a frame: motion is a tenth faster for a while, which nobody notices
 QUIET_SHRINK_NS = 12_000_000  # of a frame without sound: the time of a glance
+GAP_NS = FRAME_PERIOD_NS * 3 // 2  # between two frames' stamps
 KNOWN_BLOCKS = 40
 OUT_OF_BLOCKS = 20  # one may be late: it is not planned for
+
+KNOWN_IMAGES, OUT_OF_IMAGES = 50, 25  # of which one may be late
+LAG_SHRINK_NS = 2_000_000  # an image
 
 TRANSIT_NS = 60_000_000  # on the way, and what a resampler holds back
 # the avatar would answer that much later: a longer chunk keeps its holes
@@ -38,16 +42,22 @@ class PlayoutDelay:
         self._late_block: int | None = None  # the newest that was
         self._needed_ns: deque[int] = deque(maxlen=KNOWN_BLOCKS)
         self._newest_block: int | None = None  # that `_needed_ns` knows
+        self._newest_stamp_ns: int | None = None
 
     def update(self, frame: AvatarFrame, ready_ns: int) -> int:
         """Note when `frame` was ready; the delay from now on.
 
+        What blocks needed before a gap in the stamps, where time was given up, is forgotten.
         The first block may be longer than all others, so what it needed is soon forgotten.
         """
         needed_ns = ready_ns - frame.stamp_ns + HEADROOM_NS
         if self._first_block is None:
             self._first_block = self._late_block = frame.block_index
             self.delay_ns = needed_ns
+        newest_ns, self._newest_stamp_ns = self._newest_stamp_ns, frame.stamp_ns
+        if newest_ns is not None and frame.stamp_ns - newest_ns > GAP_NS:
+            self._needed_ns.clear()
+            self._newest_block = None
         if frame.block_index != self._first_block:
             self._remember(frame.block_index, needed_ns)
         if needed_ns > self.delay_ns:
@@ -71,6 +81,28 @@ class PlayoutDelay:
     def _planned_ns(self) -> int:
         """What all remembered blocks needed, but for the few that may be late."""
         return sorted(self._needed_ns)[-1 - len(self._needed_ns) // OUT_OF_BLOCKS]
+
+
+class ImageLag:
+    """How long after its stamp what is seen in an image of the user is known, as a rule.
+
+    A block that waits for its last image begins a little later for each phase between the camera
+    and the blocks, and its frames have to be held back for the latest of them. So what is seen is
+    taken to be of when it is known, which is the same for every image.
+    """
+
+    def __init__(self, longest_ns: int) -> None:
+        self._longest_ns = longest_ns
+        self._recent_ns: deque[int] = deque(maxlen=KNOWN_IMAGES)
+        self.lag_ns = 0
+
+    def note(self, age_ns: int) -> None:
+        """Something that was looked at at once was known `age_ns` after its stamp."""
+        self._recent_ns.append(min(max(0, age_ns), self._longest_ns))
+        late = len(self._recent_ns) // OUT_OF_IMAGES  # they are not planned for
+        wanted_ns = sorted(self._recent_ns)[-1 - late]
+        # less by less than the time between two images, whose order stays
+        self.lag_ns = max(wanted_ns, self.lag_ns - LAG_SHRINK_NS)
 
 
 class ChunkWait:

@@ -57,6 +57,7 @@ class AudioTrack:
         # kept up to date here: speech may come in thousands of pieces at once
         self._pending_samples = self._pending_end = 0
         self._stamped_end = 0  # of the newest audio that was placed, by its stamp
+        self._sent_ahead = False  # the newest speech came faster than it is spoken
         self.drift = Drift()  # how much later than placed a microphone's audio is stamped
         self._slip = 0  # samples added to each chunk of the next `take`
         self.filled_samples = 0
@@ -79,7 +80,13 @@ class AudioTrack:
         return bool(self._audio_end or self._pending)
 
     def has(self, frame: int) -> bool:
-        """Whether audio up to the end of `frame` has come without a gap."""
+        """Whether audio up to the end of `frame` has come without a gap.
+
+        Of speech that came faster than it is spoken all has come: what is not there is not made
+        yet, or there is no more.
+        """
+        if self._sent_ahead:
+            return True
         end, expected, needed = self._cursor, self._expected, frames_to_samples(frame + 1)
         for start, samples in self._pending:
             place = self._place(start, len(samples), expected, end)
@@ -114,6 +121,7 @@ class AudioTrack:
             bisect.insort(self._pending, (start, samples), key=lambda waiting: waiting[0])
             self._pending_samples += len(samples)
             self._pending_end = max(self._pending_end, start + len(samples))
+            self._sent_ahead = not self._continuous and self.waiting_samples > QUEUED_SAMPLES
 
     def take(self, frames: int) -> Samples:
         """The next `frames` of audio ``[640 frames]``; silence where none has come."""
@@ -151,6 +159,7 @@ class AudioTrack:
         self._pending_samples = self._pending_end = self._stamped_end = 0
         self._cursor = self._taken
         self._audio_end = 0  # nobody waits for the rest of it
+        self._sent_ahead = False
         self.drift, self._slip = Drift(), 0
         return dropped
 

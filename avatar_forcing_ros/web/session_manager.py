@@ -315,9 +315,7 @@ class SessionManager:
                 loop.call_soon_threadsafe(self._on_view, frame)
 
         self._blocks = 0
-        starting = asyncio.ensure_future(
-            asyncio.to_thread(self._backend.start, on_frame, on_view)
-        )
+        starting = asyncio.ensure_future(asyncio.to_thread(self._backend.start, on_frame, on_view))
         try:
             await asyncio.shield(starting)
         except asyncio.CancelledError:  # a thread is not called off: it would start it later

@@ -55,7 +55,7 @@ class Eye:
     def mend(self) -> None:
         self.mended += 1
 
-    def tell(self, motion: UserMotion, stamp_ns: int) -> None:
+    def tell(self, motion: UserMotion, stamp_ns: int, prompt: bool) -> None:
         self.told.append((stamp_ns - START) // FRAME_PERIOD_NS)
         self.told_one.release()
 
@@ -167,6 +167,31 @@ def test_pictures_that_come_while_it_gives_way_are_looked_at_afterwards(eye: Eye
         eye.until_told()
     assert eye.seen == [2, 3, 4, 7]
     assert eye.thread.dropped_frames == 4
+
+
+def test_where_blocks_are_late_one_picture_is_looked_at_for_each(eye: Eye) -> None:
+    """The person is seen, and the blocks have the machine for themselves otherwise."""
+    eye.turns.release(10)
+    with eye.thread.giving_way(late=True):
+        for number in (0, 1, 2):
+            eye.thread.put(picture(number))
+            if number == 0:
+                eye.until_told()
+        assert eye.told == [0]
+    eye.until_told()
+    assert eye.told == [0, 2]
+    assert eye.thread.dropped_frames == 1
+
+
+def test_pictures_nearer_than_the_period_are_left_out(eye: Eye) -> None:
+    eye.turns.release(10)
+    eye.thread.period_ns = 60_000_000
+    for number in range(6):
+        eye.thread.put(picture(number))
+        if number % 2 == 0:
+            eye.until_told()
+    assert eye.told == [0, 2, 4]
+    assert eye.thread.dropped_frames == 3
 
 
 @pytest.fixture
@@ -367,7 +392,7 @@ def test_a_face_is_lost_found_and_met_afresh_with_the_real_tracker() -> None:
     told = threading.Semaphore(0)
     seen: list[UserMotion] = []
 
-    def tell(motion: UserMotion, stamp_ns: int) -> None:
+    def tell(motion: UserMotion, stamp_ns: int, prompt: bool) -> None:
         seen.append(motion)
         told.release()
 

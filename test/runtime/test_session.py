@@ -306,6 +306,16 @@ def test_pictures_come_one_by_one_as_all_at_once() -> None:
     assert np.array_equal(np.stack(list(session.drawn(block))), session.draw(block))
 
 
+def test_images_that_are_left_out_are_none_and_the_others_the_same() -> None:
+    session = fake_session()
+    session.next_block()
+    block = session.next_block()  # the frames 5 to 9
+    every = list(session.drawn(block, 2))
+    assert [image is not None for image in every] == [False, True, False, True, False]
+    assert np.array_equal(every[1], session.draw(block)[1])
+    assert list(session.drawn(block, 0)) == [None] * 5
+
+
 SHORT = replace(TINY, block_frames=3, first_block_frames=6)
 
 

@@ -155,6 +155,29 @@ def test_other_samplings_are_other_batches_and_stay_each_conversations_own(
     assert crowd.scheduler.conversation().sampling == SamplingConfig()
 
 
+def test_who_has_no_time_saves_evaluations_for_all_in_the_batch(
+    held: tuple[HeldEngine, Crowd],
+) -> None:
+    """A batch of their own would cost more than what they save."""
+    engine, crowd = held
+    asked = [crowd.ask(0)]
+    assert engine.begun.acquire(timeout=PATIENCE_S)
+    crowd.engines[1].set_evaluations(5)
+    for count, who in enumerate((1, 2), 1):
+        asked.append(crowd.ask(who))
+        crowd.wait_until_waiting(count)
+    engine.let.release(2)
+    for each in asked:
+        each.result(PATIENCE_S)
+    assert engine.evaluations == [10, 5]
+    assert engine.sizes == [1, 2]
+    assert crowd.engines[1].sampling == SamplingConfig()
+    crowd.engines[1].set_sampling(SamplingConfig(seed=3))  # at full quality again
+    engine.let.release(1)
+    crowd.ask(1, 1).result(PATIENCE_S)
+    assert engine.evaluations[-1] == 10
+
+
 def test_one_that_cannot_be_made_fails_alone(held: tuple[HeldEngine, Crowd]) -> None:
     engine, crowd = held
     crowd.states[1].reference = crowd.states[1].reference * float("nan")

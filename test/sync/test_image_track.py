@@ -65,26 +65,39 @@ def test_no_motion_is_neutral_and_no_loss() -> None:
     assert not track.started
 
 
+def at_rate(track: ImageTrack, rate_hz: int, first: int, last: int, *lost: int) -> None:
+    """Push the images `first` to `last` of a camera, but for those that are `lost`."""
+    for k in range(first, last + 1):
+        if k not in lost:
+            stamp_ns = round(k * 1e9 / rate_hz)
+            track.push(VideoFrame(np.zeros((1, 1, 3), np.uint8), stamp_ns))
+
+
 @pytest.mark.parametrize("rate_hz", [15, 25, 30, 60])
-def test_a_missing_image_is_waited_for_at_the_cameras_own_rate(rate_hz: int) -> None:
+def test_what_a_live_camera_has_left_out_is_not_waited_for(rate_hz: int) -> None:
+    """What comes later was taken later: nothing is on its way any more."""
     track = ImageTrack()
-
-    def push(k: int) -> None:
-        stamp_ns = round(k * 1e9 / rate_hz)
-        track.push(VideoFrame(np.zeros((1, 1, 3), np.uint8), stamp_ns))
-
-    for k in range(2 * rate_hz):
-        push(k)
+    at_rate(track, rate_hz, 0, 2 * rate_hz - 1)
     for frame in range(48):
         assert track.has(frame)
         track.take(1)
     missing = 2 * rate_hz + 2
-    for k in range(2 * rate_hz, 3 * rate_hz):
-        if k != missing:
-            push(k)
-    assert not track.has(72)
-    push(missing)
+    at_rate(track, rate_hz, 2 * rate_hz, 3 * rate_hz, missing)
     assert track.has(72)
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "newest", "complete"), [(25, 53, False), (25, 54, True), (12.5, 27, True),
+                                        (12.5, 26, False), (5, 10, False), (5, 11, True)]
+)  # fmt: skip
+def test_a_slow_camera_is_not_waited_for_before_its_next_image_can_come(
+    rate_hz: float, newest: int, complete: bool
+) -> None:
+    """The block asks for frame 54, which ends at 2.2 s."""
+    track = ImageTrack()
+    at_rate(track, rate_hz, 0, newest)  # type: ignore[arg-type]
+    track.take(50)
+    assert track.has(54) == complete
 
 
 @given(
@@ -98,17 +111,19 @@ def test_a_replay_loses_what_was_lost_and_no_more(
     """Whenever it is asked: images come late and out of order, and blocks as soon as they can."""
     images, motion = ImageTrack(lossless=True), MotionTrack(1, lossless=True)
     arrivals = sorted((40 * k + late_ms[k], k) for k in range(60) if k not in lost)
-    taken = 0
+    taken = begun = 0
     for come_ms, k in arrivals:
         while 40 * (taken + block) + 150 < come_ms or images.has(taken + block - 1):
             images.take(block)
             motion.take(block)
             taken += block
+        begun = begun if images.started else taken  # what was taken before is no loss
         images.push(VideoFrame(np.zeros((1, 1, 3), np.uint8), k * FRAME_PERIOD_NS))
         motion.push(np.zeros(1, np.float32), k * FRAME_PERIOD_NS)
         assert images.has(taken + block - 1) == motion.has(taken + block - 1)
     assert images.dropped_frames == motion.dropped_frames == 0
-    assert images.filled_frames == motion.filled_frames == len({k for k in lost if k < taken})
+    missed = {k for k in lost if begun <= k < taken}
+    assert images.filled_frames == motion.filled_frames == len(missed)
 
 
 def test_images_that_wait_are_bounded() -> None:

@@ -10,11 +10,14 @@ from avatar_forcing_ros.media import AvatarFrame
 from avatar_forcing_ros.sync.playout_delay import (
     HEADROOM_NS,
     KNOWN_CHUNKS,
+    KNOWN_IMAGES,
+    LAG_SHRINK_NS,
     MAX_WAIT_NS,
     OUT_OF_BLOCKS,
     QUIET_SHRINK_NS,
     SHRINK_NS,
     ChunkWait,
+    ImageLag,
     PlayoutDelay,
 )
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS
@@ -102,6 +105,33 @@ def test_a_longer_first_block_does_not_hold_the_delay() -> None:
     assert delays[6] < delays[5]
     assert 140 * MS < delays[-1] < 150 * MS
     assert delay.late_blocks == 0
+
+
+def test_what_was_late_before_time_was_given_up_is_forgotten() -> None:
+    delay = PlayoutDelay()
+    before = delays_ms(delay, np.full(20, USUAL_MS + 400))
+    after = []
+    for i in range(40):
+        frame = bare_frame(BLOCK * 20 + 10 + i, 21 + i // BLOCK, 0.0)
+        after.append(delay.update(frame, frame.stamp_ns + round(USUAL_MS * MS)) / MS)
+    assert before[-1] == USUAL_MS + 400 + HEADROOM_NS / MS
+    assert after[-1] == USUAL_MS + HEADROOM_NS / MS
+
+
+def test_the_lag_of_images_is_what_nearly_all_of_them_have() -> None:
+    lag = ImageLag(80 * MS)
+    for k in range(4 * KNOWN_IMAGES):
+        lag.note((20 + k % 10) * MS if k % KNOWN_IMAGES else 70 * MS)
+    assert lag.lag_ns == 29 * MS
+    for _ in range(KNOWN_IMAGES):
+        lag.note(500 * MS)
+    assert lag.lag_ns == 80 * MS  # a block waits no longer for any input
+    before = lag.lag_ns
+    for _ in range(2 * KNOWN_IMAGES):
+        lag.note(-5 * MS)
+        assert 0 <= before - lag.lag_ns <= LAG_SHRINK_NS
+        before = lag.lag_ns
+    assert lag.lag_ns == 0
 
 
 def test_a_block_waits_for_the_maximum_of_the_newest_chunks_of_a_microphone() -> None:

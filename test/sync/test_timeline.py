@@ -137,6 +137,21 @@ def test_speech_that_comes_too_fast_waits_for_its_turn() -> None:
     assert track.dropped_samples == track.filled_samples == 0
 
 
+@pytest.mark.parametrize(("pieces", "ahead"), [(10, True), (3, False)])
+def test_the_end_of_speech_that_was_sent_ahead_is_not_waited_for(pieces: int, ahead: bool) -> None:
+    """What comes in real time may go on; a text's end would hold up the block for nothing."""
+    track = AudioTrack(continuous=False)
+    for k in range(pieces):
+        track.push(chunk(np.ones(1600), 10 * k if ahead else 100 * k))
+    last = 5 * pieces // 2  # the frame in which it ends
+    track.take(last - 1)
+    assert track.live(last)
+    assert track.has(last) == ahead
+    track.push(chunk(np.ones(160), 40 * (last + 20)))  # the next is a short one
+    track.take(3)
+    assert not track.has(last + 20)
+
+
 def test_speech_that_comes_late_is_spoken_late() -> None:
     track = AudioTrack(continuous=False)
     track.take(5)
