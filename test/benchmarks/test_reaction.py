@@ -47,7 +47,7 @@ def test_the_parts_of_a_reaction_add_up_to_it() -> None:
 def test_images_that_are_tracked_apart_are_known_by_their_time() -> None:
     taken = [ORIGIN + k * FRAME_PERIOD_NS + 10 * MS for k in range(FIRST + 3)]
     images = [(taken_ns, np.zeros((1, 1, 3), np.uint8)) for taken_ns in taken]
-    frames = {taken_ns - ORIGIN: k for k, taken_ns in enumerate(taken)}
+    frames = {taken_ns: k for k, taken_ns in enumerate(taken)}
     blocks = []
     for k in range(0, FIRST + 3, 3):
         end_ns = (k + 3) * FRAME_PERIOD_NS
