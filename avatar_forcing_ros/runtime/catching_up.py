@@ -1,15 +1,10 @@
-"""What an avatar that is late leaves out: images first, and where that does not help, time.
-
-At the beginning of a conversation, when much is slow for being new, it is time at once: nobody is
-used to anything yet, and the beginning would be late for seconds.
-"""
+"""What an avatar that is late leaves out: images first, and where that does not help, time."""
 
 from __future__ import annotations
 
 LATE_NS = 160_000_000  # so far behind, and with nothing left to save, every other image is drawn
 HOLD_NS = 500_000_000  # so far behind nothing is drawn: the last image stays
 SKIP_NS = 2_000_000_000  # so far behind the time is given up
-BEGINNING_BLOCKS, BEGINNING_NS = 10, 240_000_000  # of these blocks, so far behind already
 MAX_UNDRAWN_BLOCKS = 8  # in a row: where those did not catch up, others would not, either
 
 
@@ -17,7 +12,6 @@ class CatchingUp:
     """Decides, block after block of a conversation, from how late each is; no clock in here."""
 
     def __init__(self) -> None:
-        self._blocks = 0
         self._undrawn_blocks = 0  # in a row
 
     def drawn_every(self, behind_ns: int, *, exhausted: bool = False) -> int | None:
@@ -26,11 +20,8 @@ class CatchingUp:
         None where the time up to now is to be given up instead. `exhausted` says that quality is
         as low as it gets.
         """
-        self._blocks += 1
         holds = behind_ns > HOLD_NS
-        begins = self._blocks <= BEGINNING_BLOCKS
-        longest_ns = BEGINNING_NS if begins else SKIP_NS
-        if behind_ns > longest_ns or (holds and self._undrawn_blocks >= MAX_UNDRAWN_BLOCKS):
+        if behind_ns > SKIP_NS or (holds and self._undrawn_blocks >= MAX_UNDRAWN_BLOCKS):
             self._undrawn_blocks = 0
             return None
         self._undrawn_blocks = self._undrawn_blocks + 1 if holds else 0
