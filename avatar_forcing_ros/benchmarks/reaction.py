@@ -75,7 +75,7 @@ class _Observed(Session):
 
     def push_tracked(self, motion: UserMotion, stamp_ns: int) -> None:
         super().push_tracked(motion, stamp_ns)
-        self.taken_ns[stamp_ns] = self.looked_at[id(motion)][1]
+        self.taken_ns[stamp_ns] = self.looked_at.pop(id(motion))[1]
 
     def next_block(self) -> AvatarBlock:
         begun_ns, end_ns, before_s = time.time_ns(), self.next_end_ns, self.tracking_s

@@ -147,7 +147,7 @@ class PerceptionThread(StoppableThread):
                     return
             with _place(), self._tracking:
                 with self._wake:
-                    if not self._waiting:  # forgotten meanwhile
+                    if self._holds() or not self._waiting:  # meanwhile
                         continue
                     frame = self._next()
                     if self._is_late(frame):

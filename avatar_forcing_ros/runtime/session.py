@@ -69,7 +69,7 @@ class Session:
         `seed` is by default that of the sampling configuration.
         """
         self.state = self.engine.new_state(self.codec.reference, seed)
-        self.avatar_audio_track = AudioTrack(continuous=False)
+        self.avatar_audio_track = AudioTrack(continuous=False, lossless=self._lossless)
         self.user_audio_track = AudioTrack()
         self.user_frames = ImageTrack(lossless=self._lossless)
         self.user_motion = MotionTrack(self.engine.config.motion_dim, lossless=self._lossless)
@@ -126,8 +126,10 @@ class Session:
         self.state.motion = replace(self.state.motion, anchor=anchor)
 
     def set_lossless(self, lossless: bool) -> None:
-        """Whether no image of the user is lost, however many wait and however long: a replay."""
-        self._lossless = self.user_frames.lossless = self.user_motion.lossless = lossless
+        """Whether nothing is lost, however much waits and however long: a replay."""
+        self._lossless = lossless
+        for track in (self.avatar_audio_track, self.user_frames, self.user_motion):
+            track.lossless = lossless
 
     def quality_levels(self) -> list[QualityLevel]:
         """From full quality down: what may be computed less of where time is short."""

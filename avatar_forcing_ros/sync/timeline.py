@@ -44,11 +44,12 @@ class AudioTrack:
 
     A microphone is `continuous`: it is expected to go on, and what it sends twice is dropped.
     Speech is not: it comes in utterances, may come faster than real time, and then waits for its
-    turn.
+    turn. That much waits tells that live; in a replay (`lossless`) it may only be late.
     """
 
-    def __init__(self, *, continuous: bool = True) -> None:
+    def __init__(self, *, continuous: bool = True, lossless: bool = False) -> None:
         self._continuous = continuous
+        self.lossless = lossless
         self._placed = [SILENCE]  # from `_taken` up to `_cursor`, without holes
         self._taken = 0  # samples handed out so far
         self._cursor = 0  # where the next audio is expected
@@ -82,10 +83,10 @@ class AudioTrack:
     def has(self, frame: int) -> bool:
         """Whether audio up to the end of `frame` has come without a gap.
 
-        Of speech that came faster than it is spoken all has come: what is not there is not made
-        yet, or there is no more.
+        Of live speech that came faster than it is spoken all has come: what is not there is not
+        made yet, or there is no more.
         """
-        if self._sent_ahead:
+        if self._sent_ahead and not self.lossless:
             return True
         end, expected, needed = self._cursor, self._expected, frames_to_samples(frame + 1)
         for start, samples in self._pending:

@@ -152,6 +152,16 @@ def test_the_end_of_speech_that_was_sent_ahead_is_not_waited_for(pieces: int, ah
     assert not track.has(last + 20)
 
 
+@pytest.mark.parametrize("lossless", [False, True])
+def test_how_much_speech_waits_tells_a_replay_nothing(lossless: bool) -> None:
+    """Its messages wait where the machine is busy, and what comes next may be on its way."""
+    track = AudioTrack(continuous=False, lossless=lossless)
+    for k in range(20):  # in real time: 0.8 s that came at once
+        track.push(chunk(np.ones(640), 40 * k))
+    assert track.has(19)
+    assert track.has(22) != lossless
+
+
 def test_speech_that_comes_late_is_spoken_late() -> None:
     track = AudioTrack(continuous=False)
     track.take(5)
