@@ -65,7 +65,7 @@ def test_no_motion_is_neutral_and_no_loss() -> None:
     assert not track.started
 
 
-def at_rate(track: ImageTrack, rate_hz: int, first: int, last: int, *lost: int) -> None:
+def at_rate(track: ImageTrack, rate_hz: float, first: int, last: int, *lost: int) -> None:
     """Push the images `first` to `last` of a camera, but for those that are `lost`."""
     for k in range(first, last + 1):
         if k not in lost:
@@ -95,7 +95,7 @@ def test_a_slow_camera_is_not_waited_for_before_its_next_image_can_come(
 ) -> None:
     """The block asks for frame 54, which ends at 2.2 s."""
     track = ImageTrack()
-    at_rate(track, rate_hz, 0, newest)  # type: ignore[arg-type]
+    at_rate(track, rate_hz, 0, newest)
     track.take(50)
     assert track.has(54) == complete
 
