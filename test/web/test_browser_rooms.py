@@ -17,6 +17,7 @@ from flash_backend import FlashBackend
 
 pytestmark = pytest.mark.browser
 STATUS = "document.querySelector('#status').textContent"
+SOME_STATES_MS = 1500
 SHOTS = os.environ.get("AVATAR_FORCING_SHOTS", "")
 
 
@@ -29,6 +30,8 @@ def test_who_comes_when_all_are_taken_waits_and_gets_the_one_that_is_freed(
         visit.talk()
     third = Visit(browser, standing.url)
     third.until(f"{STATUS}.startsWith('All conversations are taken. Try')")
+    third.page.wait_for_timeout(SOME_STATES_MS)  # it stays
+    assert third.page.inner_text("#status").startswith("All conversations are taken. Try")
     assert not third.page.is_visible("#watch")
     third.page.click("#talk")
     third.until(f"{STATUS}.includes('begins by itself')")

@@ -5,12 +5,13 @@ export const at = (id) => document.getElementById(id);
 const READ_MS = 2000;
 const MAX_NOTICES = 2;
 let line = ""; // the newest of what goes well
+let standing = ""; // what holds meanwhile, and is not wrong; no newer line takes it away
 let condition = ""; // what is wrong, as long as it is
 let notices = []; // what happened, until it has been read: { text, isError, sinceMs }
 
 function showAll() {
   const texts = [condition, ...notices.map(({ text }) => text)].filter(Boolean);
-  const text = texts.length ? texts.join(" ") : line;
+  const text = texts.length ? texts.join(" ") : [line, standing].filter(Boolean).join(" ");
   const isError = condition !== "" || notices.some((one) => one.isError);
   if (at("status").textContent !== text) at("status").textContent = text;
   at("status").classList.toggle("error", isError);
@@ -41,6 +42,12 @@ export function showStatus(text, isError = false) {
     return;
   }
   line = text;
+  showAll();
+}
+
+// what holds now, beside what else there is to say; without text it is over
+export function showStanding(text) {
+  standing = text;
   showAll();
 }
 

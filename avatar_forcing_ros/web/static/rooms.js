@@ -1,19 +1,19 @@
 // Where everybody has a conversation of their own: whether one is free, and waiting for that.
 
-import { at, showStatus } from "./page.js";
+import { at, showStanding, showStatus } from "./page.js";
 import { say } from "./words.js";
 
 const SPREAD_MS = 2000; // within which all who wait ask once one is free
 let begin = null; // what to do when one is free, while this page waits
 let timer = null;
-let shown = ""; // by this module, in the status line
+let shown = ""; // by this module, beside the status line
 let isFull = false;
 
 function showLine() {
   const text = begin ? say("rooms.waiting") : isFull ? say("rooms.full") : "";
   if (text === shown) return;
   shown = text;
-  showStatus(text);
+  showStanding(text);
   at("talk").textContent = begin ? say("turn.withdraw") : say("start.talk");
 }
 
@@ -30,7 +30,7 @@ export function waitForRoom(start) {
   stop();
   begin = start;
   isFull = true;
-  shown = "";
+  showStatus("");
   showLine();
 }
 
@@ -48,7 +48,7 @@ export function followRooms({ conversations = 1, free = 1 }, isThere) {
   if (isThere) {
     stop();
     isFull = false;
-    shown = "";
+    showLine();
     return;
   }
   isFull = conversations > 1 && free === 0;
