@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
+pytest.importorskip("rclpy")
+
 from avatar_forcing_ros.errors import ConfigError
 from avatar_forcing_ros.launch_arguments import ARGUMENTS
 from avatar_forcing_ros.launch_plan import PACKAGE, PlannedNode, planned_nodes, wildcard_file

@@ -110,11 +110,9 @@ def _live(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from avatar_forcing_ros.benchmarks.web import run_live_benchmark
     from avatar_forcing_ros.benchmarks.web_many import many_as_table
     from avatar_forcing_ros.benchmarks.web_metrics import as_table
-    from avatar_forcing_ros.web.backend import check_background
 
     seconds, config = _seconds(options, 600.0, at_least=5), avatar_config(options)
     require("--busy", options.busy, "0 or more", options.busy >= 0)
-    check_background(config.background)
     count = 1 if options.conversations is None else options.conversations
     require("--conversations", count, "1 to 64", 1 <= count <= 64)
     metrics = run_live_benchmark(config, seconds, _report, busy=options.busy, conversations=count)

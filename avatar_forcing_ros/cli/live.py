@@ -62,12 +62,10 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Serve until SIGINT or SIGTERM."""
-    from avatar_forcing_ros.web.backend import check_background
     from avatar_forcing_ros.web.serving import Endpoint, serve_until_signal
 
     server = _with_token(server_config(options), options.make_token)
     config, speech = avatar_config(options), speech_config(options)
-    check_background(config.background)
     endpoint = _with_portraits(Endpoint.of(server), server, config)
 
     from avatar_forcing_ros.responder.partner import partner_of

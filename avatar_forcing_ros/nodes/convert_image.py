@@ -18,6 +18,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from avatar_forcing_ros.node_config import JPEG_QUALITY
 from avatar_forcing_ros.nodes.diagnostics import BadMessage
+from avatar_forcing_ros.rig.backdrop import before_black
 
 try:
     from cv_bridge import CvBridge, CvBridgeError
@@ -79,11 +80,7 @@ def avatar_to_rgb(msg: Any) -> Pixels:
     rgb = image_to_rgb(msg)
     if msg.encoding != "rgba8":
         return rgb
-    return _before_black(rgb, _rows(msg).reshape(*rgb.shape[:2], 4)[..., 3])
-
-
-def _before_black(colours: Pixels, alpha: Pixels) -> Pixels:
-    return np.asarray(cv2.multiply(colours, cv2.merge([alpha] * 3), scale=1.0 / 255.0), np.uint8)
+    return before_black(rgb, _rows(msg).reshape(*rgb.shape[:2], 4)[..., 3])
 
 
 def image_to_rgb(msg: Any) -> Pixels:
@@ -315,7 +312,7 @@ def pixels_to_compressed(pixels: Pixels, header: Any, quality: int = JPEG_QUALIT
     if not 1 <= quality <= 100:
         raise ValueError(f"expected a JPEG quality of 1 to 100, got {quality}")
     if pixels.shape[2] == 4:
-        bgr = _before_black(
+        bgr = before_black(
             np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGR), np.uint8), pixels[..., 3]
         )
     else:

@@ -59,6 +59,7 @@ class GraphBackend:
     """
 
     changes_portrait = False  # the face belongs to the robot
+    has_alpha = False  # a transparent one is shown before black
 
     def __init__(
         self,

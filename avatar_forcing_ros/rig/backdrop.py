@@ -51,13 +51,21 @@ def _fill_square(image: Image, size_px: int) -> Image:
 
 
 def before_backdrop(portrait: Portrait, backdrop: Backdrop | None) -> Image:
-    """`portrait` at rest ``[S, S, 3]`` before a `backdrop` that is an image; takes some 0.2 s.
+    """`portrait` at rest ``[S, S, 3]`` before `backdrop`; takes some 0.2 s.
 
-    Raises MediaError as `cut_out` does.
+    Before a transparent one ``[S, S, 4]`` RGBA, its colours not times alpha. Raises MediaError as
+    `cut_out` does.
     """
-    if backdrop is None or backdrop.image is None:
+    if backdrop is None:
         return portrait.image
     layers = split_layers(portrait)
+    if backdrop.image is None:
+        return cut_out(layers, straight=True).person(layers.image)
     person = cut_out(layers, straight=False).person(layers.image).astype(np.float32)
     through = (1.0 - person[..., 3:] / 255.0) * backdrop.image
     return np.asarray(np.clip(person[..., :3] + through + 0.5, 0.0, 255.0), np.uint8)
+
+
+def before_black(colours: Image, alpha: Image) -> Image:
+    """`colours` ``[H, W, 3]``, as opaque as `alpha` ``[H, W]`` says, for what has no alpha."""
+    return np.asarray(cv2.multiply(colours, cv2.merge([alpha] * 3), scale=1.0 / 255.0), np.uint8)

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar_forcing_ros.config import TRANSPARENT, LiveConfig
-from avatar_forcing_ros.errors import ConfigError
+from avatar_forcing_ros.config import LiveConfig
 from avatar_forcing_ros.media import AudioChunk, AvatarFrame, VideoFrame
 from avatar_forcing_ros.rig.expressions import Expression
 from avatar_forcing_ros.runtime.speech_backlog import SpeechBacklog
@@ -44,6 +43,8 @@ class AvatarBackend(Protocol):
     """Whether there is a second video: the robot's camera."""
     has_robot_audio: bool
     """Whether the speaker gets the robot's microphone instead of the avatar."""
+    has_alpha: bool
+    """Whether images are RGBA: nothing is behind the head."""
 
     @property
     def running(self) -> bool:
@@ -55,7 +56,10 @@ class AvatarBackend(Protocol):
 
     @property
     def portrait(self) -> NDArray[np.uint8] | None:
-        """The face at rest, ``[S, S, 3]`` RGB; None where no image of it has come yet."""
+        """The face at rest, ``[S, S, 3]`` RGB, with `has_alpha` ``[S, S, 4]``.
+
+        None where no image of it has come yet.
+        """
 
     def start(
         self, on_frame: Callable[[AvatarFrame], None], on_view: Callable[[VideoFrame], None]
@@ -100,19 +104,6 @@ class AvatarBackend(Protocol):
         """Go back to the face of the beginning; takes as long as that does."""
 
 
-def check_background(background: str) -> None:
-    """Raise ConfigError for a setting that no browser can be sent."""
-    if background == TRANSPARENT:
-        raise ConfigError(
-            "background",
-            expected="'portrait', a colour such as '#00b140' or an image file: WebRTC's video "
-            "is never transparent",
-            got=f"'{TRANSPARENT}'",
-            remedy="give the colour of the page around it, or green to be keyed; 'render' and "
-            "avatar_node can be transparent",
-        )
-
-
 class LiveBackend:
     """An AvatarBackend whose avatar lives on this machine.
 
@@ -146,6 +137,7 @@ class LiveBackend:
         self._first_portrait = avatar.portrait
         self._at_rest = at_rest
         self._first_image = self._image = at_rest(avatar.portrait)
+        self.has_alpha = self._image.shape[2] == 4
         self._backlog = SpeechBacklog()
 
     @property

@@ -26,7 +26,7 @@ class LobbyBackend:
         self.mode = backend.mode
         self.changes_portrait, self.wants_camera = backend.changes_portrait, backend.wants_camera
         self.has_view, self.has_robot_audio = backend.has_view, backend.has_robot_audio
-        self.portrait = backend.portrait
+        self.has_alpha, self.portrait = backend.has_alpha, backend.portrait
         self.status = AvatarStatus()
         self.now_ns = backend.now_ns
 

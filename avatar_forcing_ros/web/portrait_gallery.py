@@ -24,7 +24,7 @@ FIRST = "first"  # the name of the portrait that the server begins with
 MAX_PORTRAITS = 40
 MAX_FILE_BYTES = 12 << 20  # as of an upload
 THUMBNAIL_PX = 448
-JPEG_QUALITY = 82
+WEBP_QUALITY = 82
 SHIPPED = "models/portraits"
 MATTE_SUFFIX = ".matte.png"
 SUFFIXES = (
@@ -88,18 +88,18 @@ class PortraitGallery:
         self._entries: dict[str, _Entry] = {}
 
     async def prepare(self, first: NDArray[np.uint8] | None) -> None:
-        """Read all files, one after the other; `first` is the first portrait ``[H, W, 3]`` RGB."""
+        """Read all files, one after the other; `first` is the avatar's own portrait."""
         if first is not None:
-            jpeg = await asyncio.to_thread(thumbnail, first)
-            self._entries[FIRST] = _Entry(self._first_label, jpeg)
+            coded = await asyncio.to_thread(thumbnail, first)
+            self._entries[FIRST] = _Entry(self._first_label, coded)
         bad = []
         for path in self._files:
             try:
-                jpeg = await asyncio.to_thread(thumbnail, await self._decoded(path, VISITOR))
+                coded = await asyncio.to_thread(thumbnail, await self._decoded(path, VISITOR))
             except (AvatarForcingError, OSError) as error:
                 bad.append(f"{path.name!r} ({error})")
             else:
-                self._entries[path.name] = _Entry(label_of(path), jpeg)
+                self._entries[path.name] = _Entry(label_of(path), coded)
         if bad:  # in one line, since lines are limited
             logger.warning("portraits left out: %s", ", ".join(bad))
 
@@ -108,7 +108,7 @@ class PortraitGallery:
         return [{"name": name, "label": one.label} for name, one in self._entries.items()]
 
     def thumbnail(self, name: str) -> bytes:
-        """A small JPEG; RefusedError (404) for an unknown name."""
+        """A small WebP image; RefusedError (404) for an unknown name."""
         return self._entry(name).thumbnail
 
     async def image(self, name: str, visitor: str) -> tuple[NDArray[np.uint8], Path] | None:
@@ -157,14 +157,18 @@ def _content(path: Path) -> bytes:
 
 
 def thumbnail(image: NDArray[np.uint8]) -> bytes:
-    """`image` ``[H, W, 3]`` RGB as a JPEG whose larger side has at most THUMBNAIL_PX."""
+    """`image` as `webp` takes it, coded so, with THUMBNAIL_PX at most on its larger side."""
     height, width = image.shape[:2]
     scale = min(1.0, THUMBNAIL_PX / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    bgr = np.ascontiguousarray(small[..., ::-1])
-    _, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    return bytes(jpeg.tobytes())
+    return webp(np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8))
+
+
+def webp(image: NDArray[np.uint8]) -> bytes:
+    """`image` ``[H, W, 3]`` RGB or ``[H, W, 4]`` RGBA as WebP, which keeps both."""
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGBA2BGRA if image.shape[2] == 4 else cv2.COLOR_RGB2BGR)
+    _, coded = cv2.imencode(".webp", bgr, [cv2.IMWRITE_WEBP_QUALITY, WEBP_QUALITY])
+    return bytes(coded.tobytes())
 
 
 def label_of(path: Path) -> str:

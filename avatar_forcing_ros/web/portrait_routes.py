@@ -7,7 +7,6 @@ import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 from aiohttp import web
 from numpy.typing import NDArray
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from avatar_forcing_ros.web.access import RefusedError
 from avatar_forcing_ros.web.backend import AvatarBackend
 from avatar_forcing_ros.web.middleware import read_body
-from avatar_forcing_ros.web.portrait_gallery import PortraitGallery
+from avatar_forcing_ros.web.portrait_gallery import PortraitGallery, webp
 from avatar_forcing_ros.web.requests import MAX_UPLOAD_BYTES, key_of, result_of
 from avatar_forcing_ros.web.session_manager import SessionManager
 from avatar_forcing_ros.web.upload_decoding import UploadDecoder
@@ -66,15 +65,14 @@ class PortraitRoutes:
             await asyncio.gather(self._prepared, return_exceptions=True)
 
     async def _shown(self, request: web.Request) -> web.Response:
-        """The face at rest, as JPEG."""
+        """The face at rest: WebP, transparent around where the avatar is."""
         portrait = self._backend.portrait
         if portrait is None:
             raise RefusedError(
                 404, "portrait", expected="an image of the avatar", got="none yet", remedy="wait"
             )
-        bgr = np.ascontiguousarray(portrait[..., ::-1])
-        _, jpeg = await asyncio.to_thread(cv2.imencode, ".jpg", bgr)
-        return web.Response(body=jpeg.tobytes(), content_type="image/jpeg")
+        coded = await asyncio.to_thread(webp, portrait)
+        return web.Response(body=coded, content_type="image/webp")
 
     async def _upload(self, request: web.Request) -> web.Response:
         """Another face, from an image."""
@@ -90,9 +88,9 @@ class PortraitRoutes:
         return web.json_response({"portraits": self._gallery.list()})
 
     async def _thumbnail(self, request: web.Request) -> web.Response:
-        """One of them, as a small JPEG."""
-        jpeg = self._gallery.thumbnail(request.match_info["name"])
-        return web.Response(body=jpeg, content_type="image/jpeg", headers={"Cache-Control": KEPT})
+        """One of them, small, as WebP."""
+        coded = self._gallery.thumbnail(request.match_info["name"])
+        return web.Response(body=coded, content_type="image/webp", headers={"Cache-Control": KEPT})
 
     async def _choose(self, request: web.Request) -> web.Response:
         """One of them as the avatar's face."""

@@ -1,4 +1,7 @@
-"""Records the avatar as it is shown, to an MP4 that is kept until it has been fetched."""
+"""Records the avatar as it is shown, to an MP4 that is kept until it has been fetched.
+
+MP4 has no alpha: a head with nothing behind it is recorded before black.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from avatar_forcing_ros.errors import OutputError
 from avatar_forcing_ros.media import AvatarFrame
 from avatar_forcing_ros.media_files.reserved_file import ReservedFile
 from avatar_forcing_ros.media_files.writing import Mp4Writer
+from avatar_forcing_ros.rig.backdrop import before_black
 from avatar_forcing_ros.timebase import FRAME_PERIOD_S, FRAME_RATE_HZ, frames_to_samples
 from avatar_forcing_ros.web.access import RefusedError
 
@@ -185,6 +189,8 @@ class _Take(threading.Thread):
             self._writer.hold(frame.audio)
         else:
             image = frame.pixels
+            if image.shape[2] == 4:
+                image = before_black(np.ascontiguousarray(image[..., :3]), image[..., 3])
             if image.shape[1::-1] != self._size_px:
                 image = np.asarray(cv2.resize(image, self._size_px), np.uint8)
             self._writer.write(image[None], frame.audio)

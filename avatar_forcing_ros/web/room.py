@@ -184,6 +184,7 @@ def backend_state(backend: AvatarBackend) -> dict[str, Any]:
         "mode": backend.mode,
         "has_view": backend.has_view,
         "has_robot_audio": backend.has_robot_audio,
+        "has_alpha": backend.has_alpha,
         "wants_camera": backend.wants_camera,
         "changes_portrait": backend.changes_portrait,
         "state": status.warning or (talk if backend.running else "asleep"),

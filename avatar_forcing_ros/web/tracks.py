@@ -112,7 +112,7 @@ class _FedTrack(MediaStreamTrack, Generic[T]):
 
 
 class AvatarVideo(_FedTrack[tuple[int, AvatarFrame]]):
-    """The avatar's face, 25 Hz."""
+    """The avatar's face, 25 Hz; what is transparent around it as `stacked` has it."""
 
     kind = "video"
     max_waiting = MAX_WAITING_IMAGES
@@ -126,7 +126,7 @@ class AvatarVideo(_FedTrack[tuple[int, AvatarFrame]]):
         """The next image, when it comes."""
         number, frame = await self._next()
         assert frame.pixels is not None
-        return _video_frame(frame.pixels, number, FRAME_RATE_HZ)
+        return _video_frame(stacked(frame.pixels), number, FRAME_RATE_HZ)
 
 
 class AvatarAudio(_FedTrack[tuple[int, AvatarFrame]]):
@@ -204,6 +204,16 @@ class ViewVideo(_FedTrack[VideoFrame]):
         within = 0 < passed_ns < MAX_GAP_FRAMES * FRAME_PERIOD_NS
         self._pts += round((passed_ns if within else VIEW_PERIOD_NS) * RTP_VIDEO_HZ / 1e9)
         return _video_frame(frame.pixels, self._pts, RTP_VIDEO_HZ)
+
+
+def stacked(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """RGBA ``[H, W, 4]`` as a video carries it: ``[2 H, W, 3]``, alpha as grey below the colours.
+
+    RGB stays as it is.
+    """
+    if pixels.shape[2] == 3:
+        return pixels
+    return np.vstack((pixels[..., :3], np.repeat(pixels[..., 3:], 3, axis=2)))
 
 
 def audio_frame(samples: NDArray[np.float32], pts: int) -> av.AudioFrame:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+
+pytest.importorskip("rclpy")
 
 from avatar_forcing_ros.benchmarks.graph import Received, run_graph_benchmark
 from avatar_forcing_ros.timebase import FRAME_PERIOD_NS

@@ -75,6 +75,17 @@ def test_the_edge_has_nothing_of_the_old_background(
     assert np.abs(found - truth)[edge].mean() < 0.3 * np.abs(naive - truth)[edge].mean()
 
 
+def test_a_transparent_head_at_rest_is_the_one_that_is_drawn(
+    before_green: Portrait, transparent: WarpRenderer
+) -> None:
+    at_rest = before_backdrop(before_green, Backdrop(None))
+    assert at_rest.shape == (*before_green.image.shape[:2], 4)
+    drawn = transparent.render(vector())
+    assert np.abs(at_rest[..., 3].astype(int) - drawn[..., 3]).mean() < 2.0
+    solid = (at_rest[..., 3] == 255) & (drawn[..., 3] == 255)
+    assert np.abs(at_rest[..., :3].astype(int) - drawn[..., :3])[solid].mean() < 3.0
+
+
 @pytest.mark.parametrize("pose", POSES)
 def test_nothing_shines_through_a_turned_head(
     transparent: WarpRenderer, pose: NDArray[np.float32]

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,6 +31,9 @@ CLICK: NDArray[np.float32] = _CLICK.astype(np.float32)
 SILENCE = np.zeros(SAMPLES_PER_FRAME, np.float32)
 
 
+RED = (220, 30, 30, 255)
+
+
 def frame(number: int, grey: int = GREY) -> AvatarFrame:
     """Frame `number`, and whether it flashes and clicks follows from that."""
     at = number % PERIOD_FRAMES
@@ -47,7 +51,7 @@ def resolved(value: T) -> Future[T]:
 class FlashBackend:
     """Conforms to AvatarBackend; `status` is what the test sets."""
 
-    has_view = has_robot_audio = False
+    has_view = has_robot_audio = has_alpha = False
 
     def __init__(self, mode: Mode = "live", *, wants_camera: bool = True) -> None:
         self.mode, self.wants_camera = mode, wants_camera
@@ -81,8 +85,12 @@ class FlashBackend:
         while not self._over.wait(
             max(0, began_ns + number * FRAME_PERIOD_NS - time.monotonic_ns()) / 1e9
         ):
-            on_frame(frame(number, self.grey))
+            on_frame(self.frame(number))
             number += 1
+
+    def frame(self, number: int) -> AvatarFrame:
+        """What is shown as that frame."""
+        return frame(number, self.grey)
 
     def stop(self) -> None:
         self._over.set()
@@ -119,3 +127,18 @@ class FlashBackend:
         return resolved(None)
 
     def restore_portrait(self) -> None: ...
+
+
+class CutOutBackend(FlashBackend):
+    """Red where a head may be, and nothing around it."""
+
+    has_alpha = True
+
+    @property
+    def portrait(self) -> NDArray[np.uint8]:
+        pixels = np.zeros((SIDE_PX, SIDE_PX, 4), np.uint8)
+        pixels[SIDE_PX // 4 :, SIDE_PX // 4 : -SIDE_PX // 4] = RED
+        return pixels
+
+    def frame(self, number: int) -> AvatarFrame:
+        return replace(super().frame(number), pixels=self.portrait)

@@ -10,13 +10,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 pytest.importorskip("aiortc")
 pytest.importorskip("aiohttp")
 
 from chromium import TIMEOUT_S, Standing, Visit, wait_for
-from flash_backend import FlashBackend
+from flash_backend import RED, CutOutBackend, FlashBackend
 
 from avatar_forcing_ros.web.access import Access
 
@@ -24,6 +26,9 @@ pytestmark = pytest.mark.browser
 TOKEN = "a-word-of-24-characters!"
 DOCUMENT = Path(__file__).parents[2] / "docs" / "EMBEDDING.md"
 NEEDED = {"mute", "microphone", "camera", "leave"}
+ALPHA = """(() => { const { width, height } = document.querySelector("#cutout");
+const image = document.querySelector("#cutout").getContext("2d").getImageData(0, 0, width, height);
+return [0, 0.5].map((at) => image.data[4 * (height * at * width + width * at) + 3]); })()"""
 BUTTONS = "() => [...document.querySelectorAll('button, input, select')].filter("
 BUTTONS += "(one) => one.checkVisibility()).map((one) => one.id)"
 
@@ -96,6 +101,45 @@ def test_a_site_that_is_named_shows_the_avatar_in_a_frame_and_another_does_not(
         assert there.page.frames[1].query_selector("#talk") is None
         assert any("frame-ancestors" in error for error in there.console_errors)
         there.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_head_with_nothing_behind_it_is_seen_before_the_page_around(
+    browser: Any, stand: Callable[..., Standing], scheme: str
+) -> None:
+    with sites(1) as (named,):
+        server = stand(CutOutBackend, Access(True, TOKEN, frame_ancestors=(named.origin,)))
+        page = example(server.url).replace(b"<style>", b"<style>html { background: #fc0; }")
+        named.page = page.replace(b"height: 24rem", b"height: 20rem")  # as wide
+        here = Visit(browser, named.origin, color_scheme=scheme)
+        frame = here.page.frames[1]
+        box = here.page.query_selector("iframe").bounding_box()
+        wait_for(here, lambda: frame.is_visible("#face"))
+        assert_cut_out(here, box)
+        frame.click("#talk", timeout=1000 * TIMEOUT_S)
+        wait_for(here, lambda: frame.is_visible("#cutout"))
+        assert not frame.is_visible("#face")
+        wait_for(
+            here, lambda: frame.evaluate("!document.querySelector('#overlay').checkVisibility()")
+        )
+        assert_cut_out(here, box)
+        alpha = frame.evaluate(ALPHA)
+        assert (alpha[0], alpha[-1]) == (0, 255)  # the corner and the middle
+        frame.click("#leave")
+        wait_for(here, lambda: frame.is_visible("#face"))
+        assert not frame.is_visible("#cutout")
+        assert here.console_errors == []
+        here.close()
+
+
+def assert_cut_out(visit: Visit, box: dict[str, float]) -> None:
+    """The frame at `box` shows what is behind it at its corner, and red in its middle."""
+    shot = cv2.imdecode(np.frombuffer(visit.page.screenshot(), np.uint8), cv2.IMREAD_COLOR)
+    left, top = round(box["x"]), round(box["y"])
+    side = round(box["width"])
+    outside, inside = shot[top + side // 3, left + 10], shot[top + side // 2, left + side // 2]
+    assert np.abs(outside.astype(int) - (0, 0xCC, 0xFF)).max() < 6
+    assert np.abs(inside.astype(int) - RED[2::-1]).max() < 25
 
 
 def test_the_link_is_shared_with_the_token_where_one_says_so(

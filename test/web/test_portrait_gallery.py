@@ -60,7 +60,7 @@ def test_a_portrait_is_chosen_and_a_bad_file_is_left_out_and_logged(
     async def choose(fixture: WebFixture) -> None:
         async def get(name: str) -> bytes:
             async with fixture.client.get(f"/api/portraits/{name}") as reply:
-                assert (reply.status, reply.content_type) == (200, "image/jpeg")
+                assert (reply.status, reply.content_type) == (200, "image/webp")
                 return await reply.read()
 
         async with fixture.client.get("/api/portraits") as reply:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,21 @@ def test_it_begins_with_an_image_and_takes_any_size(monkeypatch: pytest.MonkeyPa
     with av.open(str(path)) as file:
         assert [(f.width, f.height) for f in file.decode(video=0)] == [(32, 32)] * 3
     path.unlink()
+
+
+def test_a_head_with_nothing_behind_it_is_recorded_before_black(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pixels = np.full((64, 64, 4), 200, np.uint8)
+    pixels[:, :32, 3], pixels[:, 32:, 3] = 0, 255
+    frames = {number: replace(frame(number), pixels=pixels) for number in range(5)}
+    recorder = recorded(frames, monkeypatch)
+    path, _ = recorder.file()
+    with av.open(str(path)) as file:
+        shown = next(file.decode(video=0)).to_ndarray(format="gray")
+    recorder.discard()
+    assert shown[:, :28].max() < 20
+    assert abs(int(np.median(shown[:, 36:])) - 200) < 8
 
 
 def test_what_does_not_fit_is_counted_and_a_long_one_ends(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -25,6 +26,7 @@ from avatar_forcing_ros.web.tracks import (
     ViewVideo,
     mix,
     speaker_audio,
+    stacked,
     viewer_audio,
 )
 
@@ -66,6 +68,22 @@ def test_image_and_audio_of_a_frame_have_one_time() -> None:
             assert more.pts == first.pts + PACKET_SAMPLES
 
     run(check)
+
+
+def test_what_is_transparent_has_its_alpha_below_the_colours() -> None:
+    async def check() -> None:
+        video = AvatarVideo()
+        image = np.zeros((16, 16, 4), np.uint8)
+        image[:, 8:] = (200, 60, 30, 255)
+        video.put(0, replace(frame(), pixels=image))
+        shown = (await video.recv()).to_ndarray(format="rgb24")
+        assert shown.shape == (32, 16, 3)
+        assert (shown[:16] == image[..., :3]).all()
+        assert (shown[16:] == image[..., 3:]).all()
+
+    run(check)
+    opaque = np.zeros((16, 16, 3), np.uint8)
+    assert stacked(opaque) is opaque
 
 
 def test_missing_frames_are_silence_of_their_length() -> None:

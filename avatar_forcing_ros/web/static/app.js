@@ -13,6 +13,7 @@ import { prepareGallery } from "./gallery.js";
 import { holdsToTalk, latch, prepareHold } from "./hold.js";
 import { listenToKeys } from "./keys.js";
 import { Connection } from "./connection.js";
+import { followAlpha } from "./cutout.js";
 import { Media } from "./media.js";
 import { meter, wakeMeters } from "./meter.js";
 import { at, draw, press, reportErrors, showCondition, showNotice, showStatus } from "./page.js";
@@ -259,6 +260,7 @@ async function refresh() {
   }
   connection.onState(state, generation, performance.now() - askedMs);
   showMode();
+  followAlpha(state);
   followRooms(state, Boolean(connection.role));
   showState();
   at("text").hidden = at("say").hidden = !state.can_speak_text;

@@ -29,8 +29,9 @@ export async function leaveScreen() {
 }
 
 export function prepareScreen() {
-  at("full-screen").hidden = !document.fullscreenEnabled && !video.webkitSupportsFullscreen;
-  document.body.dataset.fullScreen = at("full-screen").hidden ? "none" : "offered";
+  const offered = document.fullscreenEnabled ? "offered" : video.webkitSupportsFullscreen ? "video" : "none";
+  document.body.dataset.fullScreen = offered;
+  at("full-screen").hidden = offered === "none";
   at("full-screen").onclick = reportErrors(toggleFull);
   document.addEventListener("fullscreenchange", showFull);
   at("over-others").hidden = !document.pictureInPictureEnabled;
