@@ -11,6 +11,8 @@ import re
 import signal
 import subprocess
 import sys
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from skimage.data import astronaut
 from tiny import TINY, tiny_generator
 
 from avatar_forcing_ros.cli import main
+from avatar_forcing_ros.cli.terminal import stop_event
 from avatar_forcing_ros.config import PRESETS
 from avatar_forcing_ros.errors import missing_package
 from avatar_forcing_ros.media_files.reading import read_audio
@@ -407,3 +410,18 @@ def test_where_no_ros_is_one_sentence_tells_how_to_get_it(words: tuple[str, ...]
     assert done.returncode == 1
     assert "make ros" in done.stderr
     assert done.stderr.count("\n") == 1, done.stderr
+
+
+def test_a_signal_that_comes_to_another_thread_ends_a_wait_of_the_main_thread() -> None:
+    """Python's handlers run in the main thread, which the signal does not wake."""
+
+    def send() -> None:
+        time.sleep(0.1)
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+    thread = threading.Thread(target=send)
+    with stop_event() as stop:
+        assert not stop.wait(0.01)
+        thread.start()
+        assert stop.wait(30.0)
+    thread.join()

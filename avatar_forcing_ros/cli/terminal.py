@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_LOOK_UP_S = 0.2
+
+
+class _StopEvent(threading.Event):
+    """Looks up now and then while it waits.
+
+    A signal that comes to another thread, or just before the main thread sleeps, does not wake it,
+    and handlers run nowhere else.
+    """
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Until it is set, or for `timeout` seconds; whether it is set."""
+        end_s = math.inf if timeout is None else time.monotonic() + timeout
+        while not self.is_set() and (left_s := end_s - time.monotonic()) > 0:
+            super().wait(min(left_s, _LOOK_UP_S))
+        return self.is_set()
 
 
 @contextmanager
@@ -17,7 +35,7 @@ def stop_event() -> Iterator[threading.Event]:
 
     A second SIGINT raises KeyboardInterrupt, for somebody who does not want to wait.
     """
-    stop = threading.Event()
+    stop = _StopEvent()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         if stop.is_set() and number == signal.SIGINT:

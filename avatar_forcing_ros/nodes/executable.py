@@ -7,10 +7,12 @@ publishes. Only the standard library is imported here, so that ours stand before
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import queue
 import signal
+import socket
 import sys
 import threading
 import time
@@ -58,8 +60,11 @@ class StopSignals:
         self.requested = False
         self._loading = True
         self._interruptible = False
+        # A signal that comes to another thread, or just before the main thread sleeps, does not
+        # wake it, and handlers run nowhere else; what is written to a file descriptor does.
+        self._sleep, self._wake = socket.socketpair()
+        self._wake.setblocking(False)
         # unlike an Event, a SimpleQueue may be filled by a handler that interrupts its own user
-        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._watched: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def install(self) -> None:
@@ -68,6 +73,7 @@ class StopSignals:
             ignored = signal.getsignal(number) is signal.SIG_IGN
             if not (number == signal.SIGHUP and ignored):  # as nohup left it
                 signal.signal(number, self._handle)
+        signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
 
     def loaded(self) -> None:
         """From now on there is something that must be ended in order."""
@@ -76,13 +82,14 @@ class StopSignals:
     def request(self) -> None:
         """Ask for the end, from any thread."""
         self.requested = True
-        self._wake.put(None)
+        with contextlib.suppress(BlockingIOError):  # then it is awake
+            self._wake.send(b"\0")
         self._watched.put(None)
 
     def wait(self) -> None:
         """Sleep until the end is requested; for the main thread alone."""
         while not self.requested:
-            self._wake.get()
+            self._sleep.recv(64)
 
     def end_within(self, seconds: float, end: Callable[[], None]) -> None:
         """Have `end` called so long after the request, if there is still a process then."""
@@ -118,6 +125,7 @@ class StopSignals:
         """Let no later signal cut the interpreter's own shutdown short."""
         for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)
+        signal.set_wakeup_fd(-1)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._loading:

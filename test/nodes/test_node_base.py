@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -264,6 +265,33 @@ def test_the_end_waits_for_callbacks_and_lets_no_more_begin(graph: Graph) -> Non
     assert not graph.thread.is_alive()
 
 
+def test_a_signal_that_comes_to_another_thread_ends_the_wait() -> None:
+    """The kernel chooses the thread; Python's handlers run in the main thread alone."""
+    handlers = [(number, signal.getsignal(number)) for number in SIGNALS]
+    signals, over, given_up = StopSignals(), threading.Event(), []
+    signals.loaded()
+
+    def send() -> None:
+        time.sleep(0.2)  # now the main thread waits
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+        if not over.wait(PATIENCE_S):
+            given_up.append(True)
+            signals.request()
+
+    thread = threading.Thread(target=send)
+    try:
+        signals.install()
+        thread.start()
+        signals.wait()
+        over.set()
+    finally:
+        signals.ignore()
+        for number, handler in handlers:
+            signal.signal(number, handler)
+    thread.join()
+    assert not given_up
+
+
 def test_work_is_interrupted_once_and_only_where_it_may_be() -> None:
     handlers = [(number, signal.getsignal(number)) for number in SIGNALS]
     signals = StopSignals()
@@ -274,6 +302,7 @@ def test_work_is_interrupted_once_and_only_where_it_may_be() -> None:
             signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)  # the next one only asks
     finally:
+        signals.ignore()
         for number, handler in handlers:
             signal.signal(number, handler)
     assert signals.requested
