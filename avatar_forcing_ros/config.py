@@ -313,7 +313,8 @@ class ResponderConfig(Config):
 
     responder: str = setting("", "what answers: a program (conversation on its standard input, "
         "answer on its standard output), or a server with OpenAI's chat completions, such as "
-        "http://localhost:11434/v1; empty: nothing")
+        "http://localhost:11434/v1, or with its Realtime interface (ws://, wss://); empty: "
+        "nothing")
     responder_model: str = setting("", "name of the server's model; empty: its own choice")
     responder_prompt: str = setting(VOICE_PROMPT, "what the model is told before the conversation")
     responder_key_file: str = setting("", "file with the key for the server; empty: the "
@@ -322,7 +323,8 @@ class ResponderConfig(Config):
         "words may take", unit="s", low=0.1, high=600.0)
     listener: str = setting("", "what writes down what the user says: a program (16 kHz mono "
         "PCM, 16 bits, on its standard input, text on its standard output), or a server with "
-        "OpenAI's audio transcriptions, such as http://localhost:8000/v1; empty: nothing")
+        "OpenAI's audio transcriptions, such as http://localhost:8000/v1, or with its Realtime "
+        "interface (ws://, wss://); empty: nothing")
     listener_model: str = setting("", "name of the server's model; empty: its own choice")
     listener_key_file: str = setting("", "file with the key for the server; empty: the "
         "environment variable AVATAR_FORCING_LISTENER_KEY, if there is one", file=True)

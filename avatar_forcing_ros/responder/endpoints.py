@@ -1,14 +1,11 @@
 """Listener and responder that are servers with OpenAI's HTTP interface.
 
-llama.cpp, Ollama, vLLM and speaches have it, among others. What a server says is bounded in time
-and size; what it says about errors goes to the log, never to the page.
+llama.cpp, Ollama, vLLM and speaches have it, among others.
 """
 
 from __future__ import annotations
 
 import io
-import json
-import logging
 import wave
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -18,97 +15,38 @@ import aiohttp
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar_forcing_ros.errors import ResponderError
 from avatar_forcing_ros.responder.programs import pcm, roles
+from avatar_forcing_ros.responder.server import MAX_NOTES_BYTES, MAX_REPLY_BYTES, Server
 from avatar_forcing_ros.responder.transcript import Message
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 
-MAX_REPLY_BYTES = 1 << 20
 MAX_LINE_BYTES = 64_000
-MAX_NOTES_BYTES = 2_000  # of what it says about an error, in the log
-CONNECT_TIMEOUT_S = 5.0
-MAX_CONNECTIONS = 4
 CHAT, TRANSCRIPTIONS = "/chat/completions", "/audio/transcriptions"
 DONE = "[DONE]"
-# what is compressed may be of any size
-HEADERS = {"Accept-Encoding": "identity", "User-Agent": "avatar_forcing_ros"}
-logger = logging.getLogger(__name__)
 
 
-class _Endpoint:
-    """One address; the connections to it are made when they are needed first."""
-
-    def __init__(self, who: str, url: str, path: str, model: str, key: str) -> None:
-        """`url` with or without `path`; `key` is empty where none is wanted."""
-        self._who, self._model = who, model
-        base = url.rstrip("/")
-        self._url = base if base.endswith(path) else base + path
-        self._headers = HEADERS | ({"Authorization": f"Bearer {key}"} if key else {})
-        self._key = key
-        self._session: aiohttp.ClientSession | None = None
-
-    async def close(self) -> None:
-        """End the connections."""
-        if self._session:
-            await self._session.close()
+class _Endpoint(Server):
+    """What is asked by a POST."""
 
     @asynccontextmanager
     async def _reply(self, **body: Any) -> AsyncIterator[aiohttp.ClientResponse]:
         """The answer to a POST; ResponderError unless it is one that may be used."""
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
-                auto_decompress=False,
-                trust_env=False,  # no proxy that the user has not named
-            )
-        try:
+        with self._reporting():
             async with self._session.post(
                 self._url, headers=self._headers, allow_redirects=False, **body
             ) as reply:
                 await self._check(reply)
                 yield reply
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            self._log(str(error) or type(error).__name__)
-            raise self._failed("a server that answers", _kind_of(error)) from error
 
     async def _check(self, reply: aiohttp.ClientResponse) -> None:
-        if reply.status // 100 == 3:  # it may lead anywhere
-            self._log(f"a redirect to {reply.headers.get('Location')}")
-            raise self._failed("an answer", f"a redirect (status {reply.status})")
+        if reply.status // 100 == 3:
+            self._refuse_redirect(reply)
         if reply.status != 200:
             notes = await reply.content.read(MAX_NOTES_BYTES)
             self._log(f"status {reply.status}: {notes.decode(errors='replace')}")
             raise self._failed("an answer", f"status {reply.status}")
         if reply.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise self._failed("an answer that is not compressed", "one that is")
-
-    def _json(self, data: bytes | str) -> dict[str, Any]:
-        """An object; ResponderError for anything else, and for one that reports an error."""
-        try:
-            value = json.loads(data)
-        except (ValueError, RecursionError):
-            value = None
-        if not isinstance(value, dict):
-            raise self._failed("JSON as OpenAI's servers answer", "something else")
-        if value.get("error"):
-            self._log(str(value["error"]))
-            raise self._failed("an answer", "an error that it reports")
-        return value
-
-    def _log(self, text: str) -> None:
-        shown = text.replace(self._key, "…") if self._key else text
-        plain = "".join(c if c.isprintable() else " " for c in shown)
-        logger.warning("%s %s: %s", self._who, self._url, plain[:MAX_NOTES_BYTES])
-
-    def _failed(self, expected: str, got: str) -> ResponderError:
-        return ResponderError(
-            self._who,
-            expected=expected,
-            got=got,
-            remedy="the server's log and this one's say more",
-        )
 
 
 class TranscriptionEndpoint(_Endpoint):
@@ -210,12 +148,3 @@ def wav(samples: NDArray[np.float32]) -> bytes:
         file.setframerate(SAMPLE_RATE_HZ)
         file.writeframes(pcm(samples))
     return data.getvalue()
-
-
-def _kind_of(error: Exception) -> str:
-    """What went wrong, without an address: the page shows it to whoever may watch."""
-    if isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError)):
-        return "no connection"
-    if isinstance(error, (aiohttp.ClientPayloadError, ConnectionError)):
-        return "a connection that broke off"
-    return "something that is no HTTP"

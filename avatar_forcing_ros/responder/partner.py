@@ -14,6 +14,7 @@ from avatar_forcing_ros.responder.protocol import Listener, Partner, Responder
 
 MAX_KEY_LENGTH = 4_000  # characters
 KEY_VARIABLE = "AVATAR_FORCING_{who}_KEY"
+HTTP, WEBSOCKET = ("http", "https"), ("ws", "wss")
 
 
 def partner_of(config: ResponderConfig) -> Partner:
@@ -32,10 +33,14 @@ def _listener(config: ResponderConfig) -> Listener | None:
     where = config.listener
     if not where:
         return None
-    if _is_address("listener", where):
+    if scheme := _scheme("listener", where):
+        key = _key("listener", config.listener_key_file)
+        if scheme in WEBSOCKET:
+            from avatar_forcing_ros.responder.realtime import RealtimeListener
+
+            return RealtimeListener(where, config.listener_model, key)
         from avatar_forcing_ros.responder.endpoints import TranscriptionEndpoint
 
-        key = _key("listener", config.listener_key_file)
         return TranscriptionEndpoint(where, config.listener_model, key)
     from avatar_forcing_ros.responder.programs import ListenerProgram
 
@@ -46,30 +51,35 @@ def _responder(config: ResponderConfig) -> Responder | None:
     where = config.responder
     if not where:
         return None
-    if _is_address("responder", where):
+    if scheme := _scheme("responder", where):
+        key = _key("responder", config.responder_key_file)
+        if scheme in WEBSOCKET:
+            from avatar_forcing_ros.responder.realtime import RealtimeResponder
+
+            return RealtimeResponder(where, config.responder_model, key, config.responder_prompt)
         from avatar_forcing_ros.responder.endpoints import ChatEndpoint
 
-        key = _key("responder", config.responder_key_file)
         return ChatEndpoint(where, config.responder_model, key, config.responder_prompt)
     from avatar_forcing_ros.responder.programs import ResponderProgram
 
     return ResponderProgram(_words("responder", where), config.responder_prompt)
 
 
-def _is_address(who: str, where: str) -> bool:
-    """Whether it is a URL; ConfigError for one that cannot be used."""
+def _scheme(who: str, where: str) -> str:
+    """How the URL begins; empty for none at all, ConfigError for one that cannot be used."""
     if "://" not in where.split(" ")[0]:
-        return False
+        return ""
     try:
         parts = urlsplit(where)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1)
+        usable = parts.scheme in HTTP + WEBSOCKET and bool(parts.hostname) and (parts.port or 1)
     except ValueError:
         parts, usable = None, False
     if not usable or not parts or parts.query or parts.fragment:
-        raise _unusable(who, "an address such as http://localhost:8000/v1", repr(where[:80]))
+        examples = "an address such as http://localhost:8000/v1 or ws://localhost:8000/v1"
+        raise _unusable(who, examples, repr(where[:80]))
     if parts.username is not None or parts.password is not None:  # others see command lines
         raise _unusable(who, f"a key in a file (--{who}-key-file)", "one in the address")
-    return True
+    return parts.scheme
 
 
 def _words(who: str, command: str) -> list[str]:
@@ -80,7 +90,7 @@ def _words(who: str, command: str) -> list[str]:
         raise _unusable(who, "a program and its arguments", f"{command[:80]!r}: {error}") from None
     path = shutil.which(words[0]) if words else None
     if path is None:
-        raise _unusable(who, "an installed program, or an http address", repr(command[:80]))
+        raise _unusable(who, "an installed program, or an http or ws address", repr(command[:80]))
     return [path, *words[1:]]
 
 

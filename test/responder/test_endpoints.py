@@ -6,32 +6,18 @@ import asyncio
 import io
 import json
 import wave
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 
 pytest.importorskip("aiohttp")
 
 from aiohttp import web
-from model_server import ModelServer, event, model_server
+from model_server import ASKED, KEY, SOUND, ModelServer, event, mail_server, reply, with_server
 
 from avatar_forcing_ros.errors import ResponderError
 from avatar_forcing_ros.responder.endpoints import ChatEndpoint, TranscriptionEndpoint
-from avatar_forcing_ros.responder.transcript import Message
-
-ASKED = [Message("user", "Hello"), Message("avatar", "Hi"), Message("user", "Who are you?")]
-SOUND = np.linspace(-1, 1, 1_600, dtype=np.float32)
-KEY = "a-secret-key"
-
-
-def with_server(test: Callable[[ModelServer], Awaitable[None]]) -> None:
-    async def run() -> None:
-        async with model_server() as server:
-            await asyncio.wait_for(test(server), 60)
-
-    asyncio.run(run())
 
 
 async def answer(server: ModelServer, **more: Any) -> list[str]:
@@ -110,13 +96,6 @@ def stream_of(*lines: str, end: Callable[[web.Request], object] = lambda request
             await response.write(line.encode())
         end(request)
         return response
-
-    return handler
-
-
-def reply(**about: Any) -> Any:
-    async def handler(request: web.Request) -> web.StreamResponse:
-        return web.Response(**about)
 
     return handler
 
@@ -201,17 +180,10 @@ def test_a_bad_transcription_is_one_sentence(heard: Any, got: str) -> None:
 
 def test_nobody_there_and_no_http_are_sentences() -> None:
     async def ask(server: ModelServer) -> None:
-        async def hang_up(reader: Any, writer: asyncio.StreamWriter) -> None:
-            writer.write(b"220 mail server ready\r\n")
-            writer.close()
-
-        mail = await asyncio.start_server(hang_up, "127.0.0.1")
-        port = mail.sockets[0].getsockname()[1]
-        server.url = f"http://127.0.0.1:{port}"
-        with pytest.raises(ResponderError, match=r"no HTTP|broke off"):
-            await answer(server)
-        mail.close()
-        await mail.wait_closed()
+        async with mail_server() as port:
+            server.url = f"http://127.0.0.1:{port}"
+            with pytest.raises(ResponderError, match=r"no HTTP|broke off"):
+                await answer(server)
         with pytest.raises(ResponderError, match="no connection"):
             await answer(server)
 

@@ -15,6 +15,7 @@ from avatar_forcing_ros.responder import partner
 from avatar_forcing_ros.responder.endpoints import ChatEndpoint, TranscriptionEndpoint
 from avatar_forcing_ros.responder.partner import partner_of
 from avatar_forcing_ros.responder.programs import ListenerProgram, ResponderProgram
+from avatar_forcing_ros.responder.realtime import RealtimeListener, RealtimeResponder
 
 
 def test_nothing_listens_by_default() -> None:
@@ -28,6 +29,9 @@ def test_an_address_is_a_server_and_anything_else_a_program() -> None:
     assert isinstance(made.listener, TranscriptionEndpoint)
     assert isinstance(made.responder, ChatEndpoint)
     assert made.config is config
+    made = partner_of(ResponderConfig(listener="ws://localhost:1/v1", responder="wss://[::1]:2"))
+    assert isinstance(made.listener, RealtimeListener)
+    assert isinstance(made.responder, RealtimeResponder)
     words = f"{sys.executable} 'a b'"
     made = partner_of(ResponderConfig(listener=words, responder=words))
     assert isinstance(made.listener, ListenerProgram)
@@ -41,12 +45,15 @@ def test_an_address_is_a_server_and_anything_else_a_program() -> None:
         ("", sys.executable, "a listener beside it"),
         ("no-such-program -x", "", "an installed program"),
         ("say 'this", "", "a program and its arguments"),
-        ("ws://localhost:1", "", "an address such as"),
+        ("ftp://localhost:1", "", "an address such as"),
+        ("ws://", "", "an address such as"),
+        ("wss://localhost/v1/realtime?model=a", "", "an address such as"),
         ("http://", "", "an address such as"),
         ("http://localhost:99999", "", "an address such as"),
         ("http://localhost/v1?key=secret", "", "an address such as"),
         ("http://me:secret@localhost", "", "a key in a file"),
         (sys.executable, "http://key@localhost", "a key in a file"),
+        (sys.executable, "wss://key@localhost", "a key in a file"),
     ],
 )
 def test_what_cannot_be_used_is_refused(listener: str, responder: str, sentence: str) -> None:
