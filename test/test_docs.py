@@ -51,6 +51,7 @@ def test_commands_exist(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_readme_lists_the_interface_as_it_is() -> None:
     """Every topic and service of the tables, with type and meaning."""
+    pytest.importorskip("rclpy")
     from avatar_forcing_ros.nodes.interface import SERVICES, TOPICS
 
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -67,6 +68,7 @@ def test_readme_lists_the_interface_as_it_is() -> None:
 
 def test_readme_lists_the_interface_of_speech_node_as_it_is() -> None:
     """A topic and an action share a name there."""
+    pytest.importorskip("rclpy")
     from avatar_forcing_ros.nodes.interface import SPEECH_ACTIONS, SPEECH_SERVICES, SPEECH_TOPICS
 
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
