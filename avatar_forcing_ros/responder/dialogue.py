@@ -217,16 +217,24 @@ async def _next(pieces: AsyncGenerator[str, None]) -> str | None:
 
 
 async def _within(work: Coroutine[Any, Any, T], timeout_s: float, who: str) -> T:
-    """The result of `work`; ResponderError where it takes longer."""
+    """The result of `work`; ResponderError where it takes longer.
+
+    Before Python 3.12 asyncio.wait_for ignores a cancellation that comes as `work` ends.
+    """
+    task = asyncio.ensure_future(work)
     try:
-        return await asyncio.wait_for(work, max(0.0, timeout_s))
-    except asyncio.TimeoutError:
-        raise _failed(
-            who,
-            f"something within {timeout_s:.3g} s",
-            "nothing",
-            "see whether it still runs, or raise --responder-timeout-s",
-        ) from None
+        await asyncio.wait({task}, timeout=max(0.0, timeout_s))
+        if task.done():
+            return task.result()
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+    raise _failed(
+        who,
+        f"something within {timeout_s:.3g} s",
+        "nothing",
+        "see whether it still runs, or raise --responder-timeout-s",
+    )
 
 
 def _failed(who: str, expected: str, got: str, remedy: str) -> ResponderError:

@@ -313,6 +313,33 @@ def test_stop_and_the_end_of_a_turn_cancel() -> None:
     run(talk, "a", "b", "c")
 
 
+@pytest.mark.parametrize("steps", range(8))
+def test_what_comes_in_the_moment_of_the_end_is_not_used(steps: int) -> None:
+    """Nothing of a speaker is written down, or said, for the next one."""
+
+    async def talk(fixture: Fixture) -> None:
+        async def end(event: asyncio.Event) -> None:
+            event.set()
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            fixture.dialogue.forget()
+            fixture.transcript.clear()
+            fixture.speaker.said.clear()
+            await asyncio.sleep(0.02)
+            assert (fixture.said, fixture.speaker.said, fixture.dialogue.state) == ([], [], "")
+
+        fixture.model.pieces = ["wait", "One. ", "Two."]
+        fixture.turn()
+        await until(lambda: fixture.model.asked)
+        await end(fixture.model.go_on)
+        fixture.model.hears.clear()
+        fixture.turn()
+        await until(lambda: len(fixture.model.sounds) == 2)
+        await end(fixture.model.hears)
+
+    run(talk, "a", "b")
+
+
 def test_a_microphone_that_stops_ends_the_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dialogue_of, "SILENT_MICROPHONE_S", 0.05)
 
