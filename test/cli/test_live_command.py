@@ -29,7 +29,6 @@ from avatar_forcing_ros.web.share_link import qr_code, qr_image, share_link
         (["--listener", "no-such-program"], "expected an installed program"),
         (["--speech-command", "say 'this"], "close its quotation marks"),
         (["--turn-pause-s", "9"], "expected 0.2 to 5"),
-        (["--background", "transparent"], "give the colour of the page around it"),
         (["--background", "#12345"], "a colour such as '#00b140' or an image file"),
     ],
 )

@@ -16,6 +16,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -97,6 +98,26 @@ def test_it_answers_until_it_is_stopped_and_leaves_no_thread() -> None:
     assert {t for t in threading.enumerate() if not t.daemon} <= before
     with pytest.raises(OSError, match="refused"):
         urllib.request.urlopen(f"{config.url}/", timeout=20)
+
+
+def test_an_avatar_with_nothing_behind_it_says_so_and_its_portrait_is_transparent() -> None:
+    def at_rest(portrait: Portrait) -> np.ndarray:
+        alpha = np.zeros((*portrait.image.shape[:2], 1), np.uint8)
+        alpha[SIZE_PX // 2 :] = 255
+        return np.dstack((portrait.image, alpha))
+
+    avatar = Avatar(fake_session(SIZE_PX), print)
+    live = LiveBackend(avatar, find_face, at_rest=at_rest)
+    config = Endpoint(Access(local=True), "127.0.0.1", free_port())
+    server = ServerThread(live, config)
+    with urllib.request.urlopen(f"{config.url}/api/state", timeout=20) as reply:
+        assert json.load(reply)["has_alpha"] is True
+    with urllib.request.urlopen(f"{config.url}/api/portrait", timeout=20) as reply:
+        shown = cv2.imdecode(np.frombuffer(reply.read(), np.uint8), cv2.IMREAD_UNCHANGED)
+    assert server.stop()
+    assert shown is not None
+    assert (shown[..., 3] == at_rest(avatar.portrait)[..., 3]).all()
+    assert not backend().has_alpha
 
 
 STUCK = """
