@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from avatar_forcing_ros.benchmarks.measures import memory_mb
 from avatar_forcing_ros.benchmarks.stages import (
+    MIN_REPEATS,
     camera_image,
     fresh_state,
     machine,
@@ -63,9 +64,12 @@ def run_conversations_benchmark(
 ) -> dict[str, Any]:
     """Time batches of up to `conversations`, and each part of one, `repeats` times.
 
-    Raises ConfigError for fewer than one conversation or ten repeats.
+    Raises ConfigError for fewer than one conversation or MIN_REPEATS.
     """
-    for name, value, least in (("conversations", conversations, 1), ("repeats", repeats, 10)):
+    for name, value, least in (
+        ("conversations", conversations, 1),
+        ("repeats", repeats, MIN_REPEATS),
+    ):
         if value < least:
             raise ConfigError(
                 name, expected=f"{least} or more", got=str(value), remedy="give a larger number"

@@ -66,7 +66,7 @@ def test_every_part_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "128 px, of a conversation" in text
 
 
-@pytest.mark.parametrize(("count", "repeats"), [(0, 10), (2, 9)])
+@pytest.mark.parametrize(("count", "repeats"), [(0, 10), (2, 2)])
 def test_too_few_are_refused(count: int, repeats: int) -> None:
     with pytest.raises(ConfigError, match="or more"):
         run_conversations_benchmark(AvatarConfig(), count, repeats)
