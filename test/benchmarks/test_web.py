@@ -19,11 +19,14 @@ from avatar_forcing_ros.benchmarks.web_session import (
     draw_mark,
     read_mark,
 )
-from avatar_forcing_ros.config import AvatarConfig
+from avatar_forcing_ros.config import AvatarConfig, SamplingConfig
 from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.perception.user_motion import UserMotion
 from avatar_forcing_ros.runtime.session import Session
 from avatar_forcing_ros.timebase import frame_stamp_ns
+
+# other tests run beside these
+LIGHT = AvatarConfig(image_size_px=256, sampling=SamplingConfig(nfe=3))
 
 
 def image(grey: int, number: int | None = None) -> NDArray[np.uint8]:
@@ -163,7 +166,7 @@ def test_each_minute_says_whether_audio_and_images_drift_apart() -> None:
 
 def test_a_conversation_between_two_processes() -> None:
     warnings: list[str] = []
-    metrics = run_live_benchmark(AvatarConfig(), 5.0, warnings.append, busy=0)
+    metrics = run_live_benchmark(LIGHT, 5.0, warnings.append, busy=0)
     assert metrics["reconnects"] == 0
     assert 5 < metrics["reaction_ms"]["count"] <= metrics["pictures_sent"]
     assert metrics["speech_ms"]["count"] == 1
@@ -175,8 +178,7 @@ def test_a_conversation_between_two_processes() -> None:
 
 def test_two_conversations_at_a_time_are_measured() -> None:
     warnings: list[str] = []
-    config = AvatarConfig(image_size_px=256)
-    metrics = run_live_benchmark(config, 5.0, warnings.append, conversations=2)
+    metrics = run_live_benchmark(LIGHT, 5.0, warnings.append, conversations=2)
     assert [one["reconnects"] for one in metrics["each"]] == [0, 0]
     assert all(one["reaction_ms"]["count"] > 5 for one in metrics["each"])
     assert metrics["percent_of_a_core"]["avatar"] > 5
