@@ -25,12 +25,14 @@ from avatar_forcing_ros.benchmarks.web_caller import AUDIBLE, Caller
 from avatar_forcing_ros.benchmarks.web_many import many_metrics
 from avatar_forcing_ros.benchmarks.web_metrics import Metrics, conversation_metrics
 from avatar_forcing_ros.benchmarks.web_server import serve
+from avatar_forcing_ros.benchmarks.web_session import MIN_WIDTH_PX
 from avatar_forcing_ros.config import AvatarConfig
 from avatar_forcing_ros.errors import OutputError
 from avatar_forcing_ros.media_files.reading import read_audio
 from avatar_forcing_ros.offline.demo import AVATAR_SPEECH, USER_SPEECH
 from avatar_forcing_ros.resources import shipped
 from avatar_forcing_ros.runtime.load import build_session
+from avatar_forcing_ros.strict import require
 from avatar_forcing_ros.timebase import SAMPLE_RATE_HZ
 from avatar_forcing_ros.web.library_patches import LOOPBACK, install_patches
 
@@ -54,8 +56,12 @@ def run_live_benchmark(
 
     Of several `conversations` at a time the metrics are those of `many_metrics`. `busy` processes
     that only compute run beside it meanwhile. `warn` gets a sentence for whatever goes wrong on
-    the way. Raises OutputError where the server does not start.
+    the way. Raises OutputError where the server does not start, and ConfigError for images that
+    have no space for their number.
     """
+    size_px = config.image_size_px
+    expected = f"{MIN_WIDTH_PX} or more, so that images can be numbered"
+    require("image_size_px", size_px, expected, size_px >= MIN_WIDTH_PX)
     install_patches(video_encoder=False)  # the browser has its own
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()

@@ -20,6 +20,7 @@ from avatar_forcing_ros.benchmarks.web_session import (
     read_mark,
 )
 from avatar_forcing_ros.config import AvatarConfig, SamplingConfig
+from avatar_forcing_ros.errors import ConfigError
 from avatar_forcing_ros.media import VideoFrame
 from avatar_forcing_ros.perception.user_motion import UserMotion
 from avatar_forcing_ros.runtime.session import Session
@@ -183,3 +184,8 @@ def test_two_conversations_at_a_time_are_measured() -> None:
     assert all(one["reaction_ms"]["count"] > 5 for one in metrics["each"])
     assert metrics["percent_of_a_core"]["avatar"] > 5
     assert warnings == []
+
+
+def test_images_without_space_for_their_number_are_refused() -> None:
+    with pytest.raises(ConfigError, match="160 or more"):
+        run_live_benchmark(AvatarConfig(image_size_px=128), 5.0, print)
