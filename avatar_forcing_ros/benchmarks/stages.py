@@ -51,8 +51,7 @@ def run_benchmark(
 
     With `reaction_s`, and where the machine is faster than real time, also how long an image of
     the user waits for its answer, in so many seconds of a live conversation; `on_warning` gets
-    a sentence about what goes wrong there. Raises ConfigError for fewer than
-    MIN_REPEATS.
+    a sentence about what goes wrong there. Raises ConfigError for fewer than MIN_REPEATS.
     """
     if repeats < MIN_REPEATS:
         raise ConfigError(

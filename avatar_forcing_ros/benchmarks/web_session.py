@@ -25,7 +25,7 @@ MARK_BITS, CHECK_BITS = 16, 4
 BITS = MARK_BITS + CHECK_BITS
 SQUARE_PX = 16  # a whole block of the video codec
 MARK_WIDTH_PX = SQUARE_PX * BITS
-MIN_WIDTH_PX = MARK_WIDTH_PX // 2
+MIN_WIDTH_PX = MARK_WIDTH_PX // 2  # in two rows
 MAX_MARK = 2**MARK_BITS - 1
 MAX_REMEMBERED = 500  # camera frames and blocks
 

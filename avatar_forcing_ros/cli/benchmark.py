@@ -28,7 +28,7 @@ def add(commands: Any) -> None:
         "--json", type=user_path, metavar="F", help="also write the metrics to F"
     )
     benchmark.add_argument(
-        "--repeats", type=int, default=100, help="runs of each stage (default: 100)"
+        "--repeats", type=int, default=100, help="runs of each stage, 3 or more (default: 100)"
     )
     instead = benchmark.add_mutually_exclusive_group()
     instead.add_argument(
