@@ -14,8 +14,8 @@ demo: $(VENV)/.installed  ## render the shipped conversation to out/demo.mp4
 
 test: $(VENV)/.installed-test  ## lint, types and all tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m 'not browser'
-	. $(VENV)/opt/mgonzs13/setup.sh && $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m either_audio
-	$(BIN)/python -m pytest -m browser
+	. $(VENV)/opt/mgonzs13/setup.sh && $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m either_audio test/nodes
+	$(BIN)/python -m pytest -m browser test/web
 
 lint: $(VENV)/.installed-test  ## lint and types alone
 	$(BIN)/ruff check .
@@ -39,17 +39,20 @@ rig: $(VENV)/.installed  ## draw the pages of coefficients and expressions for t
 	$(BIN)/avatar-forcing rig -o docs/rig.jpg
 	$(BIN)/avatar-forcing rig --expressions -o docs/expressions.jpg
 
-$(VENV)/.installed: setup.cfg constraints.txt scripts/install
+INSTALLER := setup.cfg constraints.txt scripts/install
+MESSAGES := scripts/ros_messages $(shell find msg action interfaces -name '*.msg' -o -name '*.action')
+
+$(VENV)/.installed: $(INSTALLER)
 	scripts/install $(VENV) mediapipe
 	touch $@
 
-$(VENV)/.installed-ros: $(VENV)/.installed scripts/ros_messages $(wildcard msg/*.msg action/*.action interfaces/*/*.msg)
+$(VENV)/.installed-ros: $(INSTALLER) $(MESSAGES)
 	scripts/install $(VENV) mediapipe,web,display,ros
-	touch $@
+	touch $(VENV)/.installed $@
 
-$(VENV)/.installed-test: $(VENV)/.installed scripts/ros_messages $(wildcard msg/*.msg action/*.action interfaces/*/*.msg)
+$(VENV)/.installed-test: $(INSTALLER) $(MESSAGES)
 	scripts/install $(VENV) mediapipe,ros,train,paper,web,test
-	touch $@
+	touch $(VENV)/.installed $@
 
 clean:  ## remove what was made here, the virtual environment too
 	rm -rf $(VENV) $(OUT) build install log *.egg-info

@@ -49,7 +49,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     constraints = source / "constraints.txt"
     run(python, "-m", "pip", "wheel", "-q", "--no-deps", "-w", folder, source, cwd=folder)
     (wheel,) = folder.glob("*.whl")
-    pip = [python, "-m", "pip", "install", "-q", "-c", constraints]
+    pip = [python, "-m", "pip", "install", "-q", "--no-compile", "-c", constraints]
     run(*pip, "torch", cwd=folder)
     run(*pip, f"{wheel}[mediapipe]", cwd=folder)
     shutil.rmtree(source)
