@@ -20,8 +20,8 @@ from avatar_forcing_ros.runtime.session import Session
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A replay, which takes a minute, comes first: of two workers each begins with one half."""
-    replays = [item for item in items if item.path.name == "test_replay.py"]
-    items.sort(key=lambda item: item not in replays[:1])
+    first = next((item for item in items if item.path.name == "test_replay.py"), None)
+    items.sort(key=lambda item: item is not first)
 
 
 @pytest.fixture
